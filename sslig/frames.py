@@ -1,0 +1,63 @@
+"""The one clock for audio, features, masks and plots: samples, frames and seconds, converted in one place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+SAMPLE_RATE_HZ = 16_000
+
+
+@dataclass(frozen=True)
+class FrameClock:
+    """The frame grid of a stack of unpadded convolutions.
+
+    Parameters
+    ----------
+    hop_samples
+        Distance between the starts of neighbouring frames.
+    receptive_field_samples
+        Samples that one frame sees.
+    """
+
+    hop_samples: int
+    receptive_field_samples: int
+
+    @classmethod
+    def from_convolutions(cls, kernels: Sequence[int], strides: Sequence[int]) -> "FrameClock":
+        """The grid of convolutions with these kernels and strides, first layer first.
+
+        The hop is the product of the strides; each layer widens the receptive field by its kernel less one,
+        counted in the hop of the layers below it.
+        """
+        if len(kernels) != len(strides) or not kernels:
+            raise ValueError(f"{len(kernels)} kernels and {len(strides)} strides: one of each per layer is needed")
+        hops = [prod(strides[:layer]) for layer in range(len(strides))]
+        field = 1 + sum((kernel - 1) * hop for kernel, hop in zip(kernels, hops, strict=True))
+        return cls(hop_samples=prod(strides), receptive_field_samples=field)
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames that `n_samples` samples give; 0 where they fill no frame."""
+        return max(0, (n_samples - self.receptive_field_samples) // self.hop_samples + 1)
+
+    def n_samples(self, n_frames: int) -> int:
+        """Samples that exactly `n_frames` frames use."""
+        return 0 if n_frames < 1 else (n_frames - 1) * self.hop_samples + self.receptive_field_samples
+
+    def centre_s(self, n_frames: int) -> np.ndarray:
+        """(frame,) Centre of each frame in seconds: (hop * t + receptive field / 2) / sampling rate."""
+        return (np.arange(n_frames) * self.hop_samples + self.receptive_field_samples / 2) / SAMPLE_RATE_HZ
+
+    def frame_at(self, time_s: float) -> int:
+        """The frame whose centre is nearest to `time_s`, not below 0."""
+        return max(0, round((time_s * SAMPLE_RATE_HZ - self.receptive_field_samples / 2) / self.hop_samples))
+
+    @property
+    def hop_s(self) -> float:
+        """Distance between frames in seconds."""
+        return self.hop_samples / SAMPLE_RATE_HZ
+
+
+SSL_CLOCK = FrameClock.from_convolutions(kernels=(10, 3, 3, 3, 3, 2, 2), strides=(5, 2, 2, 2, 2, 2, 2))
+"""The grid of WavLM, wav2vec 2.0 and HuBERT: hop 320 samples (20 ms), receptive field 400 samples (25 ms)."""

@@ -1,0 +1,94 @@
+"""Reads and writes protocols: the table of utterances of a corpus in the ASVspoof 5 layout."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from sslig.files import atomic
+from sslig.labels import KEYS
+
+COLUMNS = ["speaker", "utterance", "gender", "codec", "codec_q", "codec_seed", "attack_tag", "attack", "key", "unused"]
+
+SETS = {
+    "train": ("ASVspoof5.train.tsv", "flac_T"),
+    "dev": ("ASVspoof5.dev.track_1.tsv", "flac_D"),
+    "eval": ("ASVspoof5.eval.track_1.tsv", "flac_E_eval"),
+}
+"""Each set of a corpus: its protocol file and its folder of FLAC files."""
+
+SHOWN = 5
+
+
+class ProtocolError(ValueError):
+    """A protocol that cannot be used; the message names the file, the line and what was found."""
+
+
+def read(path: str | os.PathLike) -> pd.DataFrame:
+    """The protocol at `path` as a table with the columns `COLUMNS`, all of them text, and ``label``.
+
+    ``-`` stands for "none", as in the file; ``label`` is 0 or 1 (`sslig.labels`).
+
+    Raises
+    ------
+    ProtocolError
+        The file is missing or empty, or a line has a wrong number of columns, an unknown key, an utterance that
+        stood before, or an utterance name that is no plain file name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ProtocolError(f"{path}: no such protocol file")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ProtocolError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
+    rows = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not rows:
+        raise ProtocolError(f"{path}: the protocol is empty")
+    first_line: dict[str, int] = {}
+    for number, row in rows:
+        _check(path, number, row, first_line)
+    table = pd.DataFrame([row for _, row in rows], columns=COLUMNS)
+    return table.assign(label=table["key"].map(KEYS))
+
+
+def write(path: str | os.PathLike, table: pd.DataFrame) -> None:
+    """Write `table` (columns `COLUMNS`) in the space-separated form of ASVspoof 5, without header."""
+    with atomic(path) as part:
+        table[COLUMNS].to_csv(part, sep=" ", header=False, index=False)
+
+
+def load_set(root: str | os.PathLike, name: str) -> pd.DataFrame:
+    """The protocol of set `name` (``train``, ``dev`` or ``eval``) of the corpus at `root`, with a column ``path``.
+
+    Raises
+    ------
+    ProtocolError
+        The set is unknown, its protocol is faulty, or sound files are missing: how many, and the first five.
+    """
+    if name not in SETS:
+        raise ProtocolError(f"unknown set {name!r}; a corpus has {', '.join(SETS)}")
+    protocol, folder = SETS[name]
+    table = read(Path(root) / protocol)
+    flac = Path(root) / folder
+    present = {entry.name for entry in os.scandir(flac)} if flac.is_dir() else set()
+    files = table["utterance"] + ".flac"
+    missing = [file for file in files if file not in present]
+    if missing:
+        shown = ", ".join(missing[:SHOWN]) + (" ..." if len(missing) > SHOWN else "")
+        raise ProtocolError(f"{flac}: {len(missing)} of {len(table)} sound files of {protocol} are missing: {shown}")
+    return table.assign(path=[str(flac / file) for file in files])
+
+
+def _check(path: Path, number: int, row: list[str], first_line: dict[str, int]) -> None:
+    where = f"{path}, line {number}"
+    if len(row) != len(COLUMNS):
+        raise ProtocolError(f"{where}: {len(row)} columns; an ASVspoof 5 protocol has {len(COLUMNS)}")
+    utterance, key = row[COLUMNS.index("utterance")], row[COLUMNS.index("key")]
+    if key not in KEYS:
+        raise ProtocolError(f"{where}: key {key!r} of {utterance}; accepted: {', '.join(KEYS)}")
+    if Path(utterance).name != utterance or utterance in {".", ".."}:
+        raise ProtocolError(f"{where}: utterance {utterance!r} is no plain file name")
+    if utterance in first_line:
+        raise ProtocolError(f"{where}: utterance {utterance} stood in line {first_line[utterance]} before")
+    first_line[utterance] = number
