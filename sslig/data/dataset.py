@@ -1,0 +1,158 @@
+"""From a table of utterances to tensors: balanced random crops for training, equal-length batches for scoring."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import BatchSampler, Dataset, Sampler
+
+from sslig import audio
+from sslig.audio import AudioError
+from sslig.frames import SAMPLE_RATE_HZ, FrameClock
+from sslig.labels import KEYS
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One crop to make: which utterance, in which epoch, as which draw of that epoch."""
+
+    epoch: int
+    position: int
+    row: int
+
+
+class BalancedSampler(Sampler[Draw]):
+    """Draws with replacement, as many bona fide as spoof, the same for a seed and an epoch.
+
+    Raises
+    ------
+    ValueError
+        A class has no utterance.
+    """
+
+    def __init__(self, labels: np.ndarray, n_draws: int, seed: int) -> None:
+        self.rows = {key: np.flatnonzero(labels == label) for key, label in KEYS.items()}
+        for key, rows in self.rows.items():
+            if len(rows) == 0:
+                raise ValueError(f"balanced sampling needs both classes; of {len(labels)} utterances none is {key}")
+        self.n_draws, self.seed, self.epoch = n_draws, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch whose draws the next iteration gives."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n_draws
+
+    def __iter__(self) -> Iterator[Draw]:
+        generator = np.random.default_rng((self.seed, self.epoch))
+        classes = list(self.rows.values())
+        order = generator.permutation(np.arange(self.n_draws) % len(classes))
+        for position, which in enumerate(order):
+            yield Draw(self.epoch, position, int(generator.choice(classes[which])))
+
+
+class Crops(Dataset):
+    """Random crops of fixed length with their labels; an utterance below that length is repeated.
+
+    Items are asked for by `Draw`; the crop's place depends on seed, epoch and draw only, so it is the same with
+    any number of workers.
+    """
+
+    def __init__(self, table: pd.DataFrame, crop_samples: int, seed: int) -> None:
+        self.paths, self.labels = table["path"].to_numpy(), table["label"].to_numpy()
+        self.crop_samples, self.seed = crop_samples, seed
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        """(samples,) crop and its label () as float32."""
+        generator = np.random.default_rng((self.seed, draw.epoch, draw.position))
+        path = self.paths[draw.row]
+        spare = audio.n_samples(path) - self.crop_samples
+        start = int(generator.integers(spare + 1)) if spare > 0 else 0
+        samples = repeat_to(audio.read(path, start, self.crop_samples), self.crop_samples)
+        return torch.from_numpy(samples), torch.tensor(float(self.labels[draw.row]))
+
+
+def repeat_to(samples: np.ndarray, length: int) -> np.ndarray:
+    """(length,) The samples, said again from their start until `length` is full, or cut to it."""
+    return np.resize(samples, length)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One utterance as read for scoring: its row, its samples, or what was wrong with its file."""
+
+    row: int
+    samples: Tensor | None
+    fault: str | None = None
+
+
+class Utterances(Dataset):
+    """Whole utterances, or their first `crop_samples`, trimmed to the samples that their frames use.
+
+    A file with a fault gives an item that says so, so that one bad file does not stop a batch.
+    """
+
+    def __init__(self, table: pd.DataFrame, clock: FrameClock, crop_samples: int | None, max_s: float) -> None:
+        self.paths, self.clock, self.crop_samples = table["path"].to_numpy(), clock, crop_samples
+        self.max_s = max_s
+
+    def n_frames(self) -> tuple[np.ndarray, dict[int, str]]:
+        """(utterance,) Frames of each utterance by its file's header, 0 where it has a fault, and those faults."""
+        frames, faults = np.zeros(len(self.paths), dtype=int), {}
+        for row, path in enumerate(self.paths):
+            try:
+                frames[row] = self._frames_of(path)
+            except AudioError as error:
+                faults[row] = str(error)
+        return frames, faults
+
+    def _frames_of(self, path: str) -> int:
+        length = audio.n_samples(path)
+        if self.crop_samples is not None:
+            return self.clock.n_frames(self.crop_samples)
+        if length > self.max_s * SAMPLE_RATE_HZ:
+            raise AudioError(f"{path}: {length / SAMPLE_RATE_HZ:.1f} s long, above the limit max_s of {self.max_s:g} s;"
+                             " attention over time needs memory with the square of it: score a crop (crop_s), or "
+                             "raise max_s")  # fmt: skip
+        if self.clock.n_frames(length) < 1:
+            raise AudioError(f"{path}: {length} samples at 16 kHz are shorter than one frame of "
+                             f"{self.clock.receptive_field_samples} samples")  # fmt: skip
+        return self.clock.n_frames(length)
+
+    def __getitem__(self, row: int) -> Loaded:
+        path = self.paths[row]
+        try:
+            samples = audio.read(path, 0, self.crop_samples)
+        except AudioError as error:
+            return Loaded(row, None, str(error))
+        if self.crop_samples is not None:
+            samples = repeat_to(samples, self.crop_samples)
+        used = self.clock.n_samples(self.clock.n_frames(len(samples)))
+        return Loaded(row, torch.from_numpy(samples[:used]))
+
+
+class EqualLengthBatches(BatchSampler):
+    """Batches of utterances with the same number of frames, so that nothing is padded; rows with 0 frames are left out.
+
+    An SSL encoder that normalises over time gives other features to a padded waveform, so a score would depend on the
+    batch it was computed in.
+    """
+
+    def __init__(self, n_frames: np.ndarray, batch_size: int) -> None:
+        order = np.argsort(n_frames, kind="stable")
+        order = order[n_frames[order] > 0]
+        edges = np.flatnonzero(np.diff(n_frames[order])) + 1
+        groups = np.split(order, edges) if len(order) else []
+        self.batches = [
+            group[start : start + batch_size].tolist() for group in groups for start in range(0, len(group), batch_size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)

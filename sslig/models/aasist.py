@@ -1,0 +1,151 @@
+"""AASIST: spectro-temporal graph attention on the last SSL layer, with a node selection that can be replayed."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sslig.models.graph import GraphAttention, GraphPool, HeterogeneousGraphAttention
+
+CHANNELS = ((1, 32), (32, 32), (32, 64), (64, 64), (64, 64), (64, 64))
+NODE_SIZE = 64
+BRANCH_SIZE = 32
+GRAPH_TEMPERATURE = 2.0
+BRANCH_TEMPERATURE = 100.0
+
+Selection = dict[str, Tensor]
+"""For each graph pool by name the nodes that it kept: (batch, kept) indices."""
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions over (spectral row, frame) beside a skip connection; the first block has no input norm."""
+
+    def __init__(self, in_channels: int, out_channels: int, first: bool) -> None:
+        super().__init__()
+        if not first:
+            self.bn1 = nn.BatchNorm2d(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, (2, 3), padding=(1, 1))
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, (2, 3), padding=(0, 1))
+        if in_channels != out_channels:
+            self.conv_downsample = nn.Conv2d(in_channels, out_channels, (1, 3), padding=(0, 1))
+        self.first = first
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in, row, frame) -> (batch, out, row, frame)."""
+        y = x if self.first else functional.selu(self.bn1(x))
+        y = functional.selu(self.bn2(self.conv1(y)))  # one row more, which conv2 takes back
+        skip = self.conv_downsample(x) if hasattr(self, "conv_downsample") else x
+        return self.conv2(y) + skip
+
+
+class AASIST(nn.Module):
+    """Graph attention over spectral and temporal nodes of the last layer.
+
+    Graph pooling keeps the top half of the nodes, so the logit jumps where nodes enter or leave; along an
+    integration path that breaks the completeness of Integrated Gradients. `forward` therefore takes a `selection`
+    to replay, and `select` records the one that an input leads to. With it the logit is continuous, and equal to the
+    free one at that input.
+
+    Parameters
+    ----------
+    n_layers, feature_size
+        Axes of the features; only the last layer is read.
+    n_bins
+        Spectral rows that the features are projected to.
+
+    References
+    ----------
+    Jung et al., "AASIST: Audio Anti-Spoofing Using Integrated Spectro-Temporal Graph Attention Networks", ICASSP
+    2022; on SSL features: Tak et al., "Automatic Speaker Verification Spoofing and Deepfake Detection Using wav2vec
+    2.0 and Data Augmentation", Odyssey 2022.
+    """
+
+    def __init__(self, n_layers: int, feature_size: int, n_bins: int = 128) -> None:
+        super().__init__()
+        self.LL = nn.Linear(feature_size, n_bins)
+        self.first_bn = nn.BatchNorm2d(1)
+        self.encoder = nn.Sequential(
+            *(nn.Sequential(ResidualBlock(*channels, first=i == 0)) for i, channels in enumerate(CHANNELS))
+        )
+        self.first_bn1 = nn.BatchNorm2d(NODE_SIZE)
+        self.attention = nn.Sequential(
+            nn.Conv2d(NODE_SIZE, 2 * NODE_SIZE, 1), nn.SELU(), nn.BatchNorm2d(2 * NODE_SIZE),
+            nn.Conv2d(2 * NODE_SIZE, NODE_SIZE, 1),
+        )  # fmt: skip
+        self.pos_S = nn.Parameter(torch.randn(1, n_bins // 3, NODE_SIZE))
+        self.GAT_layer_S = GraphAttention(NODE_SIZE, NODE_SIZE, GRAPH_TEMPERATURE)
+        self.GAT_layer_T = GraphAttention(NODE_SIZE, NODE_SIZE, GRAPH_TEMPERATURE)
+        self.pool_S, self.pool_T = GraphPool(NODE_SIZE), GraphPool(NODE_SIZE)
+        for branch in (1, 2):
+            self._add_branch(branch)
+        self.drop_way = nn.Dropout(0.2)
+        self.drop = nn.Dropout(0.5)
+        self.out_layer = nn.Linear(5 * BRANCH_SIZE, 1)
+
+    def _add_branch(self, branch: int) -> None:
+        first = HeterogeneousGraphAttention(NODE_SIZE, BRANCH_SIZE, BRANCH_TEMPERATURE)
+        second = HeterogeneousGraphAttention(BRANCH_SIZE, BRANCH_SIZE, BRANCH_TEMPERATURE)
+        self.register_parameter(f"master{branch}", nn.Parameter(torch.randn(1, 1, NODE_SIZE)))
+        self.add_module(f"HtrgGAT_layer_ST{branch}1", first)
+        self.add_module(f"HtrgGAT_layer_ST{branch}2", second)
+        self.add_module(f"pool_hS{branch}", GraphPool(BRANCH_SIZE))
+        self.add_module(f"pool_hT{branch}", GraphPool(BRANCH_SIZE))
+
+    @staticmethod
+    def config_of(state: dict[str, Tensor]) -> dict[str, int]:
+        """The constructor's arguments that a state dict of this head was made with, but for `n_layers`."""
+        n_bins, feature_size = state["LL.weight"].shape
+        return {"feature_size": feature_size, "n_bins": n_bins}
+
+    def forward(self, features: Tensor, selection: Selection | None = None) -> Tensor:
+        """(batch,) Spoof logits of (batch, layer, frame, feature) features.
+
+        Parameters
+        ----------
+        features
+            (batch, layer, frame, feature) with at least three frames.
+        selection
+            What `select` recorded, replayed in every graph pool; by default each pool makes its own choice.
+        """
+        return self._run(features, selection)[0]
+
+    @torch.no_grad()
+    def select(self, features: Tensor) -> Selection:
+        """The nodes that each graph pool keeps for (batch, layer, frame, feature) features."""
+        return self._run(features, None)[1]
+
+    def _run(self, features: Tensor, selection: Selection | None) -> tuple[Tensor, Selection]:
+        chosen: Selection = {}
+        temporal, spectral = self._nodes(self._encode(features[:, -1]))
+        spectral = self._pool("pool_S", self.GAT_layer_S(spectral), selection, chosen)
+        temporal = self._pool("pool_T", self.GAT_layer_T(temporal), selection, chosen)
+        branches = [self._branch(branch, temporal, spectral, selection, chosen) for branch in (1, 2)]
+        temporal, spectral, master = (torch.maximum(a, b) for a, b in zip(*branches, strict=True))
+        readout = [temporal.abs().amax(1), temporal.mean(1), spectral.abs().amax(1), spectral.mean(1), master[:, 0]]
+        return self.out_layer(self.drop(torch.cat(readout, dim=1))).squeeze(-1), chosen
+
+    def _encode(self, last_layer: Tensor) -> Tensor:
+        image = self.LL(last_layer).transpose(1, 2).unsqueeze(1)  # (batch, 1, bin, frame)
+        image = functional.selu(self.first_bn(functional.max_pool2d(image, 3)))  # (batch, 1, bin // 3, frame // 3)
+        return functional.selu(self.first_bn1(self.encoder(image)))  # (batch, channel, row, frame // 3)
+
+    def _nodes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        weights = self.attention(x)
+        spectral = (x * weights.softmax(dim=-1)).sum(dim=-1).transpose(1, 2) + self.pos_S  # (batch, row, channel)
+        temporal = (x * weights.softmax(dim=-2)).sum(dim=-2).transpose(1, 2)  # (batch, frame // 3, channel)
+        return temporal, spectral
+
+    def _pool(self, name: str, nodes: Tensor, selection: Selection | None, chosen: Selection) -> Tensor:
+        kept_nodes, chosen[name] = getattr(self, name)(nodes, None if selection is None else selection[name])
+        return kept_nodes
+
+    def _branch(
+        self, branch: int, temporal: Tensor, spectral: Tensor, selection: Selection | None, chosen: Selection
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        first = getattr(self, f"HtrgGAT_layer_ST{branch}1")
+        second = getattr(self, f"HtrgGAT_layer_ST{branch}2")
+        temporal, spectral, master = first(temporal, spectral, getattr(self, f"master{branch}"))
+        spectral = self._pool(f"pool_hS{branch}", spectral, selection, chosen)
+        temporal = self._pool(f"pool_hT{branch}", temporal, selection, chosen)
+        added = second(temporal, spectral, master)
+        return tuple(self.drop_way(x + y) for x, y in zip((temporal, spectral, master), added, strict=True))

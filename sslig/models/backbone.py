@@ -1,0 +1,123 @@
+"""Any Hugging Face SSL speech encoder as a function from waveforms to the hidden states of all layers."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers.utils import cached_file
+
+from sslig.frames import FrameClock
+
+PREPROCESSOR_FILE = "preprocessor_config.json"
+NORMALISE_EPS = 1e-7
+
+
+class BackboneError(ValueError):
+    """An SSL encoder that cannot be built or loaded; the message says which and why."""
+
+
+class Backbone(nn.Module):
+    """An SSL encoder with one frame clock.
+
+    Parameters
+    ----------
+    config
+        The encoder's Hugging Face configuration.
+    normalise
+        Whether each waveform is scaled to zero mean and unit variance first, as the checkpoint's preprocessor says
+        (WavLM Base and Base+ do not ask for it, WavLM Large and XLS-R do).
+    """
+
+    def __init__(self, config: PretrainedConfig, normalise: bool = False) -> None:
+        super().__init__()
+        try:
+            self.clock = FrameClock.from_convolutions(config.conv_kernel, config.conv_stride)
+            self.n_layers = config.num_hidden_layers + 1
+            self.feature_size = config.hidden_size
+        except AttributeError as error:
+            raise BackboneError(f"{config.model_type!r} is no SSL speech encoder: {error}") from error
+        self.normalise = normalise
+        self.model = AutoModel.from_config(config)
+        self.frozen = False
+
+    @classmethod
+    def from_config(cls, values: dict[str, Any], normalise: bool = False) -> "Backbone":
+        """An encoder with random weights; `values` hold `model_type` and what differs from that type's defaults."""
+        values = dict(values)
+        if "model_type" not in values:
+            raise BackboneError(f"a backbone given by its values needs a model_type (wavlm ...); got {sorted(values)}")
+        try:
+            config = AutoConfig.for_model(values.pop("model_type"), **values)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BackboneError(f"the backbone's values are refused: {error}") from error
+        return cls(config, normalise)
+
+    @classmethod
+    def from_pretrained(cls, name: str | os.PathLike, weights: bool = True) -> "Backbone":
+        """An encoder with pretrained weights, by name on the Hugging Face Hub or from a folder.
+
+        Without `weights` only its configuration is fetched and the weights are random, to be filled by others.
+
+        Raises
+        ------
+        BackboneError
+            There is no such model, or its weights do not fill the encoder completely.
+        """
+        try:
+            backbone = cls(AutoConfig.from_pretrained(name), _asks_for_normalisation(name))
+            if not weights:
+                return backbone
+            model, report = AutoModel.from_pretrained(name, output_loading_info=True)
+        except (OSError, ValueError) as error:
+            raise BackboneError(f"backbone {str(name)!r} cannot be loaded: {error}") from error
+        # The mask embedding is used by no detector, and several published checkpoints lack it.
+        missing = sorted(key for key in report["missing_keys"] if "masked_spec_embed" not in key)
+        if missing:
+            raise BackboneError(f"backbone {str(name)!r} lacks {len(missing)} weights: {', '.join(missing[:5])}")
+        backbone.model = model
+        return backbone
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What differs from the model type's defaults, with `model_type`: enough to rebuild the encoder."""
+        values = self.model.config.to_diff_dict()
+        ignored = {"transformers_version", "architectures", "_name_or_path", "torch_dtype", "dtype"}
+        kept = {key: value for key, value in values.items() if key not in ignored}
+        return {**kept, "model_type": self.model.config.model_type}
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Stop (or resume) training: no gradient, and dropout, LayerDrop and SpecAugment off."""
+        self.frozen = frozen
+        self.requires_grad_(not frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Training mode, which a frozen backbone never enters."""
+        super().train(mode)
+        self.model.train(mode and not self.frozen)
+        return self
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """(batch, layer, frame, feature) Hidden states of (batch, samples) waveforms, the input of layer 1 first."""
+        if self.normalise:
+            centred = waveforms - waveforms.mean(dim=1, keepdim=True)
+            waveforms = centred / torch.sqrt(centred.var(dim=1, keepdim=True, correction=0) + NORMALISE_EPS)
+        states = self.model(waveforms, output_hidden_states=True).hidden_states
+        return torch.stack(states, dim=1)
+
+
+def _asks_for_normalisation(name: str | os.PathLike) -> bool:
+    """What the checkpoint's preprocessor file says; without such a file, Hugging Face's default is to normalise."""
+    if Path(name).is_dir():
+        file = Path(name) / PREPROCESSOR_FILE
+        found = file if file.is_file() else None
+    else:
+        found = cached_file(name, PREPROCESSOR_FILE, _raise_exceptions_for_missing_entries=False)
+    if found is None:
+        raise BackboneError(f"backbone {str(name)!r} has no {PREPROCESSOR_FILE}, which says whether it wants "
+                            "normalised waveforms")  # fmt: skip
+    return bool(json.loads(Path(found).read_text(encoding="utf-8")).get("do_normalize", True))

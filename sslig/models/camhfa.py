@@ -1,0 +1,66 @@
+"""CA-MHFA: context-aware multi-head factorized attentive pooling over layers and frames."""
+
+import torch
+from torch import Tensor, nn
+
+
+class CAMHFA(nn.Module):
+    """Attentive pooling with separately mixed keys and values.
+
+    Parameters
+    ----------
+    n_layers, feature_size
+        Axes of the features.
+    compression
+        Size C of the compressed keys and values.
+    n_heads
+        Number H of attention heads.
+    context
+        Odd number of frames that an attention head sees: 1 as in the published release, 5 as in the paper.
+
+    References
+    ----------
+    Peng et al., "CA-MHFA: A Context-Aware Multi-Head Factorized Attentive Pooling for SSL-Based Speaker
+    Verification", ICASSP 2025.
+    """
+
+    def __init__(
+        self, n_layers: int, feature_size: int, compression: int = 128, n_heads: int = 64, context: int = 1
+    ) -> None:
+        super().__init__()
+        if context < 1 or context % 2 == 0:
+            raise ValueError(f"context is {context} frames; an odd number is needed, so that frames are not shifted")
+        self.weights_k = nn.Parameter(torch.ones(n_layers))
+        self.weights_v = nn.Parameter(torch.ones(n_layers))
+        self.cmp_linear_k = nn.Linear(feature_size, compression)
+        self.cmp_linear_v = nn.Linear(feature_size, compression)
+        self.att_head = nn.Conv2d(1, n_heads, (context, compression), padding=(context // 2, 0), bias=False)
+        self.pooling_fc = nn.Linear(n_heads * compression, 1)
+
+    @staticmethod
+    def config_of(state: dict[str, Tensor]) -> dict[str, int]:
+        """The constructor's arguments that a state dict of this head was made with."""
+        n_heads, _, context, compression = state["att_head.weight"].shape
+        return {
+            "n_layers": len(state["weights_k"]),
+            "feature_size": state["cmp_linear_k.weight"].shape[1],
+            "compression": compression,
+            "n_heads": n_heads,
+            "context": context,
+        }
+
+    def attention(self, features: Tensor) -> Tensor:
+        """(batch, head, frame) Attention weights of (batch, layer, frame, feature) features; frames sum to 1."""
+        keys = self.cmp_linear_k(mix_layers(features, self.weights_k))  # (batch, frame, C)
+        return self.att_head(keys.unsqueeze(1)).squeeze(-1).softmax(dim=-1)  # (batch, head, frame)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(batch,) Spoof logits of (batch, layer, frame, feature) features."""
+        values = self.cmp_linear_v(mix_layers(features, self.weights_v))  # (batch, frame, C)
+        pooled = self.attention(features) @ values  # (batch, head, C)
+        return self.pooling_fc(pooled.flatten(1)).squeeze(-1)
+
+
+def mix_layers(features: Tensor, weights: Tensor) -> Tensor:
+    """(batch, frame, feature) The softmax-weighted sum over layers of (batch, layer, frame, feature)."""
+    return torch.einsum("l,bltd->btd", weights.softmax(dim=0), features)

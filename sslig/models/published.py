@@ -1,0 +1,95 @@
+"""Imports the checkpoints of the paper's release: `.pt` state dicts of a WavLM and one head."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sslig.models.backbone import Backbone
+from sslig.models.detector import HEADS, Detector, DetectorError
+
+WRAPPERS = ("model", "state_dict")
+BACKBONE_PREFIX = "wavlm."
+# transformers stored weight norm under other names before torch moved it to parametrizations.
+WEIGHT_NORM = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
+
+
+def import_published(
+    path: str | os.PathLike, head: str, backbone: str | dict[str, Any] = "microsoft/wavlm-base-plus"
+) -> Detector:
+    """The detector in a `.pt` file of the release of arXiv 2606.10912, in evaluation mode.
+
+    Parameters
+    ----------
+    path
+        A state dict with the prefixes ``wavlm.`` and the head's name, each optionally behind ``module.``, and
+        optionally wrapped in ``model`` or ``state_dict``.
+    head
+        ``aasist``, ``camhfa`` or ``sls``; its sizes are read from the weights.
+    backbone
+        The configuration of the encoder: a name or folder, or values with `model_type`.
+
+    Raises
+    ------
+    DetectorError
+        The file needs pickled code, holds no such state dict, or does not fill the detector exactly.
+    """
+    if head not in HEADS:
+        raise DetectorError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
+    state = _split(path, _load(path), head)
+    given = isinstance(backbone, dict)
+    encoder = Backbone.from_config(backbone) if given else Backbone.from_pretrained(backbone, weights=False)
+    try:
+        config = HEADS[head].config_of(state["head"])
+    except KeyError as error:
+        raise DetectorError(f"{path}: no head {head!r}: the weight {error} is missing") from error
+    found = {"n_layers": encoder.n_layers, "feature_size": encoder.feature_size}
+    for name, value in found.items():
+        if config.pop(name, value) != value:
+            raise DetectorError(f"{path}: the head was made for another {name} than the backbone's {value}")
+    detector = Detector.assemble(encoder, head, config)
+    for part, module in (("backbone", detector.backbone.model), ("head", detector.head)):
+        try:
+            module.load_state_dict(state[part], strict=True)
+        except RuntimeError as error:
+            raise DetectorError(f"{path}: the weights of the {part} do not fit: {error}") from error
+    return detector.eval()
+
+
+def _load(path: str | os.PathLike) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise DetectorError(f"{path}: no such checkpoint")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DetectorError(f"{path}: refused, because loading it would run pickled code ({error})") from error
+    except (RuntimeError, EOFError) as error:
+        raise DetectorError(f"{path}: no checkpoint that torch can read ({error})") from error
+    for wrapper in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise DetectorError(f"{path}: holds no state dict; accepted: tensors by name, bare or in {WRAPPERS}")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def _split(path: str | os.PathLike, state: dict[str, Tensor], head: str) -> dict[str, dict[str, Tensor]]:
+    parts: dict[str, dict[str, Tensor]] = {"backbone": {}, "head": {}}
+    for key, value in state.items():
+        if key.startswith(BACKBONE_PREFIX):
+            parts["backbone"][_modern(key.removeprefix(BACKBONE_PREFIX))] = value
+        elif key.startswith(f"{head}."):
+            parts["head"][key.removeprefix(f"{head}.")] = value
+        else:
+            raise DetectorError(f"{path}: unknown weight {key!r}; accepted prefixes: {BACKBONE_PREFIX!r}, '{head}.'")
+    return parts
+
+
+def _modern(key: str) -> str:
+    for old, new in WEIGHT_NORM.items():
+        if key.endswith(old):
+            return key.removesuffix(old) + new
+    return key
