@@ -7,6 +7,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from sslig.files import atomic
 from sslig.frames import SAMPLE_RATE_HZ
 
 
@@ -23,7 +24,8 @@ def n_samples(path: str | os.PathLike) -> int:
         The file is missing, empty or no sound file.
     """
     header = _header(path)
-    return -(-header.frames * SAMPLE_RATE_HZ // header.samplerate)
+    # soxr rounds the length, halves up.
+    return (2 * header.frames * SAMPLE_RATE_HZ + header.samplerate) // (2 * header.samplerate)
 
 
 def read(path: str | os.PathLike, start: int = 0, length: int | None = None) -> np.ndarray:
@@ -41,8 +43,11 @@ def read(path: str | os.PathLike, start: int = 0, length: int | None = None) -> 
     Raises
     ------
     AudioError
-        The file is missing, empty, truncated, no sound file, or holds NaN or infinite samples.
+        The file is missing, empty, truncated, no sound file, or holds NaN or infinite samples; or the part starts
+        before the recording or has a negative length.
     """
+    if start < 0 or (length is not None and length < 0):
+        raise AudioError(f"{path}: start {start} and length {length} were asked for; neither may be negative")
     header = _header(path)
     native = header.samplerate == SAMPLE_RATE_HZ
     try:
@@ -68,15 +73,12 @@ def write_flac(path: str | os.PathLike, samples: np.ndarray) -> None:
     Raises
     ------
     AudioError
-        The samples are not one finite channel.
+        The samples are not one finite channel, or there are none.
     """
-    path = Path(path)
-    if samples.ndim != 1 or not np.isfinite(samples).all():
+    if samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
         raise AudioError(f"{path}: one channel of finite samples is needed, got shape {samples.shape}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    soundfile.write(part, np.clip(samples, -1.0, 1.0), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
-    os.replace(part, path)
+    with atomic(path) as part:
+        soundfile.write(part, np.clip(samples, -1.0, 1.0), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
 
 
 def _header(path: str | os.PathLike):

@@ -39,9 +39,11 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     if not path.is_file():
         raise ProtocolError(f"{path}: no such protocol file")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Only line feeds end a line, as in an editor; the byte order mark that some editors write is skipped.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise ProtocolError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
+        number = path.read_bytes()[: error.start].count(b"\n") + 1
+        raise ProtocolError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
     rows = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
     if not rows:
         raise ProtocolError(f"{path}: the protocol is empty")
@@ -53,7 +55,17 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def write(path: str | os.PathLike, table: pd.DataFrame) -> None:
-    """Write `table` (columns `COLUMNS`) in the space-separated form of ASVspoof 5, without header."""
+    """Write `table` (columns `COLUMNS`) in the space-separated form of ASVspoof 5, without header.
+
+    Raises
+    ------
+    ProtocolError
+        A value is empty or holds white space, which would shift the columns.
+    """
+    for column in COLUMNS:
+        faulty = table.loc[table[column].isna() | ~table[column].astype(str).str.fullmatch(r"\S+"), column]
+        if len(faulty):
+            raise ProtocolError(f"{path}: {column} {faulty.iloc[0]!r} in row {faulty.index[0]}; one word is needed")
     with atomic(path) as part:
         table[COLUMNS].to_csv(part, sep=" ", header=False, index=False)
 
@@ -87,7 +99,7 @@ def _check(path: Path, number: int, row: list[str], first_line: dict[str, int]) 
     utterance, key = row[COLUMNS.index("utterance")], row[COLUMNS.index("key")]
     if key not in KEYS:
         raise ProtocolError(f"{where}: key {key!r} of {utterance}; accepted: {', '.join(KEYS)}")
-    if Path(utterance).name != utterance or utterance in {".", ".."}:
+    if utterance in {".", ".."} or "/" in utterance or "\\" in utterance:
         raise ProtocolError(f"{where}: utterance {utterance!r} is no plain file name")
     if utterance in first_line:
         raise ProtocolError(f"{where}: utterance {utterance} stood in line {first_line[utterance]} before")

@@ -1,0 +1,274 @@
+"""Error rates and calibration of spoof scores: EER, minDCF, actDCF, Cllr, and tables of them by group.
+
+Every function takes two arrays ``bonafide, spoof`` of spoof scores (higher = more likely spoof), so that no label
+can be confused. A *miss* is a bona fide trial called spoof, a *false acceptance* a spoof trial called bona fide. A
+log-likelihood ratio in the official direction (bona fide over spoof) is the negated spoof score.
+
+Equal scores cannot be told apart by a threshold, so a block of ties is one step. The official ASVspoof 5 package
+steps through a block, bona fide trials first; without ties both agree. With ties minDCF is the same, but the EER is
+not: of a detector that gives one constant score the official package says 100 %, this module 50 %.
+
+References
+----------
+X. Wang et al., "ASVspoof 5: crowdsourced speech data, deepfakes, and adversarial attacks at scale", 2024.
+N. Brummer and J. du Preez, "Application-independent evaluation of speaker detection", 2006 (Cllr).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from sslig.labels import KEYS
+
+P_SPOOF = 0.05
+C_MISS = 1.0
+C_FA = 10.0
+_DEFAULT_COST = min(C_MISS * (1 - P_SPOOF), C_FA * P_SPOOF)
+MISS_WEIGHT = C_MISS * (1 - P_SPOOF) / _DEFAULT_COST
+FA_WEIGHT = C_FA * P_SPOOF / _DEFAULT_COST
+"""The normalised detection cost is MISS_WEIGHT * P_miss + FA_WEIGHT * P_fa = 1.9 P_miss + P_fa."""
+
+BAYES_SPOOF_SCORE = np.log(MISS_WEIGHT / FA_WEIGHT)
+"""A spoof score above this is called spoof where scores are taken at their word: log(1.9)."""
+
+METRICS = ("eer", "min_dcf", "act_dcf", "cllr")
+
+SPOOF_ONLY_COLUMNS = ("attack", "attack_tag")
+"""Columns that say nothing of a bona fide trial; groups by them share the bona fide trials."""
+
+
+class MetricError(ValueError):
+    """Scores that no metric can be computed on; the message says which class and what was found."""
+
+
+class ErrorRates(NamedTuple):
+    """(threshold,) arrays, strictest last: a trial is called spoof where its spoof score is >= the threshold."""
+
+    threshold: np.ndarray
+    p_miss: np.ndarray
+    p_fa: np.ndarray
+
+
+def error_rates(bonafide: ArrayLike, spoof: ArrayLike) -> ErrorRates:
+    """Both error rates at every threshold that tells trials apart, from "nothing is spoof" to "all is".
+
+    Raises
+    ------
+    MetricError
+        A class is empty, not one-dimensional, not numeric or not finite.
+    """
+    trials = Trials.of(bonafide, spoof)
+    return ErrorRates(np.append(np.inf, trials.scores[trials.steps]), *trials.rates())
+
+
+def det_points(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """(point,) P_fa and (point,) P_miss at the corners of the DET staircase; the points between them are left out."""
+    _, p_miss, p_fa = error_rates(bonafide, spoof)
+    step = (np.diff(p_miss) > 0) + 2 * (np.diff(p_fa) < 0)  # 1: bona fide, 2: spoof, 3: a tied block of both
+    corner = (step[1:] != step[:-1]) | (step[1:] == 3)
+    keep = np.concatenate([[True], corner, [True]])
+    return p_fa[keep], p_miss[keep]
+
+
+def eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
+    """Equal error rate: (P_miss + P_fa) / 2 at the threshold where they are nearest, the highest of equals."""
+    return _eer(*Trials.of(bonafide, spoof).rates())
+
+
+def eer_threshold(bonafide: ArrayLike, spoof: ArrayLike) -> float:
+    """The threshold of `eer`: trials with at least this spoof score are called spoof."""
+    threshold, p_miss, p_fa = error_rates(bonafide, spoof)
+    return float(threshold[_nearest(p_miss, p_fa)])
+
+
+def min_dcf(bonafide: ArrayLike, spoof: ArrayLike) -> float:
+    """Normalised detection cost at its best threshold: min over thresholds of 1.9 P_miss + P_fa."""
+    return _min_dcf(*Trials.of(bonafide, spoof).rates())
+
+
+def act_dcf(bonafide: ArrayLike, spoof: ArrayLike) -> float:
+    """Normalised detection cost where the log-likelihood ratio, the negated spoof score, is cut at -log(1.9)."""
+    return _mean_cost(bonafide, spoof, _decision_cost)
+
+
+def cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
+    """Cost of the log-likelihood ratio in bits: (mean_b log2(1 + e^s) + mean_s log2(1 + e^-s)) / 2."""
+    return _mean_cost(bonafide, spoof, _log_cost)
+
+
+def summary(bonafide: ArrayLike, spoof: ArrayLike) -> dict[str, float]:
+    """All of `METRICS`, in that order."""
+    rates = Trials.of(bonafide, spoof).rates()
+    curve = {name: metric(*rates) for name, metric in CURVE_METRICS.items()}
+    return curve | {name: _mean_cost(bonafide, spoof, cost) for name, cost in COST_METRICS.items()}
+
+
+def by_group(table: pd.DataFrame, columns: str | Sequence[str]) -> pd.DataFrame:
+    """Metrics for each group of spoof trials, against all bona fide trials that share its conditions.
+
+    Grouped by attack, each attack meets all bona fide trials; grouped by codec, the spoof and the bona fide trials
+    of that codec; grouped by both, each attack under a codec meets the bona fide trials of the codec.
+
+    Parameters
+    ----------
+    table
+        Trials with ``spoof_score``, ``key`` and `columns` (a table of `sslig.scores`).
+    columns
+        One column or several.
+
+    Returns
+    -------
+    DataFrame
+        `columns`, ``n_bonafide``, ``n_spoof`` and `METRICS`, one row a group in sorted order; the metrics of a group
+        without trials of both classes are NaN, and its counts say why.
+
+    Raises
+    ------
+    MetricError
+        A column is missing, or a key is unknown.
+    """
+    rows = []
+    for group, bonafide, spoof in grouped(table, columns):
+        both = len(bonafide) and len(spoof)
+        values = summary(bonafide["spoof_score"], spoof["spoof_score"]) if both else dict.fromkeys(METRICS, np.nan)
+        rows.append({**group, "n_bonafide": len(bonafide), "n_spoof": len(spoof), **values})
+    return pd.DataFrame(rows)
+
+
+def grouped(
+    table: pd.DataFrame, columns: str | Sequence[str]
+) -> Iterator[tuple[dict[str, str], pd.DataFrame, pd.DataFrame]]:
+    """The groups of `by_group` in sorted order: their values of `columns`, bona fide trials and spoof trials."""
+    columns = [columns] if isinstance(columns, str) else list(columns)
+    _require(table, ["spoof_score", "key", *columns])
+    shared = [column for column in columns if column not in SPOOF_ONLY_COLUMNS]
+    bonafide, spoof = (table[table["key"] == key] for key in KEYS)
+    # Conditions that only bona fide trials have are shown too, unless groups are named by the attack.
+    named = table if shared == columns else spoof
+    for group in named[columns].drop_duplicates().sort_values(columns).to_dict("records"):
+        yield group, _matching(bonafide, {column: group[column] for column in shared}), _matching(spoof, group)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Trials in one descending order of spoof score, so that a threshold is a position and its rates are sums.
+
+    Parameters
+    ----------
+    scores
+        (trial,) Spoof scores, highest first.
+    is_bonafide
+        (trial,) Which of them are bona fide.
+    order
+        (trial,) Where each stood before.
+    steps
+        (threshold,) Last position of each block of equal scores.
+    """
+
+    scores: np.ndarray
+    is_bonafide: np.ndarray
+    order: np.ndarray
+    steps: np.ndarray
+
+    @classmethod
+    def of(cls, bonafide: ArrayLike, spoof: ArrayLike) -> "Trials":
+        """The bona fide trials followed by the spoof trials, sorted."""
+        bonafide, spoof = checked(bonafide, "bona fide"), checked(spoof, "spoof")
+        scores = np.concatenate([bonafide, spoof])
+        order = np.argsort(-scores, kind="stable")
+        scores = scores[order]
+        steps = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
+        return cls(scores, order < len(bonafide), order, steps)
+
+    def rates(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(threshold + 1,) P_miss and P_fa with the first steps called spoof, none to all.
+
+        Parameters
+        ----------
+        weights
+            (trial,) How often each trial counts, once by default. Both classes need a positive sum.
+        """
+        bonafide = np.cumsum(self.is_bonafide if weights is None else np.where(self.is_bonafide, weights, 0))
+        every = np.arange(1, len(bonafide) + 1) if weights is None else np.cumsum(weights)
+        if len(self.steps) < len(every):
+            bonafide, every = bonafide[self.steps], every[self.steps]
+        spoof = every - bonafide
+        p_miss = np.concatenate([[0.0], bonafide / bonafide[-1]])
+        p_fa = np.concatenate([[1.0], (spoof[-1] - spoof) / spoof[-1]])
+        return p_miss, p_fa
+
+
+def checked(scores: ArrayLike, name: str) -> np.ndarray:
+    """(trial,) The scores of class `name` as float64.
+
+    Raises
+    ------
+    MetricError
+        They are none, not one-dimensional, no numbers, or not finite.
+    """
+    try:
+        scores = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise MetricError(f"{name} scores are no numbers ({error})") from error
+    if scores.ndim != 1:
+        raise MetricError(f"{name} scores have shape {scores.shape}; one axis of trials is needed")
+    if not len(scores):
+        raise MetricError(f"no {name} scores; both classes are needed")
+    faulty = np.flatnonzero(~np.isfinite(scores))
+    if len(faulty):
+        raise MetricError(f"{len(faulty)} of {len(scores)} {name} scores are NaN or infinite, first at {faulty[0]}")
+    return scores
+
+
+def _nearest(p_miss: np.ndarray, p_fa: np.ndarray) -> int:
+    return int(np.argmin(np.abs(p_miss - p_fa)))
+
+
+def _eer(p_miss: np.ndarray, p_fa: np.ndarray) -> float:
+    nearest = _nearest(p_miss, p_fa)
+    return float((p_miss[nearest] + p_fa[nearest]) / 2)
+
+
+def _min_dcf(p_miss: np.ndarray, p_fa: np.ndarray) -> float:
+    return float(np.min(MISS_WEIGHT * p_miss + FA_WEIGHT * p_fa))
+
+
+def _decision_cost(scores: np.ndarray, is_bonafide: np.ndarray | bool) -> np.ndarray:
+    called_spoof = scores > BAYES_SPOOF_SCORE
+    return np.where(is_bonafide, MISS_WEIGHT * called_spoof, FA_WEIGHT * ~called_spoof)
+
+
+def _log_cost(scores: np.ndarray, is_bonafide: np.ndarray | bool) -> np.ndarray:
+    return np.logaddexp(0.0, np.where(is_bonafide, scores, -scores)) / np.log(2) / 2
+
+
+CURVE_METRICS = {"eer": _eer, "min_dcf": _min_dcf}
+"""Metrics of the two error rates over all thresholds."""
+
+COST_METRICS = {"act_dcf": _decision_cost, "cllr": _log_cost}
+"""The cost per trial of metrics that are the mean cost of bona fide trials plus the mean cost of spoof trials."""
+
+
+def _mean_cost(bonafide: ArrayLike, spoof: ArrayLike, cost) -> float:
+    bonafide, spoof = checked(bonafide, "bona fide"), checked(spoof, "spoof")
+    return float(cost(bonafide, True).mean() + cost(spoof, False).mean())
+
+
+def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise MetricError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+    unknown = table.loc[~table["key"].isin(KEYS), "key"]
+    if len(unknown):
+        raise MetricError(f"key {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(KEYS)}")
+
+
+def _matching(trials: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
+    same = np.ones(len(trials), dtype=bool)
+    for column, value in values.items():
+        same &= (trials[column] == value).to_numpy()
+    return trials[same]

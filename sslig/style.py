@@ -1,0 +1,109 @@
+"""The one look of all figures: colours, line styles, font sizes and the frame that figures start from.
+
+The colours are those of Okabe and Ito, which stay apart for colour-blind readers. Evidence for spoof is vermillion,
+evidence for bona fide is blue, in every figure; detectors have colours of their own and differ in line style too.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import matplotlib.pyplot as plt
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from sslig.labels import BONAFIDE, SPOOF
+
+WIDTH_IN = 7.0
+"""Width of a figure; 700 px at the resolution of the book."""
+
+DPI = 100
+
+BLACK, GREY = "#000000", "#6E6E6E"
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+
+EVIDENCE = {BONAFIDE: BLUE, SPOOF: VERMILLION}
+"""Colour of each label, and of the evidence for it."""
+
+DETECTORS = {"aasist": (GREEN, "-", "o"), "camhfa": (PURPLE, "--", "s"), "sls": (SKY, "-.", "^")}
+"""Colour, line style and marker of the project's heads."""
+
+FREE = [(ORANGE, ":", "D"), (BLACK, "-", "v"), (BLUE, "--", "P"), (VERMILLION, "-.", "X"), (YELLOW, "-", "*")]
+"""The same for detectors of other names, in this order, over and over."""
+
+RC = {
+    "figure.dpi": DPI,
+    "savefig.dpi": 200,
+    "font.size": 10,
+    "axes.labelsize": 10,
+    "axes.titlesize": 11,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.07,
+    "figure.constrained_layout.w_pad": 0.07,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of the project inside the block (or, as ``@style()``, inside a function); the old one afterwards."""
+    with seaborn.axes_style("ticks"), plt.rc_context(RC):
+        yield
+
+
+def detector_styles(names: Iterable[str]) -> dict[str, dict]:
+    """Keywords of a line for each detector: ``color``, ``linestyle`` and ``marker``.
+
+    A name that says ``aasist``, ``camhfa`` or ``sls``, as ``CA-MHFA`` does, looks the same in every figure; others
+    take what is free, in sorted order.
+    """
+    styles, others = {}, 0
+    for name in sorted(set(names)):
+        known = [head for head in DETECTORS if head == "".join(filter(str.isalnum, name.lower()))]
+        look = DETECTORS[known[0]] if known else FREE[others % len(FREE)]
+        others += not known
+        styles[name] = dict(zip(("color", "linestyle", "marker"), look, strict=True))
+    return styles
+
+
+def evidence_map() -> Colormap:
+    """Diverging colours: blue (bona fide) through white (nothing) to vermillion (spoof)."""
+    return LinearSegmentedColormap.from_list("evidence", [EVIDENCE[BONAFIDE], "white", EVIDENCE[SPOOF]])
+
+
+def evidence_patches(text: str) -> list[Patch]:
+    """Legend entries of the two labels; ``{}`` in `text` becomes "bona fide" and "spoof"."""
+    words = {BONAFIDE: "bona fide", SPOOF: "spoof"}
+    return [Patch(color=EVIDENCE[label], alpha=0.75, label=text.format(word)) for label, word in words.items()]
+
+
+def figure_grid(
+    rows: int, heights: Sequence[float], *, columns: int = 1, width: float = WIDTH_IN, **kwargs
+) -> tuple[Figure, Sequence[Axes]]:
+    """A figure of `rows` times `columns` axes, `heights` and `width` in inches, with room for labels."""
+    size = (width, sum(heights) + 0.7)
+    figure, axes = plt.subplots(rows, columns, figsize=size, height_ratios=heights, squeeze=False, **kwargs)
+    # Closed for pyplot, a figure is shown once: where it is returned.
+    plt.close(figure)
+    return figure, axes.ravel()
+
+
+def legend_above(figure: Figure, axis: Axes) -> None:
+    """The legend of `axis`, over the whole figure."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)))

@@ -1,0 +1,121 @@
+"""Sound files: what is read equals what was written, and each faulty file is named with its fault."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from sslig import audio
+from sslig.audio import AudioError
+
+PCM_STEP = 1 / 32_768
+
+
+@pytest.fixture
+def flac(tmp_path, tone):
+    audio.write_flac(tmp_path / "tone.flac", tone)
+    return tmp_path / "tone.flac"
+
+
+@pytest.fixture
+def wav(tmp_path):
+    """Writes a WAV of 32-bit floats, which holds any value as it is."""
+
+    def write(samples, rate=16_000):
+        soundfile.write(tmp_path / "sound.wav", samples, rate, subtype="FLOAT")
+        return tmp_path / "sound.wav"
+
+    return write
+
+
+def test_flac_comes_back_within_a_quantisation_step(flac, tone):
+    samples = audio.read(flac)
+    assert samples.dtype == np.float32
+    np.testing.assert_allclose(samples, tone, atol=PCM_STEP)
+    assert audio.n_samples(flac) == len(tone)
+    assert soundfile.info(flac).subtype == "PCM_16"
+
+
+@pytest.mark.parametrize(("start", "length"), [(0, 100), (5000, 320), (15_900, 400), (16_000, 10), (20_000, 1), (3, 0)])
+def test_a_window_is_the_slice_of_the_whole(flac, start, length):
+    np.testing.assert_array_equal(audio.read(flac, start, length), audio.read(flac)[start : start + length])
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100])
+def test_a_window_is_the_slice_of_the_whole_at_other_rates(wav, rng, rate):
+    path = wav(rng.normal(size=rate // 2).astype(np.float32) / 10, rate)
+    whole = audio.read(path)
+    np.testing.assert_array_equal(audio.read(path, 1234, 777), whole[1234 : 1234 + 777])
+    np.testing.assert_array_equal(audio.read(path, 1234), whole[1234:])
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 32_000, 44_100, 48_000])
+def test_the_header_promises_as_many_samples_as_are_read(wav, rate):
+    for frames in (3, 100, 1000, 1001, 1003):
+        path = wav(np.zeros(frames), rate)
+        assert audio.n_samples(path) == len(audio.read(path))
+
+
+def test_a_tone_at_8_khz_is_the_same_tone_at_16_khz(wav, tone):
+    path = wav(0.5 * np.sin(2 * np.pi * 440 * np.arange(8_000) / 8_000), 8_000)
+    inner = slice(1000, -1000)  # without the ends, where the resampler rings
+    np.testing.assert_allclose(audio.read(path)[inner], tone[inner], atol=1e-3)
+
+
+def test_channels_are_averaged(wav, tone):
+    np.testing.assert_allclose(audio.read(wav(np.stack([tone, -tone / 2], axis=1))), tone / 4, atol=1e-7)
+
+
+@pytest.mark.parametrize("read", [audio.read, audio.n_samples])
+class TestFaultyFile:
+    def test_missing(self, tmp_path, read):
+        with pytest.raises(AudioError, match=r"gone\.flac: no such file"):
+            read(tmp_path / "gone.flac")
+
+    def test_empty(self, tmp_path, read):
+        (tmp_path / "void.flac").touch()
+        with pytest.raises(AudioError, match=r"void\.flac: the file is empty"):
+            read(tmp_path / "void.flac")
+
+    def test_no_sound(self, tmp_path, read):
+        (tmp_path / "text.flac").write_text("this is a text, whatever its name says")
+        with pytest.raises(AudioError, match=r"text\.flac: not a sound file"):
+            read(tmp_path / "text.flac")
+
+    def test_no_samples(self, wav, read):
+        with pytest.raises(AudioError, match=r"sound\.wav: holds no samples"):
+            read(wav(np.zeros(0)))
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9])
+def test_truncated_flac(tmp_path, rng, kept):
+    path = tmp_path / "cut.flac"
+    audio.write_flac(path, rng.normal(size=48_000) / 10)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(AudioError, match=r"cut\.flac: .*truncated"):
+        audio.read(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_no_numbers(wav, tone, value):
+    tone[[5, 7]] = value
+    with pytest.raises(AudioError, match=r"sound\.wav: holds 2 samples that are NaN or infinite"):
+        audio.read(wav(tone))
+
+
+@pytest.mark.parametrize("window", [{"start": -1}, {"length": -1}])
+def test_a_window_outside_the_recording(flac, window):
+    with pytest.raises(AudioError, match="neither may be negative"):
+        audio.read(flac, **window)
+
+
+@pytest.mark.parametrize("samples", [np.zeros((2, 9)), np.array([0.0, np.nan]), np.zeros(0)])
+def test_what_is_not_one_finite_channel_is_not_written(tmp_path, samples):
+    with pytest.raises(AudioError, match=r"out\.flac: one channel of finite samples"):
+        audio.write_flac(tmp_path / "out.flac", samples)
+    assert not list(tmp_path.iterdir())
+
+
+def test_samples_beyond_full_scale_are_clipped(tmp_path):
+    audio.write_flac(tmp_path / "loud.flac", np.array([-2.0, 0.0, 2.0]))
+    np.testing.assert_allclose(audio.read(tmp_path / "loud.flac"), [-1, 0, 1], atol=PCM_STEP)

@@ -1,0 +1,154 @@
+"""Metrics against hand counts, closed forms, a plain implementation and the official ASVspoof 5 package."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from sslig import metrics
+from sslig.metrics import METRICS, MetricError
+
+BONAFIDE, SPOOF = [0.0, 1.0, 2.0, 3.0], [2.5, 4.0, 5.0, 6.0]
+OFFICIAL = {
+    "eer": 0.00619731789960915,
+    "min_dcf": 0.01631981160660231,
+    "act_dcf": 0.018024153192537015,
+    "cllr": 0.028190618341414547,
+}
+
+
+def test_four_trials_of_each_class_counted_by_hand():
+    # At 3.0 one bona fide trial of four is missed and one spoof of four accepted; at 4.0 only the spoof is wrong.
+    assert metrics.eer(BONAFIDE, SPOOF) == 0.25
+    assert metrics.eer_threshold(BONAFIDE, SPOOF) == 3.0
+    assert metrics.min_dcf(BONAFIDE, SPOOF) == 0.25
+    # Above log(1.9) = 0.64 lie three bona fide trials and all spoofs.
+    assert metrics.act_dcf(BONAFIDE, SPOOF) == pytest.approx(1.9 * 3 / 4)
+
+
+def test_error_rates_run_from_nothing_is_spoof_to_all_is():
+    rates = metrics.error_rates(BONAFIDE, SPOOF)
+    np.testing.assert_array_equal(rates.threshold, [np.inf, 6, 5, 4, 3, 2.5, 2, 1, 0])
+    np.testing.assert_array_equal(4 * rates.p_miss, [0, 0, 0, 0, 1, 1, 2, 3, 4])
+    np.testing.assert_array_equal(4 * rates.p_fa, [4, 3, 2, 1, 1, 0, 0, 0, 0])
+
+
+def test_det_points_are_the_corners_of_the_staircase():
+    p_fa, p_miss = metrics.det_points(BONAFIDE, SPOOF)
+    np.testing.assert_array_equal(4 * p_fa, [4, 1, 1, 0, 0])
+    np.testing.assert_array_equal(4 * p_miss, [0, 0, 1, 1, 4])
+
+
+@pytest.mark.parametrize(
+    ("bonafide", "spoof", "eer", "min_dcf"),
+    [([-1, -2], [1, 2], 0, 0), ([1, 2], [-1, -2], 1, 1), ([0, 0, 0], [0, 0], 0.5, 1)],
+    ids=["separated", "reversed", "constant"],
+)
+def test_the_extremes(bonafide, spoof, eer, min_dcf):
+    assert metrics.eer(bonafide, spoof) == eer
+    assert metrics.min_dcf(bonafide, spoof) == min_dcf
+
+
+def test_normal_scores_have_the_eer_of_their_distance(rng):
+    distance, n = 2.0, 100_000
+    eer = metrics.eer(rng.normal(0, 1, n), rng.normal(distance, 1, n))
+    assert eer == pytest.approx(norm.cdf(-distance / 2), abs=0.003)
+
+
+def test_cllr_is_one_bit_without_information_and_log2_of_odds_with():
+    assert metrics.cllr([0, 0], [0]) == pytest.approx(1)
+    odds = np.log(3)
+    assert metrics.cllr([-odds], [odds, odds]) == pytest.approx(np.log2(1 + 1 / 3))
+    assert metrics.cllr([1e4], [-1e4]) == pytest.approx(1e4 / np.log(2))  # no overflow
+
+
+def test_act_dcf_decides_at_log_1_9():
+    below, above = np.log(1.9) - 1e-9, np.log(1.9) + 1e-9
+    assert metrics.act_dcf([below], [above]) == 0
+    assert metrics.act_dcf([above], [above]) == pytest.approx(1.9)
+    assert metrics.act_dcf([below], [below]) == pytest.approx(1)
+
+
+def test_decision_metrics_depend_on_the_order_only(rng):
+    bonafide, spoof = rng.normal(size=300), rng.normal(1, 1, size=500)
+    assert metrics.eer(np.exp(bonafide), np.exp(spoof)) == metrics.eer(bonafide, spoof)
+    assert metrics.min_dcf(np.exp(bonafide), np.exp(spoof)) == metrics.min_dcf(bonafide, spoof)
+    assert metrics.min_dcf(bonafide, spoof) <= 2.9 * metrics.eer(bonafide, spoof)
+
+
+def test_ties_are_one_step_as_if_each_threshold_were_counted_anew(rng):
+    bonafide, spoof = rng.integers(0, 12, size=200), rng.integers(4, 16, size=300)
+    p_miss, p_fa = np.array([[np.mean(bonafide >= t), np.mean(spoof < t)] for t in range(17)]).T
+    nearest = np.argmin(np.abs(p_miss - p_fa))
+    assert metrics.eer(bonafide, spoof) == pytest.approx((p_miss[nearest] + p_fa[nearest]) / 2, abs=1e-15)
+    assert metrics.min_dcf(bonafide, spoof) == pytest.approx(np.min(1.9 * p_miss + p_fa), abs=1e-15)
+
+
+def test_the_official_package_gives_the_same(reference):
+    table = pd.read_csv(reference / "asvspoof5_dev_cm_scores.csv")
+    spoof_score, is_spoof = -table["cm_score"], table["sasv_label"] == 0
+    assert metrics.summary(spoof_score[~is_spoof], spoof_score[is_spoof]) == pytest.approx(OFFICIAL, rel=0, abs=1e-12)
+
+
+def test_summary_holds_every_metric_by_name():
+    expected = {name: getattr(metrics, name)(BONAFIDE, SPOOF) for name in METRICS}
+    assert metrics.summary(BONAFIDE, SPOOF) == expected
+
+
+@pytest.mark.parametrize("metric", [*METRICS, "summary", "error_rates", "det_points", "eer_threshold"])
+@pytest.mark.parametrize(
+    ("bonafide", "spoof", "message"),
+    [
+        ([], [1.0], "no bona fide scores"),
+        ([1.0], [], "no spoof scores"),
+        ([1.0], [0.0, np.nan, np.inf], "2 of 3 spoof scores are NaN or infinite, first at 1"),
+        ([[1.0], [2.0]], [1.0], r"bona fide scores have shape \(2, 1\)"),
+        (["high"], [1.0], "bona fide scores are no numbers"),
+    ],
+)
+def test_scores_without_a_metric_say_which_class_is_at_fault(metric, bonafide, spoof, message):
+    with pytest.raises(MetricError, match=message):
+        getattr(metrics, metric)(bonafide, spoof)
+
+
+class TestByGroup:
+    @pytest.fixture
+    def table(self):
+        """Two attacks under two codecs; A02 scores below all, C01 moves the bona fide scores."""
+        rows = [
+            ("bonafide", "-", "-", -1.0),
+            ("bonafide", "-", "C01", 3.0),
+            ("spoof", "A01", "-", 2.0),
+            ("spoof", "A01", "C01", 2.5),
+            ("spoof", "A02", "-", -2.0),
+            ("spoof", "A02", "C02", -2.0),
+        ]
+        return pd.DataFrame(rows, columns=["key", "attack", "codec", "spoof_score"])
+
+    def test_each_attack_meets_all_bona_fide_trials(self, table):
+        groups = metrics.by_group(table, "attack").set_index("attack")
+        assert list(groups.index) == ["A01", "A02"]
+        assert list(groups["n_bonafide"]) == [2, 2]
+        assert list(groups["eer"]) == [0.5, 1.0]
+
+    def test_each_codec_meets_its_own_bona_fide_trials(self, table):
+        groups = metrics.by_group(table, "codec").set_index("codec")
+        assert groups.loc["-", ["n_bonafide", "n_spoof"]].tolist() == [1, 2]
+        assert groups.loc["C01", "eer"] == 1.0
+
+    def test_a_group_without_one_class_has_counts_and_no_metrics(self, table):
+        groups = metrics.by_group(table, "codec").set_index("codec")
+        assert groups.loc["C02", ["n_bonafide", "n_spoof"]].tolist() == [0, 1]
+        assert groups.loc["C02", list(METRICS)].isna().all()
+
+    def test_both_columns_pair_an_attack_with_the_bona_fide_trials_of_the_codec(self, table):
+        groups = metrics.by_group(table, ["attack", "codec"]).set_index(["attack", "codec"])
+        assert groups["eer"].to_dict() == pytest.approx(
+            {("A01", "-"): 0.0, ("A01", "C01"): 1.0, ("A02", "-"): 1.0, ("A02", "C02"): np.nan}, nan_ok=True
+        )
+
+    def test_missing_columns_and_unknown_keys_are_refused(self, table):
+        with pytest.raises(MetricError, match="the table lacks room"):
+            metrics.by_group(table, "room")
+        with pytest.raises(MetricError, match="key 'genuine' in row 0"):
+            metrics.by_group(table.replace("bonafide", "genuine"), "attack")
