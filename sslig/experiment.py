@@ -98,8 +98,6 @@ class Experiment:
         By name: ``{"head": ..., other arguments of that head}``.
     device
         ``auto``, ``cpu``, ``cuda`` ...
-    threads
-        CPU threads of each job; none leaves it to torch.
     path, root
         The file this was read from, and the folder that relative paths start at.
     """
@@ -116,7 +114,6 @@ class Experiment:
     evaluation: Evaluation = field(default_factory=Evaluation)
     attribution: Attribution = field(default_factory=Attribution)
     device: str = "auto"
-    threads: int | None = None
 
     @property
     def corpus_root(self) -> Path:
@@ -223,8 +220,9 @@ def _build(kind: type, values: Any, path: Path, prefix: str) -> Any:
     unknown = sorted(set(map(str, values)) - set(fields))
     if unknown:
         raise ExperimentError(f"{path}: unknown key {prefix}{unknown[0]}; known: {', '.join(fields)}")
-    optional = {n for n, f in fields.items() if f.default is not f.default_factory}
-    missing = [name for name in fields if name not in values and name not in optional]
+    absent = dataclasses.MISSING
+    required = [name for name, item in fields.items() if item.default is absent and item.default_factory is absent]
+    missing = [name for name in required if name not in values]
     if missing:
         raise ExperimentError(f"{path}: key {prefix}{missing[0]} is missing")
     return kind(**{name: _value(hints[name], value, path, prefix + name) for name, value in values.items()})

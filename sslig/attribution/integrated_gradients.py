@@ -1,0 +1,160 @@
+"""Integrated Gradients of the spoof logit over SSL features, with a certificate of completeness."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from captum.attr import IntegratedGradients
+from torch import Tensor, nn
+
+from sslig.attribution.baselines import Baseline
+from sslig.experiment import Attribution as Options
+
+COMPLETE, JUMP, NOT_CONVERGED = "complete", "jump", "not converged"
+FREE, FROZEN = "free", "frozen"
+
+PATH_POINTS_AT_ONCE = 32
+"""Path points in one pass through the head; bounds memory, changes nothing else."""
+
+
+class AttributionError(ValueError):
+    """Features or a head that cannot be explained; the message says what was got and what is accepted."""
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Why a head gives its logit: evidence by layer and frame, and how far it adds up.
+
+    Attributes
+    ----------
+    by_layer
+        (layer, frame) Attribution summed over features; positive is evidence for spoof.
+    spoof_score, baseline_score
+        The explained logit F(x), and F(b) of the baseline.
+    residual
+        sum of the attribution - (F(x) - F(b)), a logit; 0 where the explanation is complete.
+    steps
+        Points on the integration path.
+    status
+        ``complete`` where the relative residual is within the tolerance; ``jump`` where it is not but more points do
+        not change it, so the head is discontinuous on the path; else ``not converged``.
+    selection
+        ``frozen`` where the head's choice of nodes was held at that of the explained input, else ``free``.
+    """
+
+    by_layer: np.ndarray
+    spoof_score: float
+    baseline_score: float
+    residual: float
+    steps: int
+    status: str
+    selection: str
+
+    @property
+    def by_frame(self) -> np.ndarray:
+        """(frame,) Attribution summed over layers and features."""
+        return self.by_layer.sum(axis=0)
+
+    @property
+    def difference(self) -> float:
+        """F(x) - F(b), what a complete attribution sums to."""
+        return self.spoof_score - self.baseline_score
+
+    @property
+    def relative_residual(self) -> float:
+        """|residual| / |F(x) - F(b)|; infinite where only the difference is 0, and 0 where both are."""
+        if self.residual == 0:
+            return 0.0
+        return abs(self.residual) / abs(self.difference) if self.difference else float("inf")
+
+
+def explain(head: nn.Module, features: Tensor, baseline: Baseline, options: Options) -> Attribution:
+    """Integrated Gradients of a head's logit for one utterance.
+
+    The number of path points starts at `options.min_steps` and doubles up to `options.max_steps` until the relative
+    residual is within `options.tolerance`; the residual is not monotone in the number of points, so the last is kept.
+
+    Parameters
+    ----------
+    head
+        From (batch, layer, frame, feature) to (batch,), in evaluation mode, in float32.
+    features
+        (1, layer, frame, feature) of one utterance.
+    baseline
+        Where the path starts.
+    options
+        Steps, tolerance, and whether a head that selects nodes keeps its selection along the path.
+
+    Raises
+    ------
+    AttributionError
+        The features are not one utterance in float32, or the head mixes or drops rows of its batch.
+
+    References
+    ----------
+    Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, equation 1 and proposition 1; quadrature
+    by Gauss and Legendre.
+    """
+    _check(features)
+    frozen = options.freeze_selection and hasattr(head, "select")
+    # Wrapped so that every point of the path sees the nodes that the explained input selects.
+    selection = head.select(features) if frozen else None
+    explained = _same_rows((lambda x: head(x, selection)) if frozen else head)
+    start = baseline.like(features)
+    with torch.no_grad():
+        spoof_score, baseline_score = (explained(x).double().item() for x in (features, start))
+    earlier, steps = None, options.min_steps
+    while True:
+        attribution = _integrate(explained, features, start, steps)  # (layer, frame)
+        residual = attribution.sum() - (spoof_score - baseline_score)
+        status = _status(residual, earlier, spoof_score - baseline_score, options.tolerance)
+        if status == COMPLETE or 2 * steps > options.max_steps:
+            break
+        earlier, steps = residual, 2 * steps
+    kind = FROZEN if frozen else FREE
+    return Attribution(attribution, spoof_score, baseline_score, float(residual), steps, status, kind)
+
+
+def _integrate(explained: Callable[[Tensor], Tensor], x: Tensor, baseline: Tensor, steps: int) -> np.ndarray:
+    """(layer, frame) in float64: the sum over features of (x - b) * integral of dF/dx from b to x."""
+    method = IntegratedGradients(explained)
+    by_feature = method.attribute(
+        x, baseline, n_steps=steps, method="gausslegendre", internal_batch_size=PATH_POINTS_AT_ONCE
+    )
+    return by_feature.detach().double().sum(dim=-1)[0].cpu().numpy()
+
+
+def _status(residual: float, earlier: float | None, difference: float, tolerance: float) -> str:
+    allowed = tolerance * abs(difference)
+    if abs(residual) <= allowed:
+        return COMPLETE
+    settled = earlier is not None and abs(residual - earlier) <= allowed
+    return JUMP if settled else NOT_CONVERGED
+
+
+def _same_rows(head: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The head, refused where it does not give one logit a row.
+
+    captum lays path points along dimension 0. A head that reads another axis as the batch would return numbers all
+    the same, and they would mean nothing.
+    """
+
+    def guarded(x: Tensor) -> Tensor:
+        logits = head(x)
+        if logits.shape != x.shape[:1]:
+            raise AttributionError(f"the head gave shape {tuple(logits.shape)} for a batch of {len(x)}; one logit a "
+                                   "row, batch first, is needed")  # fmt: skip
+        return logits
+
+    return guarded
+
+
+def _check(features: Tensor) -> None:
+    if features.ndim != 4 or len(features) != 1:
+        raise AttributionError(f"features of shape {tuple(features.shape)}; (1, layer, frame, feature) of one "
+                               "utterance is needed")  # fmt: skip
+    if features.dtype != torch.float32:
+        raise AttributionError(f"features in {features.dtype}; attributions are complete in float32 only")
+    if not torch.isfinite(features).all():
+        raise AttributionError("the features hold NaN or infinite values")

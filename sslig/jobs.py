@@ -1,0 +1,137 @@
+"""Runs one notebook as a job: refuses unknown parameters, writes whole or not at all, says one line about it."""
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import yaml
+from nbclient.exceptions import DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+
+from sslig.files import atomic
+
+KERNEL = "python3"
+STARTS = 2
+"""Kernels of several processes that start at once can take each other's ports; a dead start is tried again."""
+
+QUIET = {
+    "PYTHONWARNINGS": "ignore::FutureWarning,ignore::DeprecationWarning",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+"""What keeps the chatter of libraries off a page; a caller's own settings win."""
+
+
+class JobError(ValueError):
+    """A notebook that cannot be run or that failed; the message names it, and the parameter or the error in it."""
+
+
+def run(notebook: str | os.PathLike, output: str | os.PathLike, parameters: dict[str, Any]) -> Path:
+    """Execute `notebook` with `parameters` into `output`.
+
+    Parameters
+    ----------
+    notebook
+        A notebook with a cell tagged ``parameters``.
+    output
+        The executed copy. A run that fails leaves it as it was, and itself beside it as ``<name>.failed.ipynb``.
+    parameters
+        Values by name; each name must stand in the notebook's parameters cell.
+
+    Raises
+    ------
+    JobError
+        The notebook is missing, a parameter is unknown, or a cell raised.
+    """
+    notebook, output = Path(notebook), Path(output)
+    _check_parameters(notebook, parameters)
+    failed = output.with_suffix(".failed.ipynb")
+    failed.unlink(missing_ok=True)
+    os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+    with atomic(output) as part:
+        try:
+            _execute(notebook, part, parameters)
+        except PapermillExecutionError as error:
+            part.rename(failed)
+            raise JobError(f"{notebook}: cell {error.exec_count} raised {error.ename}: {error.evalue}\n"
+                           f"the whole run is in {failed}") from error  # fmt: skip
+        _strip(part)
+    return output
+
+
+def parameters_of(notebook: str | os.PathLike) -> list[str]:
+    """The names in the notebook's parameters cell.
+
+    Raises
+    ------
+    JobError
+        The notebook is missing, or has no such cell.
+    """
+    notebook = Path(notebook)
+    if not notebook.is_file():
+        raise JobError(f"{notebook}: no such notebook")
+    names = list(papermill.inspect_notebook(str(notebook)))
+    if not names:
+        raise JobError(f"{notebook}: no cell tagged 'parameters' that sets any")
+    return names
+
+
+def _check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
+    known = parameters_of(notebook)
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise JobError(f"{notebook}: unknown parameter {unknown[0]!r}; known: {', '.join(known)}")
+
+
+def _execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
+    for start in range(1, STARTS + 1):
+        try:
+            papermill.execute_notebook(
+                str(notebook), str(output), parameters, kernel_name=KERNEL, progress_bar=False, log_output=False
+            )
+            return
+        except (DeadKernelError, RuntimeError) as error:
+            # A kernel that died in a cell has used its time already; only one that never answered is started again.
+            if start == STARTS or "Kernel didn't respond" not in str(error):
+                raise JobError(f"{notebook}: the kernel died or could not be started: {error}") from error
+
+
+def _strip(path: Path) -> None:
+    """Take out what differs from run to run, so that an unchanged page stays the same file."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        for volatile in ("papermill", "execution"):
+            cell.metadata.pop(volatile, None)
+    nbformat.write(notebook, path)
+
+
+def main() -> None:
+    """Run a notebook from the command line; exit status 1 and one message where it fails."""
+    parser = argparse.ArgumentParser(description="Run one notebook as a job.")
+    parser.add_argument("notebook")
+    parser.add_argument("output")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters",
+                        help="a parameter; the value is read as YAML")  # fmt: skip
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore", module="papermill")
+    values = {name: yaml.safe_load(value) for name, value in arguments.parameters}
+    label = " ".join([Path(arguments.notebook).stem, *(str(values[name]) for name in sorted(values) if name in
+                                                       ("detectors", "seeds"))])  # fmt: skip
+    started = time.monotonic()
+    try:
+        run(arguments.notebook, arguments.output, values)
+    except JobError as error:
+        raise SystemExit(f"error: {error}") from error
+    print(f"{label}: done in {time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The one scoring loop: utterances in batches of equal length through a detector, faulty files listed and left out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from sslig import files, protocol, scores
+from sslig.data.dataset import EqualLengthBatches, Loaded, Utterances
+from sslig.experiment import Experiment, Scoring
+from sslig.frames import SAMPLE_RATE_HZ
+from sslig.models.detector import Detector, fingerprint, select_device
+
+CHECKPOINT = "checkpoint"
+PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16}
+
+
+class ScoringError(ValueError):
+    """A scoring run that cannot give scores; the message says what was asked and what was found."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Utterances of equal length: their rows in the table, and (batch, samples) waveforms."""
+
+    rows: list[int]
+    waveforms: Tensor
+
+
+@dataclass
+class LeftOut:
+    """What could not be read, filled while batches are drawn: row in the table -> what was wrong with the file."""
+
+    faults: dict[int, str]
+
+    def table(self, utterances: pd.DataFrame) -> pd.DataFrame:
+        """The utterances left out, with the reason of each."""
+        rows = sorted(self.faults)
+        reasons = [self.faults[row] for row in rows]
+        return pd.DataFrame({"utterance": utterances["utterance"].iloc[rows].to_numpy(), "reason": reasons})
+
+
+def batches(table: pd.DataFrame, detector: Detector, options: Scoring) -> tuple[Iterator[Batch], LeftOut]:
+    """Batches of equal-length waveforms of the utterances in `table`, and the list of what was left out.
+
+    Parameters
+    ----------
+    table
+        Utterances with their ``path``.
+    detector
+        Whose frame clock trims the waveforms to whole frames.
+    options
+        Batch size, crop, longest utterance and number of reading processes.
+    """
+    crop = None if options.crop_s is None else round(options.crop_s * SAMPLE_RATE_HZ)
+    if crop is not None and detector.clock.n_frames(crop) < 1:
+        raise ScoringError(f"crop_s {options.crop_s:g} s is shorter than one frame of "
+                           f"{detector.clock.receptive_field_samples / SAMPLE_RATE_HZ:g} s")  # fmt: skip
+    utterances = Utterances(table, detector.clock, crop, options.max_s)
+    n_frames, faults = utterances.n_frames()
+    left_out = LeftOut(faults)
+    loader = DataLoader(
+        utterances,
+        batch_sampler=EqualLengthBatches(n_frames, options.batch_size),
+        num_workers=options.workers,
+        collate_fn=list,
+    )
+    return _readable(loader, left_out), left_out
+
+
+def _readable(loader: DataLoader, left_out: LeftOut) -> Iterator[Batch]:
+    for items in loader:
+        left_out.faults |= {item.row: item.fault for item in items if item.samples is None}
+        good: list[Loaded] = [item for item in items if item.samples is not None]
+        if good:
+            yield Batch([item.row for item in good], torch.stack([item.samples for item in good]))
+
+
+@torch.inference_mode()
+def score(
+    detector: Detector, table: pd.DataFrame, options: Scoring, device: str | torch.device = "cpu"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Spoof logits of the utterances in `table`, whatever company they are scored in.
+
+    Parameters
+    ----------
+    detector
+        Used in evaluation mode, and left in the mode it came in.
+    table
+        Utterances with the columns of `sslig.protocol` and ``path``.
+    options, device
+        How and where to score.
+
+    Returns
+    -------
+    scores, left_out
+        The table with ``spoof_score``, ``duration_s`` and ``crop_s`` added, in the order of `table`; and the
+        utterances without a score, with the reason.
+
+    Raises
+    ------
+    ScoringError
+        No utterance could be read, the precision is unknown, or the detector gives NaN.
+    """
+    if options.precision not in PRECISIONS:
+        raise ScoringError(f"precision {options.precision!r}; accepted: {', '.join(PRECISIONS)}")
+    drawn, left_out = batches(table, detector, options)
+    logits = np.full(len(table), np.nan)
+    duration_s = np.full(len(table), np.nan)
+    with evaluating(detector, device):
+        for batch in drawn:
+            logits[batch.rows] = _logits(detector, batch.waveforms.to(device), options.precision)
+            duration_s[batch.rows] = batch.waveforms.shape[1] / SAMPLE_RATE_HZ
+    without = left_out.table(table)
+    if len(without) == len(table):
+        raise ScoringError(f"none of {len(table)} utterances could be read; the first: {without['reason'].iloc[0]}")
+    scored = table.assign(spoof_score=logits, duration_s=duration_s, crop_s=np.nan if options.crop_s is None
+                          else options.crop_s)  # fmt: skip
+    scored = scored[~scored["utterance"].isin(without["utterance"])]
+    broken = scored.loc[~np.isfinite(scored["spoof_score"]), "utterance"]
+    if len(broken):
+        raise ScoringError(f"the detector gives no finite score for {len(broken)} utterances; first {broken.iloc[0]}")
+    return scored.reset_index(drop=True), without
+
+
+@contextmanager
+def evaluating(module: nn.Module, device: str | torch.device) -> Iterator[nn.Module]:
+    """A module on a device in evaluation mode for the length of a block, then in the mode it came in."""
+    training = module.training
+    try:
+        yield module.to(device).eval()
+    finally:
+        module.train(training)
+
+
+def _logits(detector: Detector, waveforms: Tensor, precision: str) -> np.ndarray:
+    dtype = PRECISIONS[precision]
+    with torch.autocast(waveforms.device.type, dtype=dtype, enabled=dtype is not None):
+        return detector(waveforms).float().cpu().numpy()
+
+
+def ensure(experiment: Experiment, detector: str, seed: int, set_name: str) -> pd.DataFrame:
+    """The scores of one trained detector on one set: those on disk if they are of its checkpoint, else new ones.
+
+    New scores are written to ``scores_<set>.parquet`` and, in the official form, ``scores_<set>.tsv`` in the run's
+    folder; what was left out goes to ``left_out_<set>.tsv``.
+    """
+    run = experiment.run(detector, seed)
+    checkpoint = fingerprint(run / CHECKPOINT)
+    utterances = protocol.load_set(experiment.corpus_root, set_name)
+    table_path, left_path = run / f"scores_{set_name}.parquet", run / f"left_out_{set_name}.tsv"
+    if _is_current(table_path, left_path, checkpoint, utterances, experiment.scoring):
+        return scores.read(table_path)
+    model = Detector.from_pretrained(run / CHECKPOINT)
+    scored, left_out = score(model, utterances, experiment.scoring, select_device(experiment.device))
+    table = scored.assign(seed=seed, checkpoint=checkpoint)[list(scores.COLUMNS)]
+    files.write_tsv(left_path, left_out)
+    scores.write_official(run / f"scores_{set_name}.tsv", table)
+    scores.write(table_path, table)
+    return table
+
+
+def _is_current(path: Path, left_path: Path, checkpoint: str, utterances: pd.DataFrame, options: Scoring) -> bool:
+    if not (path.is_file() and left_path.is_file()):
+        return False
+    table, left_out = scores.read(path), pd.read_csv(left_path, sep="\t")
+    crop_s = np.nan if options.crop_s is None else options.crop_s
+    same_crop = np.array_equal(table["crop_s"].unique(), [crop_s], equal_nan=True)
+    same_rows = set(table["utterance"]) | set(left_out["utterance"]) == set(utterances["utterance"])
+    return same_crop and same_rows and set(table["checkpoint"]) == {checkpoint}
