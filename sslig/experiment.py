@@ -2,8 +2,6 @@
 
 import argparse
 import dataclasses
-import hashlib
-import json
 import os
 import types
 import typing
@@ -13,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from sslig import files, protocol
+from sslig import files
 
 ROOT_MARKS = ("Snakefile", "pyproject.toml")
 PLACEHOLDER = "FILL IN"
@@ -143,13 +141,6 @@ class Experiment:
         if isinstance(self.backbone, str) and (self.root / self.backbone).is_dir():
             return str(self.root / self.backbone)
         return self.backbone
-
-    def key(self, detector: str, seed: int) -> str:
-        """A short hash of all that decides what training gives: corpus, backbone, detector, recipe and seed."""
-        protocols = [self.corpus_root / protocol.SETS[name][0] for name in ("train", "dev")]
-        contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in protocols if path.is_file()]
-        values = [contents, self.backbone, self.detector(detector), dataclasses.asdict(self.training), seed]
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def load(path: str | os.PathLike) -> Experiment:

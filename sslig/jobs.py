@@ -13,12 +13,14 @@ import papermill
 import yaml
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 from sslig.files import atomic
 
 KERNEL = "python3"
-STARTS = 2
-"""Kernels of several processes that start at once can take each other's ports; a dead start is tried again."""
+
+# Sockets in the file system: kernels of several jobs that start at once cannot take each other's ports.
+TRANSPORT = Config({} if sys.platform == "win32" else {"KernelManager": {"transport": "ipc"}})
 
 QUIET = {
     "PYTHONWARNINGS": "ignore::FutureWarning,ignore::DeprecationWarning",
@@ -91,16 +93,13 @@ def _check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
 
 
 def _execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
-    for start in range(1, STARTS + 1):
-        try:
-            papermill.execute_notebook(
-                str(notebook), str(output), parameters, kernel_name=KERNEL, progress_bar=False, log_output=False
-            )
-            return
-        except (DeadKernelError, RuntimeError) as error:
-            # A kernel that died in a cell has used its time already; only one that never answered is started again.
-            if start == STARTS or "Kernel didn't respond" not in str(error):
-                raise JobError(f"{notebook}: the kernel died or could not be started: {error}") from error
+    try:
+        papermill.execute_notebook(
+            str(notebook), str(output), parameters, kernel_name=KERNEL, progress_bar=False, log_output=False,
+            config=TRANSPORT,
+        )  # fmt: skip
+    except (DeadKernelError, RuntimeError) as error:
+        raise JobError(f"{notebook}: the kernel died or could not be started: {error}") from error
 
 
 def _strip(path: Path) -> None:
@@ -108,6 +107,8 @@ def _strip(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("hide-input")  # a reader has the defaults, with what they mean
         for volatile in ("papermill", "execution"):
             cell.metadata.pop(volatile, None)
     nbformat.write(notebook, path)

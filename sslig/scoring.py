@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,13 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sslig import files, protocol, scores
 from sslig.data.dataset import EqualLengthBatches, Loaded, Utterances
-from sslig.experiment import Experiment, Scoring
+from sslig.experiment import Scoring
 from sslig.frames import SAMPLE_RATE_HZ
-from sslig.models.detector import Detector, fingerprint, select_device
+from sslig.models.detector import Detector
 
-CHECKPOINT = "checkpoint"
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16}
 
 
@@ -143,34 +140,3 @@ def _logits(detector: Detector, waveforms: Tensor, precision: str) -> np.ndarray
     dtype = PRECISIONS[precision]
     with torch.autocast(waveforms.device.type, dtype=dtype, enabled=dtype is not None):
         return detector(waveforms).float().cpu().numpy()
-
-
-def ensure(experiment: Experiment, detector: str, seed: int, set_name: str) -> pd.DataFrame:
-    """The scores of one trained detector on one set: those on disk if they are of its checkpoint, else new ones.
-
-    New scores are written to ``scores_<set>.parquet`` and, in the official form, ``scores_<set>.tsv`` in the run's
-    folder; what was left out goes to ``left_out_<set>.tsv``.
-    """
-    run = experiment.run(detector, seed)
-    checkpoint = fingerprint(run / CHECKPOINT)
-    utterances = protocol.load_set(experiment.corpus_root, set_name)
-    table_path, left_path = run / f"scores_{set_name}.parquet", run / f"left_out_{set_name}.tsv"
-    if _is_current(table_path, left_path, checkpoint, utterances, experiment.scoring):
-        return scores.read(table_path)
-    model = Detector.from_pretrained(run / CHECKPOINT)
-    scored, left_out = score(model, utterances, experiment.scoring, select_device(experiment.device))
-    table = scored.assign(seed=seed, checkpoint=checkpoint)[list(scores.COLUMNS)]
-    files.write_tsv(left_path, left_out)
-    scores.write_official(run / f"scores_{set_name}.tsv", table)
-    scores.write(table_path, table)
-    return table
-
-
-def _is_current(path: Path, left_path: Path, checkpoint: str, utterances: pd.DataFrame, options: Scoring) -> bool:
-    if not (path.is_file() and left_path.is_file()):
-        return False
-    table, left_out = scores.read(path), pd.read_csv(left_path, sep="\t")
-    crop_s = np.nan if options.crop_s is None else options.crop_s
-    same_crop = np.array_equal(table["crop_s"].unique(), [crop_s], equal_nan=True)
-    same_rows = set(table["utterance"]) | set(left_out["utterance"]) == set(utterances["utterance"])
-    return same_crop and same_rows and set(table["checkpoint"]) == {checkpoint}

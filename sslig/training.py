@@ -25,7 +25,7 @@ from sslig.labels import KEYS
 from sslig.models.backbone import Backbone
 from sslig.models.detector import Detector, select_device
 
-LAST = "last"
+CHECKPOINT, LAST = "checkpoint", "last"
 RECORD = "training.json"
 EPOCHS = "epochs.tsv"
 MONITOR = "dev_min_dcf"
@@ -101,11 +101,11 @@ def make_detector(backbone: str | dict[str, Any], detector: dict[str, Any], seed
         return Detector.assemble(encoder, head, values)
 
 
-def train(experiment: Experiment, detector: str, seed: int) -> Path:
+def train(experiment: Experiment, detector: str, seed: int, key: str) -> Path:
     """Train one detector from one seed; return its run folder.
 
     The folder then holds ``checkpoint/`` (the epoch with the lowest dev minDCF), ``last/``, the table of epochs and a
-    record with the seed and the key of all values.
+    record with the seed, the best epoch and `key`, which names all values that decided the result.
 
     Raises
     ------
@@ -129,20 +129,11 @@ def train(experiment: Experiment, detector: str, seed: int) -> Path:
     _save(recipe.detector, run / LAST)
     state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     recipe.load_state_dict(state, strict=True)
-    _save(recipe.detector, run / scoring.CHECKPOINT)
+    _save(recipe.detector, run / CHECKPOINT)
     shutil.rmtree(run / "lightning")
     best_epoch = min(dev.rows, key=lambda row: row[MONITOR])["epoch"]
-    files.write_json(run / RECORD, identity | {"key": experiment.key(detector, seed), "best_epoch": best_epoch})
+    files.write_json(run / RECORD, identity | {"key": key, "best_epoch": best_epoch})
     return run
-
-
-def ensure(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
-    """The table of epochs of a trained detector; it is trained now unless that was done with the same values."""
-    run = experiment.run(detector, seed)
-    record = run / RECORD
-    if not record.is_file() or experiment.key(detector, seed) not in record.read_text(encoding="utf-8"):
-        train(experiment, detector, seed)
-    return pd.read_csv(run / EPOCHS, sep="\t")
 
 
 def _require_classes(name: str, table: pd.DataFrame) -> None:

@@ -112,9 +112,9 @@ def eer(labels, values):
     return min(rate, 1 - rate)
 
 
-@pytest.mark.parametrize("name", protocol.SETS)
-def test_no_simple_artefact_tells_the_classes_apart(corpus, name):
-    table = protocol.load_set(corpus, name)
+def test_no_simple_artefact_tells_the_classes_apart(corpus):
+    # The sets are pooled: with the 24 trials a class of one set, an EER scatters by 7 % and more.
+    table = pd.concat([protocol.load_set(corpus, name) for name in protocol.SETS])
     measured = pd.DataFrame([artefacts(path) for path in table["path"]])
     rates = {what: eer(table["label"], measured[what]) for what in measured}
     assert min(rates.values()) >= 0.35, rates

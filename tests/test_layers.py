@@ -25,6 +25,8 @@ STAIRS = [
     "selection",
     "attribution",
     "cues",
+    "stages",
+    "report",
     "fusion",
     "annotation",
     "widgets",
@@ -33,6 +35,7 @@ STAIRS = [
     "timeline",
     "plots",
     "jobs",
+    "book",
 ]
 """Lowest first: a module or folder of modules imports only from what stands before it."""
 

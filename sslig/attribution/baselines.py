@@ -4,20 +4,18 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sslig import protocol, scoring
-from sslig.experiment import Experiment
+from sslig import scoring
+from sslig.experiment import Scoring
 from sslig.files import atomic
-from sslig.labels import KEYS
-from sslig.models.detector import Detector, fingerprint, select_device
-from sslig.selection import draw
+from sslig.models.detector import Detector
 
-MEAN_FILE = "baseline_bonafide_mean.safetensors"
-KINDS = ("bonafide_mean", "zero")
+Source = dict[str, str | int]
 
 
 class BaselineError(ValueError):
@@ -40,7 +38,7 @@ class Baseline:
 
     name: str
     values: Tensor
-    source: dict[str, str | int]
+    source: Source
 
     def like(self, features: Tensor) -> Tensor:
         """(batch, layer, frame, feature) The baseline in the shape of `features`.
@@ -63,50 +61,36 @@ def zero(n_layers: int, feature_size: int) -> Baseline:
     return Baseline("zero", torch.zeros(n_layers, feature_size), {})
 
 
-def bonafide_mean(experiment: Experiment, detector: str, seed: int) -> Baseline:
-    """The mean features of a trained detector over the frames of training bona fide utterances.
+def bonafide_mean(
+    detector: Detector,
+    bonafide: pd.DataFrame,
+    options: Scoring,
+    device: str | torch.device,
+    source: dict[str, str | int],
+) -> Baseline:
+    """The mean features of a detector over all frames of the utterances in `bonafide`.
 
-    Each frame counts once, so a long utterance weighs more. Sums are kept in float64.
+    Each frame counts once, so a long utterance weighs more. Sums are kept in float64. How many utterances and frames
+    they were is added to `source`.
+
+    Raises
+    ------
+    BaselineError
+        No utterance could be read.
     """
-    checkpoint = experiment.run(detector, seed) / scoring.CHECKPOINT
-    table = protocol.load_set(experiment.corpus_root, "train")
-    bonafide = draw(table[table["label"] == KEYS["bonafide"]], experiment.attribution.baseline_utterances, seed)
-    model = Detector.from_pretrained(checkpoint)
-    total = torch.zeros(model.backbone.n_layers, model.backbone.feature_size, dtype=torch.float64)
-    device = select_device(experiment.device)
-    batches, left_out = scoring.batches(bonafide, model, experiment.scoring)
+    total = torch.zeros(detector.backbone.n_layers, detector.backbone.feature_size, dtype=torch.float64)
+    batches, left_out = scoring.batches(bonafide, detector, options)
     n_utterances = n_frames = 0
-    with torch.inference_mode(), scoring.evaluating(model, device):
+    with torch.inference_mode(), scoring.evaluating(detector, device):
         for batch in batches:
-            features = model.features(batch.waveforms.to(device))  # (batch, layer, frame, feature)
+            features = detector.features(batch.waveforms.to(device))  # (batch, layer, frame, feature)
             total += features.sum(dim=(0, 2), dtype=torch.float64).cpu()
             n_utterances += features.shape[0]
             n_frames += features.shape[0] * features.shape[2]
     if n_frames == 0:
-        raise BaselineError(f"no training bona fide utterance could be read; {len(left_out.faults)} were left out")
-    source = {
-        "set": "train", "key": "bonafide", "utterances": n_utterances, "frames": n_frames,
-        "checkpoint": fingerprint(checkpoint), "seed": seed,
-    }  # fmt: skip
-    return Baseline("bonafide_mean", (total / n_frames).float(), source)
-
-
-def ensure(experiment: Experiment, detector: str, seed: int) -> Baseline:
-    """The baseline that the experiment names: the mean from disk if it is of this checkpoint, else made and stored."""
-    name, run = experiment.attribution.baseline, experiment.run(detector, seed)
-    if name not in KINDS:
-        raise BaselineError(f"{experiment.path}: attribution.baseline is {name!r}; accepted: {', '.join(KINDS)}")
-    if name == "zero":
-        backbone = Detector.from_pretrained(run / scoring.CHECKPOINT).backbone
-        return zero(backbone.n_layers, backbone.feature_size)
-    path = run / MEAN_FILE
-    if path.is_file():
-        stored = load(path)
-        if stored.source["checkpoint"] == fingerprint(run / scoring.CHECKPOINT):
-            return stored
-    made = bonafide_mean(experiment, detector, seed)
-    save(path, made)
-    return made
+        raise BaselineError(f"none of {len(bonafide)} bona fide utterances could be read: {left_out.faults}")
+    counted = source | {"utterances": n_utterances, "frames": n_frames}
+    return Baseline("bonafide_mean", (total / n_frames).float(), counted)
 
 
 def save(path: Path, baseline: Baseline) -> None:

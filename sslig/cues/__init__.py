@@ -1,0 +1,1 @@
+"""Cues that a detector may decide on."""

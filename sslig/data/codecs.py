@@ -1,0 +1,123 @@
+"""Speech and audio codecs, applied in memory through PyAV: encode, decode, undo the delay."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+from sslig.frames import SAMPLE_RATE_HZ
+
+
+class CodecError(RuntimeError):
+    """A codec that PyAV does not offer or that failed; the message names it."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """One codec and how it is called.
+
+    Parameters
+    ----------
+    name
+        The word people use.
+    encoder, container
+        The names PyAV (FFmpeg) uses.
+    delay_samples
+        Samples at 16 kHz that the decoded signal comes late and that the container does not take out itself.
+    bit_rates
+        Bits per second by quality index: ``codec_q`` 1 is the first. Empty: the codec has one rate.
+    """
+
+    name: str
+    encoder: str
+    container: str
+    delay_samples: int = 0
+    bit_rates: tuple[int, ...] = ()
+
+
+CODECS = {
+    "C01": Codec("Opus", "libopus", "ogg", bit_rates=(8_000, 12_000, 20_000)),
+    "C02": Codec("MP3", "libmp3lame", "mp3", bit_rates=(16_000, 32_000, 48_000)),
+    # In MP4 and not in ADTS: the edit list of MP4 takes out the 1024 samples of encoder delay.
+    "C03": Codec("AAC", "aac", "mp4", bit_rates=(16_000, 32_000, 48_000)),
+}
+"""The codecs of coded trials, by the name in the protocol column ``codec``."""
+
+# 22 samples: the two quadrature mirror filters of ITU-T G.722.
+G722 = Codec("G.722", "g722", "g722", delay_samples=22)
+
+
+def apply(samples: np.ndarray, codec: Codec, quality: int = 1) -> np.ndarray:
+    """(samples,) float32 at 16 kHz after encoding and decoding, aligned to the input and as long as it.
+
+    Parameters
+    ----------
+    samples
+        (samples,) float in [-1, 1] at 16 kHz.
+    codec
+        One of `CODECS` or `G722`.
+    quality
+        The quality index ``codec_q``, from 1.
+
+    Raises
+    ------
+    CodecError
+        PyAV has no such encoder, or the quality is none of the codec's.
+    """
+    bit_rate = _bit_rate(codec, quality)
+    # Silence after the end keeps the delayed tail within what the encoder is given.
+    padded = np.pad(samples, (0, codec.delay_samples))
+    decoded = _decode(_encode(padded, codec, bit_rate), codec)[codec.delay_samples :]
+    missing = max(0, len(samples) - len(decoded))
+    return np.pad(decoded[: len(samples)], (0, missing)).astype(np.float32)
+
+
+def _bit_rate(codec: Codec, quality: int) -> int | None:
+    if not codec.bit_rates and quality == 1:
+        return None
+    if not 1 <= quality <= len(codec.bit_rates):
+        raise CodecError(f"{codec.name}: codec_q {quality}; accepted: 1 to {max(1, len(codec.bit_rates))}")
+    return codec.bit_rates[quality - 1]
+
+
+def _encode(samples: np.ndarray, codec: Codec, bit_rate: int | None) -> io.BytesIO:
+    import av
+
+    _check_offered(codec)
+    pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
+    frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
+    frame.sample_rate, frame.pts = SAMPLE_RATE_HZ, 0
+    coded = io.BytesIO()
+    # Muxers stamp random serials and dates; bitexact keeps the bytes the same.
+    with av.open(coded, "w", format=codec.container, container_options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(codec.encoder, rate=SAMPLE_RATE_HZ, layout="mono")
+        if bit_rate:
+            stream.bit_rate = bit_rate
+        for part in (frame, None):
+            container.mux(stream.encode(part))
+    coded.seek(0)
+    return coded
+
+
+def _decode(coded: io.BytesIO, codec: Codec) -> np.ndarray:
+    import av
+
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+    with av.open(coded, format=codec.container) as container:
+        parts = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+    parts += resampler.resample(None)
+    return np.concatenate([part.to_ndarray().reshape(-1) for part in parts])
+
+
+def _check_offered(codec: Codec) -> None:
+    import av
+
+    try:
+        av.Codec(codec.encoder, "w")
+    except ValueError as error:
+        wanted = [G722, *CODECS.values()]
+        offered = [one.encoder for one in wanted if one.encoder in av.codecs_available]
+        raise CodecError(
+            f"{codec.name}: PyAV {av.__version__} has no encoder {codec.encoder!r}; "
+            f"of those used here it offers {', '.join(offered) or 'none'}"
+        ) from error

@@ -1,0 +1,189 @@
+"""The source "prompts": the telephone prompts of Asterisk in five languages, four speakers, from Debian packages.
+
+The same prompt names are used in every language, so text-to-speech can say the English counterpart of each prompt.
+"""
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sslig.data.recordings import LONGEST_S, SHORTEST_S, Recording
+
+WAYS_ON = "Ways on: `make demo CORPUS=synthetic`, or `make demo CORPUS=<folder of own recordings>`."
+BYTES_PER_S = 8000
+"""Of G.722 at 64 kbit/s, in which the packages hold the prompts."""
+APART = frozenset({"silence", "letters", "digits", "phonetic"})
+"""Folders of single letters, digits and of silence: too short, and no sentences."""
+NO_SPEECH = frozenset({"beep", "beeperr", "ascending-2tone", "descending-2tone", "tt-monkeys", "tt-weasels"})
+
+
+class PromptsError(RuntimeError):
+    """The prompts cannot be had; the message says why and names the ways on."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """The prompts of one language: folder in the package, who speaks, and under which licence."""
+
+    folder: str
+    speaker: str
+    gender: str
+    licence: str
+
+
+# Allison Smith speaks English and Spanish, by the copyright files of both packages: one speaker, one set.
+PACKAGES = {
+    "en": Package("en_US_f_Allison", "Allison Smith", "F", "CC BY-SA 3.0"),
+    "es": Package("es_MX_f_Allison", "Allison Smith", "F", "CC BY-SA 3.0"),
+    "fr": Package("fr_CA_f_June", "June Wallack", "F", "CC BY-SA 3.0"),
+    "it": Package("it_IT_m_Carlo", "Carlo Flora", "M", "CC BY 3.0"),
+    "ru": Package("ru_RU_f_IvrvoiceRU", "ivrvoice.ru", "F", "CC BY 3.0"),
+}
+SETS = {"Allison Smith": "train", "June Wallack": "dev", "Carlo Flora": "eval", "ivrvoice.ru": "eval"}
+"""The set of each speaker."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One raw G.722 file, decoded when called; `digest` stands for its content."""
+
+    path: Path
+    digest: str
+
+    def __call__(self) -> np.ndarray:
+        """(samples,) float32 at 16 kHz."""
+        import av
+
+        with av.open(str(self.path), format="g722") as container:
+            frames = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
+        return np.concatenate(frames).astype(np.float32) / 32768
+
+    def __repr__(self) -> str:
+        return f"Prompt({self.digest})"
+
+
+def recordings(tree: Path, shortest_s: float = SHORTEST_S, longest_s: float = LONGEST_S) -> list[Recording]:
+    """The prompts of speech under the unpacked packages `tree` that last from `shortest_s` to `longest_s`.
+
+    Left out: letters, digits and silence, tones, what has its transcript in [brackets] because it is no speech,
+    and what stands under a second name in the same language.
+
+    Raises
+    ------
+    PromptsError
+        A package is not in `tree`, or nothing in it is of that duration.
+    """
+    english = _transcripts(tree, "en")
+    found = [one for language in PACKAGES for one in _of_language(tree, language, english, (shortest_s, longest_s))]
+    if not found:
+        raise PromptsError(f"{tree}: no prompt lasts from {shortest_s} to {longest_s} s. {WAYS_ON}")
+    return found
+
+
+def fetch(cache: Path) -> Path:
+    """The folder of the unpacked packages under `cache`; they are downloaded (60 MB) unless they are there.
+
+    `apt-get` is run on a state folder of its own: it needs no root and leaves the machine's package lists alone.
+
+    Raises
+    ------
+    PromptsError
+        `apt-get` or `dpkg-deb` is missing or fails.
+    """
+    tree = Path(cache) / "asterisk-core-sounds"
+    if tree.is_dir():
+        return tree
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise PromptsError(f"the prompts come in Debian packages and {tool} is not on this machine. {WAYS_ON}")
+    tree.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=tree.parent, prefix=".fetch-") as scratch:
+        unpacked = Path(scratch) / "unpacked"
+        for package in _download(Path(scratch)):
+            _run(["dpkg-deb", "-x", str(package), str(unpacked)], Path(scratch))
+        # One rename at the end: a killed download leaves no half tree.
+        os.replace(unpacked, tree)
+    return tree
+
+
+def _download(scratch: Path) -> list[Path]:
+    for folder in ("state/lists/partial", "cache/archives/partial"):
+        (scratch / folder).mkdir(parents=True)
+    (scratch / "state" / "status").touch()
+    options = {
+        "Dir::State": scratch / "state",
+        "Dir::State::status": scratch / "state" / "status",
+        "Dir::Cache": scratch / "cache",
+        "Acquire::Retries": 1,
+        "Acquire::http::Timeout": 20,
+        "Acquire::Languages": "none",
+        # Without these two apt-get warns that its user _apt cannot write here, and calls a failed update a success.
+        "APT::Sandbox::User": "root",
+        "APT::Update::Error-Mode": "any",
+    }
+    apt = ["apt-get", "-q", *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))]
+    _run([*apt, "update"], scratch)
+    names = [f"asterisk-core-sounds-{language}{kind}" for language in PACKAGES for kind in ("", "-g722")]
+    _run([*apt, "download", *names], scratch)
+    return sorted(scratch.glob("*.deb"))
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    if done.returncode:
+        said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:]) or "it said nothing"
+        step = f"{Path(command[0]).name} {'update' if 'update' in command else command[-1]}"
+        raise PromptsError(f"{step} ended with {done.returncode}: {said}. {WAYS_ON}")
+
+
+def _of_language(tree: Path, language: str, english: dict[str, str], range_s: tuple[float, float]) -> list[Recording]:
+    package = PACKAGES[language]
+    folder = tree / "usr/share/asterisk/sounds" / package.folder
+    if not folder.is_dir():
+        raise PromptsError(f"{folder}: no such folder; the package asterisk-core-sounds-{language}-g722 is not there")
+    own, seen, found = _transcripts(tree, language), set(), []
+    for path in sorted(folder.rglob("*.g722")):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        duration_s = path.stat().st_size / BYTES_PER_S
+        if digest in seen or not range_s[0] <= duration_s <= range_s[1] or not _is_speech(name, own, english):
+            continue
+        seen.add(digest)
+        source = f"asterisk-core-sounds-{language}-g722: {name}.g722"
+        found.append(
+            Recording(
+                id=f"{language}/{name}",
+                speaker=package.speaker,
+                gender=package.gender,
+                language=language,
+                sound=Prompt(path, digest),
+                licence=package.licence,
+                source=source,
+                transcript=own.get(name),
+                english=english.get(name),
+            )
+        )
+    return found
+
+
+def _is_speech(name: str, own: dict[str, str], english: dict[str, str]) -> bool:
+    texts = own.get(name, "") + english.get(name, "")
+    return name.split("/")[0] not in APART and name not in NO_SPEECH and "[" not in texts
+
+
+def _transcripts(tree: Path, language: str) -> dict[str, str]:
+    """Text of each prompt by name, from the lines ``name: text`` of the package; ``;`` starts a comment."""
+    package = f"asterisk-core-sounds-{language}"
+    path = tree / "usr/share/doc" / package / f"core-sounds-{language}.txt.gz"
+    if not path.is_file():
+        raise PromptsError(f"{path}: no such file; the package {package} is not there")
+    lines = gzip.decompress(path.read_bytes()).decode("utf-8-sig").splitlines()
+    pairs = [line.split(":", 1) for line in lines if ":" in line and not line.startswith(";")]
+    return {name.strip(): " ".join(text.split()) for name, text in pairs if text.strip()}

@@ -1,0 +1,130 @@
+"""What attributions say: how far they add up, where and in which layers evidence lies, what is worth showing."""
+
+import dataclasses
+from collections.abc import Mapping
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from sslig import stages
+from sslig.attribution import table
+from sslig.experiment import Experiment
+from sslig.models.detector import Detector, select_device
+from sslig.report.display import NONE, span
+
+
+def completeness(attributions: pd.DataFrame) -> pd.DataFrame:
+    """How far the attributions of each detector add up: residuals in percent, path points, and the share complete."""
+    rows = []
+    for (detector, selection), part in attributions.groupby(["detector", "selection"], sort=False):
+        relative = 100 * part["relative_residual"]
+        statuses = part["status"].value_counts()
+        rows.append({
+            "detector": detector, "selection": selection, "utterances": len(part),
+            "median residual (%)": relative.median(), "worst residual (%)": relative.max(),
+            "median path points": int(part["steps"].median()), "complete": int(statuses.get("complete", 0)),
+            "jump": int(statuses.get("jump", 0)), "not converged": int(statuses.get("not converged", 0)),
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def layer_shares(attributions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Share of the absolute evidence that each layer carries: a row a detector, a column a layer, in percent."""
+    shares = {}
+    for detector, part in attributions.items():
+        by_layer = np.array([np.abs(layers).sum(axis=1) for layers in part["by_layer"]])  # (utterance, layer)
+        shares[detector] = 100 * (by_layer / by_layer.sum(axis=1, keepdims=True)).mean(axis=0)
+    return pd.DataFrame(shares).T.rename(columns=lambda layer: f"layer {layer}").rename_axis("detector").reset_index()
+
+
+def free_and_frozen(study: Experiment, detectors: list[str], seed: int, n: int) -> pd.DataFrame:
+    """Attributions of `n` utterances with the free and the frozen selection, of the detectors that select nodes."""
+    utterances = stages.explained(study).head(n)
+    parts = []
+    for name in detectors:
+        model = Detector.from_pretrained(stages.checkpoint(study, name, seed))
+        if not hasattr(model.head, "select"):
+            continue
+        start = stages.baseline(study, name, seed)
+        for frozen in (False, True):
+            options = dataclasses.replace(study.attribution, freeze_selection=frozen)
+            found, _ = table.attribute(model, utterances, start, options, study.scoring, select_device(study.device))
+            parts.append(found.assign(detector=name))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def concentration(attributions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """How much of the time holds half of the absolute evidence, by detector: median and quartiles in percent."""
+    rows = []
+    for name, part in attributions.items():
+        low, median, high = np.percentile([100 * half_share(frames) for frames in part["by_frame"]], [25, 50, 75])
+        rows.append({"detector": name, "half of the evidence lies in (% of frames)": median,
+                     "lower quartile": low, "upper quartile": high})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def half_share(frames: np.ndarray) -> float:
+    """Share of the (frame,) frames that, strongest first, hold half of the absolute evidence."""
+    strongest = np.sort(np.abs(frames))[::-1]
+    held = np.cumsum(strongest) >= strongest.sum() / 2
+    return (int(np.argmax(held)) + 1) / len(frames)
+
+
+def agreement(attributions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Spearman correlation over time between the attributions of two detectors, averaged over shared utterances."""
+    rows = []
+    for one, other in combinations(attributions, 2):
+        both = attributions[one].merge(attributions[other], on="utterance")
+        pairs = zip(both["by_frame_x"], both["by_frame_y"], strict=True)
+        found = [pd.Series(x).corr(pd.Series(y), method="spearman") for x, y in pairs]
+        rows.append({"detectors": f"{one} and {other}", "utterances": len(found), "mean": np.mean(found),
+                     "lowest": np.min(found), "highest": np.max(found)})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def examples(attributions: Mapping[str, pd.DataFrame], n: int) -> pd.DataFrame:
+    """Up to `n` utterances worth showing: for each class in turn the most and the least spoof-like, by mean rank."""
+    ranks = [part.set_index("utterance")["spoof_score"].rank(pct=True) for part in attributions.values()]
+    described = next(iter(attributions.values()))[table.DESCRIPTION]
+    described = described.assign(mean_rank=described["utterance"].map(pd.concat(ranks, axis=1).mean(axis=1)))
+    real, spoof = (described[described["key"] == key].sort_values("mean_rank") for key in ("bonafide", "spoof"))
+    order = [spoof.tail(1), real.head(1), spoof.head(1), real.tail(1)]
+    titles = [
+        "A spoof found out",
+        "Real speech let pass",
+        "A spoof that passes for real",
+        "Real speech taken for a spoof",
+    ]
+    chosen = pd.concat(part.assign(title=title) for part, title in zip(order, titles, strict=True))
+    return chosen.drop_duplicates("utterance").head(n)
+
+
+def caption(example: pd.Series, attributions: Mapping[str, pd.DataFrame]) -> str:
+    """Heading and scores of one example."""
+    what = "bona fide" if example["key"] == "bonafide" else f"spoof by {example['attack']}"
+    coded = "" if example["codec"] == NONE else f", coded with {example['codec']}"
+    rows = {name: part.set_index("utterance").loc[example["utterance"]] for name, part in attributions.items()}
+    scores = "; ".join(
+        f"{name} {row['spoof_score']:+.2f} (baseline {row['baseline_score']:+.2f}, residual "
+        f"{100 * row['relative_residual']:.2f} %, {row['status']})"
+        for name, row in rows.items()
+    )
+    return f"### {example['title']}: {example['utterance']}\n\n{what}{coded}. Spoof scores: {scores}."
+
+
+def evidence(example: pd.Series, attributions: Mapping[str, pd.DataFrame], column: str) -> dict[str, np.ndarray]:
+    """``by_frame`` or ``by_layer`` of one example, by detector."""
+    return {name: part.set_index("utterance").at[example["utterance"], column] for name, part in attributions.items()}
+
+
+def answer(attributions: Mapping[str, pd.DataFrame]) -> str:
+    """The page's answer: how many explanations add up, and how concentrated the evidence is."""
+    every = pd.concat(attributions.values())
+    complete = int((every["status"] == "complete").sum())
+    halves = concentration(attributions)["half of the evidence lies in (% of frames)"]
+    return (
+        f"**Answer.** {complete} of {len(every)} explanations add up to the score (median residual "
+        f"{100 * every['relative_residual'].median():.2f} % of the difference to the baseline). Half of the evidence "
+        f"lies in {span(halves.min(), halves.max())} of the frames."
+    )

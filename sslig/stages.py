@@ -1,0 +1,171 @@
+"""The steps of a study, each done once: read from disk where made with the same values, else made now."""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sslig import protocol, scores, scoring, training
+from sslig.attribution import baselines, table
+from sslig.attribution.baselines import Baseline, BaselineError
+from sslig.data import corpora
+from sslig.experiment import Experiment, load
+from sslig.files import write_json, write_tsv
+from sslig.labels import KEYS
+from sslig.models.detector import Detector, fingerprint, select_device
+from sslig.selection import draw, stratified
+
+READY_MADE = "asvspoof5"
+EXPLAINED_SET = "eval"
+BASELINES = ("bonafide_mean", "zero")
+
+
+def corpus(experiment: Experiment, workers: int = 2) -> Path:
+    """The folder of the corpus, built from its source unless it lies there ready-made or finished."""
+    root, values = experiment.corpus_root, experiment.corpus
+    if values.source == READY_MADE:
+        for name in protocol.SETS:
+            if not (root / protocol.SETS[name][0]).is_file():
+                raise protocol.ProtocolError(f"{root}: no {protocol.SETS[name][0]}; set corpus.root in "
+                                             f"{experiment.path} to the folder of ASVspoof 5")  # fmt: skip
+        return root
+    corpora.ensure(values.source, root, seed=values.seed, recordings=values.recordings, workers=workers)
+    return root
+
+
+def epochs(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
+    """The table of epochs of a trained detector, whose folder then holds ``checkpoint/`` and ``last/``."""
+    corpus(experiment)
+    run, key = experiment.run(detector, seed), _training_key(experiment, detector, seed)
+    if _stored_key(run / training.RECORD) != key:
+        training.train(experiment, detector, seed, key)
+    return pd.read_csv(run / training.EPOCHS, sep="\t")
+
+
+def checkpoint(experiment: Experiment, detector: str, seed: int) -> Path:
+    """The folder of the trained detector."""
+    epochs(experiment, detector, seed)
+    return experiment.run(detector, seed) / training.CHECKPOINT
+
+
+def set_scores(experiment: Experiment, detector: str, seed: int, set_name: str) -> pd.DataFrame:
+    """The scores of one trained detector on one set.
+
+    They lie in the run's folder as ``scores_<set>.parquet`` and, in the official form, ``scores_<set>.tsv``; what could
+    not be scored is in ``left_out_<set>.tsv``.
+    """
+    folder, run = checkpoint(experiment, detector, seed), experiment.run(detector, seed)
+    path, record = run / f"scores_{set_name}.parquet", run / f"scores_{set_name}.json"
+    mark = fingerprint(folder)
+    protocol_hash = _hash_of_file(experiment.corpus_root / protocol.SETS[set_name][0])
+    key = _hash(mark, dataclasses.asdict(experiment.scoring), protocol_hash)
+    if _stored_key(record) == key:
+        return scores.read(path)
+    record.unlink(missing_ok=True)
+    utterances = protocol.load_set(experiment.corpus_root, set_name)
+    model = Detector.from_pretrained(folder)
+    scored, left_out = scoring.score(model, utterances, experiment.scoring, select_device(experiment.device))
+    result = scored.assign(seed=seed, checkpoint=mark)[list(scores.COLUMNS)]
+    write_tsv(run / f"left_out_{set_name}.tsv", left_out)
+    scores.write_official(run / f"scores_{set_name}.tsv", result)
+    scores.write(path, result)
+    write_json(record, {"key": key, "scored": len(result), "left_out": len(left_out)})
+    return result
+
+
+def baseline(experiment: Experiment, detector: str, seed: int) -> Baseline:
+    """The baseline that the experiment names; mean bona fide features lie in the run's folder with their source."""
+    name, options = experiment.attribution.baseline, experiment.attribution
+    if name not in BASELINES:
+        raise BaselineError(f"{experiment.path}: attribution.baseline is {name!r}; accepted: {', '.join(BASELINES)}")
+    folder = checkpoint(experiment, detector, seed)
+    model = Detector.from_pretrained(folder)
+    path = experiment.run(detector, seed) / "baseline.safetensors"
+    source = {
+        "set": "train", "key": "bonafide", "checkpoint": fingerprint(folder), "seed": seed,
+        "kind": name, "asked_for": str(options.baseline_utterances),
+    }  # fmt: skip
+    if path.is_file() and (stored := baselines.load(path)).source.items() >= source.items():
+        return stored
+    if name == "zero":
+        zeros = baselines.zero(model.backbone.n_layers, model.backbone.feature_size)
+        baselines.save(path, dataclasses.replace(zeros, source=source))
+        return baselines.load(path)
+    train = protocol.load_set(experiment.corpus_root, "train")
+    bonafide = draw(train[train["label"] == KEYS["bonafide"]], options.baseline_utterances, seed)
+    device = select_device(experiment.device)
+    made = baselines.bonafide_mean(model, bonafide, experiment.scoring, device, source)
+    baselines.save(path, made)
+    return made
+
+
+def explained(experiment: Experiment) -> pd.DataFrame:
+    """The utterances that every detector of the experiment explains."""
+    utterances = protocol.load_set(corpus(experiment), EXPLAINED_SET)
+    return stratified(utterances, experiment.attribution.utterances, experiment.corpus.seed)
+
+
+def attributions(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
+    """The attributions of one trained detector for the `explained` utterances, in ``attributions.parquet``."""
+    folder, run = checkpoint(experiment, detector, seed), experiment.run(detector, seed)
+    utterances = explained(experiment)
+    path, record = run / "attributions.parquet", run / "attributions.json"
+    values = dataclasses.asdict(experiment.attribution), experiment.scoring.crop_s
+    key = _hash(fingerprint(folder), values, utterances["utterance"].tolist())
+    if _stored_key(record) == key:
+        return table.read(path)
+    record.unlink(missing_ok=True)
+    start = baseline(experiment, detector, seed)
+    model, device = Detector.from_pretrained(folder), select_device(experiment.device)
+    result, left_out = table.attribute(model, utterances, start, experiment.attribution, experiment.scoring, device)
+    write_tsv(run / "left_out_attributions.tsv", left_out)
+    table.write(path, result.assign(detector=detector, seed=seed, checkpoint=fingerprint(folder)))
+    write_json(record, {"key": key, "baseline": start.source, "options": values[0]})
+    return table.read(path)
+
+
+def _training_key(experiment: Experiment, detector: str, seed: int) -> str:
+    """A short hash of all that decides what training gives: corpus, backbone, detector, recipe, dev scoring, seed."""
+    protocols = [_hash_of_file(experiment.corpus_root / protocol.SETS[name][0]) for name in ("train", "dev")]
+    recipe = dataclasses.asdict(experiment.training), dataclasses.asdict(experiment.scoring)
+    return _hash(protocols, experiment.backbone, experiment.detector(detector), recipe, seed)
+
+
+def _hash(*values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _hash_of_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _stored_key(record: Path) -> str | None:
+    return json.loads(record.read_text(encoding="utf-8"))["key"] if record.is_file() else None
+
+
+def main() -> None:
+    """Do one stage from the command line."""
+    stages = {"epochs": epochs, "baseline": baseline, "attributions": attributions}
+    parser = argparse.ArgumentParser(description="Do one stage of a study, and those before it that are not done.")
+    parser.add_argument("stage", choices=["corpus", *stages])
+    parser.add_argument("experiment")
+    parser.add_argument("--detector")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, help="processes that build a corpus")
+    arguments = parser.parse_args()
+    try:
+        experiment = load(arguments.experiment)
+        if arguments.stage == "corpus":
+            corpus(experiment, arguments.workers)
+        else:
+            stages[arguments.stage](experiment, arguments.detector, arguments.seed)
+    except (ValueError, RuntimeError) as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()
