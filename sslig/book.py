@@ -1,12 +1,16 @@
 """Builds the book: executed pages beside the hand-written ones, through Jupyter Book, with warnings as errors."""
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 PAGES = "pages"
+FINDINGS = "findings.md"
+ANSWER = "**Answer.** "
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # this interpreter's, whatever PATH says
 INDEX = Path("_build/html/index.html")
 
 
@@ -40,12 +44,28 @@ def build(sources: Path, pages: Path, output: Path) -> Path:
     (sources / PAGES).mkdir()
     for notebook in notebooks:
         shutil.copy(notebook, sources / PAGES)
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(sources), "--path-output", str(output),
+    (sources / PAGES / FINDINGS).write_text(findings(notebooks), encoding="utf-8")
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(sources), "--path-output", str(output),
                "--all", "--warningiserror", "--keep-going", "--quiet"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    if done.returncode != 0 or not (output / INDEX).is_file():
         raise BookError(f"Jupyter Book failed on {sources}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return output / INDEX
+
+
+def findings(notebooks: list[Path]) -> str:
+    """The computed answer of each executed page, as a list with links: what the first page of the book includes."""
+    lines = []
+    for path in notebooks:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        title = "".join(cells[0]["source"]).splitlines()[0].removeprefix("# ")
+        outputs = (output for cell in cells for output in cell.get("outputs", []))
+        texts = ("".join(output.get("data", {}).get("text/markdown", "")) for output in outputs)
+        answers = [text.removeprefix(ANSWER) for text in texts if text.startswith(ANSWER)]
+        if not answers:
+            raise BookError(f"{path}: no answer; a page shows one as Markdown that starts with {ANSWER!r}")
+        lines.append(f"- [{title}]({PAGES}/{path.name}): {answers[0]}")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -55,7 +75,7 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     arguments = parser.parse_args()
     try:
-        print(f"book: {build(arguments.sources, arguments.pages, arguments.output)}", file=sys.stderr)
+        build(arguments.sources, arguments.pages, arguments.output)
     except BookError as error:
         raise SystemExit(f"error: {error}") from error
 

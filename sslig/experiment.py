@@ -162,8 +162,7 @@ def load(path: str | os.PathLike) -> Experiment:
     blank = [name for name, value in _leaves(values) if isinstance(value, str) and PLACEHOLDER in value]
     if blank:
         raise ExperimentError(f"{found}: still to be filled in: {', '.join(blank)}")
-    given = {"path": str(found), "root": str(_root(found))}
-    experiment = _build(Experiment, values | given, found, "")
+    experiment = _build(Experiment, values, found, "", {"path": found, "root": _root(found)})
     if not experiment.detectors or not experiment.seeds:
         raise ExperimentError(f"{found}: at least one detector and one seed are needed")
     return experiment
@@ -203,11 +202,12 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return leaves
 
 
-def _build(kind: type, values: Any, path: Path, prefix: str) -> Any:
-    """A dataclass from a mapping, with every key and type checked."""
+def _build(kind: type, values: Any, path: Path, prefix: str, given: dict[str, Path] | None = None) -> Any:
+    """A dataclass from a mapping, with every key and type checked, and from what is `given` and no key of the file."""
     if not isinstance(values, dict):
         raise ExperimentError(f"{path}: {prefix.rstrip('.')} is {values!r}; a mapping of keys to values is needed")
-    hints, fields = typing.get_type_hints(kind), {item.name: item for item in dataclasses.fields(kind)}
+    given, hints = given or {}, typing.get_type_hints(kind)
+    fields = {item.name: item for item in dataclasses.fields(kind) if item.name not in given}
     unknown = sorted(set(map(str, values)) - set(fields))
     if unknown:
         raise ExperimentError(f"{path}: unknown key {prefix}{unknown[0]}; known: {', '.join(fields)}")
@@ -216,14 +216,14 @@ def _build(kind: type, values: Any, path: Path, prefix: str) -> Any:
     missing = [name for name in required if name not in values]
     if missing:
         raise ExperimentError(f"{path}: key {prefix}{missing[0]} is missing")
-    return kind(**{name: _value(hints[name], value, path, prefix + name) for name, value in values.items()})
+    return kind(**{name: _value(hints[name], value, path, prefix + name) for name, value in values.items()}, **given)
 
 
 def _value(hint: Any, value: Any, path: Path, name: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, path, f"{name}.")
-    if hint is Path:
-        return Path(value)
+    if hint is Any:
+        return value
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     accepted = tuple(typing.get_origin(option) or option for option in options)
     if float in accepted and isinstance(value, str | int) and not isinstance(value, bool):
@@ -231,7 +231,15 @@ def _value(hint: Any, value: Any, path: Path, name: str) -> Any:
     if not isinstance(value, accepted) or (isinstance(value, bool) and bool not in accepted):
         names = " or ".join("none" if option is type(None) else option.__name__ for option in accepted)
         raise ExperimentError(f"{path}: {name} is {value!r}; accepted: {names}")
-    return value
+    return _parts(options, value, path, name) if isinstance(value, list | dict) else value
+
+
+def _parts(options: tuple[Any, ...], value: Any, path: Path, name: str) -> Any:
+    """The values in a list or a mapping, checked against the type that the hint has for them."""
+    hint = next(typing.get_args(option)[-1] for option in options if typing.get_origin(option) is type(value))
+    if isinstance(value, list):
+        return [_value(hint, part, path, f"{name}[{index}]") for index, part in enumerate(value)]
+    return {key: _value(hint, part, path, f"{name}.{key}") for key, part in value.items()}
 
 
 def _number(value: str | int) -> float | str:
@@ -246,9 +254,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=derive.__doc__)
     parser.add_argument("experiment")
     parser.add_argument("--corpus", default="", help="prompts, synthetic or a folder of own recordings")
+    parser.add_argument("--runs", action="store_true", help="print the folder of what the study makes instead")
     arguments = parser.parse_args()
     try:
         experiment = load(arguments.experiment)
+        if arguments.runs:
+            print(experiment.runs)
+            return
         same = arguments.corpus in ("", experiment.corpus.source)
         print(experiment.path if same else derive(arguments.experiment, arguments.corpus))
     except ExperimentError as error:

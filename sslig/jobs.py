@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import shutil
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -18,9 +20,6 @@ from traitlets.config import Config
 from sslig.files import atomic
 
 KERNEL = "python3"
-
-# Sockets in the file system: kernels of several jobs that start at once cannot take each other's ports.
-TRANSPORT = Config({} if sys.platform == "win32" else {"KernelManager": {"transport": "ipc"}})
 
 QUIET = {
     "PYTHONWARNINGS": "ignore::FutureWarning,ignore::DeprecationWarning",
@@ -57,14 +56,19 @@ def run(notebook: str | os.PathLike, output: str | os.PathLike, parameters: dict
     failed = output.with_suffix(".failed.ipynb")
     failed.unlink(missing_ok=True)
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
-    with atomic(output) as part:
+    # Away from the output, whose folder the job itself may clear, and with a folder for the sockets of its kernel.
+    with tempfile.TemporaryDirectory(prefix="sslig-") as work:
+        executed = Path(work) / output.name
         try:
-            _execute(notebook, part, parameters)
+            _execute(notebook, executed, parameters, sockets=work)
         except PapermillExecutionError as error:
-            part.rename(failed)
+            failed.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(executed, failed)
             raise JobError(f"{notebook}: cell {error.exec_count} raised {error.ename}: {error.evalue}\n"
                            f"the whole run is in {failed}") from error  # fmt: skip
-        _strip(part)
+        _strip(executed)
+        with atomic(output) as part:
+            shutil.copy(executed, part)
     return output
 
 
@@ -92,14 +96,21 @@ def _check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
         raise JobError(f"{notebook}: unknown parameter {unknown[0]!r}; known: {', '.join(known)}")
 
 
-def _execute(notebook: Path, output: Path, parameters: dict[str, Any]) -> None:
+def _execute(notebook: Path, output: Path, parameters: dict[str, Any], sockets: str) -> None:
     try:
         papermill.execute_notebook(
             str(notebook), str(output), parameters, kernel_name=KERNEL, progress_bar=False, log_output=False,
-            config=TRANSPORT,
+            config=_transport(sockets),
         )  # fmt: skip
     except (DeadKernelError, RuntimeError) as error:
         raise JobError(f"{notebook}: the kernel died or could not be started: {error}") from error
+
+
+def _transport(folder: str) -> Config:
+    """Sockets in a folder of the job's own, so that kernels that start at once cannot take each other's ports."""
+    if sys.platform == "win32":
+        return Config()
+    return Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
 
 
 def _strip(path: Path) -> None:

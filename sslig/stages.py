@@ -13,7 +13,7 @@ from sslig import protocol, scores, scoring, training
 from sslig.attribution import baselines, table
 from sslig.attribution.baselines import Baseline, BaselineError
 from sslig.data import corpora
-from sslig.experiment import Experiment, load
+from sslig.experiment import Attribution, Experiment, load
 from sslig.files import write_json, write_tsv
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint, select_device
@@ -33,7 +33,7 @@ def corpus(experiment: Experiment, workers: int = 2) -> Path:
                 raise protocol.ProtocolError(f"{root}: no {protocol.SETS[name][0]}; set corpus.root in "
                                              f"{experiment.path} to the folder of ASVspoof 5")  # fmt: skip
         return root
-    corpora.ensure(values.source, root, seed=values.seed, recordings=values.recordings, workers=workers)
+    corpora.ensure(values.source, root, values.seed, values.recordings, workers)
     return root
 
 
@@ -111,20 +111,33 @@ def explained(experiment: Experiment) -> pd.DataFrame:
 
 def attributions(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
     """The attributions of one trained detector for the `explained` utterances, in ``attributions.parquet``."""
+    options = experiment.attribution
+    return _attributions(experiment, detector, seed, "attributions", options, explained(experiment))
+
+
+def free_attributions(experiment: Experiment, detector: str, seed: int, n: int) -> pd.DataFrame:
+    """Of the first `n` explained utterances the attributions with the free selection, beside those that replay it."""
+    options = dataclasses.replace(experiment.attribution, freeze_selection=False)
+    utterances = explained(experiment).head(n)
+    return _attributions(experiment, detector, seed, "attributions_free", options, utterances)
+
+
+def _attributions(
+    experiment: Experiment, detector: str, seed: int, name: str, options: Attribution, utterances: pd.DataFrame
+) -> pd.DataFrame:
     folder, run = checkpoint(experiment, detector, seed), experiment.run(detector, seed)
-    utterances = explained(experiment)
-    path, record = run / "attributions.parquet", run / "attributions.json"
-    values = dataclasses.asdict(experiment.attribution), experiment.scoring.crop_s
-    key = _hash(fingerprint(folder), values, utterances["utterance"].tolist())
+    path, record = run / f"{name}.parquet", run / f"{name}.json"
+    values = dataclasses.asdict(options)
+    key = _hash(fingerprint(folder), values, experiment.scoring.crop_s, utterances["utterance"].tolist())
     if _stored_key(record) == key:
         return table.read(path)
     record.unlink(missing_ok=True)
     start = baseline(experiment, detector, seed)
     model, device = Detector.from_pretrained(folder), select_device(experiment.device)
-    result, left_out = table.attribute(model, utterances, start, experiment.attribution, experiment.scoring, device)
-    write_tsv(run / "left_out_attributions.tsv", left_out)
+    result, left_out = table.attribute(model, utterances, start, options, experiment.scoring, device)
+    write_tsv(run / f"left_out_{name}.tsv", left_out)
     table.write(path, result.assign(detector=detector, seed=seed, checkpoint=fingerprint(folder)))
-    write_json(record, {"key": key, "baseline": start.source, "options": values[0]})
+    write_json(record, {"key": key, "baseline": start.source, "options": values})
     return table.read(path)
 
 

@@ -1,15 +1,47 @@
-"""What several test modules share: the folder of reference data, generators of randomness, small sound files."""
+"""What several test modules share: reference data, generators, small sound files, tiny detectors and a tiny corpus."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from sslig import audio, protocol
+from sslig.experiment import Experiment, load
+from sslig.models.detector import Detector
 
 matplotlib.use("agg")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+TINY_BACKBONE = {
+    "model_type": "wavlm",
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "conv_dim": [8] * 7,  # kernels and strides are the real ones, so that the hop stays 320 samples
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+    "apply_spec_augment": False,
+    "layerdrop": 0.0,
+}
+
+TINY_HEADS = {
+    "aasist": {"n_bins": 24},
+    "camhfa": {"n_heads": 4, "compression": 8, "context": 5},
+    "sls": {"n_frames": 30},
+}
+
+LENGTHS = (6_000, 8_000, 8_000, 9_500)
+"""Samples of the utterances of the tiny corpus, in turn: two lengths stand once, one stands twice."""
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +54,19 @@ def reference() -> Path:
 
 
 @pytest.fixture
+def golden(reference: Path) -> Callable[[str], tuple[dict[str, torch.Tensor], dict[int, tuple[torch.Tensor, ...]]]]:
+    """Reads the weights of a reference head, and its features and logits by number of frames."""
+
+    def read(name: str) -> tuple[dict[str, torch.Tensor], dict[int, tuple[torch.Tensor, ...]]]:
+        held = load_file(reference / f"head_{name}.safetensors")
+        weights = {key.removeprefix("weights."): value for key, value in held.items() if key.startswith("weights.")}
+        lengths = sorted(int(key.removeprefix("logit_")) for key in held if key.startswith("logit_"))
+        return weights, {length: (held[f"features_{length}"], held[f"logit_{length}"]) for length in lengths}
+
+    return read
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(1)
 
@@ -30,3 +75,81 @@ def rng() -> np.random.Generator:
 def tone() -> np.ndarray:
     """(samples,) One second of a 440 Hz tone at 16 kHz."""
     return (0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)).astype(np.float32)
+
+
+@pytest.fixture
+def tiny_backbone() -> dict[str, Any]:
+    """Values of a WavLM with two layers of 16 features and the real frame clock."""
+    return dict(TINY_BACKBONE)
+
+
+@pytest.fixture
+def tiny_detector() -> Callable[..., Detector]:
+    """Makes a detector with random weights around `tiny_backbone`, in evaluation mode, by the name of its head."""
+
+    def make(head: str = "camhfa", seed: int = 0, **head_values: Any) -> Detector:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return Detector(dict(TINY_BACKBONE), head, TINY_HEADS[head] | head_values).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus in the ASVspoof 5 layout: bona fide is noise, spoofs are tones; 8 utterances and 2 speakers a set.
+
+    Shared by all tests: copy it before changing it.
+    """
+    root = tmp_path_factory.mktemp("corpus")
+    generator = np.random.default_rng(7)
+    for name, (file, folder) in protocol.SETS.items():
+        rows = [_trial(name, number, root / folder, generator) for number in range(8)]
+        protocol.write(root / file, pd.DataFrame(rows, columns=protocol.COLUMNS))
+    return root
+
+
+def _trial(set_name: str, number: int, folder: Path, generator: np.random.Generator) -> list[str]:
+    """Write one utterance and return its row of the protocol; eval has attacks of its own."""
+    initial, spoof = set_name[0].upper(), number % 2 == 1
+    utterance, time_s = f"{initial}_{number:04d}", np.arange(LENGTHS[number // 2]) / 16_000
+    noise = generator.standard_normal(len(time_s))
+    sound = np.sin(2 * np.pi * (200 + 50 * number) * time_s) + 0.1 * noise if spoof else noise
+    audio.write_flac(folder / f"{utterance}.flac", (0.1 * sound).astype(np.float32))
+    attack = f"A{(3 if set_name == 'eval' else 1) + number // 4:02d}" if spoof else "-"
+    speaker = f"{initial}_S{number // 4}"
+    return [speaker, utterance, "F", "-", "-", "-", "-", attack, "spoof" if spoof else "bonafide", "-"]
+
+
+@pytest.fixture(scope="session")
+def write_experiment(corpus: Path) -> Callable[..., Experiment]:
+    """Writes ``experiment.yaml`` to a folder and loads it: a study of `corpus` with one epoch of two steps.
+
+    Keywords replace values, within a section where they are a mapping.
+    """
+
+    def write(folder: Path, **changed: Any) -> Experiment:
+        values = {
+            "name": "tiny",
+            "corpus": {"source": "asvspoof5", "root": str(corpus)},
+            "backbone": TINY_BACKBONE,
+            "detectors": {head: {"head": head} | values for head, values in TINY_HEADS.items()},
+            "seeds": [0, 1],
+            "training": {"epochs": 1, "steps_per_epoch": 2, "batch_size": 2, "crop_s": 0.4, "lr_backbone": "1e-3"},
+            "evaluation": {"rounds": 20},
+            "attribution": {"utterances": 4, "max_steps": 32},
+            "device": "cpu",
+        }
+        for key, value in changed.items():
+            values[key] = values.get(key, {}) | value if isinstance(value, dict) else value
+        path = folder / "experiment.yaml"
+        path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+        return load(path)
+
+    return write
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, write_experiment: Callable[..., Experiment]) -> Experiment:
+    """A study of `corpus` with the three heads; its file lies in `tmp_path`."""
+    return write_experiment(tmp_path)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import errors as hub_errors
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.utils import cached_file
@@ -14,6 +16,9 @@ from sslig.frames import FrameClock
 
 PREPROCESSOR_FILE = "preprocessor_config.json"
 NORMALISE_EPS = 1e-7
+
+# Newer releases check the values of a configuration and say so with an error that is no ValueError.
+REFUSED = (ValueError, KeyError, TypeError, getattr(hub_errors, "StrictDataclassError", ValueError))
 
 
 class BackboneError(ValueError):
@@ -51,10 +56,9 @@ class Backbone(nn.Module):
         if "model_type" not in values:
             raise BackboneError(f"a backbone given by its values needs a model_type (wavlm ...); got {sorted(values)}")
         try:
-            config = AutoConfig.for_model(values.pop("model_type"), **values)
-        except (ValueError, KeyError, TypeError) as error:
+            return cls(AutoConfig.for_model(values.pop("model_type"), **values), normalise)
+        except REFUSED as error:
             raise BackboneError(f"the backbone's values are refused: {error}") from error
-        return cls(config, normalise)
 
     @classmethod
     def from_pretrained(cls, name: str | os.PathLike, weights: bool = True) -> "Backbone":
@@ -72,7 +76,7 @@ class Backbone(nn.Module):
             if not weights:
                 return backbone
             model, report = AutoModel.from_pretrained(name, output_loading_info=True)
-        except (OSError, ValueError) as error:
+        except (OSError, SafetensorError, *REFUSED) as error:
             raise BackboneError(f"backbone {str(name)!r} cannot be loaded: {error}") from error
         # The mask embedding is used by no detector, and several published checkpoints lack it.
         missing = sorted(key for key in report["missing_keys"] if "masked_spec_embed" not in key)

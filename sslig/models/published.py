@@ -46,6 +46,8 @@ def import_published(
         config = HEADS[head].config_of(state["head"])
     except KeyError as error:
         raise DetectorError(f"{path}: no head {head!r}: the weight {error} is missing") from error
+    except (ValueError, IndexError) as error:
+        raise DetectorError(f"{path}: no head {head!r}: a weight has other axes ({error})") from error
     found = {"n_layers": encoder.n_layers, "feature_size": encoder.feature_size}
     for name, value in found.items():
         if config.pop(name, value) != value:
@@ -66,12 +68,14 @@ def _load(path: str | os.PathLike) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DetectorError(f"{path}: refused, because loading it would run pickled code ({error})") from error
-    except (RuntimeError, EOFError) as error:
+    except (RuntimeError, EOFError, OSError) as error:  # OSError: cut off
         raise DetectorError(f"{path}: no checkpoint that torch can read ({error})") from error
     for wrapper in WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
         raise DetectorError(f"{path}: holds no state dict; accepted: tensors by name, bare or in {WRAPPERS}")
     return {key.removeprefix("module."): value for key, value in state.items()}
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from sslig.labels import KEYS
 from sslig.protocol import SETS, load_set
-from sslig.report.display import NONE
+from sslig.report.display import NONE, listed
 
 RECORDINGS, SUMMARY = "recordings.tsv", "corpus.json"
 
@@ -46,6 +46,26 @@ def sources(root: Path) -> pd.DataFrame:
     columns = ["set", "speaker", "language", "licence"]
     found = table.groupby(columns, as_index=False, dropna=False)["recording"].nunique()
     return found.sort_values("set", key=lambda column: column.map(list(SETS).index))
+
+
+def language_note(root: Path) -> str:
+    """Which attacks of a set speak a language that its bona fide do not; that alone could give them away."""
+    path = root / RECORDINGS
+    if not path.is_file():
+        return ""
+    table = pd.read_csv(path, sep="\t", dtype=str)[["utterance", "language"]]
+    notes = []
+    for name in SETS:
+        trials = load_set(root, name).merge(table, on="utterance")
+        spoken = set(trials.loc[trials["key"] == "bonafide", "language"])
+        foreign = trials[(trials["key"] == "spoof") & ~trials["language"].isin(spoken)]
+        for (attack, language), part in foreign.groupby(["attack", "language"]):
+            notes.append(
+                f"the {len(part)} spoofs by {attack} in *{name}* speak `{language}`, which no bona fide of it does"
+            )
+    if not notes:
+        return "In each set, the spoofs speak the languages of its bona fide."
+    return f"Mind that {listed(notes)}: what detectors say about them may also be about the language."
 
 
 def versions(root: Path, table: pd.DataFrame, seed: int) -> dict[str, str]:

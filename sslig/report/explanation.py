@@ -1,6 +1,5 @@
 """What attributions say: how far they add up, where and in which layers evidence lies, what is worth showing."""
 
-import dataclasses
 from collections.abc import Mapping
 from itertools import combinations
 
@@ -9,8 +8,8 @@ import pandas as pd
 
 from sslig import stages
 from sslig.attribution import table
+from sslig.attribution.integrated_gradients import FROZEN
 from sslig.experiment import Experiment
-from sslig.models.detector import Detector, select_device
 from sslig.report.display import NONE, span
 
 
@@ -38,19 +37,15 @@ def layer_shares(attributions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(shares).T.rename(columns=lambda layer: f"layer {layer}").rename_axis("detector").reset_index()
 
 
-def free_and_frozen(study: Experiment, detectors: list[str], seed: int, n: int) -> pd.DataFrame:
-    """Attributions of `n` utterances with the free and the frozen selection, of the detectors that select nodes."""
-    utterances = stages.explained(study).head(n)
+def free_and_frozen(
+    study: Experiment, attributions: Mapping[str, pd.DataFrame], seed: int, n: int
+) -> pd.DataFrame:  # fmt: skip
+    """Attributions of the same `n` utterances with the free and the frozen selection, where a detector selects."""
     parts = []
-    for name in detectors:
-        model = Detector.from_pretrained(stages.checkpoint(study, name, seed))
-        if not hasattr(model.head, "select"):
-            continue
-        start = stages.baseline(study, name, seed)
-        for frozen in (False, True):
-            options = dataclasses.replace(study.attribution, freeze_selection=frozen)
-            found, _ = table.attribute(model, utterances, start, options, study.scoring, select_device(study.device))
-            parts.append(found.assign(detector=name))
+    for name, frozen in attributions.items():
+        if set(frozen["selection"]) == {FROZEN}:
+            free = stages.free_attributions(study, name, seed, n)
+            parts += [free, frozen[frozen["utterance"].isin(free["utterance"])]]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -90,12 +85,9 @@ def examples(attributions: Mapping[str, pd.DataFrame], n: int) -> pd.DataFrame:
     described = described.assign(mean_rank=described["utterance"].map(pd.concat(ranks, axis=1).mean(axis=1)))
     real, spoof = (described[described["key"] == key].sort_values("mean_rank") for key in ("bonafide", "spoof"))
     order = [spoof.tail(1), real.head(1), spoof.head(1), real.tail(1)]
-    titles = [
-        "A spoof found out",
-        "Real speech let pass",
-        "A spoof that passes for real",
-        "Real speech taken for a spoof",
-    ]
+    titles = [f"The {kind} with the {end} scores" for kind, end in (
+        ("spoof", "highest"), ("bona fide utterance", "lowest"), ("spoof", "lowest"), ("bona fide utterance", "highest")
+    )]  # fmt: skip
     chosen = pd.concat(part.assign(title=title) for part, title in zip(order, titles, strict=True))
     return chosen.drop_duplicates("utterance").head(n)
 

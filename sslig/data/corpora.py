@@ -1,0 +1,287 @@
+"""Builds a corpus in the ASVspoof 5 layout from recordings; `python -m sslig.data.corpora --help`."""
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from multiprocessing import connection
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from sslig import audio, files, protocol
+from sslig.data import codecs, prompts, synthetic
+from sslig.data import recordings as own
+from sslig.data.conditioning import LEAD_S, finish, trim
+from sslig.data.planning import Options, PlanError, Trial, plan, protocol_table, recordings_table
+from sslig.data.recordings import Recording
+from sslig.data.spoofs import ATTACKS
+
+VERSION = 1
+"""Raised with every change of a method that changes samples, so that no corpus mixes two of them."""
+SUMMARY, RECORDINGS, BEGUN = "corpus.json", "recordings.tsv", "building.json"
+EVERY_S = 10.0
+
+
+class CorpusError(RuntimeError):
+    """A corpus that cannot be built; the message names the utterance and its recording, or the folder."""
+
+
+def build(
+    recordings: Sequence[Recording],
+    root: str | os.PathLike,
+    sets: Mapping[str, str],
+    options: Options | None = None,
+    workers: int = 2,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> dict:
+    """Write the corpus at `root`, or what of it is missing there; what is in ``corpus.json``.
+
+    Sound files of the same recordings and options are kept, those of others are removed first. The protocols,
+    ``recordings.tsv`` and ``corpus.json`` are written when every sound file is there. The samples do not depend on
+    `workers` or on where a build was killed: each utterance has its own generator, from the seed and its name.
+
+    Parameters
+    ----------
+    recordings
+        What to build from (`sslig.data.prompts`, `recordings`, `synthetic`).
+    root
+        The folder of the corpus.
+    sets
+        The set of each speaker.
+    options
+        What to make; the defaults of `Options`.
+    workers
+        Processes; 1: none but this one.
+    progress
+        Called with the number of finished utterances and of all.
+
+    Raises
+    ------
+    PlanError
+        No corpus can be made of these recordings and options.
+    CorpusError
+        `root` holds sound files that this builder did not make, or an utterance could not be made.
+    """
+    root, options = Path(root), options or Options()
+    trials = plan(recordings, sets, options)
+    mark = fingerprint(trials, options)
+    _claim(root, mark)
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(trial.original or trial.utterance, []).append(trial)
+    todo = [group for group in groups.values() if not all(sound_path(root, trial).is_file() for trial in group)]
+    done = len(trials) - sum(map(len, todo))
+    progress(done, len(trials))
+    for made in _each(_Maker(root, options.seed), todo, workers):
+        done += made
+        progress(done, len(trials))
+    return _finish(root, trials, options, mark)
+
+
+def sound_path(root: Path, trial: Trial) -> Path:
+    """Where the sound file of `trial` lies in the corpus at `root`."""
+    return root / protocol.SETS[trial.set][1] / f"{trial.utterance}.flac"
+
+
+def fingerprint(trials: Sequence[Trial], options: Options) -> str:
+    """Sixteen hex digits that change with anything that changes a sample or a row of the corpus."""
+    told = [repr(trial) for trial in trials] + [json.dumps(asdict(options), sort_keys=True), str(VERSION)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+
+
+def make(trial: Trial, seed: int) -> np.ndarray:
+    """(samples,) float32 An uncoded utterance, from its recording to the last channel."""
+    generator = np.random.default_rng([seed, int(trial.utterance.rpartition("_")[2]), ord(trial.set[0])])
+    samples = trim(trial.recording.sound(), *([LEAD_S[1]] * 2))
+    if trial.attack is not None:
+        samples = ATTACKS[trial.attack](samples, generator, trial.recording.english)
+    return finish(samples, generator)
+
+
+class _Maker:
+    """Makes the sound files of one original and of its coded trials; sent to the workers."""
+
+    def __init__(self, root: Path, seed: int):
+        self.root, self.seed = root, seed
+
+    def __call__(self, group: list[Trial]) -> int:
+        for trial in sorted(group, key=lambda trial: trial.original is not None):
+            path = sound_path(self.root, trial)
+            if not path.is_file():
+                audio.write_flac(path, self._samples(trial))
+        return len(group)
+
+    def _samples(self, trial: Trial) -> np.ndarray:
+        if trial.codec is None:
+            try:
+                return make(trial, self.seed)
+            except (ValueError, RuntimeError, ImportError, OSError) as error:
+                what = trial.attack or "bona fide"
+                said = f"{type(error).__name__}: {error}"
+                raise CorpusError(f"{trial.utterance} ({what} of recording {trial.recording.id}): {said}") from error
+        # From the written file, so that a resumed build codes the same samples.
+        original = audio.read(self.root / protocol.SETS[trial.set][1] / f"{trial.original}.flac")
+        return codecs.apply(original, codecs.CODECS[trial.codec], trial.codec_q)
+
+
+def _each(maker: _Maker, groups: list[list[Trial]], workers: int) -> Iterator[int]:
+    if workers <= 1 or len(groups) <= 1:
+        # One thread here too: the sums of linear algebra depend on the number of threads.
+        with threadpool_limits(1):
+            yield from map(maker, groups)
+        return
+    # Spawned and not forked: a fork of a process that runs threads (torch, a notebook) can hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
+        yield from pool.map(maker, groups, chunksize=4)
+
+
+def _start_worker() -> None:
+    """Hold this worker to one thread, and end it when its parent is killed; else it would wait for work for ever."""
+    threadpool_limits(1)
+    parent = multiprocessing.parent_process().sentinel
+    threading.Thread(target=lambda: connection.wait([parent]) and os._exit(1), daemon=True).start()
+
+
+def _claim(root: Path, mark: str) -> None:
+    """Make `root` the place of the corpus `mark`: without sound files of another, and none of someone else's."""
+    folders = [root / folder for _, folder in protocol.SETS.values()]
+    marks = [json.loads(path.read_text())["fingerprint"] for path in (root / SUMMARY, root / BEGUN) if path.is_file()]
+    if not marks and any(folder.exists() for folder in folders):
+        raise CorpusError(f"{root}: holds sound files but no {SUMMARY} or {BEGUN} of this builder; give another folder")
+    if marks and marks != [mark] * len(marks):
+        for name in (SUMMARY, RECORDINGS, *(name for name, _ in protocol.SETS.values())):
+            (root / name).unlink(missing_ok=True)
+        for folder in filter(Path.is_dir, folders):
+            shutil.rmtree(folder)
+    files.write_json(root / BEGUN, {"fingerprint": mark})
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left_over in folder.glob(".*.part*"):
+            left_over.unlink()
+
+
+def _finish(root: Path, trials: Sequence[Trial], options: Options, mark: str) -> dict:
+    table = protocol_table(trials).assign(set=[trial.set for trial in trials])
+    for name, (file, _) in protocol.SETS.items():
+        protocol.write(root / file, table[table["set"] == name])
+    files.write_tsv(root / RECORDINGS, recordings_table(trials))
+    summary = {
+        "fingerprint": mark,
+        "options": asdict(options),
+        "counts": {name: dict(sorted(Counter(part["key"]).items())) for name, part in table.groupby("set")},
+        "attacks": {name: dict(sorted(Counter(part["attack"]).items())) for name, part in table.groupby("set")},
+        "codecs": {name: dict(sorted(Counter(part["codec"]).items())) for name, part in table.groupby("set")},
+        "attack_names": {attack.code: f"{name}: {attack.description}" for name, attack in ATTACKS.items()},
+        "codec_names": {code: codec.name for code, codec in codecs.CODECS.items()},
+        "speakers": {trial.speaker: trial.recording.speaker for trial in trials},
+        "licences": sorted({f"{trial.recording.speaker}: {trial.recording.licence}" for trial in trials}),
+        "without_text_to_speech": len({trial.recording.id for trial in trials if not trial.recording.english}),
+    }
+    files.write_json(root / SUMMARY, summary)
+    (root / BEGUN).unlink(missing_ok=True)
+    return summary
+
+
+def ensure(
+    source: str, root: str | os.PathLike, seed: int = 0, recordings: Mapping[str, int | None] | None = None,
+    workers: int = 2,
+) -> dict:  # fmt: skip
+    """The corpus at `root` made from a source by name; read where it is finished, else built. What is in its summary.
+
+    Parameters
+    ----------
+    source
+        ``prompts``, ``synthetic``, or a folder with a sub-folder of recordings a speaker.
+    root, workers
+        As for `build`.
+    seed, recordings
+        Of `Options`; sets that `recordings` does not name keep their default.
+
+    Raises
+    ------
+    CorpusError
+        The recordings cannot be had, or no corpus can be made of them.
+    """
+    root, options = Path(root), Options(seed=seed, recordings={**Options().recordings, **(recordings or {})})
+    asked = json.loads(json.dumps({"source": source, "seed": seed, "recordings": options.recordings}))
+    written_last = (SUMMARY, RECORDINGS, *(name for name, _ in protocol.SETS.values()))
+    if all((root / name).is_file() for name in written_last):
+        made = json.loads((root / SUMMARY).read_text(encoding="utf-8"))
+        if made.get("asked_for") == asked:
+            return made
+    try:
+        found, sets = _source(source, root, seed)
+        made = build(found, root, sets, options, workers, _progress())
+    except (prompts.PromptsError, own.RecordingError, audio.AudioError, PlanError) as error:
+        raise CorpusError(str(error)) from error
+    made["asked_for"] = asked
+    files.write_json(root / SUMMARY, made)
+    return made
+
+
+def _source(name: str, root: Path, seed: int) -> tuple[list[Recording], dict[str, str]]:
+    """The recordings of the source `name` and the set of each speaker."""
+    if name == "prompts":
+        return prompts.recordings(prompts.fetch(root / "sources")), prompts.SETS
+    found = synthetic.recordings(seed=seed) if name == "synthetic" else own.folder(name)
+    return found, own.deal(found)
+
+
+def _counts(text: str) -> dict[str, int | None]:
+    """``train=100,dev=all`` as a table of numbers by set; ``all`` is None."""
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        return {name: None if value == "all" else int(value) for name, value in pairs}
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected for example train=100,dev=90,eval=all") from error
+
+
+def _progress() -> Callable[[int, int], None]:
+    """A line that changes on a terminal; elsewhere a line every 10 s."""
+    last = [time.monotonic()]
+
+    def show(done: int, of: int) -> None:
+        terminal = sys.stderr.isatty()
+        if time.monotonic() - last[0] >= (0.2 if terminal else EVERY_S) or (terminal and done == of):
+            last[0] = time.monotonic()
+            print(f"\rcorpus: {done} of {of} utterances", end="" if terminal else "\n", file=sys.stderr, flush=True)
+
+    return show
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m sslig.data.corpora", description=__doc__.split(";")[0])
+    parser.add_argument("source", help="prompts, synthetic, or a folder with a sub-folder of recordings per speaker")
+    parser.add_argument("root", type=Path, help="folder of the corpus")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--recordings", type=_counts, default={}, help="at most, by set: train=100,dev=90,eval=all")
+    given = parser.parse_args(arguments)
+    start = time.monotonic()
+    try:
+        made = ensure(given.source, given.root, given.seed, given.recordings, given.workers)
+    except CorpusError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    counts = "; ".join(f"{name} {n['bonafide']} bona fide, {n['spoof']} spoof" for name, n in made["counts"].items())
+    print(f"\rcorpus: {given.root}: {counts}; {time.monotonic() - start:.0f} s", file=sys.stderr)
+    if made["without_text_to_speech"]:
+        print(f"corpus: {made['without_text_to_speech']} recordings have no English text, hence no text-to-speech")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

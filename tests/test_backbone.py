@@ -1,0 +1,200 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from sslig.frames import SSL_CLOCK
+from sslig.models.backbone import Backbone, BackboneError
+
+FAMILIES = ["wavlm", "hubert", "wav2vec2"]
+RESTLESS = {"hidden_dropout": 0.5, "attention_dropout": 0.5, "layerdrop": 0.5, "apply_spec_augment": True}
+
+
+@pytest.fixture
+def waveforms():
+    """(batch, samples) 0.25 s, twice."""
+    return 0.1 * torch.randn(2, 4_000, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_backbone):
+    """Saves a tiny encoder as Hugging Face does; `preprocessor` is what its preprocessor file says."""
+
+    def save(preprocessor=None, model_type="wavlm"):
+        Backbone.from_config(tiny_backbone | {"model_type": model_type}).model.save_pretrained(tmp_path)
+        if preprocessor is not None:
+            (tmp_path / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+        return tmp_path
+
+    return save
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_features_are_batch_layer_frame_feature(tiny_backbone, waveforms, family):
+    backbone = Backbone.from_config(tiny_backbone | {"model_type": family}).eval()
+    assert (backbone.n_layers, backbone.feature_size) == (3, 16)
+    assert backbone.clock == SSL_CLOCK
+    assert backbone(waveforms).shape == (2, 3, SSL_CLOCK.n_frames(4_000), 16)
+
+
+def test_layer_0_is_what_enters_the_first_transformer_layer(tiny_backbone, waveforms):
+    backbone = Backbone.from_config(tiny_backbone).eval()
+    entered = []
+    backbone.model.encoder.layers[0].register_forward_pre_hook(lambda _, inputs: entered.append(inputs[0]))
+    features = backbone(waveforms)
+    torch.testing.assert_close(features[:, 0], entered[0])
+    assert (features[:, 0] - features[:, -1]).abs().max() > 1e-3
+
+
+def test_the_clock_follows_the_convolutions(tiny_backbone, waveforms):
+    layers = {"conv_kernel": [10, 4], "conv_stride": [5, 2], "conv_dim": [8, 8]}
+    backbone = Backbone.from_config(tiny_backbone | layers).eval()
+    assert (backbone.clock.hop_samples, backbone.clock.receptive_field_samples) == (5 * 2, 10 + 3 * 5)
+    assert backbone(waveforms[:, :1_000]).shape[2] == backbone.clock.n_frames(1_000)
+
+
+def test_each_frame_needs_its_receptive_field(tiny_backbone):
+    backbone = Backbone.from_config(tiny_backbone).eval()
+    for n_samples, n_frames in {400: 1, 719: 1, 720: 2}.items():
+        assert backbone(torch.randn(1, n_samples)).shape[2] == n_frames == SSL_CLOCK.n_frames(n_samples)
+
+
+def test_a_waveform_is_normalised_where_asked(tiny_backbone):
+    """A stub in place of the encoder shows what enters it: (x - mean) / standard deviation, each row for itself."""
+
+    class Mirror(nn.Module):
+        def forward(self, waveforms, output_hidden_states):
+            return SimpleNamespace(hidden_states=(waveforms,))
+
+    def entering(normalise):
+        backbone = Backbone.from_config(tiny_backbone, normalise)
+        backbone.model = Mirror()
+        return backbone(torch.tensor([[1.0, 3.0], [-10.0, 10.0]]))[:, 0]
+
+    assert entering(normalise=False).tolist() == [[1, 3], [-10, 10]]
+    torch.testing.assert_close(entering(normalise=True), torch.tensor([[-1.0, 1.0], [-1.0, 1.0]]))
+
+
+def test_an_untrained_backbone_in_training_mode_is_random(tiny_backbone, waveforms):
+    """What freezing takes away."""
+    backbone = Backbone.from_config(tiny_backbone | RESTLESS).train()
+    assert not torch.equal(backbone(waveforms), backbone(waveforms))
+
+
+def test_a_frozen_backbone_stays_in_evaluation_mode(tiny_backbone, waveforms):
+    backbone = Backbone.from_config(tiny_backbone | RESTLESS).train()
+    backbone.freeze()
+    around = nn.Sequential(backbone).train()  # as a trainer does to everything it trains
+    assert around.training
+    assert not any(module.training for module in backbone.model.modules())
+    features = backbone(waveforms)
+    assert torch.equal(features, backbone(waveforms))
+    assert not features.requires_grad
+    assert not any(parameter.requires_grad for parameter in backbone.parameters())
+
+
+def test_a_thawed_backbone_trains_again(tiny_backbone, waveforms):
+    backbone = Backbone.from_config(tiny_backbone).train()
+    backbone.freeze()
+    backbone.freeze(False)
+    assert backbone.model.training
+    backbone(waveforms).sum().backward()
+    assert all(parameter.requires_grad for parameter in backbone.parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("normalise", [True, False])
+def test_a_saved_encoder_is_read_with_its_preprocessor(folder, waveforms, family, normalise):
+    place = folder({"do_normalize": normalise}, family)
+    backbone = Backbone.from_pretrained(place)
+    assert backbone.normalise is normalise
+    saved = load_file(place / "model.safetensors")
+    loaded = backbone.model.state_dict()
+    assert saved.keys() == loaded.keys()
+    assert all(torch.equal(loaded[name], value) for name, value in saved.items())
+
+
+def test_a_preprocessor_that_does_not_say_means_normalising(folder):
+    """The default of Hugging Face's feature extractor."""
+    assert Backbone.from_pretrained(folder({"sampling_rate": 16_000})).normalise is True
+
+
+def test_without_a_preprocessor_file_a_checkpoint_is_refused(folder):
+    place = folder(None)
+    with pytest.raises(BackboneError, match=r"has no preprocessor_config\.json") as error:
+        Backbone.from_pretrained(place)
+    assert str(place) in str(error.value)
+
+
+def test_without_weights_only_the_shape_is_taken(folder):
+    place = folder({"do_normalize": True})
+    (place / "model.safetensors").unlink()
+    backbone = Backbone.from_pretrained(place, weights=False)
+    assert (backbone.n_layers, backbone.feature_size, backbone.normalise) == (3, 16, True)
+    with pytest.raises(BackboneError, match="cannot be loaded"):
+        Backbone.from_pretrained(place)
+
+
+def test_missing_weights_are_refused_but_for_the_mask(folder):
+    place = folder({"do_normalize": False})
+    weights = load_file(place / "model.safetensors")
+    assert "masked_spec_embed" in weights
+    del weights["masked_spec_embed"]
+    save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+    Backbone.from_pretrained(place)
+    del weights["encoder.layer_norm.weight"]
+    save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BackboneError, match=r"lacks 1 weights: encoder\.layer_norm\.weight"):
+        Backbone.from_pretrained(place)
+
+
+def test_a_truncated_checkpoint_is_refused(folder):
+    place = folder({"do_normalize": False})
+    whole = (place / "model.safetensors").read_bytes()
+    (place / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BackboneError, match="cannot be loaded") as error:
+        Backbone.from_pretrained(place)
+    assert str(place) in str(error.value)
+
+
+def test_its_values_rebuild_it(tiny_backbone):
+    backbone = Backbone.from_config(tiny_backbone)
+    again = Backbone.from_config(backbone.config)
+    assert again.config == backbone.config
+    assert {name: value.shape for name, value in again.state_dict().items()} == {
+        name: value.shape for name, value in backbone.state_dict().items()
+    }
+    assert backbone.config["model_type"] == "wavlm"
+    json.dumps(backbone.config)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hidden_size": 16}, r"needs a model_type \(wavlm \.\.\.\); got \['hidden_size'\]"),
+        ({"model_type": "wavlmm"}, "refused: .*wavlmm"),
+        ({"model_type": "bert"}, "'bert' is no SSL speech encoder"),
+        ({"model_type": "wavlm", "hidden_size": "wide"}, "refused: .*hidden_size"),
+        ({"model_type": "wavlm", "conv_dim": [8]}, "refused: .*convolutional layers"),
+        ({"model_type": "wavlm", "hidden_size": 17}, "refused: .*divisible"),
+    ],
+)
+def test_values_that_give_no_speech_encoder_are_refused(values, message):
+    with pytest.raises(BackboneError, match=f"(?s){message}"):
+        Backbone.from_config(values)
+
+
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "hidden_size": 16}))
+    (tmp_path / "preprocessor_config.json").write_text("{}")
+    with pytest.raises(BackboneError, match="'bert' is no SSL speech encoder"):
+        Backbone.from_pretrained(tmp_path)
+
+
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
+    with pytest.raises(BackboneError, match="cannot be loaded") as error:
+        Backbone.from_pretrained(tmp_path)
+    assert str(tmp_path) in str(error.value)

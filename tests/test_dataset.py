@@ -1,0 +1,176 @@
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from torch.utils.data import DataLoader
+
+from sslig import audio, protocol
+from sslig.data.dataset import BalancedSampler, Crops, Draw, EqualLengthBatches, Utterances, repeat_to
+from sslig.frames import SSL_CLOCK
+from sslig.labels import SPOOF
+
+FEW_SPOOFS = np.array([0] * 20 + [SPOOF] * 3)
+
+
+@pytest.fixture
+def ramp(tmp_path):
+    """A table of one spoof whose k-th sample is k / 2 ** 15, so that a crop says where it was cut."""
+    audio.write_flac(tmp_path / "ramp.flac", np.arange(9_000) / 2**15)
+    return pd.DataFrame({"path": [str(tmp_path / "ramp.flac")], "label": [SPOOF]})
+
+
+def positions(crop):
+    """(samples,) Where the samples of a crop of `ramp` were."""
+    return (crop.numpy() * 2**15).round().astype(int)
+
+
+def utterances(paths, crop_samples=None, max_s=60.0):
+    return Utterances(pd.DataFrame({"path": [str(path) for path in paths]}), SSL_CLOCK, crop_samples, max_s)
+
+
+@pytest.mark.parametrize("n_draws", [10, 100])
+def test_draws_are_balanced_whatever_the_classes_are(n_draws):
+    rows = [draw.row for draw in BalancedSampler(FEW_SPOOFS, n_draws, seed=0)]
+    assert len(rows) == n_draws == len(BalancedSampler(FEW_SPOOFS, n_draws, seed=0))
+    assert (FEW_SPOOFS[rows] == SPOOF).sum() == n_draws // 2
+
+
+def test_draws_of_an_epoch_are_numbered():
+    sampler = BalancedSampler(FEW_SPOOFS, 6, seed=0)
+    sampler.set_epoch(4)
+    assert [(draw.epoch, draw.position) for draw in sampler] == [(4, position) for position in range(6)]
+
+
+def test_draws_depend_on_seed_and_epoch_only():
+    def rows(seed, epoch):
+        sampler = BalancedSampler(FEW_SPOOFS, 50, seed)
+        sampler.set_epoch(epoch)
+        return [draw.row for draw in sampler]
+
+    assert rows(0, 0) == rows(0, 0)
+    assert rows(0, 0) != rows(0, 1)
+    assert rows(0, 0) != rows(1, 0)
+
+
+def test_classes_alternate_at_random():
+    labels = FEW_SPOOFS[[draw.row for draw in BalancedSampler(FEW_SPOOFS, 100, seed=0)]]
+    assert 20 < np.count_nonzero(np.diff(labels)) < 80
+
+
+@pytest.mark.parametrize(("labels", "absent"), [([0, 0], "spoof"), ([1], "bonafide"), ([], "bonafide")])
+def test_a_single_class_is_refused(labels, absent):
+    with pytest.raises(ValueError, match=f"of {len(labels)} utterances none is {absent}"):
+        BalancedSampler(np.array(labels), 4, seed=0)
+
+
+def test_a_crop_is_a_part_of_the_recording_with_its_label(ramp):
+    crop, label = Crops(ramp, 4_000, seed=0)[Draw(0, 0, 0)]
+    start = positions(crop)[0]
+    assert positions(crop).tolist() == list(range(start, start + 4_000))
+    assert (label.item(), label.dtype, label.shape) == (float(SPOOF), torch.float32, ())
+
+
+def test_crops_are_spread_over_the_recording(ramp):
+    starts = [positions(Crops(ramp, 8_000, seed=0)[Draw(0, position, 0)][0])[0] for position in range(60)]
+    assert min(starts) < 150
+    assert max(starts) > 850
+    assert 0 <= min(starts) <= max(starts) <= 1_000
+
+
+def test_the_place_of_a_crop_follows_from_seed_epoch_and_draw(ramp):
+    def start(seed, epoch, position):
+        return positions(Crops(ramp, 4_000, seed)[Draw(epoch, position, 0)][0])[0]
+
+    assert start(0, 0, 0) == start(0, 0, 0)
+    assert len({start(0, 0, 0), start(1, 0, 0), start(0, 1, 0), start(0, 0, 1)}) == 4
+
+
+def test_a_crop_as_long_as_the_recording_is_the_recording(ramp):
+    assert positions(Crops(ramp, 9_000, seed=0)[Draw(0, 0, 0)][0]).tolist() == list(range(9_000))
+
+
+def test_a_short_recording_is_repeated(ramp):
+    crop, _ = Crops(ramp, 20_000, seed=0)[Draw(0, 0, 0)]
+    assert positions(crop).tolist() == [*range(9_000), *range(9_000), *range(2_000)]
+
+
+def test_repeating_starts_again():
+    assert repeat_to(np.array([1, 2, 3]), 7).tolist() == [1, 2, 3, 1, 2, 3, 1]
+    assert repeat_to(np.array([1, 2, 3]), 2).tolist() == [1, 2]
+
+
+def test_batches_are_the_same_with_any_number_of_workers(corpus):
+    table = protocol.load_set(corpus, "train")
+
+    def drawn(workers):
+        sampler = BalancedSampler(table["label"].to_numpy(), 12, seed=3)
+        loader = DataLoader(Crops(table, 4_000, seed=3), batch_size=4, sampler=sampler, num_workers=workers)
+        return [tensor for batch in loader for tensor in batch]
+
+    alone, with_two = drawn(0), drawn(2)
+    assert len(alone) == len(with_two) == 6
+    assert all(torch.equal(one, other) for one, other in zip(alone, with_two, strict=True))
+
+
+def test_batches_hold_equal_lengths_only():
+    batches = EqualLengthBatches(np.array([3, 0, 5, 3, 3, 5]), batch_size=2)
+    assert list(batches) == [[0, 3], [4], [2, 5]]
+    assert len(batches) == 3
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_every_row_with_frames_is_in_one_batch(rng, batch_size):
+    n_frames = rng.integers(0, 8, size=50)
+    batches = list(EqualLengthBatches(n_frames, batch_size))
+    assert sorted(row for batch in batches for row in batch) == np.flatnonzero(n_frames).tolist()
+    assert all(len(set(n_frames[batch])) == 1 and len(batch) <= batch_size for batch in batches)
+
+
+def test_no_frames_give_no_batches():
+    assert list(EqualLengthBatches(np.zeros(3, dtype=int), 4)) == []
+    assert list(EqualLengthBatches(np.zeros(0, dtype=int), 4)) == []
+
+
+def test_an_utterance_is_trimmed_to_what_its_frames_use(ramp):
+    """9,000 samples hold 27 frames, which use 26 * 320 + 400 = 8,720 of them."""
+    whole = utterances(ramp["path"])
+    frames, faults = whole.n_frames()
+    assert frames.tolist() == [27]
+    assert faults == {}
+    assert positions(whole[0].samples).tolist() == list(range(8_720))
+
+
+def test_a_crop_for_scoring_is_the_start_repeated_where_it_is_short(ramp):
+    short, long = utterances(ramp["path"], 4_000), utterances(ramp["path"], 10_000)
+    assert short.n_frames()[0].tolist() == [12]  # 11 * 320 + 400 = 3,920 samples
+    assert positions(short[0].samples).tolist() == list(range(3_920))
+    assert long.n_frames()[0].tolist() == [31]
+    assert positions(long[0].samples).tolist() == [*range(9_000), *range(1_000)]
+
+
+def test_faults_seen_in_the_header_leave_no_frames(ramp, tmp_path):
+    audio.write_flac(tmp_path / "click.flac", np.ones(399) / 2)
+    (tmp_path / "empty.flac").write_bytes(b"")
+    paths = [tmp_path / "click.flac", tmp_path / "none.flac", tmp_path / "empty.flac", ramp["path"][0]]
+    frames, faults = utterances(paths, max_s=0.5).n_frames()
+    assert frames.tolist() == [0, 0, 0, 0]
+    expected = ["399 samples at 16 kHz are shorter than one frame of 400", "no such file", "the file is empty",
+                "0.6 s long, above the limit max_s of 0.5 s"]  # fmt: skip
+    for row, (path, reason) in enumerate(zip(paths, expected, strict=True)):
+        assert str(path) in faults[row]
+        assert reason in faults[row]
+
+
+def test_a_crop_has_no_longest_recording(ramp):
+    frames, faults = utterances(ramp["path"], crop_samples=4_000, max_s=0.1).n_frames()
+    assert (frames.tolist(), faults) == ([12], {})
+
+
+def test_a_fault_behind_the_header_is_said_by_the_item(tmp_path):
+    soundfile.write(tmp_path / "nan.wav", np.full(4_000, np.nan, np.float32), 16_000, subtype="FLOAT")
+    broken = utterances([tmp_path / "nan.wav"])
+    assert broken.n_frames()[0].tolist() == [12]
+    loaded = broken[0]
+    assert (loaded.row, loaded.samples) == (0, None)
+    assert "nan.wav: holds 4000 samples that are NaN or infinite" in loaded.fault

@@ -1,0 +1,158 @@
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sslig.models.backbone import Backbone
+from sslig.models.detector import HEADS, Detector, DetectorError, build_head, fingerprint, select_device
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+
+
+@pytest.fixture
+def waveforms():
+    """(batch, samples) Half a second, twice."""
+    return 0.1 * torch.randn(2, 8_000, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def saved(tmp_path, tiny_detector):
+    """The folder of a saved CA-MHFA detector."""
+    tiny_detector("camhfa").save_pretrained(tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+def change_weights(folder, change):
+    weights = load_file(folder / WEIGHTS)
+    change(weights)
+    save_file(weights, folder / WEIGHTS)
+
+
+def change_config(folder, **values):
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | values))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_one_logit_for_each_waveform(tiny_detector, waveforms, head):
+    detector = tiny_detector(head)
+    assert detector(waveforms).shape == (2,)
+    torch.testing.assert_close(detector(waveforms), detector.head(detector.features(waveforms)))
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_saved_detector_comes_back_the_same(tiny_detector, waveforms, tmp_path, head):
+    detector = tiny_detector(head)
+    detector.save_pretrained(tmp_path)
+    again = Detector.from_pretrained(tmp_path)
+    assert not again.training
+    assert again.head_name == head
+    assert torch.equal(again(waveforms), detector(waveforms))
+    assert {file.name for file in tmp_path.iterdir()} >= {WEIGHTS, CONFIG}
+
+
+def test_its_own_values_come_back(tiny_backbone, tmp_path):
+    detector = Detector(tiny_backbone, "camhfa", {"context": 3, "n_heads": 2}, normalise=True)
+    detector.save_pretrained(tmp_path)
+    again = Detector.from_pretrained(tmp_path)
+    assert again.backbone.normalise is True
+    assert again.head.att_head.weight.shape[:3] == (2, 1, 3)
+
+
+def test_a_detector_around_a_backbone_keeps_its_weights(tiny_backbone, waveforms, tmp_path):
+    backbone = Backbone.from_config(tiny_backbone, normalise=True).eval()
+    detector = Detector.assemble(backbone, "sls", {"n_frames": 30}).eval()
+    assert torch.equal(detector.features(waveforms), backbone(waveforms))
+    detector.save_pretrained(tmp_path)
+    assert torch.equal(Detector.from_pretrained(tmp_path)(waveforms), detector(waveforms))
+
+
+def test_waveforms_shorter_than_a_frame_are_refused(tiny_detector):
+    detector = tiny_detector()
+    assert detector.features(torch.zeros(1, 400)).shape[2] == 1
+    with pytest.raises(DetectorError, match="399 samples are shorter than one frame of 400 samples"):
+        detector(torch.zeros(1, 399))
+
+
+def test_waveforms_without_a_batch_axis_are_refused(tiny_detector):
+    with pytest.raises(DetectorError, match=r"shape \(8000,\); \(batch, samples\) is needed"):
+        tiny_detector()(torch.zeros(8_000))
+
+
+def test_an_unknown_head_is_refused(tiny_backbone):
+    with pytest.raises(DetectorError, match="unknown head 'lcnn'; known: aasist, camhfa, sls"):
+        Detector(tiny_backbone, "lcnn")
+
+
+def test_an_unknown_argument_of_a_head_is_refused():
+    with pytest.raises(DetectorError, match="head 'sls' refuses its values.*'context'"):
+        build_head("sls", 3, 16, {"context": 5})
+
+
+def remove_a_weight(folder):
+    change_weights(folder, lambda weights: weights.pop("head.weights_k"))
+
+
+def add_a_weight(folder):
+    change_weights(folder, lambda weights: weights.update({"head.spare": torch.zeros(1)}))
+
+
+def reshape_a_weight(folder):
+    change_weights(folder, lambda weights: weights.update({"head.weights_k": torch.zeros(9)}))
+
+
+def truncate(folder):
+    whole = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (remove_a_weight, "Missing.*head.weights_k"),
+        (add_a_weight, "Unexpected.*head.spare"),
+        (reshape_a_weight, "size mismatch for head.weights_k"),
+        (truncate, "incomplete|Invalid|header"),
+        (lambda folder: (folder / WEIGHTS).write_bytes(b"no weights"), "header"),
+        (lambda folder: (folder / WEIGHTS).unlink(), f"no {WEIGHTS}"),
+        (lambda folder: (folder / CONFIG).unlink(), f"no {CONFIG}"),
+        (lambda folder: (folder / CONFIG).write_text("{"), "no detector of this kind"),
+        (lambda folder: (folder / CONFIG).write_text("[]"), "no detector of this kind"),
+        (lambda folder: change_config(folder, head="sls", head_config={}), "fc0"),
+        (lambda folder: change_config(folder, head="lcnn"), "unknown head 'lcnn'"),
+        (lambda folder: change_config(folder, mood="good"), "mood"),
+        (lambda folder: change_config(folder, backbone_config={}), "model_type"),
+        (lambda folder: change_config(folder, backbone_config={"model_type": "wavlm", "hidden_size": "?"}), "hidden_"),
+    ],
+)
+def test_a_folder_with_a_fault_is_refused(saved, fault, message):
+    fault(saved)
+    with pytest.raises(DetectorError, match=f"(?s){message}") as error:
+        Detector.from_pretrained(saved)
+    assert str(saved) in str(error.value)
+
+
+def test_a_file_is_no_detector(tmp_path):
+    (tmp_path / "detector.pt").write_bytes(b"")
+    with pytest.raises(DetectorError, match=r"detector\.pt.*a detector is a folder"):
+        Detector.from_pretrained(tmp_path / "detector.pt")
+
+
+def test_the_fingerprint_names_weights_and_values(saved, tmp_path):
+    mark = fingerprint(saved)
+    assert len(mark) == 12
+    assert set(mark) <= set("0123456789abcdef")
+    shutil.copytree(saved, tmp_path / "copy")
+    assert fingerprint(tmp_path / "copy") == mark
+    change_weights(saved, lambda weights: weights["head.weights_k"].add_(1e-6))
+    changed = fingerprint(saved)
+    change_config(saved, normalise=True)
+    assert len({mark, changed, fingerprint(saved)}) == 3
+
+
+def test_a_device_is_chosen_by_name():
+    assert select_device("cpu") == torch.device("cpu")
+    assert select_device("cuda:1") == torch.device("cuda", 1)
+    assert select_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,240 @@
+"""Heads whose Integrated Gradients are known in closed form, from a baseline b to features x."""
+
+import numpy as np
+import pytest
+import torch
+
+from sslig.attribution.baselines import Baseline, zero
+from sslig.attribution.integrated_gradients import AttributionError, explain
+from sslig.experiment import Attribution as Options
+
+N_LAYERS, N_FRAMES, FEATURE_SIZE = 2, 5, 3
+
+
+@pytest.fixture
+def features():
+    """(1, layer, frame, feature)."""
+    return torch.randn(1, N_LAYERS, N_FRAMES, FEATURE_SIZE, generator=torch.Generator().manual_seed(2))
+
+
+@pytest.fixture
+def baseline():
+    """(layer, feature), held over all frames."""
+    return Baseline("given", torch.tensor([[0.5, -1.0, 0.0], [2.0, 0.3, -0.2]]), {})
+
+
+@pytest.fixture
+def origin():
+    return zero(N_LAYERS, FEATURE_SIZE)
+
+
+def mean(x):
+    return x.mean(dim=(1, 2, 3))
+
+
+def assert_close(found, expected):
+    np.testing.assert_allclose(found, np.asarray(expected), atol=1e-5)
+
+
+def test_a_linear_head_gives_weight_times_difference(features, baseline, rng):
+    """F(x) = w . x + c: a = w (x - b), exact with the first 16 points."""
+    weights = torch.from_numpy(rng.standard_normal(features.shape[1:]).astype(np.float32))
+    result = explain(lambda x: (weights * x).sum(dim=(1, 2, 3)) + 4, features, baseline, Options())
+    expected = weights * (features[0] - baseline.values.unsqueeze(1))
+    assert_close(result.by_layer, expected.sum(dim=-1))
+    assert_close(result.by_frame, expected.sum(dim=(0, 2)))
+    assert result.spoof_score == pytest.approx((weights * features[0]).sum().item() + 4, abs=1e-5)
+    assert result.baseline_score == pytest.approx(result.spoof_score - expected.sum().item(), abs=1e-4)
+    assert result.difference == result.spoof_score - result.baseline_score
+    assert (result.status, result.steps, result.selection) == ("complete", 16, "free")
+
+
+def test_a_quadratic_head_gives_the_difference_of_squares(features, baseline):
+    """F(x) = sum of x ** 2: a = x ** 2 - b ** 2."""
+    result = explain(lambda x: (x**2).sum(dim=(1, 2, 3)), features, baseline, Options())
+    assert_close(result.by_layer, (features[0] ** 2 - baseline.values.unsqueeze(1) ** 2).sum(dim=-1))
+    assert (result.status, result.steps) == ("complete", 16)
+
+
+def test_a_product_is_shared_by_its_factors(features, baseline):
+    """F(x) = x_1 x_2: a_1 = (x_1 - b_1) (x_2 + b_2) / 2, and the same the other way round."""
+    one, two = (0, 1, 2), (1, 3, 0)  # (layer, frame, feature)
+    result = explain(lambda x: x[(slice(None), *one)] * x[(slice(None), *two)], features, baseline, Options())
+    x1, x2 = features[0][one].item(), features[0][two].item()
+    b1, b2 = baseline.values[0, 2].item(), baseline.values[1, 0].item()
+    expected = np.zeros((N_LAYERS, N_FRAMES))
+    expected[0, 1], expected[1, 3] = (x1 - b1) * (x2 + b2) / 2, (x2 - b2) * (x1 + b1) / 2
+    assert_close(result.by_layer, expected)
+    assert result.by_layer.sum() == pytest.approx(x1 * x2 - b1 * b2, abs=1e-5)
+
+
+def test_an_additive_head_keeps_each_layer_and_frame_to_itself(features, origin):
+    """F(x) = sum of x ** 3 of layer 1, frame 2: a there is x ** 3, elsewhere 0."""
+    result = explain(lambda x: (x[:, 1, 2] ** 3).sum(dim=-1), features, origin, Options())
+    expected = np.zeros((N_LAYERS, N_FRAMES))
+    expected[1, 2] = (features[0, 1, 2] ** 3).sum()
+    assert_close(result.by_layer, expected)
+
+
+def test_positive_attribution_is_evidence_for_spoof(origin):
+    """What raises the spoof logit is positive, what lowers it negative."""
+    features = torch.zeros(1, N_LAYERS, N_FRAMES, FEATURE_SIZE)
+    features[:, :, 1], features[:, :, 3] = 1.0, -1.0
+    result = explain(lambda x: torch.tanh(x).sum(dim=(1, 2, 3)), features, origin, Options())
+    share = N_LAYERS * FEATURE_SIZE * np.tanh(1)
+    assert_close(result.by_frame, [0, share, 0, -share, 0])
+    assert result.spoof_score == pytest.approx(0, abs=1e-6)
+
+
+def test_the_sum_over_layers_is_the_curve_over_frames(features, baseline):
+    result = explain(lambda x: torch.sin(x).sum(dim=(1, 2, 3)), features, baseline, Options())
+    assert result.by_layer.shape == (N_LAYERS, N_FRAMES)
+    assert_close(result.by_frame, result.by_layer.sum(axis=0))
+
+
+def test_the_residual_is_the_sum_less_the_difference(features, origin):
+    """With 16 points a steep sigmoid is not yet complete: the certificate says by how much."""
+    result = explain(steep(features), features, origin, Options(max_steps=16))
+    assert result.residual == pytest.approx(result.by_layer.sum() - result.difference, abs=1e-9)
+    assert result.relative_residual == pytest.approx(abs(result.residual) / abs(result.difference))
+    assert result.relative_residual > 0.5
+    assert (result.status, result.steps) == ("not converged", 16)
+
+
+def steep(features):
+    """A logit that rises from 0 to 1 within a few hundredths of the path from the origin, at 40 % of it."""
+    return lambda x: torch.sigmoid(100 * (mean(x) / mean(features) - 0.4))
+
+
+def test_points_are_doubled_until_the_sum_is_right(features, origin):
+    result = explain(steep(features), features, origin, Options())
+    assert (result.status, result.steps) == ("complete", 64)
+    assert result.relative_residual <= 0.01
+    assert result.by_layer.sum() == pytest.approx(1, abs=0.01)
+    halted = explain(steep(features), features, origin, Options(max_steps=63))
+    assert (halted.status, halted.steps) == ("not converged", 32)
+
+
+def test_the_path_has_as_many_points_as_it_says(features, origin):
+    """16, then 32, then 64 points; forward passes without gradient are the two ends."""
+    with_gradient, points = steep(features), []
+
+    def counting(x):
+        points.append(len(x) if x.requires_grad else 0)
+        return with_gradient(x)
+
+    result = explain(counting, features, origin, Options(max_steps=64, tolerance=1e-9))
+    assert result.steps == 64
+    assert sum(points) == 16 + 32 + 64
+    assert max(points) <= 32
+
+
+def test_a_looser_tolerance_needs_fewer_points(features, origin):
+    loose = explain(steep(features), features, origin, Options(tolerance=0.3))
+    strict = explain(steep(features), features, origin, Options(tolerance=0.001))
+    assert (loose.steps, strict.steps) == (32, 128)
+    assert loose.status == strict.status == "complete"
+
+
+def test_a_step_is_called_a_jump(features, origin):
+    """A step has no gradient: the smooth part is found in full, the 10 of the step are missing."""
+    target = mean(features)
+    result = explain(
+        lambda x: 3 * mean(x) / target + 10 * (mean(x) / target > 0.5), features, origin, Options(max_steps=512)
+    )
+    assert result.status == "jump"
+    assert result.residual == pytest.approx(-10, abs=1e-3)
+    assert result.relative_residual == pytest.approx(10 / 13, abs=1e-4)
+    assert result.by_layer.sum() == pytest.approx(3, abs=1e-3)
+
+
+def test_no_difference_is_complete_only_without_attribution(origin):
+    nothing = torch.zeros(1, N_LAYERS, N_FRAMES, FEATURE_SIZE)
+    result = explain(mean, nothing, origin, Options())
+    assert (result.status, result.relative_residual, result.residual) == ("complete", 0, 0)
+
+
+def test_evidence_that_cancels_is_complete():
+    """F(x) = x_1 - x_2 at x_1 = x_2: both attributions stay, and their sum is the difference, 0."""
+    features = torch.ones(1, 1, 2, 1)
+    result = explain(lambda x: x[:, 0, 0, 0] - x[:, 0, 1, 0], features, zero(1, 1), Options())
+    assert_close(result.by_frame, [1, -1])
+    assert result.difference == 0
+
+
+def test_a_head_that_drops_its_batch_is_refused(features, origin):
+    with pytest.raises(AttributionError, match=r"gave shape \(\) for a batch of 1; one logit a row, batch first"):
+        explain(lambda x: x.sum(), features, origin, Options())
+
+
+def test_a_head_that_reads_layers_as_its_batch_is_refused(features, origin):
+    """(layer, batch, frame, feature): a logit for each of the two layers instead of each utterance."""
+    with pytest.raises(AttributionError, match=r"gave shape \(2,\) for a batch of 1"):
+        explain(lambda x: x.sum(dim=(0, 2, 3)), features, origin, Options())
+
+
+def test_a_head_that_mixes_the_points_of_the_path_is_refused(features, origin):
+    """One row for one example looks right; with 16 points of a path it shows."""
+    with pytest.raises(AttributionError, match=r"gave shape \(1,\) for a batch of 16"):
+        explain(lambda x: x.mean(dim=0).sum().reshape(1), features, origin, Options())
+
+
+def test_a_column_of_logits_is_refused(features, origin):
+    with pytest.raises(AttributionError, match=r"gave shape \(1, 1\) for a batch of 1"):
+        explain(lambda x: mean(x).unsqueeze(1), features, origin, Options())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x.double(), "features in torch.float64"),
+        (lambda x: x.half(), "features in torch.float16"),
+        (lambda x: x.bfloat16(), "features in torch.bfloat16"),
+        (lambda x: x.repeat(2, 1, 1, 1), r"features of shape \(2, 2, 5, 3\)"),
+        (lambda x: x[0], r"features of shape \(2, 5, 3\)"),
+        (lambda x: x.where(x != x[0, 0, 0, 0], torch.nan), "NaN or infinite"),
+        (lambda x: x / 0, "NaN or infinite"),
+    ],
+)
+def test_other_features_are_refused(features, origin, change, message):
+    with pytest.raises(AttributionError, match=message):
+        explain(mean, change(features), origin, Options())
+
+
+@pytest.fixture
+def aasist(tiny_detector):
+    """A head that selects nodes, its last weights large enough for the choice to matter."""
+    head = tiny_detector("aasist").head
+    with torch.no_grad():
+        head.out_layer.weight.mul_(20)
+    return head
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_frozen_selection_makes_aasist_complete(aasist, seed):
+    features = torch.randn(1, 3, 30, 16, generator=torch.Generator().manual_seed(seed))
+    origin, options = zero(3, 16), Options(max_steps=256)
+    frozen = explain(aasist, features, origin, options)
+    free = explain(aasist, features, origin, Options(max_steps=64, freeze_selection=False))
+    assert (frozen.selection, free.selection) == ("frozen", "free")
+    assert frozen.status == "complete"
+    assert free.relative_residual >= frozen.relative_residual
+    assert free.relative_residual > 0.05
+    assert free.status != "complete"
+    assert frozen.spoof_score == free.spoof_score == pytest.approx(aasist(features).item())
+    assert frozen.by_layer[:-1].tolist() == np.zeros((2, 30)).tolist()  # only the last layer is read
+
+
+@pytest.mark.parametrize("head", ["camhfa", "sls"])
+def test_the_other_heads_are_complete_as_they_are(tiny_detector, head):
+    features = torch.randn(1, 3, 30, 16, generator=torch.Generator().manual_seed(0))
+    result = explain(tiny_detector(head).head, features, zero(3, 16), Options())
+    assert (result.status, result.selection) == ("complete", "free")
+    assert np.abs(result.by_layer).sum() > 0
+
+
+def test_sls_gives_nothing_to_frames_that_it_does_not_read(tiny_detector):
+    features = torch.randn(1, 3, 40, 16, generator=torch.Generator().manual_seed(0))
+    result = explain(tiny_detector("sls", n_frames=30).head, features, zero(3, 16), Options())
+    assert (result.by_frame[30:] == 0).all()
+    assert (result.by_frame[:30] != 0).any()
