@@ -54,7 +54,7 @@ if E.corpus.source != READY_MADE:
 rule train:
     input:
         PROTOCOLS,
-        notebook="notebooks/02_train.ipynb",
+        notebook=ancient("notebooks/02_train.ipynb"),  # its prose decides nothing
     output:
         f"{RUN}/checkpoint/model.safetensors",
         f"{RUN}/checkpoint/config.json",
@@ -74,7 +74,7 @@ rule score:
     input:
         PROTOCOLS,
         f"{RUN}/checkpoint/model.safetensors",
-        notebook="notebooks/03_evaluate.ipynb",
+        notebook=ancient("notebooks/03_evaluate.ipynb"),  # its prose decides nothing
     output:
         expand(f"{RUN}/scores_{{set}}.{{kind}}", set=["dev", "eval"], kind=["parquet", "json"], allow_missing=True),
         job=f"{RUN}/jobs/03_evaluate.ipynb",
@@ -103,7 +103,7 @@ rule baseline:
 rule attribute:
     input:
         f"{RUN}/baseline.safetensors",
-        notebook="notebooks/04_attribute.ipynb",
+        notebook=ancient("notebooks/04_attribute.ipynb"),  # its prose decides nothing
     output:
         f"{RUN}/attributions.parquet",
         f"{RUN}/attributions.json",

@@ -78,12 +78,15 @@ def parameters_of(notebook: str | os.PathLike) -> list[str]:
     Raises
     ------
     JobError
-        The notebook is missing, or has no such cell.
+        The notebook is missing, is none, names no kernel, or has no such cell.
     """
     notebook = Path(notebook)
     if not notebook.is_file():
         raise JobError(f"{notebook}: no such notebook")
-    names = list(papermill.inspect_notebook(str(notebook)))
+    try:
+        names = list(papermill.inspect_notebook(str(notebook)))
+    except ValueError as error:
+        raise JobError(f"{notebook}: no notebook that can be run: {error}") from error
     if not names:
         raise JobError(f"{notebook}: no cell tagged 'parameters' that sets any")
     return names
@@ -120,6 +123,7 @@ def _strip(path: Path) -> None:
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata["tags"].append("hide-input")  # a reader has the defaults, with what they mean
+            cell["id"] = "injected-parameters"  # papermill draws one
         for volatile in ("papermill", "execution"):
             cell.metadata.pop(volatile, None)
     nbformat.write(notebook, path)

@@ -1,7 +1,7 @@
 """Audio players for pages: sound embedded in the page, so that it plays without a server or a kernel."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -10,19 +10,30 @@ from IPython.display import HTML
 FLAC = "audio/flac"
 
 
-def players(recordings: Mapping[str, str | Path], heading: str = "") -> HTML:
-    """A table with one labelled player a recording.
+def players(recordings: Mapping[str, Sequence[str | Path]], columns: Sequence[str]) -> HTML:
+    """A table with a row of players for each label.
 
     Parameters
     ----------
     recordings
-        Label -> FLAC file, embedded as it is.
-    heading
-        Heading of the column of labels.
+        Label -> FLAC files, embedded as they are.
+    columns
+        Headings: of the labels, then of each file of a row.
+
+    Raises
+    ------
+    ValueError
+        A row has another number of files than there are headings for.
     """
-    head = f"<thead><tr><th>{escape(heading)}</th><th>listen</th></tr></thead>" if heading else ""
-    rows = "".join(f"<tr><td>{escape(label)}</td><td>{_player(path)}</td></tr>" for label, path in recordings.items())
-    return HTML(f'<table class="sslig-players">{head}<tbody>{rows}</tbody></table>')
+    wrong = [label for label, files in recordings.items() if len(files) != len(columns) - 1]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} has {len(recordings[wrong[0]])} files; the headings are {list(columns)}")
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    rows = "".join(
+        f"<tr><td>{escape(label)}</td>{''.join(f'<td>{_player(path)}</td>' for path in files)}</tr>"
+        for label, files in recordings.items()
+    )
+    return HTML(f'<table class="sslig-players"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
 
 
 def _player(path: str | Path) -> str:

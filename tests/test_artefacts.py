@@ -51,7 +51,10 @@ def test_a_broken_file_is_named(tmp_path):
 def test_each_measure_is_a_detector_in_its_better_direction():
     """Duration: spoofs are longer, one error of four each. Level: bona fide are louder without error."""
     measures = pd.DataFrame(
-        {"duration_s": [1.0, 1.1, 1.2, 2.5, 2.0, 2.1, 2.2, 1.05], "level_dbfs": [-10, -11, -12, -13, -20, -21, -22, -23]}
+        {
+            "duration_s": [1.0, 1.1, 1.2, 2.5, 2.0, 2.1, 2.2, 1.05],
+            "level_dbfs": [-10, -11, -12, -13, -20, -21, -22, -23],
+        }
     )
     labels = np.array([0] * 4 + [1] * 4)
     found = artefacts.single_feature_eer(measures, labels).set_index("measure")

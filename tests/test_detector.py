@@ -87,7 +87,7 @@ def test_an_unknown_head_is_refused(tiny_backbone):
 
 
 def test_an_unknown_argument_of_a_head_is_refused():
-    with pytest.raises(DetectorError, match="head 'sls' refuses its values.*'context'"):
+    with pytest.raises(DetectorError, match=r"head 'sls' refuses its values.*'context'"):
         build_head("sls", 3, 16, {"context": 5})
 
 

@@ -22,7 +22,7 @@ seeds: [0, 1]
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes an experiment file into a folder marked as the root of a repository; more lines follow the minimal ones."""
+    """Writes an experiment file into a folder marked as the root of a repository; `more` follows the minimal lines."""
     (tmp_path / "Snakefile").touch()
     (tmp_path / "experiments").mkdir()
 
@@ -223,7 +223,11 @@ def test_the_command_line_prints_the_file_to_use(write, tmp_path, capsys, monkey
 
 def test_the_command_line_fails_in_one_line(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "sslig.experiment", "none.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "sslig.experiment", "none.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: none.yaml: no such experiment file")

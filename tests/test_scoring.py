@@ -184,7 +184,8 @@ def test_a_module_comes_back_in_its_mode_after_an_error():
             assert not module.training
             raise KeyError
 
-    pytest.raises(KeyError, fail)
+    with pytest.raises(KeyError):
+        fail()
     assert module.training
 
 

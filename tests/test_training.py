@@ -29,7 +29,7 @@ def fit(tmp_path, write_experiment):
 
 @pytest.fixture
 def small(tmp_path, corpus):
-    """Writes a corpus with the protocols of the tiny one, `change` applied to the table of a set; no sound is copied."""
+    """Writes a corpus with the protocols of the tiny one, one of them changed; no sound is copied."""
 
     def write(set_name, change):
         root = tmp_path / "changed"

@@ -11,6 +11,8 @@ from sslig.protocol import SETS, load_set
 from sslig.report.display import NONE, listed
 
 RECORDINGS, SUMMARY = "recordings.tsv", "corpus.json"
+MOST_SPEAKERS = 20
+"""Above it, speakers are counted and not named."""
 
 
 def counts(root: Path) -> pd.DataFrame:
@@ -28,6 +30,20 @@ def counts(root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def answer(sets: dict[str, pd.DataFrame], alone: pd.DataFrame) -> str:
+    """The page's answer, from the sets and the EER of each plain measure alone (`sslig.cues.artefacts`)."""
+    n_speakers = sum(table["speaker"].nunique() for table in sets.values())
+    shared = n_speakers - len(set().union(*(table["speaker"] for table in sets.values())))
+    apart = "no speaker in two sets" if shared == 0 else f"{shared} of them in more than one set"
+    best = alone.loc[alone["eer"].idxmin()]
+    return (
+        f"**Answer.** {sum(map(len, sets.values())):,} utterances of {n_speakers} speakers, {apart}. The strongest of "
+        f"{alone['measure'].nunique()} plain measures, `{best['measure']}` in *{best['set']}*, separates the classes "
+        f"with an EER of {100 * best['eer']:.0f} %; 50 % would be chance. What detectors do better than that, they do "
+        "by listening."
+    )
+
+
 def names(root: Path) -> pd.DataFrame:
     """What the attacks and codecs of a built corpus are called; empty for a corpus that does not say."""
     made = json.loads(path.read_text(encoding="utf-8")) if (path := root / SUMMARY).is_file() else {}
@@ -37,15 +53,24 @@ def names(root: Path) -> pd.DataFrame:
 
 def sources(root: Path) -> pd.DataFrame:
     """Who spoke how many recordings in which set, in which language and under which licence."""
-    path = root / RECORDINGS
-    if not path.is_file():
-        return pd.DataFrame({"set": list(SETS), "source": [str(root.name)] * len(SETS)})
-    table = pd.read_csv(path, sep="\t", dtype=str)
-    set_of = {utterance: name for name in SETS for utterance in load_set(root, name)["utterance"]}
-    table["set"] = table["utterance"].map(set_of)
-    columns = ["set", "speaker", "language", "licence"]
-    found = table.groupby(columns, as_index=False, dropna=False)["recording"].nunique()
-    return found.sort_values("set", key=lambda column: column.map(list(SETS).index))
+    trials = pd.concat([load_set(root, name).assign(set=name) for name in SETS])
+    spoken = trials[trials["key"] == "bonafide"]
+    columns = ["set", "speaker"]
+    if (path := root / RECORDINGS).is_file():
+        told = pd.read_csv(path, sep="\t", dtype=str)
+        spoken = spoken.drop(columns="speaker").merge(told, on="utterance")
+        columns = ["set", "speaker", "language", "licence"]
+    else:
+        spoken = spoken.assign(recording=spoken["utterance"])
+    found = spoken.groupby(columns, as_index=False, dropna=False).agg(recordings=("recording", "nunique"))
+    ordered = found.sort_values("set", key=lambda column: column.map(list(SETS).index), kind="stable")
+    return (
+        ordered
+        if len(ordered) <= MOST_SPEAKERS
+        else ordered.groupby("set", sort=False, as_index=False).agg(
+            speakers=("speaker", "nunique"), recordings=("recordings", "sum")
+        )
+    )
 
 
 def language_note(root: Path) -> str:
@@ -68,23 +93,20 @@ def language_note(root: Path) -> str:
     return f"Mind that {listed(notes)}: what detectors say about them may also be about the language."
 
 
-def versions(root: Path, table: pd.DataFrame, seed: int) -> dict[str, str]:
-    """Label -> file of one recording as it was spoken and as attacks made it again, for a table with ``path``.
+def versions(root: Path, table: pd.DataFrame, seed: int) -> dict[str, list[str]]:
+    """Of each attack in a protocol table with ``path`` one spoof: label -> its recording as spoken, and the spoof.
 
-    Of the recordings with the most versions one is drawn; in a corpus that does not name recordings, one utterance of
-    the bona fide and of each attack.
+    In a corpus that does not name recordings, a bona fide utterance drawn at random stands in for the recording.
     """
     uncoded = with_recordings(root, table[table["codec"] == NONE])
-    if (root / RECORDINGS).is_file():
-        complete = uncoded.groupby("recording").filter(lambda part: set(part["key"]) == set(KEYS))
-        sizes = complete.groupby("recording").size()
-        recording = np.random.default_rng(seed).choice(sizes.index[sizes == sizes.max()])
-        uncoded = complete[complete["recording"] == recording]
-    first = uncoded.sort_values(["key", "attack", "utterance"]).groupby(["key", "attack"]).head(1)
+    spoken = uncoded[uncoded["key"] == "bonafide"].set_index("recording")["path"]
+    spoofs = uncoded[uncoded["key"] == "spoof"]
+    drawn = spoofs.sample(frac=1, random_state=seed).drop_duplicates("attack").sort_values("attack")
+    stand_in = spoken.sample(1, random_state=seed).iloc[0]
     known = dict(names(root).itertuples(index=False))
     return {
-        "as spoken" if row.key == "bonafide" else f"{row.attack} {known.get(row.attack, '')}".strip(): row.path
-        for row in first.itertuples()
+        f"{row.attack} {known.get(row.attack, '')}".strip(): [spoken.get(row.recording, stand_in), row.path]
+        for row in drawn.itertuples()
     }
 
 

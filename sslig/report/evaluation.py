@@ -122,7 +122,7 @@ def company(study: Experiment, detectors: list[str], seed: int, n: int) -> pd.Da
         change = (scores.max(axis=1) - scores.min(axis=1)).max()
         rows.append({
             "detector": name, "utterances": len(table), "batch sizes": listed([str(size) for size in BATCH_SIZES]),
-            "largest change (logit)": f"{change:.1e}", "spread of scores (logit)": scores.stack().std(),
+            "largest change (logit)": f"{change:.1e}", "spread of scores (logit)": scores.to_numpy().std(),
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -134,10 +134,10 @@ def answer(figures: pd.DataFrame) -> str:
     interval = f"{100 * best['value']:.0f} % [{100 * best['low']:.0f}, {100 * best['high']:.0f}]"
     if len(found) == 1:
         return f"**Answer.** {best['detector']} has an EER of {interval} on *eval*."
-    apart = "clearly" if best["high"] < worst["low"] else "not clearly, their intervals overlap"
+    overlap = "do not overlap" if best["high"] < worst["low"] else "overlap, so that order may be chance"
     return (
         f"**Answer.** On *eval* the detectors have EERs of {span(100 * best['value'], 100 * worst['value'])}. The best "
-        f"is {best['detector']} with {interval}, the worst {worst['detector']}; the two are told apart {apart}."
+        f"is {best['detector']} with {interval}, the worst {worst['detector']}; their intervals {overlap}."
     )
 
 
@@ -171,10 +171,10 @@ def paths(study: Experiment) -> dict[str, str]:
     return protocol.load_set(study.corpus_root, "eval").set_index("utterance")["path"].to_dict()
 
 
-def labelled(errors: pd.DataFrame, files: dict[str, str]) -> dict[str, str]:
+def labelled(errors: pd.DataFrame, files: dict[str, str]) -> dict[str, list[str]]:
     """Label -> file of the utterances of `worst_errors`."""
     return {
-        f"{row.utterance}: {'real' if row.key == 'bonafide' else f'spoof, {row.attack}'}"
-        f"{'' if row.codec == NONE else f', {row.codec}'}, rank {100 * row.mean_rank:.0f} %": files[row.utterance]
+        f"{row.utterance}: {'bona fide' if row.key == 'bonafide' else f'spoof, {row.attack}'}"
+        f"{'' if row.codec == NONE else f', {row.codec}'}, rank {100 * row.mean_rank:.0f} %": [files[row.utterance]]
         for row in errors.itertuples()
     }

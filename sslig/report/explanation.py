@@ -21,8 +21,8 @@ def completeness(attributions: pd.DataFrame) -> pd.DataFrame:
         statuses = part["status"].value_counts()
         rows.append({
             "detector": detector, "selection": selection, "utterances": len(part),
-            "median residual (%)": relative.median(), "worst residual (%)": relative.max(),
-            "median path points": int(part["steps"].median()), "complete": int(statuses.get("complete", 0)),
+            "median (%)": relative.median(), "worst (%)": relative.max(),
+            "points": int(part["steps"].median()), "complete": int(statuses.get("complete", 0)),
             "jump": int(statuses.get("jump", 0)), "not converged": int(statuses.get("not converged", 0)),
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -103,6 +103,12 @@ def caption(example: pd.Series, attributions: Mapping[str, pd.DataFrame]) -> str
         for name, row in rows.items()
     )
     return f"### {example['title']}: {example['utterance']}\n\n{what}{coded}. Spoof scores: {scores}."
+
+
+def player(example: pd.Series, files: Mapping[str, str]) -> dict[str, object]:
+    """What `sslig.listen.players` needs for one example."""
+    name = example["utterance"]
+    return {"recordings": {name: [files[name]]}, "columns": ["utterance", "listen"]}
 
 
 def evidence(example: pd.Series, attributions: Mapping[str, pd.DataFrame], column: str) -> dict[str, np.ndarray]:
