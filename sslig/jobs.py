@@ -103,17 +103,19 @@ def _execute(notebook: Path, output: Path, parameters: dict[str, Any], sockets: 
     try:
         papermill.execute_notebook(
             str(notebook), str(output), parameters, kernel_name=KERNEL, progress_bar=False, log_output=False,
-            config=_transport(sockets),
+            config=_kernel(sockets),
         )  # fmt: skip
     except (DeadKernelError, RuntimeError) as error:
         raise JobError(f"{notebook}: the kernel died or could not be started: {error}") from error
 
 
-def _transport(folder: str) -> Config:
-    """Sockets in a folder of the job's own, so that kernels that start at once cannot take each other's ports."""
+def _kernel(folder: str) -> Config:
+    """How the kernel is started: sockets in a folder of the job's own, so that kernels that start at once cannot take
+    each other's ports; and no word about being stopped, which is how every kernel ends."""
+    silent = {"NotebookClient": {"extra_arguments": ["--IPKernelApp.log_level=50"]}}
     if sys.platform == "win32":
-        return Config()
-    return Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+        return Config(silent)
+    return Config(silent | {"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
 
 
 def _strip(path: Path) -> None:

@@ -293,7 +293,7 @@ def test_completeness_is_summed_up_by_detector_and_selection():
     frozen = curves([1]).assign(selection="frozen", status="not converged")
     first, second = explanation.completeness(pd.concat([table, frozen])).to_dict("records")
     assert first == {
-        "detector": "camhfa", "selection": "free", "utterances": 3, "median (%)": pytest.approx(0.5),
+        "detector": "camhfa", "selection": "free", "n": 3, "median (%)": pytest.approx(0.5),
         "worst (%)": pytest.approx(30), "points": 32, "complete": 2, "jump": 1, "not converged": 0,
     }  # fmt: skip
     assert (second["selection"], second["complete"], second["not converged"]) == ("frozen", 0, 1)
@@ -316,7 +316,7 @@ def test_half_of_the_evidence_lies_in_few_frames(frames, share):
 def test_concentration_is_the_median_over_utterances():
     table = curves([1, 1, 1, 1], [0, -5, 1, 1], [0, 9, 0, 0])
     (row,) = explanation.concentration({"sls": table}).to_dict("records")
-    assert row["half of the evidence lies in (% of frames)"] == 25
+    assert row["half the evidence in (% of frames)"] == 25
     assert (row["lower quartile"], row["upper quartile"]) == (25, 37.5)
 
 

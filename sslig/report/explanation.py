@@ -20,7 +20,7 @@ def completeness(attributions: pd.DataFrame) -> pd.DataFrame:
         relative = 100 * part["relative_residual"]
         statuses = part["status"].value_counts()
         rows.append({
-            "detector": detector, "selection": selection, "utterances": len(part),
+            "detector": detector, "selection": selection, "n": len(part),
             "median (%)": relative.median(), "worst (%)": relative.max(),
             "points": int(part["steps"].median()), "complete": int(statuses.get("complete", 0)),
             "jump": int(statuses.get("jump", 0)), "not converged": int(statuses.get("not converged", 0)),
@@ -54,7 +54,7 @@ def concentration(attributions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for name, part in attributions.items():
         low, median, high = np.percentile([100 * half_share(frames) for frames in part["by_frame"]], [25, 50, 75])
-        rows.append({"detector": name, "half of the evidence lies in (% of frames)": median,
+        rows.append({"detector": name, "half the evidence in (% of frames)": median,
                      "lower quartile": low, "upper quartile": high})  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -120,7 +120,7 @@ def answer(attributions: Mapping[str, pd.DataFrame]) -> str:
     """The page's answer: how many explanations add up, and how concentrated the evidence is."""
     every = pd.concat(attributions.values())
     complete = int((every["status"] == "complete").sum())
-    halves = concentration(attributions)["half of the evidence lies in (% of frames)"]
+    halves = concentration(attributions)["half the evidence in (% of frames)"]
     return (
         f"**Answer.** {complete} of {len(every)} explanations add up to the score (median residual "
         f"{100 * every['relative_residual'].median():.2f} % of the difference to the baseline). Half of the evidence "
