@@ -8,19 +8,28 @@ EXPERIMENT ?= experiments/demo.yaml
 CORPUS ?=
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
+# As many jobs at once on GPUs as there are GPUs; without any, all jobs share the cores.
+GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU | sed -n 's/^[1-9][0-9]*$$/--resources gpu=&/p')
+
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: demo book test lint clean
 
-demo: $(READY)
+# Said before minutes of installing: the demo's recordings come as Debian packages.
+demo:
+	@if [ -z "$(CORPUS)" ] && grep -q "source: prompts" $(EXPERIMENT) && [ ! -f corpora/prompts/corpus.json ] && \
+	  ! { command -v apt-get && command -v dpkg-deb; } >/dev/null; then \
+	  echo "error: the demo's recordings need apt-get and dpkg-deb (Debian, Ubuntu), which are not here; go on with" >&2; \
+	  echo "  make demo CORPUS=synthetic, or make demo CORPUS=<folder of own recordings>" >&2; exit 1; fi
+	@$(MAKE) --no-print-directory $(READY)
 	@$(MAKE) --no-print-directory book
 
 book:
-	@set -e; study=$$(python -m sslig.experiment $(EXPERIMENT) --corpus "$(CORPUS)"); \
-	snakemake --cores $(CORES) --quiet all --rerun-incomplete --config experiment=$$study; \
-	echo "$$(python -m sslig.experiment $$study --runs)/book/_build/html/index.html"
+	@set -e; study=$$(python -m sslig.experiment "$(EXPERIMENT)" --corpus "$(CORPUS)"); \
+	snakemake --cores $(CORES) $(GPUS) --quiet all --nolock --rerun-incomplete --config experiment="$$study"; \
+	echo "$$(python -m sslig.experiment "$$study" --runs)/book/_build/html/index.html"
 
 test: $(READY)
 	@python -m pytest -n $(CORES)
@@ -31,11 +40,12 @@ lint: $(READY)
 # The stamp is newer than pyproject.toml once everything in it is installed.
 $(READY): pyproject.toml
 	@echo "environment: installing into $(VENV), some minutes the first time"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-	  { echo "error: no venv; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 1; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e ".[demo,test,dev]" 2> >(grep -v "is ignored: it is neither" >&2)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "error: no venv; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[demo,test,dev]" \
+	  2> >(grep -v "is ignored: it is neither" >&2)
 	@touch $@
 
 clean:

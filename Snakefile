@@ -1,134 +1,146 @@
 # A study from recordings to book: corpus -> train -> score -> baseline -> attribute -> pages -> book.
-#   snakemake --cores 2 --config experiment=experiments/demo.yaml
-# Each rule writes whole files, so a killed run loses the jobs in flight and nothing else.
+#   snakemake --cores 2 --rerun-incomplete --config experiment=experiments/demo.yaml
+#
+# Snakemake removes the outputs of a job before it runs it again. Trainings are too dear for that, so the outputs of
+# the steps before the pages are marks below runs/<study>/done/; whether there is anything to do, sslig.stages decides
+# by the values that results were made with.
 import dataclasses
+import os
 
-from sslig import protocol
+from snakemake.exceptions import WorkflowError
+
+from sslig import protocol, stages
+from sslig.data import corpora
 from sslig.experiment import load
-from sslig.stages import READY_MADE
 
-E = load(config.get("experiment", "experiments/demo.yaml"))
-EXPERIMENT = E.path
-CORPUS, RUNS = E.corpus_root, E.runs
-RUN = f"{RUNS}/{{detector}}/seed{{seed}}"
-PROTOCOLS = [CORPUS / file for file, _ in protocol.SETS.values()]
+try:
+    E = load(config.get("experiment", "experiments/demo.yaml"))
+    READY_MADE = E.corpus.source == stages.READY_MADE
+    if READY_MADE:
+        stages.corpus(E)
+except ValueError as error:
+    raise WorkflowError(str(error)) from error
+
+EXPERIMENT = os.path.relpath(E.path)
+RUNS = E.runs
+PROTOCOLS = {name: E.corpus_root / file for name, (file, _) in protocol.SETS.items()}
+DONE = f"{RUNS}/done/{{step}}.{{detector}}.{{seed}}"
 PAGES = ["01_corpus", "02_train", "03_evaluate", "04_attribute"]
-INDEX = RUNS / "book/_build/html/index.html"
-JOB = "python -m sslig.jobs"
-EVERY = {"detector": list(E.detectors), "seed": E.seeds}
+SHOWN = [path for name in ("report", "listen.py", "plots.py", "style.py", "timeline.py") for path in
+         ([Path("sslig") / name] if name.endswith(".py") else sorted(Path("sslig", name).glob("*.py")))]
+BOOK = [path for path in sorted(Path("book").rglob("*")) if path.is_file() and path.parts[1] not in ("pages", "_build")]
+STAGE = "python -m sslig.stages"
 
 
-def values(*sections):
-    """The values a step depends on, so that it runs again when they change, and only then."""
-    parts = [getattr(E, section) for section in sections]
+def done(step, seeds=E.seeds):
+    """The marks of a step for every detector, and for the seeds."""
+    return expand(DONE, step=step, detector=list(E.detectors), seed=seeds)
+
+
+def values(*parts):
+    """The values that a step depends on, as text: it runs again when they change."""
     return repr([dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts])
 
 
 wildcard_constraints:
+    step="train|score|baseline|attribute",
     detector="|".join(E.detectors),
     seed="|".join(map(str, E.seeds)),
 
 
 rule book:
     input:
-        pages=expand(RUNS / "pages/{page}.ipynb", page=PAGES),
-        sources=[path for path in Path("book").glob("*") if path.is_file()],
+        expand(RUNS / "pages/{page}.ipynb", page=PAGES),
+        BOOK,
     output:
-        INDEX,
+        RUNS / "book/_build/html/index.html",
     shell:
-        "python -m sslig.book book {RUNS}/pages {RUNS}/book"
+        "python -m sslig.book book {RUNS:q}/pages {RUNS:q}/book"
 
 
-if E.corpus.source != READY_MADE:
+if not READY_MADE:
 
     rule corpus:
         output:
-            PROTOCOLS,
+            list(PROTOCOLS.values()),
         params:
-            values=values("corpus"),
-        threads: workflow.cores
+            values=values(E.corpus),
+            listing=corpora.listing(E.corpus.source),
+        threads: 2
         shell:
-            "python -m sslig.stages corpus {EXPERIMENT} --workers {threads}"
+            f"{STAGE} corpus {{EXPERIMENT:q}} --workers {{threads}}"
 
 
 rule train:
     input:
-        PROTOCOLS,
-        notebook=ancient("notebooks/02_train.ipynb"),  # its prose decides nothing
+        PROTOCOLS["train"],
+        PROTOCOLS["dev"],
     output:
-        f"{RUN}/checkpoint/model.safetensors",
-        f"{RUN}/checkpoint/config.json",
-        f"{RUN}/training.json",
-        f"{RUN}/epochs.tsv",
-        job=f"{RUN}/jobs/02_train.ipynb",
+        touch(DONE.replace("{step}", "train")),
     params:
-        values=values("corpus", "backbone", "detectors", "training", "scoring"),
+        values=lambda wildcards: values(E.corpus, E.backbone, E.detectors[wildcards.detector], E.training),
     resources:
         gpu=1,
     shell:
-        "{JOB} {input.notebook} {output.job} -p experiment {EXPERIMENT}"
-        " -p detectors '[{wildcards.detector}]' -p seeds '[{wildcards.seed}]'"
+        f"{STAGE} train {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
 
 
 rule score:
     input:
-        PROTOCOLS,
-        f"{RUN}/checkpoint/model.safetensors",
-        notebook=ancient("notebooks/03_evaluate.ipynb"),  # its prose decides nothing
+        PROTOCOLS["dev"],
+        PROTOCOLS["eval"],
+        DONE.replace("{step}", "train"),
     output:
-        expand(f"{RUN}/scores_{{set}}.{{kind}}", set=["dev", "eval"], kind=["parquet", "json"], allow_missing=True),
-        job=f"{RUN}/jobs/03_evaluate.ipynb",
+        touch(DONE.replace("{step}", "score")),
     params:
-        values=values("scoring", "evaluation"),
+        values=values(E.scoring),
     resources:
         gpu=1,
     shell:
-        "{JOB} {input.notebook} {output.job} -p experiment {EXPERIMENT}"
-        " -p detectors '[{wildcards.detector}]' -p seeds '[{wildcards.seed}]'"
+        f"{STAGE} score {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
 
 
 rule baseline:
     input:
-        f"{RUN}/checkpoint/model.safetensors",
+        DONE.replace("{step}", "train"),
     output:
-        f"{RUN}/baseline.safetensors",
+        touch(DONE.replace("{step}", "baseline")),
     params:
-        values=values("attribution"),
+        values=values(E.attribution.baseline, E.attribution.baseline_utterances),
     resources:
         gpu=1,
     shell:
-        "python -m sslig.stages baseline {EXPERIMENT} --detector {wildcards.detector} --seed {wildcards.seed}"
+        f"{STAGE} baseline {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
 
 
 rule attribute:
     input:
-        f"{RUN}/baseline.safetensors",
-        notebook=ancient("notebooks/04_attribute.ipynb"),  # its prose decides nothing
+        PROTOCOLS["eval"],
+        DONE.replace("{step}", "baseline"),
     output:
-        f"{RUN}/attributions.parquet",
-        f"{RUN}/attributions.json",
-        job=f"{RUN}/jobs/04_attribute.ipynb",
+        touch(DONE.replace("{step}", "attribute")),
     params:
-        values=values("attribution"),
+        values=values(E.attribution),
     resources:
         gpu=1,
     shell:
-        "{JOB} {input.notebook} {output.job} -p experiment {EXPERIMENT}"
-        " -p detectors '[{wildcards.detector}]' -p seeds '[{wildcards.seed}]'"
+        f"{STAGE} attribute {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
 
 
 rule page:
     input:
-        PROTOCOLS,
-        expand(f"{RUN}/epochs.tsv", **EVERY),
-        expand(f"{RUN}/scores_eval.parquet", **EVERY),
-        expand(f"{RUN}/attributions.parquet", **EVERY),
+        list(PROTOCOLS.values()),
+        done("score"),
+        done("attribute", E.seeds[:1]),
+        SHOWN,
         notebook="notebooks/{page}.ipynb",
     output:
         RUNS / "pages/{page}.ipynb",
     params:
-        values=values("evaluation"),
+        values=values(E.evaluation),
     wildcard_constraints:
         page="|".join(PAGES),
+    resources:
+        gpu=1,
     shell:
-        "{JOB} {input.notebook} {output} -p experiment {EXPERIMENT}"
+        "python -m sslig.jobs {input.notebook} {output:q} -p experiment {EXPERIMENT:q}"

@@ -2,7 +2,9 @@
 
 import argparse
 import dataclasses
+import hashlib
 import os
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -15,6 +17,8 @@ from sslig import files
 
 ROOT_MARKS = ("Snakefile", "pyproject.toml")
 PLACEHOLDER = "FILL IN"
+SOURCES = ("prompts", "synthetic")
+"""Sources of a corpus by name; any other is a folder of recordings."""
 
 
 class ExperimentError(ValueError):
@@ -169,12 +173,22 @@ def load(path: str | os.PathLike) -> Experiment:
 
 
 def derive(path: str | os.PathLike, source: str) -> Path:
-    """Write the experiment at `path` with another corpus `source` beside its runs, and return the new file."""
+    """Write the experiment at `path` with another corpus `source` beside its runs, and return the new file.
+
+    A folder of recordings is named by its last part and a hash of its whole path, so that two folders of one name
+    stay apart.
+    """
     base = load(path)
     values = yaml.safe_load(base.path.read_text(encoding="utf-8"))
-    label = Path(source).name
+    label = source
+    if Path(source).expanduser().is_dir():
+        source = str(Path(source).expanduser().resolve())
+        slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(source).name).strip("-")
+        label = f"{slug}-{hashlib.sha256(source.encode()).hexdigest()[:6]}"
+    elif source not in SOURCES:
+        raise ExperimentError(f"CORPUS={source}: no such folder; accepted: {', '.join(SOURCES)}, a folder")
     values["name"] = f"{base.name}-{label}"
-    values["corpus"] = values["corpus"] | {"source": source, "root": f"corpora/{label}"}
+    values["corpus"] = values["corpus"] | {"source": source, "root": f"corpora/{values['name']}"}
     target = base.root / "runs" / values["name"] / "experiment.yaml"
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     if not target.is_file() or target.read_text(encoding="utf-8") != text:

@@ -59,24 +59,32 @@ def batches(table: pd.DataFrame, detector: Detector, options: Scoring) -> tuple[
     if crop is not None and detector.clock.n_frames(crop) < 1:
         raise ScoringError(f"crop_s {options.crop_s:g} s is shorter than one frame of "
                            f"{detector.clock.receptive_field_samples / SAMPLE_RATE_HZ:g} s")  # fmt: skip
-    utterances = Utterances(table, detector.clock, crop, options.max_s)
+    utterances = Utterances(table, detector.clock, crop, options.max_s, detector.min_frames)
     n_frames, faults = utterances.n_frames()
     left_out = LeftOut(faults)
     loader = DataLoader(
         utterances,
         batch_sampler=EqualLengthBatches(n_frames, options.batch_size),
         num_workers=options.workers,
-        collate_fn=list,
+        collate_fn=_stack,
     )
     return _readable(loader, left_out), left_out
 
 
 def _readable(loader: DataLoader, left_out: LeftOut) -> Iterator[Batch]:
-    for items in loader:
-        left_out.faults |= {item.row: item.fault for item in items if item.samples is None}
-        good: list[Loaded] = [item for item in items if item.samples is not None]
-        if good:
-            yield Batch([item.row for item in good], torch.stack([item.samples for item in good]))
+    for batch, faults in loader:
+        left_out.faults |= faults
+        if batch is not None:
+            yield batch
+
+
+def _stack(items: list[Loaded]) -> tuple[Batch | None, dict[int, str]]:
+    """The readable items as one batch, and the faults of the others; in the reading process, which so hands over one
+    tensor a batch."""
+    faults = {item.row: item.fault for item in items if item.samples is None}
+    good = [item for item in items if item.samples is not None]
+    batch = Batch([item.row for item in good], torch.stack([item.samples for item in good])) if good else None
+    return batch, faults
 
 
 @torch.inference_mode()
@@ -128,10 +136,17 @@ def score(
 
 @contextmanager
 def evaluating(module: nn.Module, device: str | torch.device) -> Iterator[nn.Module]:
-    """A module on a device in evaluation mode for the length of a block, then in the mode it came in."""
+    """A module on a device in evaluation mode for the length of a block, then in the mode it came in.
+
+    TF32 is off inside: by default GPUs compute float32 convolutions with the 10-bit mantissa of that format, and
+    neither a score nor the sum of an attribution would be what float32 promises.
+    """
     training = module.training
+    cudnn = torch.backends.cudnn
     try:
-        yield module.to(device).eval()
+        with cudnn.flags(enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic,
+                         allow_tf32=False):  # fmt: skip
+            yield module.to(device).eval()
     finally:
         module.train(training)
 

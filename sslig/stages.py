@@ -4,6 +4,8 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pandas as pd
 from sslig import protocol, scores, scoring, training
 from sslig.attribution import baselines, table
 from sslig.attribution.baselines import Baseline, BaselineError
+from sslig.attribution.integrated_gradients import FROZEN
 from sslig.data import corpora
 from sslig.experiment import Attribution, Experiment, load
 from sslig.files import write_json, write_tsv
@@ -21,7 +24,13 @@ from sslig.selection import draw, stratified
 
 READY_MADE = "asvspoof5"
 EXPLAINED_SET = "eval"
+SCORED_SETS = ("dev", "eval")
 BASELINES = ("bonafide_mean", "zero")
+COMPARED = 4
+"""Utterances that are explained with the free selection too: without an end to the doubling of points, that is slow."""
+
+SPEED = ("workers", "batch_size")
+"""Options of scoring that change how fast a result comes, and not the result."""
 
 
 def corpus(experiment: Experiment, workers: int = 2) -> Path:
@@ -61,8 +70,7 @@ def set_scores(experiment: Experiment, detector: str, seed: int, set_name: str) 
     folder, run = checkpoint(experiment, detector, seed), experiment.run(detector, seed)
     path, record = run / f"scores_{set_name}.parquet", run / f"scores_{set_name}.json"
     mark = fingerprint(folder)
-    protocol_hash = _hash_of_file(experiment.corpus_root / protocol.SETS[set_name][0])
-    key = _hash(mark, dataclasses.asdict(experiment.scoring), protocol_hash)
+    key = _hash(mark, _how(experiment), _contents(experiment, set_name))
     if _stored_key(record) == key:
         return scores.read(path)
     record.unlink(missing_ok=True)
@@ -115,10 +123,10 @@ def attributions(experiment: Experiment, detector: str, seed: int) -> pd.DataFra
     return _attributions(experiment, detector, seed, "attributions", options, explained(experiment))
 
 
-def free_attributions(experiment: Experiment, detector: str, seed: int, n: int) -> pd.DataFrame:
-    """Of the first `n` explained utterances the attributions with the free selection, beside those that replay it."""
+def free_attributions(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
+    """The attributions of the first `COMPARED` explained utterances with the free selection, to compare."""
     options = dataclasses.replace(experiment.attribution, freeze_selection=False)
-    utterances = explained(experiment).head(n)
+    utterances = explained(experiment).head(COMPARED)
     return _attributions(experiment, detector, seed, "attributions_free", options, utterances)
 
 
@@ -128,7 +136,8 @@ def _attributions(
     folder, run = checkpoint(experiment, detector, seed), experiment.run(detector, seed)
     path, record = run / f"{name}.parquet", run / f"{name}.json"
     values = dataclasses.asdict(options)
-    key = _hash(fingerprint(folder), values, experiment.scoring.crop_s, utterances["utterance"].tolist())
+    contents = _contents(experiment, EXPLAINED_SET)
+    key = _hash(fingerprint(folder), values, experiment.scoring.crop_s, utterances["utterance"].tolist(), contents)
     if _stored_key(record) == key:
         return table.read(path)
     record.unlink(missing_ok=True)
@@ -143,9 +152,22 @@ def _attributions(
 
 def _training_key(experiment: Experiment, detector: str, seed: int) -> str:
     """A short hash of all that decides what training gives: corpus, backbone, detector, recipe, dev scoring, seed."""
-    protocols = [_hash_of_file(experiment.corpus_root / protocol.SETS[name][0]) for name in ("train", "dev")]
-    recipe = dataclasses.asdict(experiment.training), dataclasses.asdict(experiment.scoring)
-    return _hash(protocols, experiment.backbone, experiment.detector(detector), recipe, seed)
+    recipe = dataclasses.asdict(experiment.training)
+    del recipe["workers"]
+    contents = _contents(experiment, "train"), _contents(experiment, "dev")
+    return _hash(contents, experiment.backbone, experiment.detector(detector), recipe, _how(experiment), seed)
+
+
+def _contents(experiment: Experiment, set_name: str) -> list[str]:
+    """Hashes of what a set consists of: its protocol, and what a corpus built here was made from and how."""
+    root = experiment.corpus_root
+    made = json.loads(path.read_text(encoding="utf-8")) if (path := root / corpora.SUMMARY).is_file() else {}
+    return [_hash_of_file(root / protocol.SETS[set_name][0]), _hash(made.get("fingerprint"), made.get("asked_for"))]
+
+
+def _how(experiment: Experiment) -> dict[str, Any]:
+    """The options of scoring that decide scores."""
+    return {name: value for name, value in dataclasses.asdict(experiment.scoring).items() if name not in SPEED}
 
 
 def _hash(*values: Any) -> str:
@@ -160,24 +182,41 @@ def _stored_key(record: Path) -> str | None:
     return json.loads(record.read_text(encoding="utf-8"))["key"] if record.is_file() else None
 
 
+def score(experiment: Experiment, detector: str, seed: int) -> None:
+    """Score both sets that scores are needed of."""
+    for set_name in SCORED_SETS:
+        set_scores(experiment, detector, seed, set_name)
+
+
+def attribute(experiment: Experiment, detector: str, seed: int) -> None:
+    """Explain the chosen utterances, and where the head selects nodes, some of them with the free selection too."""
+    found = attributions(experiment, detector, seed)
+    if set(found["selection"]) == {FROZEN}:
+        free_attributions(experiment, detector, seed)
+
+
 def main() -> None:
-    """Do one stage from the command line."""
-    stages = {"epochs": epochs, "baseline": baseline, "attributions": attributions}
+    """Do one stage from the command line, and say so in a line."""
+    steps = {"train": epochs, "score": score, "baseline": baseline, "attribute": attribute}
     parser = argparse.ArgumentParser(description="Do one stage of a study, and those before it that are not done.")
-    parser.add_argument("stage", choices=["corpus", *stages])
+    parser.add_argument("stage", choices=["corpus", *steps])
     parser.add_argument("experiment")
     parser.add_argument("--detector")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int)
     parser.add_argument("--workers", type=int, default=2, help="processes that build a corpus")
     arguments = parser.parse_args()
+    start, name, seed = time.monotonic(), arguments.detector, arguments.seed
     try:
         experiment = load(arguments.experiment)
         if arguments.stage == "corpus":
             corpus(experiment, arguments.workers)
         else:
-            stages[arguments.stage](experiment, arguments.detector, arguments.seed)
+            name, seed = name or next(iter(experiment.detectors)), experiment.seeds[0] if seed is None else seed
+            steps[arguments.stage](experiment, name, seed)
     except (ValueError, RuntimeError) as error:
         raise SystemExit(f"error: {error}") from error
+    what = "" if arguments.stage == "corpus" else f" {name} seed {seed}"
+    print(f"{arguments.stage}{what}: done in {time.monotonic() - start:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

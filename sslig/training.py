@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -75,13 +76,14 @@ class DevEvaluation(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Recipe) -> None:
         """Add a row and hand the figure that picks the best epoch to Lightning."""
-        scored, _ = scoring.score(pl_module.detector, self.dev, self.options, pl_module.device)
+        scored, left_out = scoring.score(pl_module.detector, self.dev, self.options, pl_module.device)
         bonafide, spoof = (scored.loc[scored["label"] == label, "spoof_score"].to_numpy() for label in KEYS.values())
         row = {
             "epoch": trainer.current_epoch,
             "train_loss": sum(pl_module.losses) / len(pl_module.losses),
             "dev_eer": metrics.eer(bonafide, spoof),
             MONITOR: metrics.min_dcf(bonafide, spoof),
+            "dev_left_out": len(left_out),
             "backbone_frozen": pl_module.detector.backbone.frozen,
         }
         self.rows.append(self.identity | row)
@@ -121,9 +123,7 @@ def train(experiment: Experiment, detector: str, seed: int, key: str) -> Path:
     identity = {"detector": detector, "seed": seed}
     dev = DevEvaluation(sets["dev"], experiment.scoring, run / EPOCHS, identity)
     best = ModelCheckpoint(run / "lightning", monitor=MONITOR, mode="min", save_weights_only=True)
-    # The seed of dropout and of the order of crops; the caller's generator is left as it was.
-    with torch.random.fork_rng(), quiet():
-        torch.manual_seed(seed)
+    with seeded(seed), quiet():
         _trainer(experiment, [dev, best]).fit(recipe := Recipe(model, experiment.training),
                                               _loader(sets["train"], experiment.training, seed))  # fmt: skip
     _save(recipe.detector, run / LAST)
@@ -169,6 +169,18 @@ def _save(detector: Detector, folder: Path) -> None:
     detector.save_pretrained(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Global generators from `seed`, and as they were afterwards: torch's for dropout and LayerDrop, numpy's because
+    the SpecAugment of transformers draws its masks there."""
+    state = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        yield
+    np.random.set_state(state)  # noqa: NPY002
 
 
 @contextmanager

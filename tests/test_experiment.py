@@ -188,22 +188,37 @@ def test_an_unknown_detector_or_seed_is_refused(write):
 
 def test_a_study_is_derived_for_another_corpus(write, tmp_path):
     path = write("training: {lr_head: 1e-4}")
-    target = derive(path, "recordings/mine")
-    assert target == tmp_path / "runs" / "small-mine" / "experiment.yaml"
+    target = derive(path, "synthetic")
+    assert target == tmp_path / "runs" / "small-synthetic" / "experiment.yaml"
     base, derived = load(path), load(target)
-    assert (derived.name, derived.corpus.source) == ("small-mine", "recordings/mine")
-    assert derived.corpus_root == tmp_path / "corpora" / "mine"
+    assert (derived.name, derived.corpus.source) == ("small-synthetic", "synthetic")
+    assert derived.corpus_root == tmp_path / "corpora" / "small-synthetic"
     assert derived.root == base.root
     assert (derived.training, derived.detectors, derived.seeds) == (base.training, base.detectors, base.seeds)
 
 
+def test_two_folders_of_one_name_stay_apart(write, tmp_path):
+    path, folders = write(), [tmp_path / place / "my voices" for place in ("a", "b")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    one, other = (load(derive(path, str(folder))) for folder in folders)
+    assert one.name.startswith("small-my-voices-")
+    assert one.corpus_root != other.corpus_root
+    assert one.corpus.source == str(folders[0])
+
+
+def test_a_folder_that_is_not_there_is_named(write):
+    with pytest.raises(ExperimentError, match="CORPUS=nowhere: no such folder; accepted: prompts, synthetic, a folder"):
+        derive(write(), "nowhere")
+
+
 def test_an_unchanged_derived_file_is_not_written_again(write):
     path = write()
-    target = derive(path, "mine")
+    target = derive(path, "prompts")
     os.utime(target, (0, 0))
-    assert derive(path, "mine").stat().st_mtime == 0
+    assert derive(path, "prompts").stat().st_mtime == 0
     write("device: cpu")
-    assert derive(path, "mine").stat().st_mtime > 0
+    assert derive(path, "prompts").stat().st_mtime > 0
     assert load(target).device == "cpu"
 
 

@@ -105,7 +105,7 @@ def mixed(tmp_path, tone):
     soundfile.write(path("slow"), tone[::2], 8_000, format="FLAC")
     soundfile.write(path("stereo"), np.stack([tone, tone], axis=1), 16_000, format="FLAC")
     reasons |= {"missing": "no such file", "truncated": "truncated", "empty": "the file is empty",
-                "text": "not a sound file", "click": "200 samples at 16 kHz are shorter than one frame",
+                "text": "not a sound file", "click": "200 samples at 16 kHz are too few",
                 "nan": "holds 1 samples that are NaN", "long": "3.0 s long, above the limit max_s of 2 s"}  # fmt: skip
     good = ["good", "silent", "slow", "stereo"]
     names = [name for pair in zip(good, reasons, strict=False) for name in pair] + list(reasons)[len(good) :]

@@ -196,13 +196,14 @@ def test_a_score_explained_is_the_score_of_the_table(study):
         assert row.spoof_score == pytest.approx(scores[row.utterance], abs=1e-4)
 
 
-def test_the_free_selection_has_a_table_of_its_own(study, forbid):
+def test_the_free_selection_has_a_table_of_its_own(study, forbid, monkeypatch):
+    monkeypatch.setattr(stages, "COMPARED", 2)
     frozen = stages.attributions(study, NAME, SEED)
-    free = stages.free_attributions(study, NAME, SEED, 2)
+    free = stages.free_attributions(study, NAME, SEED)
     assert free["utterance"].tolist() == frozen["utterance"].tolist()[:2]
     forbid(*MAKERS)
     assert len(stages.attributions(study, NAME, SEED)) == 4
-    assert len(stages.free_attributions(study, NAME, SEED, 2)) == 2
+    assert len(stages.free_attributions(study, NAME, SEED)) == 2
 
 
 def test_the_baseline_of_an_experiment_is_made_of_its_training_set(study):
@@ -245,17 +246,17 @@ def test_another_corpus_is_built_from_its_source(tmp_path, write_experiment, mon
 
 
 def test_the_command_line_does_one_stage(study, forbid, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["stages", "epochs", str(study.path), "--detector", NAME, "--seed", "0"])
+    monkeypatch.setattr(sys, "argv", ["stages", "train", str(study.path), "--detector", NAME, "--seed", "0"])
     forbid(*MAKERS)
     stages.main()
-    monkeypatch.setattr(sys, "argv", ["stages", "epochs", str(study.path), "--detector", NAME, "--seed", "1"])
+    monkeypatch.setattr(sys, "argv", ["stages", "train", str(study.path), "--detector", NAME, "--seed", "1"])
     with pytest.raises(Made, match="train"):
         stages.main()
 
 
 def test_the_command_line_fails_in_one_line(study, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["stages", "epochs", str(study.path)])
-    with pytest.raises(SystemExit, match=r"error: .*unknown detector None; it has aasist, camhfa, sls"):
+    monkeypatch.setattr(sys, "argv", ["stages", "train", str(study.path), "--detector", "lcnn"])
+    with pytest.raises(SystemExit, match=r"error: .*unknown detector 'lcnn'; it has aasist, camhfa, sls"):
         stages.main()
     with pytest.raises(ExperimentError):
         stages.epochs(study, NAME, 9)

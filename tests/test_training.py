@@ -67,7 +67,7 @@ def test_a_run_leaves_both_checkpoints_the_epochs_and_a_record(fit):
     record = json.loads((run / "training.json").read_text())
     assert record == {"detector": HEAD, "seed": 0, "key": "a key", "best_epoch": record["best_epoch"]}
     epochs = pd.read_csv(run / "epochs.tsv", sep="\t")
-    columns = ["detector", "seed", "epoch", "train_loss", "dev_eer", "dev_min_dcf", "backbone_frozen"]
+    columns = ["detector", "seed", "epoch", "train_loss", "dev_eer", "dev_min_dcf", "dev_left_out", "backbone_frozen"]
     assert list(epochs.columns) == columns
     assert epochs["epoch"].tolist() == [0, 1]
     assert epochs["train_loss"].between(0.2, 2).all()  # about log 2 in the beginning

@@ -18,6 +18,10 @@ PATH_POINTS_AT_ONCE = 32
 """Path points in one pass through the head; bounds memory, changes nothing else."""
 
 
+FLOOR_LOGIT = 1e-4
+"""A residual within it counts as none: float32 sums over thousands of features are not more exact than that."""
+
+
 class AttributionError(ValueError):
     """Features or a head that cannot be explained; the message says what was got and what is accepted."""
 
@@ -37,8 +41,12 @@ class Attribution:
     steps
         Points on the integration path.
     status
-        ``complete`` where the relative residual is within the tolerance; ``jump`` where it is not but more points do
-        not change it, so the head is discontinuous on the path; else ``not converged``.
+        ``complete`` where the residual is within the tolerance times F(x) - F(b), or within `FLOOR_LOGIT`; ``jump``
+        where it is not but more points do not change it, so the head is discontinuous on the path; else ``not
+        converged``.
+    free_baseline_score
+        F(b) with the free selection. Where the selection is frozen, `baseline_score` is that of the head with the nodes
+        of the explained input, and differs; else they are the same.
     selection
         ``frozen`` where the head's choice of nodes was held at that of the explained input, else ``free``.
     """
@@ -50,6 +58,7 @@ class Attribution:
     steps: int
     status: str
     selection: str
+    free_baseline_score: float
 
     @property
     def by_frame(self) -> np.ndarray:
@@ -104,6 +113,7 @@ def explain(head: nn.Module, features: Tensor, baseline: Baseline, options: Opti
     start = baseline.like(features)
     with torch.no_grad():
         spoof_score, baseline_score = (explained(x).double().item() for x in (features, start))
+        free_baseline_score = head(start).double().item() if frozen else baseline_score
     earlier, steps = None, options.min_steps
     while True:
         attribution = _integrate(explained, features, start, steps)  # (layer, frame)
@@ -113,7 +123,9 @@ def explain(head: nn.Module, features: Tensor, baseline: Baseline, options: Opti
             break
         earlier, steps = residual, 2 * steps
     kind = FROZEN if frozen else FREE
-    return Attribution(attribution, spoof_score, baseline_score, float(residual), steps, status, kind)
+    return Attribution(
+        attribution, spoof_score, baseline_score, float(residual), steps, status, kind, free_baseline_score
+    )
 
 
 def _integrate(explained: Callable[[Tensor], Tensor], x: Tensor, baseline: Tensor, steps: int) -> np.ndarray:
@@ -126,7 +138,7 @@ def _integrate(explained: Callable[[Tensor], Tensor], x: Tensor, baseline: Tenso
 
 
 def _status(residual: float, earlier: float | None, difference: float, tolerance: float) -> str:
-    allowed = tolerance * abs(difference)
+    allowed = max(tolerance * abs(difference), FLOOR_LOGIT)
     if abs(residual) <= allowed:
         return COMPLETE
     settled = earlier is not None and abs(residual - earlier) <= allowed

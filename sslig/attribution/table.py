@@ -16,7 +16,8 @@ from sslig.files import write_parquet
 from sslig.models.detector import Detector
 
 DESCRIPTION = ["utterance", "key", "attack", "codec", "speaker"]
-CERTIFICATE = ["spoof_score", "baseline_score", "residual", "relative_residual", "steps", "status", "selection"]
+CERTIFICATE = ["spoof_score", "baseline_score", "residual", "relative_residual", "steps", "status", "selection",
+               "free_baseline_score"]  # fmt: skip
 
 
 def attribute(

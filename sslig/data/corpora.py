@@ -31,6 +31,8 @@ VERSION = 1
 """Raised with every change of a method that changes samples, so that no corpus mixes two of them."""
 SUMMARY, RECORDINGS, BEGUN = "corpus.json", "recordings.tsv", "building.json"
 EVERY_S = 10.0
+NAMED = ("prompts", "synthetic")
+"""Sources by name; any other is a folder."""
 
 
 class CorpusError(RuntimeError):
@@ -215,7 +217,7 @@ def ensure(
         The recordings cannot be had, or no corpus can be made of them.
     """
     root, options = Path(root), Options(seed=seed, recordings={**Options().recordings, **(recordings or {})})
-    asked = json.loads(json.dumps({"source": source, "seed": seed, "recordings": options.recordings}))
+    asked = {"source": listing(source), "seed": seed, "recordings": dict(options.recordings), "version": VERSION}
     written_last = (SUMMARY, RECORDINGS, *(name for name, _ in protocol.SETS.values()))
     if all((root / name).is_file() for name in written_last):
         made = json.loads((root / SUMMARY).read_text(encoding="utf-8"))
@@ -229,6 +231,16 @@ def ensure(
     made["asked_for"] = asked
     files.write_json(root / SUMMARY, made)
     return made
+
+
+def listing(source: str) -> str:
+    """What tells a source from another and from itself with other files: its name and a hash of names, sizes, times."""
+    if source in NAMED:
+        return source
+    folder = Path(source).expanduser().resolve()
+    entries = [(str(path.relative_to(folder)), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file()]
+    told = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in entries])
+    return f"{folder} {hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 
 def _source(name: str, root: Path, seed: int) -> tuple[list[Recording], dict[str, str]]:

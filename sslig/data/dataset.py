@@ -1,6 +1,7 @@
 """From a table of utterances to tensors: balanced random crops for training, equal-length batches for scoring."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from sslig import audio
 from sslig.audio import AudioError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.labels import KEYS
+
+HEADERS_AT_ONCE = 16
+"""Headers of sound files that are read at once: waiting for a disk or a network share, not computing."""
 
 
 @dataclass(frozen=True)
@@ -96,19 +100,24 @@ class Utterances(Dataset):
     A file with a fault gives an item that says so, so that one bad file does not stop a batch.
     """
 
-    def __init__(self, table: pd.DataFrame, clock: FrameClock, crop_samples: int | None, max_s: float) -> None:
+    def __init__(
+        self, table: pd.DataFrame, clock: FrameClock, crop_samples: int | None, max_s: float, min_frames: int = 1
+    ) -> None:
         self.paths, self.clock, self.crop_samples = table["path"].to_numpy(), clock, crop_samples
-        self.max_s = max_s
+        self.max_s, self.min_frames = max_s, min_frames
 
     def n_frames(self) -> tuple[np.ndarray, dict[int, str]]:
         """(utterance,) Frames of each utterance by its file's header, 0 where it has a fault, and those faults."""
-        frames, faults = np.zeros(len(self.paths), dtype=int), {}
-        for row, path in enumerate(self.paths):
-            try:
-                frames[row] = self._frames_of(path)
-            except AudioError as error:
-                faults[row] = str(error)
-        return frames, faults
+        with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
+            found = list(pool.map(self._frames_or_fault, self.paths))
+        faults = {row: fault for row, fault in enumerate(found) if isinstance(fault, str)}
+        return np.array([0 if isinstance(one, str) else one for one in found]), faults
+
+    def _frames_or_fault(self, path: str) -> int | str:
+        try:
+            return self._frames_of(path)
+        except AudioError as error:
+            return str(error)
 
     def _frames_of(self, path: str) -> int:
         length = audio.n_samples(path)
@@ -118,9 +127,9 @@ class Utterances(Dataset):
             raise AudioError(f"{path}: {length / SAMPLE_RATE_HZ:.1f} s long, above the limit max_s of {self.max_s:g} s;"
                              " attention over time needs memory with the square of it: score a crop (crop_s), or "
                              "raise max_s")  # fmt: skip
-        if self.clock.n_frames(length) < 1:
-            raise AudioError(f"{path}: {length} samples at 16 kHz are shorter than one frame of "
-                             f"{self.clock.receptive_field_samples} samples")  # fmt: skip
+        if self.clock.n_frames(length) < self.min_frames:
+            raise AudioError(f"{path}: {length} samples at 16 kHz are too few: "
+                             f"{self.clock.n_samples(self.min_frames)} are needed")  # fmt: skip
         return self.clock.n_frames(length)
 
     def __getitem__(self, row: int) -> Loaded:

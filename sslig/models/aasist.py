@@ -60,6 +60,8 @@ class AASIST(nn.Module):
     2.0 and Data Augmentation", Odyssey 2022.
     """
 
+    MIN_FRAMES = 3  # one after max-pooling by 3
+
     def __init__(self, n_layers: int, feature_size: int, n_bins: int = 128) -> None:
         super().__init__()
         self.LL = nn.Linear(feature_size, n_bins)

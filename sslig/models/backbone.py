@@ -78,7 +78,7 @@ class Backbone(nn.Module):
             model, report = AutoModel.from_pretrained(name, output_loading_info=True)
         except (OSError, SafetensorError, *REFUSED) as error:
             raise BackboneError(f"backbone {str(name)!r} cannot be loaded: {error}") from error
-        # The mask embedding is used by no detector, and several published checkpoints lack it.
+        # Only SpecAugment in training reads the mask embedding, which starts at random where a checkpoint lacks it.
         missing = sorted(key for key in report["missing_keys"] if "masked_spec_embed" not in key)
         if missing:
             raise BackboneError(f"backbone {str(name)!r} lacks {len(missing)} weights: {', '.join(missing[:5])}")

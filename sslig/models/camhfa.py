@@ -24,6 +24,8 @@ class CAMHFA(nn.Module):
     Verification", ICASSP 2025.
     """
 
+    MIN_FRAMES = 1
+
     def __init__(
         self, n_layers: int, feature_size: int, compression: int = 128, n_heads: int = 64, context: int = 1
     ) -> None:

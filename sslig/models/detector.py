@@ -83,6 +83,11 @@ class Detector(nn.Module, PyTorchModelHubMixin, library_name="sslig", tags=["aud
         """The frame grid of the features."""
         return self.backbone.clock
 
+    @property
+    def min_frames(self) -> int:
+        """The fewest frames that the head can read."""
+        return self.head.MIN_FRAMES
+
     def features(self, waveforms: Tensor) -> Tensor:
         """(batch, layer, frame, feature) SSL features of (batch, samples) waveforms at 16 kHz.
 

@@ -21,6 +21,8 @@ class SLS(nn.Module):
     Zhang et al., "Audio Deepfake Detection with Self-Supervised XLS-R and SLS Classifier", ACM MM 2024.
     """
 
+    MIN_FRAMES = 1
+
     def __init__(self, n_layers: int, feature_size: int, n_frames: int = 201) -> None:
         super().__init__()
         self.n_frames = n_frames

@@ -61,7 +61,7 @@ def wide(table: pd.DataFrame) -> pd.DataFrame:
 def group_table(scores: pd.DataFrame, column: str, options: Evaluation, seed: int) -> pd.DataFrame:
     """EER with interval of each detector in each group of a column: ``detector``, ``group``, ``eer``, ``low`` ..."""
     parts = []
-    for detector, part in scores.groupby("detector", sort=False):
+    for detector, part in by_detector(scores).items():
         found = intervals.by_group(
             part, column, "eer", seed=seed, rounds=options.rounds,
             recordings="recording" if options.resample_recordings else None,
@@ -115,7 +115,7 @@ def company(study: Experiment, detectors: list[str], seed: int, n: int) -> pd.Da
         found = {}
         for size, shuffled in product(BATCH_SIZES, (False, True)):
             order = np.random.default_rng(size).permutation(len(table)) if shuffled else np.arange(len(table))
-            options = dataclasses.replace(study.scoring, batch_size=size)
+            options = dataclasses.replace(study.scoring, batch_size=size, precision="32-true")
             scored, _ = scoring.score(model, table.iloc[order].reset_index(drop=True), options, device)
             found[size, shuffled] = scored.set_index("utterance")["spoof_score"]
         scores = pd.DataFrame(found)
@@ -130,15 +130,26 @@ def company(study: Experiment, detectors: list[str], seed: int, n: int) -> pd.Da
 def answer(figures: pd.DataFrame) -> str:
     """The page's answer: the range of EERs, and which detector is best."""
     found = figures[figures["metric"] == "eer"].sort_values("value")
-    best, worst = found.iloc[0], found.iloc[-1]
-    interval = f"{100 * best['value']:.0f} % [{100 * best['low']:.0f}, {100 * best['high']:.0f}]"
-    if len(found) == 1:
-        return f"**Answer.** {best['detector']} has an EER of {interval} on *eval*."
-    overlap = "do not overlap" if best["high"] < worst["low"] else "overlap, so that order may be chance"
-    return (
-        f"**Answer.** On *eval* the detectors have EERs of {span(100 * best['value'], 100 * worst['value'])}. The best "
-        f"is {best['detector']} with {interval}, the worst {worst['detector']}; their intervals {overlap}."
-    )
+    several = found["seed"].nunique() > 1
+    said = [
+        f"{row.detector}{f' (seed {row.seed})' if several else ''} with {100 * row.value:.0f} % "
+        f"[{100 * row.low:.0f}, {100 * row.high:.0f}]"
+        for row in found.itertuples()
+    ]
+    if len(said) == 1:
+        return f"**Answer.** The EER on *eval*: {said[0]}."
+    low, high = 100 * found["value"].iloc[0], 100 * found["value"].iloc[-1]
+    return f"**Answer.** On *eval* the EERs are {span(low, high)}: lowest {said[0]}, highest {said[-1]}."
+
+
+def left_out_note(study: Experiment, detectors: list[str], seeds: list[int], name: str) -> str:
+    """How many utterances could not be read, and why the first one could not; `name` as in ``left_out_<name>.tsv``."""
+    parts = [study.run(detector, seed) / f"left_out_{name}.tsv" for detector, seed in product(detectors, seeds)]
+    left_out = pd.concat([pd.read_csv(path, sep="\t", dtype=str) for path in parts]).drop_duplicates("utterance")
+    if left_out.empty:
+        return "No utterance was left out."
+    first = left_out.iloc[0]
+    return f"**{len(left_out)} utterances were left out**; the first, {first['utterance']}: {first['reason']}."
 
 
 def interval_note(figures: pd.DataFrame, options: Evaluation) -> str:
@@ -161,8 +172,12 @@ def attack_note(study: Experiment, by_attack: pd.DataFrame) -> str:
     mean = by_attack.groupby("group")["eer"].mean().sort_values()
     new = sorted(set(mean.index) - seen)
     known = [name for name in sorted(mean.index) if name in seen]
-    text = f"{listed(new)} stand in no training utterance" if new else "All attacks stand in training too"
-    text += f"; {listed(known)} do." if new and known else "."
+    text = (
+        f"{listed(new)} {'stand' if len(new) > 1 else 'stands'} in no training utterance"
+        if new
+        else "All attacks stand in training too"
+    )
+    text += f"; {listed(known)} {'do' if len(known) > 1 else 'does'}." if new and known else "."
     return f"{text} Averaged over detectors, {mean.index[-1]} is the hardest attack and {mean.index[0]} the easiest."
 
 

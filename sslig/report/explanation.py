@@ -9,7 +9,9 @@ import pandas as pd
 from sslig import stages
 from sslig.attribution import table
 from sslig.attribution.integrated_gradients import FROZEN
+from sslig.data.dataset import Utterances
 from sslig.experiment import Experiment
+from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.report.display import NONE, span
 
 
@@ -22,6 +24,7 @@ def completeness(attributions: pd.DataFrame) -> pd.DataFrame:
         rows.append({
             "detector": detector, "selection": selection, "n": len(part),
             "median (%)": relative.median(), "worst (%)": relative.max(),
+            "F(b) moved": (part["baseline_score"] - part["free_baseline_score"]).abs().median(),
             "points": int(part["steps"].median()), "complete": int(statuses.get("complete", 0)),
             "jump": int(statuses.get("jump", 0)), "not converged": int(statuses.get("not converged", 0)),
         })  # fmt: skip
@@ -38,13 +41,13 @@ def layer_shares(attributions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def free_and_frozen(
-    study: Experiment, attributions: Mapping[str, pd.DataFrame], seed: int, n: int
+    study: Experiment, attributions: Mapping[str, pd.DataFrame], seed: int
 ) -> pd.DataFrame:  # fmt: skip
-    """Attributions of the same `n` utterances with the free and the frozen selection, where a detector selects."""
+    """Attributions of the same few utterances with the free and the frozen selection, where a detector selects."""
     parts = []
     for name, frozen in attributions.items():
         if set(frozen["selection"]) == {FROZEN}:
-            free = stages.free_attributions(study, name, seed, n)
+            free = stages.free_attributions(study, name, seed)
             parts += [free, frozen[frozen["utterance"].isin(free["utterance"])]]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -60,10 +63,17 @@ def concentration(attributions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def half_share(frames: np.ndarray) -> float:
-    """Share of the (frame,) frames that, strongest first, hold half of the absolute evidence."""
+    """Share of the frames it reads, out of (frame,), that strongest first hold half of a head's absolute evidence."""
+    frames = frames[: n_read(frames)]
     strongest = np.sort(np.abs(frames))[::-1]
     held = np.cumsum(strongest) >= strongest.sum() / 2
     return (int(np.argmax(held)) + 1) / len(frames)
+
+
+def n_read(frames: np.ndarray) -> int:
+    """How many of the (frame,) frames a head reads: SLS stops after a fixed number, and what follows is exactly 0."""
+    read = np.flatnonzero(frames)
+    return int(read[-1]) + 1 if len(read) else len(frames)
 
 
 def agreement(attributions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -71,8 +81,10 @@ def agreement(attributions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     rows = []
     for one, other in combinations(attributions, 2):
         both = attributions[one].merge(attributions[other], on="utterance")
-        pairs = zip(both["by_frame_x"], both["by_frame_y"], strict=True)
-        found = [pd.Series(x).corr(pd.Series(y), method="spearman") for x, y in pairs]
+        found = []
+        for x, y in zip(both["by_frame_x"], both["by_frame_y"], strict=True):
+            n = min(n_read(x), n_read(y))  # where only one of them reads, they cannot agree
+            found.append(pd.Series(x[:n]).corr(pd.Series(y[:n]), method="spearman"))
         rows.append({"detectors": f"{one} and {other}", "utterances": len(found), "mean": np.mean(found),
                      "lowest": np.min(found), "highest": np.max(found)})  # fmt: skip
     return pd.DataFrame(rows)
@@ -109,6 +121,12 @@ def player(example: pd.Series, files: Mapping[str, str]) -> dict[str, object]:
     """What `sslig.listen.players` needs for one example."""
     name = example["utterance"]
     return {"recordings": {name: [files[name]]}, "columns": ["utterance", "listen"]}
+
+
+def as_scored(study: Experiment, path: str, clock: FrameClock) -> np.ndarray:
+    """(samples,) The recording as it was scored and explained: cropped where the study says so, whole frames only."""
+    crop = None if study.scoring.crop_s is None else round(study.scoring.crop_s * SAMPLE_RATE_HZ)
+    return Utterances(pd.DataFrame({"path": [path]}), clock, crop, study.scoring.max_s)[0].samples.numpy()
 
 
 def evidence(example: pd.Series, attributions: Mapping[str, pd.DataFrame], column: str) -> dict[str, np.ndarray]:
