@@ -23,7 +23,7 @@ demo:
 	  ! { command -v apt-get && command -v dpkg-deb; } >/dev/null; then \
 	  echo "error: the demo's recordings need apt-get and dpkg-deb (Debian, Ubuntu), which are not here; go on with" >&2; \
 	  echo "  make demo CORPUS=synthetic, or make demo CORPUS=<folder of own recordings>" >&2; exit 1; fi
-	@$(MAKE) --no-print-directory $(READY)
+	@$(MAKE) --no-print-directory --silent $(READY)
 	@$(MAKE) --no-print-directory book
 
 book:

@@ -233,8 +233,8 @@ def test_the_worst_errors_by_mean_rank(scores):
 
 def figures(*eers):
     """EERs as (value, low, high) of detectors d0, d1 ..., as a `metric_table`."""
-    columns = ["detector", "metric", "value", "low", "high", "n_speakers"]
-    return pd.DataFrame([(f"d{i}", "eer", *values, 4) for i, values in enumerate(eers)], columns=columns)
+    columns = ["detector", "seed", "metric", "value", "low", "high", "n_speakers"]
+    return pd.DataFrame([(f"d{i}", 0, "eer", *values, 4) for i, values in enumerate(eers)], columns=columns)
 
 
 def test_the_answer_is_the_range_with_its_ends():
