@@ -33,8 +33,9 @@ STAGE = "python -m sslig.stages"
 
 
 def done(step, seeds=E.seeds):
-    """The marks of a step for every detector, and for the seeds."""
-    return expand(DONE, step=step, detector=list(E.detectors), seed=seeds)
+    """The marks of a step for every detector, and for the seeds; Snakemake starts with what stands last, and AASIST,
+    which stands first in our studies, takes longest."""
+    return expand(DONE, step=step, detector=list(reversed(E.detectors)), seed=seeds)
 
 
 def values(*parts):

@@ -41,7 +41,10 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Training:
-    """The recipe; `steps_per_epoch` none means once through as many utterances as the training set has."""
+    """The recipe; `steps_per_epoch` none means once through as many utterances as the training set has.
+
+    `gradient_clip` is the largest norm of the gradient that is let through; none lets all through.
+    """
 
     epochs: int = 10
     steps_per_epoch: int | None = None
@@ -50,6 +53,7 @@ class Training:
     lr_backbone: float = 1e-6
     lr_head: float = 1e-3
     weight_decay: float = 1e-2
+    gradient_clip: float | None = None
     freeze_backbone: bool = False
     warmup_epochs: int = 0
     precision: str = "32-true"

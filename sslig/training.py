@@ -156,6 +156,7 @@ def _trainer(experiment: Experiment, callbacks: list[Callback]) -> lightning.Tra
         devices=1,
         precision=experiment.training.precision,
         max_epochs=experiment.training.epochs,
+        gradient_clip_val=experiment.training.gradient_clip,
         callbacks=callbacks,
         logger=False,
         enable_progress_bar=False,
