@@ -109,11 +109,21 @@ def test_another_value_is_made_again_from_where_it_matters(changed, forbid, valu
 
 
 @pytest.mark.parametrize(
-    "values", [{"evaluation": {"rounds": 5}}, {"seeds": [0, 1, 2]}, {"detectors": {"other": {"head": "sls"}}}]
+    "values",
+    [
+        {"evaluation": {"rounds": 5}},
+        {"seeds": [0, 1, 2]},
+        {"detectors": {"other": {"head": "sls"}}},
+        {"scoring": {"batch_size": 3}},
+    ],
 )
-def test_a_value_that_decides_nothing_made_makes_nothing_again(changed, forbid, values):
+def test_a_value_that_decides_nothing_made_makes_nothing_again(study, changed, forbid, values):
+    do_all(study)
+    files = [path for path in study.run(NAME, SEED).rglob("*") if path.is_file()]
+    before = [path.stat().st_mtime_ns for path in files]
     forbid(*MAKERS)
     do_all(changed(**values))
+    assert [path.stat().st_mtime_ns for path in files] == before
 
 
 def test_the_name_of_a_study_gives_it_a_folder_of_its_own(changed, forbid):
