@@ -26,7 +26,7 @@ RUNS = E.runs
 PROTOCOLS = {name: E.corpus_root / file for name, (file, _) in protocol.SETS.items()}
 DONE = f"{RUNS}/done/{{step}}.{{detector}}.{{seed}}"
 PAGES = ["01_corpus", "02_train", "03_evaluate", "04_attribute"]
-SHOWN = [path for name in ("report", "listen.py", "plots.py", "style.py", "timeline.py") for path in
+SHOWN = [path for name in ("report", "plots", "listen.py", "style.py", "timeline.py") for path in
          ([Path("sslig") / name] if name.endswith(".py") else sorted(Path("sslig", name).glob("*.py")))]
 BOOK = [path for path in sorted(Path("book").rglob("*")) if path.is_file() and path.parts[1] not in ("pages", "_build")]
 STAGE = "python -m sslig.stages"

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter
 
 from sslig.labels import BONAFIDE, SPOOF
 
@@ -57,6 +58,9 @@ RC = {
     "figure.constrained_layout.h_pad": 0.07,
     "figure.constrained_layout.w_pad": 0.07,
 }
+
+PERCENT = FuncFormatter(lambda rate, _: f"{100 * rate:g}")
+"""Rates on an axis, in percent."""
 
 
 @contextmanager

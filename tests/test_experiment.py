@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sslig import experiment as experiments
-from sslig.experiment import ExperimentError, derive, load
+from sslig.experiment import ExperimentError, Training, derive, load
+from sslig.experiment.__main__ import main
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -47,7 +47,7 @@ def with_value(**values):
 def test_what_is_not_said_has_its_default(write):
     study = load(write())
     assert (study.name, study.seeds, study.device) == ("small", [0, 1], "auto")
-    assert study.training == experiments.Training()
+    assert study.training == Training()
     assert study.scoring.crop_s is None
     assert study.attribution.baseline == "bonafide_mean"
 
@@ -232,7 +232,7 @@ def test_an_unchanged_derived_file_is_not_written_again(write):
 )
 def test_the_command_line_prints_the_file_to_use(write, tmp_path, capsys, monkeypatch, arguments, printed):
     monkeypatch.setattr(sys, "argv", ["experiment", str(write()), *arguments])
-    experiments.main()
+    main()
     assert capsys.readouterr().out == f"{tmp_path / printed}\n"
 
 

@@ -7,18 +7,21 @@ import pandas as pd
 import pytest
 import torch
 
-from sslig import protocol, stages
+from sslig import protocol, scoring, stages, training
+from sslig.attribution import baselines, table
 from sslig.attribution.baselines import BaselineError
+from sslig.data import corpora
 from sslig.experiment import ExperimentError, load
 from sslig.models.detector import Detector, fingerprint
+from sslig.stages.__main__ import main
 
 NAME, SEED = "camhfa", 0
 
 MAKERS = {
-    "train": (stages.training, "train"),
-    "score": (stages.scoring, "score"),
-    "average": (stages.baselines, "bonafide_mean"),
-    "attribute": (stages.table, "attribute"),
+    "train": (training, "train"),
+    "score": (scoring, "score"),
+    "average": (baselines, "bonafide_mean"),
+    "attribute": (table, "attribute"),
 }
 
 
@@ -207,7 +210,7 @@ def test_a_score_explained_is_the_score_of_the_table(study):
 
 
 def test_the_free_selection_has_a_table_of_its_own(study, forbid, monkeypatch):
-    monkeypatch.setattr(stages, "COMPARED", 2)
+    monkeypatch.setattr("sslig.stages.attributed.COMPARED", 2)
     frozen = stages.attributions(study, NAME, SEED)
     free = stages.free_attributions(study, NAME, SEED)
     assert free["utterance"].tolist() == frozen["utterance"].tolist()[:2]
@@ -249,7 +252,7 @@ def test_a_ready_made_corpus_without_protocols_names_folder_and_experiment(tmp_p
 
 def test_another_corpus_is_built_from_its_source(tmp_path, write_experiment, monkeypatch):
     asked = []
-    monkeypatch.setattr(stages.corpora, "ensure", lambda *arguments, **options: asked.append((arguments, options)))
+    monkeypatch.setattr(corpora, "ensure", lambda *arguments, **options: asked.append((arguments, options)))
     study = write_experiment(tmp_path, corpus={"source": "synthetic", "root": "built", "seed": 3})
     assert stages.corpus(study) == tmp_path / "built"
     assert asked[0][0][:2] == ("synthetic", tmp_path / "built")
@@ -258,15 +261,15 @@ def test_another_corpus_is_built_from_its_source(tmp_path, write_experiment, mon
 def test_the_command_line_does_one_stage(study, forbid, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["stages", "train", str(study.path), "--detector", NAME, "--seed", "0"])
     forbid(*MAKERS)
-    stages.main()
+    main()
     monkeypatch.setattr(sys, "argv", ["stages", "train", str(study.path), "--detector", NAME, "--seed", "1"])
     with pytest.raises(Made, match="train"):
-        stages.main()
+        main()
 
 
 def test_the_command_line_fails_in_one_line(study, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["stages", "train", str(study.path), "--detector", "lcnn"])
     with pytest.raises(SystemExit, match=r"error: .*unknown detector 'lcnn'; it has aasist, camhfa, sls"):
-        stages.main()
+        main()
     with pytest.raises(ExperimentError):
         stages.epochs(study, NAME, 9)

@@ -1,0 +1,183 @@
+"""The values of a study: a dataclass a section, and the paths that follow from them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class ExperimentError(ValueError):
+    """An experiment file that cannot be used; the message names the file, the key and what is accepted."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Where the recordings are and, for the demo, what they are made from.
+
+    `source` is ``prompts``, ``synthetic``, a folder of own recordings, or ``asvspoof5`` for a corpus that lies at
+    `root` already.
+    """
+
+    source: str
+    root: str
+    seed: int = 0
+    recordings: dict[str, int | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """The recipe; `steps_per_epoch` none means once through as many utterances as the training set has.
+
+    `gradient_clip` is the largest norm of the gradient that is let through; none lets all through.
+    """
+
+    epochs: int = 10
+    steps_per_epoch: int | None = None
+    batch_size: int = 4
+    crop_s: float = 4.0
+    lr_backbone: float = 1e-6
+    lr_head: float = 1e-3
+    weight_decay: float = 1e-2
+    gradient_clip: float | None = None
+    freeze_backbone: bool = False
+    warmup_epochs: int = 0
+    precision: str = "32-true"
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How utterances are scored: in full by default (`crop_s` none)."""
+
+    batch_size: int = 16
+    crop_s: float | None = None
+    max_s: float = 60.0
+    precision: str = "32-true"
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Bootstrap rounds of the intervals, and whether recordings are resampled within each drawn speaker."""
+
+    rounds: int = 1000
+    resample_recordings: bool = False
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Integrated Gradients: which utterances, from which baseline, and when it counts as complete."""
+
+    utterances: int = 60
+    baseline: str = "bonafide_mean"
+    baseline_utterances: int | None = 1000
+    freeze_selection: bool = True
+    tolerance: float = 0.01
+    min_steps: int = 16
+    max_steps: int = 512
+
+
+@dataclass(frozen=True)
+class Masking:
+    """Which cues are taken away, from which utterances, and what a drop is compared with.
+
+    Attributes
+    ----------
+    utterances
+        Of *eval*, drawn evenly over classes and attacks; the explained ones are among them where these are more.
+    masks
+        By name (`sslig.cues.interventions`); none: `sslig.cues.masking.MASKS`.
+    sweeps
+        Masks with other parameters, for the dose-response curves.
+    draws
+        Matched random controls of each mask and utterance.
+    rounds
+        Bootstrap rounds of the intervals and tests.
+    phones
+        ``pocketsphinx``, or name or folder of a Hugging Face CTC model.
+    profile_utterances
+        Bona fide training utterances that the non-speech profile is averaged over; none: all.
+    waveform_masks_per_job
+        How many masks in the waveform one job does; each needs the backbone again for every control.
+    """
+
+    utterances: int = 400
+    masks: list[str] | None = None
+    sweeps: list[str] | None = None
+    draws: int = 20
+    rounds: int = 5000
+    phones: str = "pocketsphinx"
+    profile_utterances: int | None = 1000
+    waveform_masks_per_job: int = 1
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """Which utterances of *eval* are measured (none: all), and whether their pitch is followed, which takes longest."""
+
+    utterances: int | None = None
+    f0: bool = True
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A study: corpus, backbone, detectors, seeds and the values of each step.
+
+    Attributes
+    ----------
+    backbone
+        Name or folder of a Hugging Face encoder, or values with `model_type` for one with random weights.
+    detectors
+        By name: ``{"head": ..., other arguments of that head}``.
+    selection
+        Strata of the utterances worth listening to (`sslig.selection`); none: those of the paper.
+    device
+        ``auto``, ``cpu``, ``cuda`` ...
+    path, root
+        The file this was read from, and the folder that relative paths start at.
+    """
+
+    name: str
+    corpus: Corpus
+    backbone: str | dict[str, Any]
+    detectors: dict[str, dict[str, Any]]
+    seeds: list[int]
+    path: Path
+    root: Path
+    training: Training = field(default_factory=Training)
+    scoring: Scoring = field(default_factory=Scoring)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    attribution: Attribution = field(default_factory=Attribution)
+    masking: Masking = field(default_factory=Masking)
+    artefacts: Artefacts = field(default_factory=Artefacts)
+    selection: list[dict[str, Any]] | None = None
+    device: str = "auto"
+
+    @property
+    def corpus_root(self) -> Path:
+        """Folder of the corpus in the ASVspoof 5 layout."""
+        return self.root / self.corpus.root
+
+    @property
+    def runs(self) -> Path:
+        """Folder of everything this study makes."""
+        return self.root / "runs" / self.name
+
+    def run(self, detector: str, seed: int) -> Path:
+        """Folder of one detector trained from one seed."""
+        self.detector(detector)
+        if seed not in self.seeds:
+            raise ExperimentError(f"{self.path}: seed {seed} is not among its seeds {self.seeds}")
+        return self.runs / detector / f"seed{seed}"
+
+    def detector(self, name: str) -> dict[str, Any]:
+        """The values of the detector called `name`."""
+        if name not in self.detectors:
+            raise ExperimentError(f"{self.path}: unknown detector {name!r}; it has {', '.join(self.detectors)}")
+        return self.detectors[name]
+
+    def backbone_source(self) -> str | dict[str, Any]:
+        """The backbone; a name that is a folder below `root` becomes that folder."""
+        if isinstance(self.backbone, str) and (self.root / self.backbone).is_dir():
+            return str(self.root / self.backbone)
+        return self.backbone

@@ -1,0 +1,42 @@
+"""Scores of trained detectors on whole sets."""
+
+import pandas as pd
+
+from sslig import protocol, scores, scoring
+from sslig.experiment import Experiment
+from sslig.files import write_json, write_tsv
+from sslig.models.detector import Detector, fingerprint, select_device
+from sslig.stages import records
+from sslig.stages.trained import checkpoint
+
+SCORED_SETS = ("dev", "eval")
+
+
+def set_scores(experiment: Experiment, detector: str, seed: int, set_name: str) -> pd.DataFrame:
+    """The scores of one trained detector on one set.
+
+    They lie in the run's folder as ``scores_<set>.parquet`` and, in the official form, ``scores_<set>.tsv``; what could
+    not be scored is in ``left_out_<set>.tsv``.
+    """
+    folder, run = checkpoint(experiment, detector, seed), experiment.run(detector, seed)
+    path, record = run / f"scores_{set_name}.parquet", run / f"scores_{set_name}.json"
+    mark = fingerprint(folder)
+    key = records.hash_of(mark, records.how(experiment), records.contents(experiment, set_name))
+    if records.stored_key(record) == key:
+        return scores.read(path)
+    record.unlink(missing_ok=True)
+    utterances = protocol.load_set(experiment.corpus_root, set_name)
+    model = Detector.from_pretrained(folder)
+    scored, left_out = scoring.score(model, utterances, experiment.scoring, select_device(experiment.device))
+    result = scored.assign(seed=seed, checkpoint=mark)[list(scores.COLUMNS)]
+    write_tsv(run / f"left_out_{set_name}.tsv", left_out)
+    scores.write_official(run / f"scores_{set_name}.tsv", result)
+    scores.write(path, result)
+    write_json(record, {"key": key, "scored": len(result), "left_out": len(left_out)})
+    return result
+
+
+def score(experiment: Experiment, detector: str, seed: int) -> None:
+    """Score both sets that scores are needed of."""
+    for set_name in SCORED_SETS:
+        set_scores(experiment, detector, seed, set_name)

@@ -1,0 +1,51 @@
+"""The first steps of a study: its corpus, and its detectors trained."""
+
+import dataclasses
+from pathlib import Path
+
+import pandas as pd
+
+from sslig import protocol, training
+from sslig.data import corpora
+from sslig.experiment import Experiment
+from sslig.stages import records
+
+READY_MADE = "asvspoof5"
+
+
+def corpus(experiment: Experiment, workers: int = 2) -> Path:
+    """The folder of the corpus, built from its source unless it lies there ready-made or finished."""
+    root, values = experiment.corpus_root, experiment.corpus
+    if values.source == READY_MADE:
+        for name in protocol.SETS:
+            if not (root / protocol.SETS[name][0]).is_file():
+                raise protocol.ProtocolError(f"{root}: no {protocol.SETS[name][0]}; set corpus.root in "
+                                             f"{experiment.path} to the folder of ASVspoof 5")  # fmt: skip
+        return root
+    corpora.ensure(values.source, root, values.seed, values.recordings, workers)
+    return root
+
+
+def epochs(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
+    """The table of epochs of a trained detector, whose folder then holds ``checkpoint/`` and ``last/``."""
+    corpus(experiment)
+    run, key = experiment.run(detector, seed), _training_key(experiment, detector, seed)
+    if records.stored_key(run / training.RECORD) != key:
+        training.train(experiment, detector, seed, key)
+    return pd.read_csv(run / training.EPOCHS, sep="\t")
+
+
+def checkpoint(experiment: Experiment, detector: str, seed: int) -> Path:
+    """The folder of the trained detector."""
+    epochs(experiment, detector, seed)
+    return experiment.run(detector, seed) / training.CHECKPOINT
+
+
+def _training_key(experiment: Experiment, detector: str, seed: int) -> str:
+    """A short hash of all that decides what training gives: corpus, backbone, detector, recipe, dev scoring, seed."""
+    recipe = dataclasses.asdict(experiment.training)
+    del recipe["workers"]
+    contents = records.contents(experiment, "train"), records.contents(experiment, "dev")
+    return records.hash_of(
+        contents, experiment.backbone, experiment.detector(detector), recipe, records.how(experiment), seed
+    )
