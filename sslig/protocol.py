@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from sslig.files import atomic
@@ -16,6 +17,12 @@ SETS = {
     "eval": ("ASVspoof5.eval.track_1.tsv", "flac_E_eval"),
 }
 """Each set of a corpus: its protocol file and its folder of FLAC files."""
+
+NONE = "-"
+"""Stands in a column of a protocol for nothing: no codec, no attack."""
+
+RECORDINGS = "recordings.tsv"
+"""Tells the source recording of each utterance, where a corpus knows it."""
 
 SHOWN = 5
 
@@ -90,6 +97,20 @@ def load_set(root: str | os.PathLike, name: str) -> pd.DataFrame:
         shown = ", ".join(missing[:SHOWN]) + (" ..." if len(missing) > SHOWN else "")
         raise ProtocolError(f"{flac}: {len(missing)} of {len(table)} sound files of {protocol} are missing: {shown}")
     return table.assign(path=[str(flac / file) for file in files])
+
+
+def with_recordings(root: str | os.PathLike, table: pd.DataFrame) -> pd.DataFrame:
+    """`table` with a column ``recording``: what trials that are not independent have in common.
+
+    It is the source recording where the corpus says so in ``recordings.tsv``, else the original that a coded variant
+    was made from (``codec_seed``), else the utterance itself.
+    """
+    path = Path(root) / RECORDINGS
+    if path.is_file():
+        sources = pd.read_csv(path, sep="\t", dtype=str)[["utterance", "recording"]]
+        return table.merge(sources, on="utterance", how="left", validate="one_to_one")
+    original = load_set(root, "eval").set_index("utterance")["codec_seed"].reindex(table["utterance"]).to_numpy()
+    return table.assign(recording=np.where(pd.isna(original) | (original == NONE), table["utterance"], original))
 
 
 def _check(path: Path, number: int, row: list[str], first_line: dict[str, int]) -> None:

@@ -141,12 +141,12 @@ def test_without_recordings_a_bona_fide_utterance_stands_in(corpus):
 def test_dependent_trials_share_a_recording(corpus, told, tmp_path):
     """As the corpus tells; else a coded variant goes with its original."""
     table = protocol.load_set(told, "eval")
-    assert corpora.with_recordings(told, table)["recording"].tolist() == [f"E_r{n // 2}" for n in range(8)]
+    assert protocol.with_recordings(told, table)["recording"].tolist() == [f"E_r{n // 2}" for n in range(8)]
     coded = protocol.read(corpus / protocol.SETS["eval"][0])
     coded.loc[2, ["codec", "codec_seed"]] = ["C05", "E_0000"]
     shutil.copytree(corpus, tmp_path / "coded")
     protocol.write(tmp_path / "coded" / protocol.SETS["eval"][0], coded)
-    found = corpora.with_recordings(tmp_path / "coded", protocol.load_set(tmp_path / "coded", "eval"))
+    found = protocol.with_recordings(tmp_path / "coded", protocol.load_set(tmp_path / "coded", "eval"))
     assert found["recording"].tolist() == ["E_0000", "E_0001", "E_0000", *(f"E_000{n}" for n in range(3, 8))]
 
 

@@ -29,7 +29,7 @@ from sslig.data.spoofs import ATTACKS
 
 VERSION = 1
 """Raised with every change of a method that changes samples, so that no corpus mixes two of them."""
-SUMMARY, RECORDINGS, BEGUN = "corpus.json", "recordings.tsv", "building.json"
+SUMMARY, BEGUN = "corpus.json", "building.json"
 EVERY_S = 10.0
 NAMED = ("prompts", "synthetic")
 """Sources by name; any other is a folder."""
@@ -163,7 +163,7 @@ def _claim(root: Path, mark: str) -> None:
     if not marks and any(folder.exists() for folder in folders):
         raise CorpusError(f"{root}: holds sound files but no {SUMMARY} or {BEGUN} of this builder; give another folder")
     if marks and marks != [mark] * len(marks):
-        for name in (SUMMARY, RECORDINGS, *(name for name, _ in protocol.SETS.values())):
+        for name in (SUMMARY, protocol.RECORDINGS, *(name for name, _ in protocol.SETS.values())):
             (root / name).unlink(missing_ok=True)
         for folder in filter(Path.is_dir, folders):
             shutil.rmtree(folder)
@@ -178,7 +178,7 @@ def _finish(root: Path, trials: Sequence[Trial], options: Options, mark: str) ->
     table = protocol_table(trials).assign(set=[trial.set for trial in trials])
     for name, (file, _) in protocol.SETS.items():
         protocol.write(root / file, table[table["set"] == name])
-    files.write_tsv(root / RECORDINGS, recordings_table(trials))
+    files.write_tsv(root / protocol.RECORDINGS, recordings_table(trials))
     summary = {
         "fingerprint": mark,
         "options": asdict(options),
@@ -218,7 +218,7 @@ def ensure(
     """
     root, options = Path(root), Options(seed=seed, recordings={**Options().recordings, **(recordings or {})})
     asked = {"source": listing(source), "seed": seed, "recordings": dict(options.recordings), "version": VERSION}
-    written_last = (SUMMARY, RECORDINGS, *(name for name, _ in protocol.SETS.values()))
+    written_last = (SUMMARY, protocol.RECORDINGS, *(name for name, _ in protocol.SETS.values()))
     if all((root / name).is_file() for name in written_last):
         made = json.loads((root / SUMMARY).read_text(encoding="utf-8"))
         if made.get("asked_for") == asked:

@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from sslig.labels import KEYS
-from sslig.protocol import SETS, load_set
-from sslig.report.display import NONE, listed
+from sslig.protocol import NONE, RECORDINGS, SETS, load_set, with_recordings
+from sslig.report.display import listed
 
-RECORDINGS, SUMMARY = "recordings.tsv", "corpus.json"
+SUMMARY = "corpus.json"
 MOST_SPEAKERS = 20
 """Above it, speakers are counted and not named."""
 
@@ -108,17 +107,3 @@ def versions(root: Path, table: pd.DataFrame, seed: int) -> dict[str, list[str]]
         f"{row.attack} {known.get(row.attack, '')}".strip(): [spoken.get(row.recording, stand_in), row.path]
         for row in drawn.itertuples()
     }
-
-
-def with_recordings(root: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with a column ``recording``: what trials that are not independent have in common.
-
-    It is the source recording where the corpus says so in ``recordings.tsv``, else the original that a coded variant
-    was made from (``codec_seed``), else the utterance itself.
-    """
-    path = root / RECORDINGS
-    if path.is_file():
-        sources = pd.read_csv(path, sep="\t", dtype=str)[["utterance", "recording"]]
-        return table.merge(sources, on="utterance", how="left", validate="one_to_one")
-    original = load_set(root, "eval").set_index("utterance")["codec_seed"].reindex(table["utterance"]).to_numpy()
-    return table.assign(recording=np.where(pd.isna(original) | (original == NONE), table["utterance"], original))

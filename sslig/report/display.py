@@ -3,9 +3,6 @@
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-NONE = "-"
-"""What a protocol writes where there is nothing to say."""
-
 
 def shown(table: pd.DataFrame, decimals: int = 1) -> Styler:
     """A table as pages show it: no index, thousands set apart, floats with `decimals`, nothing for what is missing."""

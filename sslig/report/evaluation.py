@@ -11,8 +11,8 @@ from sslig.experiment import Evaluation, Experiment
 from sslig.labels import KEYS
 from sslig.metrics import METRICS
 from sslig.models.detector import Detector, select_device
-from sslig.report.corpus import with_recordings
-from sslig.report.display import NONE, listed, span
+from sslig.protocol import NONE
+from sslig.report.display import listed, span
 from sslig.selection import draw
 
 BATCH_SIZES = (1, 4, 16)
@@ -27,7 +27,7 @@ def scores_of(
         stages.set_scores(study, detector, seed, set_name).assign(detector=detector)
         for detector, seed in product(detectors, seeds)
     ]
-    return pd.concat([with_recordings(study.corpus_root, part) for part in parts], ignore_index=True)
+    return pd.concat([protocol.with_recordings(study.corpus_root, part) for part in parts], ignore_index=True)
 
 
 def metric_table(scores: pd.DataFrame, options: Evaluation, seed: int) -> pd.DataFrame:
@@ -190,6 +190,8 @@ def labelled(errors: pd.DataFrame, files: dict[str, str]) -> dict[str, list[str]
     """Label -> file of the utterances of `worst_errors`."""
     return {
         f"{row.utterance}: {'bona fide' if row.key == 'bonafide' else f'spoof, {row.attack}'}"
-        f"{'' if row.codec == NONE else f', {row.codec}'}, rank {100 * row.mean_rank:.0f} %": [files[row.utterance]]
+        f"{'' if row.codec == NONE else f', {row.codec}'}, rank {100 * row.mean_rank:.0f} %": [
+            files[row.utterance]
+        ]
         for row in errors.itertuples()
     }

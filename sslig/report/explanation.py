@@ -12,7 +12,8 @@ from sslig.attribution.integrated_gradients import FROZEN
 from sslig.data.dataset import Utterances
 from sslig.experiment import Experiment
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
-from sslig.report.display import NONE, span
+from sslig.protocol import NONE
+from sslig.report.display import span
 
 
 def completeness(attributions: pd.DataFrame) -> pd.DataFrame:
