@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from sslig import protocol, scoring, stages, training
+from sslig import fusion, protocol, scoring, stages, training
 from sslig.attribution import baselines, table
 from sslig.attribution.baselines import BaselineError
 from sslig.data import corpora
 from sslig.experiment import ExperimentError, load
+from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint
 from sslig.stages.__main__ import main
 
@@ -273,3 +274,23 @@ def test_the_command_line_fails_in_one_line(study, monkeypatch):
         main()
     with pytest.raises(ExperimentError):
         stages.epochs(study, NAME, 9)
+
+
+def test_scores_are_calibrated_on_dev_and_judged_on_eval(study):
+    table, found = stages.calibrated(study, NAME, SEED)
+    dev = stages.set_scores(study, NAME, SEED, "dev")
+    assert found == fusion.calibrate(dev["spoof_score"], dev["key"].map(KEYS), NAME)
+    assert set(table["utterance"].str[0]) == {"E"}
+    expected = found.weights[0] * table["spoof_score"] + found.offset
+    np.testing.assert_allclose(table[stages.RATIO], expected)
+    run = study.run(NAME, SEED)
+    pd.testing.assert_frame_equal(pd.read_parquet(run / "llr_eval.parquet"), table)
+    assert json.loads((run / "calibration.json").read_text())["fitted_on"] == "dev"
+
+
+def test_fusion_weighs_the_scores_of_all_detectors(study):
+    table, found = stages.fused(study, [NAME, "sls"], SEED)
+    assert found.disjoint_in == "speakers"
+    expected = table[[NAME, "sls"]].to_numpy() @ np.array(found.weights) + found.offset
+    np.testing.assert_allclose(table[stages.RATIO], expected)
+    assert (study.runs / "fusion" / f"{NAME}+sls" / "seed0" / "fusion.json").is_file()

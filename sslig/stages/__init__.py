@@ -8,20 +8,24 @@ from sslig.stages.attributed import (
     explained,
     free_attributions,
 )
+from sslig.stages.calibrated import RATIO, calibrated, fused
 from sslig.stages.scored import score, set_scores
 from sslig.stages.trained import READY_MADE, checkpoint, corpus, epochs
 
 __all__ = [
     "EXPLAINED_SET",
+    "RATIO",
     "READY_MADE",
     "attribute",
     "attributions",
     "baseline",
+    "calibrated",
     "checkpoint",
     "corpus",
     "epochs",
     "explained",
     "free_attributions",
+    "fused",
     "score",
     "set_scores",
 ]
