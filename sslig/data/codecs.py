@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+import soxr
 
 from sslig.frames import SAMPLE_RATE_HZ
 
@@ -26,6 +27,8 @@ class Codec:
         Samples at 16 kHz that the decoded signal comes late and that the container does not take out itself.
     bit_rates
         Bits per second by quality index: ``codec_q`` 1 is the first. Empty: the codec has one rate.
+    rate_hz
+        Sampling rate that the codec works at; the samples are converted to it and back.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Codec:
     container: str
     delay_samples: int = 0
     bit_rates: tuple[int, ...] = ()
+    rate_hz: int = SAMPLE_RATE_HZ
 
 
 CODECS = {
@@ -45,6 +49,15 @@ CODECS = {
 
 # 22 samples: the two quadrature mirror filters of ITU-T G.722.
 G722 = Codec("G.722", "g722", "g722", delay_samples=22)
+# 80 samples: the 5 ms of speech that 3GPP TS 26.090 looks ahead.
+AMR_NB = Codec(
+    "AMR-NB",
+    "libopencore_amrnb",
+    "amr",
+    delay_samples=80,
+    bit_rates=(4_750, 5_150, 5_900, 6_700, 7_400, 7_950, 10_200, 12_200),
+    rate_hz=8_000,
+)
 
 
 def apply(samples: np.ndarray, codec: Codec, quality: int = 1) -> np.ndarray:
@@ -64,7 +77,17 @@ def apply(samples: np.ndarray, codec: Codec, quality: int = 1) -> np.ndarray:
     CodecError
         PyAV has no such encoder, or the quality is none of the codec's.
     """
-    bit_rate = _bit_rate(codec, quality)
+    return transcode(samples, codec, _bit_rate(codec, quality))
+
+
+def transcode(samples: np.ndarray, codec: Codec, bit_rate: int | None = None) -> np.ndarray:
+    """`apply` at any bit rate that the encoder takes, in bits per second; none for a codec of one rate.
+
+    Raises
+    ------
+    CodecError
+        PyAV has no such encoder.
+    """
     # Silence after the end keeps the delayed tail within what the encoder is given.
     padded = np.pad(samples, (0, codec.delay_samples))
     decoded = _decode(_encode(padded, codec, bit_rate), codec)[codec.delay_samples :]
@@ -84,13 +107,15 @@ def _encode(samples: np.ndarray, codec: Codec, bit_rate: int | None) -> io.Bytes
     import av
 
     _check_offered(codec)
+    if codec.rate_hz != SAMPLE_RATE_HZ:
+        samples = soxr.resample(samples, SAMPLE_RATE_HZ, codec.rate_hz)
     pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
     frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
-    frame.sample_rate, frame.pts = SAMPLE_RATE_HZ, 0
+    frame.sample_rate, frame.pts = codec.rate_hz, 0
     coded = io.BytesIO()
     # Muxers stamp random serials and dates; bitexact keeps the bytes the same.
     with av.open(coded, "w", format=codec.container, container_options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream(codec.encoder, rate=SAMPLE_RATE_HZ, layout="mono")
+        stream = container.add_stream(codec.encoder, rate=codec.rate_hz, layout="mono")
         if bit_rate:
             stream.bit_rate = bit_rate
         for part in (frame, None):
@@ -102,11 +127,12 @@ def _encode(samples: np.ndarray, codec: Codec, bit_rate: int | None) -> io.Bytes
 def _decode(coded: io.BytesIO, codec: Codec) -> np.ndarray:
     import av
 
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=codec.rate_hz)
     with av.open(coded, format=codec.container) as container:
         parts = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
     parts += resampler.resample(None)
-    return np.concatenate([part.to_ndarray().reshape(-1) for part in parts])
+    decoded = np.concatenate([part.to_ndarray().reshape(-1) for part in parts])
+    return decoded if codec.rate_hz == SAMPLE_RATE_HZ else soxr.resample(decoded, codec.rate_hz, SAMPLE_RATE_HZ)
 
 
 def _check_offered(codec: Codec) -> None:

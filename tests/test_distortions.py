@@ -1,0 +1,175 @@
+"""Each step of augmentation does what it says, keeps type and length, and leaves its input alone."""
+
+import audiomentations
+import librosa
+import numpy as np
+import pytest
+from scipy.signal import correlate, welch
+
+from sslig.data import distortions, synthetic
+from sslig.data.codecs import AMR_NB, transcode
+from sslig.data.distortions import CHANGE_LENGTH, STEPS, ParameterError, check
+
+SPEECH = (0.5 * synthetic.recordings(1, 1)[0].sound()).astype(np.float32)
+SIGNALS = {"speech": SPEECH, "loud": 3 * SPEECH, "silence": np.zeros(4_000, np.float32), "short": SPEECH[:50]}
+
+
+def power(samples):
+    return np.mean(samples.astype(np.float64) ** 2)
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_keeps_type_length_and_input(name, signal):
+    samples = SIGNALS[signal].copy()
+    found, again = (STEPS[name](samples, np.random.default_rng(4)) for _ in range(2))
+    assert found.dtype == np.float32
+    assert found.shape == samples.shape or name in CHANGE_LENGTH
+    assert found.size
+    assert np.isfinite(found).all()
+    assert np.array_equal(found, again)
+    assert np.array_equal(samples, SIGNALS[signal])
+
+
+def test_leading_silence_goes_and_the_rest_stays(rng, tone):
+    silence = 1e-4 * rng.standard_normal(8_000).astype(np.float32)
+    found = distortions.trim_leading_silence(np.concatenate([silence, tone, silence]), rng)
+    # A frame of 320 samples reaches over the onset by less than its length.
+    assert 24_000 <= len(found) < 24_320
+    assert np.array_equal(found[-24_000:], np.concatenate([tone, silence]))
+
+
+def test_nothing_is_trimmed_of_what_is_all_zero(rng):
+    assert len(distortions.trim_leading_silence(np.zeros(4_000, np.float32), rng)) == 4_000
+
+
+def test_a_span_of_the_drawn_share_is_zeroed_anywhere(rng):
+    ones, spans = np.ones(1_000, np.float32), []
+    for _ in range(400):
+        zeros = np.flatnonzero(distortions.zero_span(ones, rng) == 0)
+        assert np.array_equal(zeros, np.arange(zeros[0], zeros[-1] + 1))
+        spans.append((zeros[0], len(zeros)))
+    starts, lengths = np.transpose(spans)
+    assert 200 <= lengths.min() < 210
+    assert 490 < lengths.max() <= 500
+    assert starts.min() < 20
+    assert (starts + lengths).max() > 980
+
+
+@pytest.mark.parametrize("mu", [255, 15])
+def test_mu_law_is_that_of_librosa(mu, rng):
+    samples = np.concatenate([SPEECH, [-1.0, 0.0, 1.0]]).astype(np.float32)
+    expected = librosa.mu_expand(librosa.mu_compress(samples, mu=mu, quantize=True), mu=mu, quantize=True)
+    found = distortions.mu_law(samples, rng, mu=mu)
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert len(np.unique(found)) <= mu + 2
+
+
+def test_mu_law_clips_and_keeps_zero(rng):
+    assert distortions.mu_law(np.array([-2.0, 0.0, 2.0], np.float32), rng) == pytest.approx([-1, 0, 1], abs=1e-6)
+
+
+def test_gaussian_noise_has_the_drawn_level(rng):
+    found = distortions.gaussian_noise(np.zeros(50_000, np.float32), rng, amplitude=(0.01, 0.01))
+    assert np.sqrt(power(found)) == pytest.approx(0.01, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["gaussian_snr", "coloured_noise"])
+def test_noise_has_the_drawn_ratio_to_the_signal(name, rng):
+    found = STEPS[name](SPEECH, rng, snr_db=(12, 12))
+    assert 10 * np.log10(power(SPEECH) / power(found - SPEECH)) == pytest.approx(12, abs=0.2)
+
+
+@pytest.mark.parametrize("decay_db", [-6.0, 0.0, 6.0])
+def test_coloured_noise_has_the_density_of_the_library(decay_db, rng, tone):
+    def density(noises):
+        total = np.mean([welch(noise, 16_000, nperseg=256)[1] for noise in noises], axis=0)
+        return 10 * np.log10(total[2:-2].reshape(25, 5).mean(axis=1) / total.sum())  # (band,)
+
+    library = audiomentations.AddColorNoise(5, 5, decay_db, decay_db, p=1.0)
+    samples, ranges = tone[:4_000], {"snr_db": (5, 5), "decay_db": (decay_db, decay_db)}
+    own = [distortions.coloured_noise(samples, rng, **ranges) - samples for _ in range(200)]
+    theirs = [library(samples, 16_000) - samples for _ in range(200)]
+    assert density(own) == pytest.approx(density(theirs), abs=2)
+
+
+def test_the_density_of_coloured_noise_falls_as_asked(rng, tone):
+    noises = [distortions.coloured_noise(tone, rng, decay_db=(-3, -3)) - tone for _ in range(60)]
+    density = np.mean([welch(noise / noise.std(), 16_000, nperseg=128)[1] for noise in noises], axis=0)  # (bin,)
+    per_octave_db = np.polyfit(np.log2(np.arange(4, 60)), 10 * np.log10(density[4:60]), 1)[0]
+    assert per_octave_db == pytest.approx(-3, abs=0.3)
+
+
+def test_gain_is_a_factor(rng, tone):
+    assert distortions.gain(tone, rng, gain_db=(-20, -20)) == pytest.approx(tone / 10, rel=1e-6)
+
+
+def test_speed_moves_length_and_pitch(rng, tone):
+    found = distortions.speed(tone, rng, factor=(1.1, 1.1))
+    assert len(found) == round(16_000 / 1.1)
+    peak_hz = np.abs(np.fft.rfft(found)).argmax() * 16_000 / len(found)
+    assert peak_hz == pytest.approx(484, abs=1.5)
+
+
+def test_rawboost_takes_its_parameters_by_name():
+    soft = SPEECH / 16
+    plain = distortions.raw_boost(soft, np.random.default_rng(1), algorithm=2)
+    strong = distortions.raw_boost(soft, np.random.default_rng(1), algorithm=2, parameters={"g_sd": 8})
+    assert power(strong - soft) == pytest.approx(16 * power(plain - soft), rel=0.01)
+
+
+@pytest.mark.parametrize("name", distortions.CODECS)
+def test_coded_samples_stay_in_place(name, rng):
+    lags = correlate(distortions.codec(SPEECH, rng, codecs=(name,)), SPEECH)
+    assert abs(int(lags.argmax()) - (len(SPEECH) - 1)) <= 2
+
+
+def test_codecs_draw_bit_rates_within_the_range(monkeypatch, rng):
+    drawn = []
+    monkeypatch.setattr(distortions, "transcode", lambda samples, coding, rate: drawn.append((coding.name, rate)))
+    for _ in range(300):
+        distortions.codec(SPEECH, rng, bit_rate=(7_000, 12_500))
+    rates = {name: {rate for of, rate in drawn if of == name} for name, _ in drawn}
+    assert rates["Opus"] == {7_000, 8_000, 9_000, 10_000, 11_000, 12_000}
+    assert rates["AMR-NB"] == {7_400, 7_950, 10_200, 12_200}
+    # The one rate in the range, and for the last the nearest.
+    assert (rates["MP3"], rates["AAC"], rates["G.722"]) == ({8_000}, {12_000}, {64_000})
+
+
+@pytest.mark.parametrize("bit_rate", AMR_NB.bit_rates)
+def test_amr_nb_keeps_the_telephone_band_in_place(bit_rate):
+    coded = transcode(SPEECH, AMR_NB, bit_rate)
+    f_hz, density = welch(coded, 16_000, nperseg=512)
+    assert abs(int(correlate(coded, SPEECH).argmax()) - (len(SPEECH) - 1)) <= 2
+    assert density[f_hz > 4_200].sum() < 1e-3 * density.sum()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("zero_spam", {}, r"unknown step 'zero_spam'; known: .*zero_span, .*codec"),
+        ("zero_span", {"shear": (0, 1)}, r"zero_span has no parameter 'shear'; known: share"),
+        ("zero_span", {"share": (0.5, 0.2)}, r"zero_span.share is \(0.5, 0.2\); accepted: a pair .* from 0 to 1"),
+        ("zero_span", {"share": (0.5, 1.2)}, r"accepted: a pair of numbers, the smaller first, from 0 to 1"),
+        ("zero_span", {"share": 0.3}, r"share is 0.3; accepted: a pair"),
+        ("zero_span", {"share": ["a", "b"]}, r"accepted: a pair"),
+        ("low_pass", {"cutoff_hz": (100, 8_000)}, r"from 1 to 7920"),
+        ("mu_law", {"mu": "many"}, r"mu_law.mu is 'many'; accepted: a number from 1 to 65535"),
+        ("mu_law", {"mu": (15, 255)}, r"accepted: a number"),
+        ("codec", {"codecs": ["opus", "mp4"]}, r"accepted: a list of opus, mp3, aac, amr_nb, g722"),
+        ("codec", {"codecs": []}, r"codec.codecs is \[\]"),
+        ("codec", {"codecs": [["opus"]]}, r"accepted: a list of opus"),
+        (["gain"], {}, r"unknown step \['gain'\]"),
+        ("rawboost", {"parameters": {"n_f": "3"}}, r"accepted: a mapping of n_f.* to numbers"),
+        ("rawboost", {"parameters": {"gain": 1}}, r"accepted: a mapping of n_f, n_bands"),
+        ("rawboost", {"parameters": 3}, r"rawboost.parameters is 3"),
+    ],
+)
+def test_a_wrong_step_or_parameter_is_named_with_what_is_accepted(name, parameters, message):
+    with pytest.raises(ParameterError, match=message):
+        check(name, parameters)
+
+
+def test_every_range_of_every_default_is_accepted():
+    for name, step in STEPS.items():
+        check(name, {key: value for key, value in step.__kwdefaults__.items() if key != "parameters"})
