@@ -1,0 +1,201 @@
+"""The registry: every line of text names one intervention, and each does what its line says."""
+
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sslig.cues import feature_masks, waveform_masks
+from sslig.cues.definitions import CODECS, PHONE_CLASSES, REGISTRY
+from sslig.cues.interventions import PAPER, InterventionError, parse
+from sslig.frames import SSL_CLOCK
+
+REQUIRED = {"percent": "10", "fill": "noise", "lo_hz": "600", "hi_hz": "1200", "cutoff_hz": "4000"}
+N_FRAMES = 30
+N_SAMPLES = SSL_CLOCK.n_samples(N_FRAMES)
+
+
+def shortest(name):
+    """The entry of that name with the parameters that must be given."""
+    needed = [f"{key}={REQUIRED[key]}" for key, value in REGISTRY[name].parameters.items() if value.default is None]
+    return parse(f"{name}({','.join(needed)})")
+
+
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def features():
+    return torch.randn(1, 2, N_FRAMES, 3, generator=generator())
+
+
+@pytest.fixture
+def waveforms():
+    return 0.1 * torch.randn(1, N_SAMPLES, generator=generator())
+
+
+@pytest.fixture
+def mask():
+    mask = torch.zeros(1, N_FRAMES, dtype=torch.bool)
+    mask[:, [0, 1, 12, 13]] = True
+    return mask
+
+
+def test_the_registry_holds_what_the_book_names():
+    assert set(PAPER) <= set(REGISTRY)
+    assert {f"phone:{name}" for name in PHONE_CLASSES} <= set(REGISTRY)
+    assert {f"time:phone:{name}" for name in PHONE_CLASSES} <= set(REGISTRY)
+    assert {f"codec:{name}" for name in CODECS} <= set(REGISTRY)
+    assert {"onsets", "top_attribution", "bottom_attribution", "band", "lowpass", "trim_silence"} <= set(REGISTRY)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_canonical_text_is_read_back(name):
+    found = shortest(name)
+    assert parse(found.spec) == found
+    assert hash(parse(found.spec)) == hash(found)
+    assert pickle.loads(pickle.dumps(found)) == found
+    assert found.control in {"shift", "band", "cut", None}
+    assert (found.place is None) == (found.control in {"band", None})
+    assert found.description.endswith(".")
+    assert "{" not in found.description
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_every_intervention_changes_something_and_nothing_it_was_given(name, features, waveforms, mask):
+    found = shortest(name)
+    original = (features if found.space == "feature" else waveforms).clone()
+    if found.space == "feature":
+        result = found.features(features, mask, torch.zeros(2, 3))
+        assert torch.equal(result[:, :, ~mask[0]], original[:, :, ~mask[0]])
+    else:
+        result = found.waveforms(waveforms, mask if found.place else None, SSL_CLOCK, generator())
+    assert result.shape != original.shape or not torch.equal(result, original)
+    assert torch.equal(features if found.space == "feature" else waveforms, original)
+
+
+@pytest.mark.parametrize("name", [name for name in REGISTRY if REGISTRY[name].place])
+def test_empty_masks_change_nothing(name, features, waveforms, mask):
+    found, empty = shortest(name), torch.zeros_like(mask)
+    if found.space == "feature":
+        assert torch.equal(found.features(features, empty, torch.zeros(2, 3)), features)
+    else:
+        assert torch.equal(found.waveforms(waveforms, empty, SSL_CLOCK, generator()), waveforms)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["volume(gain=1)", "spectral(gain=1)", "band(lo_hz=0, hi_hz=8000, gain=1)", "compressor(ratio=1, makeup_db=0)"],
+)
+def test_null_gains_change_nothing(spec, waveforms):
+    assert torch.equal(parse(spec).waveforms(waveforms, None, SSL_CLOCK, generator()), waveforms)
+
+
+@pytest.mark.parametrize(
+    ("written", "spec"),
+    [
+        ("noise", "noise"),
+        (" noise( alpha = 0.90 ) ", "noise"),
+        ("noise(alpha=0.5)", "noise(alpha=0.5)"),
+        ("noise(published=true,alpha=1)", "noise(alpha=1, published=true)"),
+        ("band(hi_hz=1200.0, lo_hz=600)", "band(lo_hz=600, hi_hz=1200)"),
+        ("time:phone:vowel(fill=silence)", "time:phone:vowel(fill=silence)"),
+        ("codec:opus(quality=2)", "codec:opus(quality=2)"),
+        ("codec:g722()", "codec:g722"),
+    ],
+)
+def test_one_intervention_has_one_text(written, spec):
+    assert parse(written).spec == spec
+
+
+def test_defaults_are_the_published_values():
+    assert {name: dict(parse(name).parameters) for name in PAPER} == {
+        "noise": {"alpha": 0.9, "published": False},
+        "phonemes": {"quantile": 0.75},
+        "word_boundaries": {"published": False},
+        "spectral": {"lo_hz": 600, "hi_hz": 1200, "gain": 0.1},
+        "volume": {"gain": 0.1},
+        "compressor": {"threshold_db": -20, "ratio": 4, "makeup_db": 10, "attack_ms": 0, "release_ms": 0},
+    }
+
+
+def test_a_published_place_is_another_place():
+    assert parse("noise").place == "non_speech"
+    assert parse("noise(published=true)").place == "published:non_speech"
+    assert parse("word_boundaries(published=true)").place == "published:word_boundaries"
+    assert parse("word_boundaries(published=true)").description.endswith("as the released code finds them.")
+
+
+def test_the_papers_masks_give_the_published_results(reference):
+    released = load_file(reference / "interventions.safetensors")
+    tokens, waveforms = released["tokens"], released["waveform"]
+    places = {
+        "published:non_speech": feature_masks.non_speech(tokens, 0, 1, published=True),
+        "published:word_boundaries": feature_masks.word_boundaries(tokens, 0, 1, published=True),
+        "energy": feature_masks.high_energy(feature_masks.waveform_energy(waveforms, 49, SSL_CLOCK), 0.75),
+    }
+    results = {
+        "noise(published=true)": "noise_alpha0.9",
+        "phonemes": "phonemes_q0.75",
+        "word_boundaries(published=true)": "word_boundaries",
+        "spectral": "spectral_600_1200_0.1",
+        "volume": "volume_0.1",
+        "compressor": "compressor_-20dB_4_makeup10dB",
+    }
+    for spec, result in results.items():
+        found = parse(spec)
+        if found.space == "feature":
+            masked = found.features(released["features"], places[found.place], released["silence_profile"])
+        else:
+            masked = found.waveforms(waveforms, None, SSL_CLOCK, generator())
+        torch.testing.assert_close(masked, released[result], atol=1e-5, rtol=0)
+
+
+def test_parameters_reach_the_function(waveforms, mask):
+    expected = waveform_masks.band_gain(waveforms, 2000, 3000, 0.5)
+    found = parse("band(lo_hz=2000, hi_hz=3000, gain=0.5)").waveforms(waveforms, None, SSL_CLOCK, generator())
+    assert torch.equal(found, expected)
+    expected = waveform_masks.replaced(waveforms, mask, SSL_CLOCK, "interpolation", generator())
+    spec = "time:energy(fill=interpolation, quantile=0.5)"
+    assert torch.equal(parse(spec).waveforms(waveforms, mask, SSL_CLOCK, generator()), expected)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("loudness", "'loudness'; accepted: noise, phonemes"),
+        ("", "accepted: noise, phonemes"),
+        ("noise(alpha=0.5", "accepted: noise, phonemes"),
+        ("phone:click", r"phone:vowel, phone:nasal"),
+        ("codec:vorbis", r"codec:opus, codec:mp3"),
+        ("noise(beta=1)", r"alpha \(a number from 0 to 1\), published \(false or true\)"),
+        ("noise(0.5)", r"as parameter=value: alpha"),
+        ("noise(alpha=0.5, alpha=0.6)", "each once"),
+        ("onsets(alpha=0.5)", "accepted, each once, as parameter=value: none"),
+        ("noise(alpha=1.5)", "alpha=1.5; accepted: a number from 0 to 1"),
+        ("noise(alpha=nan)", "alpha=nan; accepted: a number from 0 to 1"),
+        ("noise(alpha=much)", "alpha=much; accepted: a number from 0 to 1"),
+        ("noise(published=1)", "published=1; accepted: false or true"),
+        ("codec:opus(quality=1.5)", "accepted: a whole number from 1 to 3"),
+        ("codec:g722(quality=1)", "as parameter=value: none"),
+        ("top_attribution", r"percent \(a number from 0 to 99\) must be given"),
+        ("time:onsets(fill=zeros)", "accepted: silence or noise or interpolation"),
+        ("band(lo_hz=1200, hi_hz=600)", "lo_hz below hi_hz"),
+    ],
+)
+def test_what_is_not_accepted_is_refused(spec, says):
+    with pytest.raises(InterventionError, match=says):
+        parse(spec)
+
+
+def test_what_cannot_be_applied_is_refused(features, waveforms, mask):
+    with pytest.raises(InterventionError, match="volume works on waveforms and was given features"):
+        parse("volume").features(features, mask)
+    with pytest.raises(InterventionError, match="noise works on features and was given waveforms"):
+        parse("noise").waveforms(waveforms, mask, SSL_CLOCK, generator())
+    with pytest.raises(InterventionError, match=r"no mask was given; a .* mask of edge_silence"):
+        parse("trim_silence").waveforms(waveforms, None, SSL_CLOCK, generator())
+    with pytest.raises(feature_masks.MaskError, match="no profile"):
+        parse("noise").features(features, mask)
