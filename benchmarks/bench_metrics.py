@@ -1,19 +1,30 @@
-"""Measures the metrics on as many scores as ASVspoof 5 eval has: one EER, and 1,000 bootstrap rounds over speakers.
+"""Measures metrics, tables, intervals and agreement on as many scores as ASVspoof 5 eval has.
 
-Run it from the repository: ``python benchmarks/bench_metrics.py [rounds]``. The plain way it compares with counts
-both error rates anew at each threshold; its time is measured on a thousand thresholds and scaled to all of them.
+Run it from the repository: ``python benchmarks/bench_metrics.py [rounds]``. There are two plain ways to compare with:
+
+- *each threshold counted anew*: both error rates from all trials at each threshold, measured on a thousand thresholds
+  and scaled to all of them;
+- *loops*: trials sorted and counted up once, then one step of a Python loop a threshold for minDCF and one a trial for
+  Cllr and actDCF. The official evaluation loops over thresholds for minDCF in that way, and not over trials, so this
+  stands in for it from above; it is written here and not its code. The table is measured on some of its groups and
+  scaled to the trials of all of them; picking the groups is not counted.
 """
 
 import sys
 import time
 
 import numpy as np
+import pandas as pd
 
-from sslig import metrics
+from sslig import consensus, metrics, operating_points, selection
 from sslig.intervals import bootstrap
+from sslig.metrics import FA_WEIGHT, MISS_WEIGHT
 
 N_BONAFIDE, N_SPOOF, N_SPEAKERS = 138_688, 542_086, 737
+N_ATTACKS, N_CODECS, N_DETECTORS = 16, 12, 3
 PLAIN_THRESHOLDS = 1000
+LOOPED_GROUPS = 24
+TABLE = ["attack", "codec", "gender"]
 
 
 def seconds(function, *args, **kwargs) -> float:
@@ -28,23 +39,107 @@ def plain_rates(bonafide: np.ndarray, spoof: np.ndarray, thresholds: np.ndarray)
     return np.array([[np.mean(bonafide >= threshold), np.mean(spoof < threshold)] for threshold in thresholds])
 
 
+def looped_summary(bonafide: np.ndarray, spoof: np.ndarray) -> dict[str, float]:
+    """All metrics in Python loops over sorted trials."""
+    scores = np.concatenate([bonafide, spoof])
+    is_bonafide = (np.arange(len(scores)) < len(bonafide))[np.argsort(-scores, kind="stable")]
+    p_miss = np.concatenate([[0], np.cumsum(is_bonafide) / len(bonafide)])
+    p_fa = np.concatenate([[1], 1 - np.cumsum(~is_bonafide) / len(spoof)])
+    nearest = np.argmin(np.abs(p_miss - p_fa))
+    best = np.inf
+    for miss, fa in zip(p_miss, p_fa, strict=True):
+        best = min(best, MISS_WEIGHT * miss + FA_WEIGHT * fa)
+    bits = [sum(np.log2(1 + np.exp(sign * score)) for score in part) / len(part)
+            for sign, part in ((1, bonafide), (-1, spoof))]  # fmt: skip
+    missed = sum(1 for score in bonafide if score > metrics.BAYES_SPOOF_SCORE) / len(bonafide)
+    accepted = sum(1 for score in spoof if not score > metrics.BAYES_SPOOF_SCORE) / len(spoof)
+    return {"eer": (p_miss[nearest] + p_fa[nearest]) / 2, "min_dcf": best,
+            "act_dcf": MISS_WEIGHT * missed + FA_WEIGHT * accepted, "cllr": sum(bits) / 2}  # fmt: skip
+
+
+def looped_table(table: pd.DataFrame) -> tuple[float, float]:
+    """Seconds that loops would take over all groups of a table, and the largest difference from `sslig.metrics`."""
+    groups = [(bonafide["spoof_score"].to_numpy(), spoof["spoof_score"].to_numpy())
+              for _, bonafide, spoof in metrics.grouped(table, TABLE)]  # fmt: skip
+    measured = groups[:: len(groups) // LOOPED_GROUPS]
+    start = time.perf_counter()
+    looped = [looped_summary(*group) for group in measured]
+    elapsed_s = time.perf_counter() - start
+    ours = [metrics.summary(*group) for group in measured]
+    difference = (pd.DataFrame(looped)[list(metrics.METRICS)] - pd.DataFrame(ours)).abs().max(axis=None)
+    trials = [sum(map(len, group)) for group in groups]
+    return elapsed_s * sum(trials) / sum(sum(map(len, group)) for group in measured), difference
+
+
+def trials(rng: np.random.Generator) -> pd.DataFrame:
+    """Scores of one detector with the conditions of ASVspoof 5."""
+    n = N_BONAFIDE + N_SPOOF
+    attacks = rng.choice([f"A{number}" for number in range(17, 17 + N_ATTACKS)], N_SPOOF)
+    return pd.DataFrame({
+        "utterance": [f"E_{number:010d}" for number in range(n)],
+        "spoof_score": np.concatenate([rng.normal(-1.5, 1, N_BONAFIDE), rng.normal(1.5, 1, N_SPOOF)]),
+        "key": np.repeat(["bonafide", "spoof"], [N_BONAFIDE, N_SPOOF]),
+        "attack": np.concatenate([np.repeat("-", N_BONAFIDE), attacks]),
+        "codec": rng.choice([f"C{number:02d}" for number in range(N_CODECS)], n),
+        "gender": rng.choice(["F", "M"], n),
+        "speaker": rng.choice([f"E_{number:04d}" for number in range(N_SPEAKERS)], n),
+    })  # fmt: skip
+
+
+def measure_metrics(table: pd.DataFrame, rng: np.random.Generator) -> None:
+    """Print one EER, all metrics and the table of them, beside the plain ways."""
+    scores, spoofs = table["spoof_score"].to_numpy(), (table["key"] == "spoof").to_numpy()
+    bonafide, spoof = scores[~spoofs], scores[spoofs]
+    one_s = seconds(metrics.eer, bonafide, spoof)
+    plain_s = seconds(plain_rates, bonafide, spoof, rng.choice(scores, PLAIN_THRESHOLDS))
+    plain_s *= len(scores) / PLAIN_THRESHOLDS
+    summary_s, looped_s = seconds(metrics.summary, bonafide, spoof), seconds(looped_summary, bonafide, spoof)
+    table_s = seconds(metrics.by_group, table, TABLE)
+    loops_s, difference = looped_table(table)
+    print(f"one EER, sorted                             {one_s:9.3f} s")
+    print(f"one EER, each threshold counted anew        {plain_s:9.0f} s   x {plain_s / one_s:,.0f}  (scaled)")
+    print(f"all metrics                                 {summary_s:9.3f} s")
+    print(f"all metrics, loops                          {looped_s:9.3f} s   x {looped_s / summary_s:,.0f}")
+    print(f"attack x codec x gender                     {table_s:9.3f} s")
+    print(f"attack x codec x gender, loops              {loops_s:9.3f} s   x {loops_s / table_s:,.0f}  (scaled)")
+    print(f"largest difference between loops and ours   {difference:9.0e}")
+
+
+def measure_intervals(table: pd.DataFrame, rounds: int) -> None:
+    """Print the bootstraps."""
+    columns = table["spoof_score"], (table["key"] == "spoof").astype(int), table["speaker"]
+    pair_s = seconds(bootstrap, *columns, ("eer", "min_dcf"), seed=1, rounds=rounds)
+    all_s = seconds(bootstrap, *columns, seed=1, rounds=rounds)
+    points_s = seconds(operating_points.table, table, seed=1, rounds=rounds)
+    print(f"bootstrap EER + minDCF, {rounds:5d} rounds        {pair_s:9.1f} s")
+    print(f"bootstrap all metrics, {rounds:5d} rounds         {all_s:9.1f} s")
+    print(f"bootstrap operating points, {rounds:5d} rounds    {points_s:9.1f} s")
+
+
+def measure_agreement(table: pd.DataFrame, rng: np.random.Generator, rounds: int) -> None:
+    """Print groups, selection, rank correlation and shared errors of three detectors."""
+    scores = pd.concat([
+        table.assign(detector=name, spoof_score=table["spoof_score"] + rng.normal(0, 0.5, len(table)))
+        for name in map("detector {}".format, range(N_DETECTORS))
+    ])  # fmt: skip
+    start = time.perf_counter()
+    groups = consensus.groups(scores)
+    print(f"consensus groups of {N_DETECTORS} detectors             {time.perf_counter() - start:9.1f} s")
+    print(f"selection of the paper                      {seconds(selection.select, groups, seed=1):9.1f} s")
+    correlation_s = seconds(consensus.rank_correlation, scores, seed=1, rounds=rounds)
+    overlap_s = seconds(consensus.error_overlap, scores, seed=1, rounds=rounds)
+    print(f"rank correlations, {rounds:5d} rounds             {correlation_s:9.1f} s")
+    print(f"shared errors, {rounds:5d} rounds                 {overlap_s:9.1f} s")
+
+
 def main(rounds: int) -> None:
     """Print the table."""
     rng = np.random.default_rng(0)
-    bonafide, spoof = rng.normal(-1.5, 1, N_BONAFIDE), rng.normal(1.5, 1, N_SPOOF)
-    scores, labels = np.concatenate([bonafide, spoof]), np.repeat([0, 1], [N_BONAFIDE, N_SPOOF])
-    speakers = rng.integers(N_SPEAKERS, size=len(scores))
-    thresholds = rng.choice(scores, PLAIN_THRESHOLDS)
-
-    one_s = seconds(metrics.eer, bonafide, spoof)
-    plain_s = seconds(plain_rates, bonafide, spoof, thresholds) / PLAIN_THRESHOLDS * len(scores)
-    rounds_s = seconds(bootstrap, scores, labels, speakers, ("eer", "min_dcf"), seed=1, rounds=rounds)
-    all_s = seconds(bootstrap, scores, labels, speakers, seed=1, rounds=rounds)
-    print(f"{len(scores):,} scores, {N_SPEAKERS} speakers")
-    print(f"one EER, sorted                       {one_s:10.3f} s")
-    print(f"one EER, each threshold counted anew  {plain_s:10.0f} s   x {plain_s / one_s:,.0f}")
-    print(f"bootstrap EER + minDCF, {rounds:5d} rounds   {rounds_s:8.1f} s")
-    print(f"bootstrap all metrics, {rounds:5d} rounds    {all_s:8.1f} s")
+    table = trials(rng)
+    print(f"{len(table):,} scores, {N_SPEAKERS} speakers, {N_ATTACKS} attacks, {N_CODECS} codecs, 2 genders")
+    measure_metrics(table, rng)
+    measure_intervals(table, rounds)
+    measure_agreement(table, rng, rounds)
 
 
 if __name__ == "__main__":

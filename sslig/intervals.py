@@ -88,7 +88,7 @@ def bootstrap(
     """
     names = _known_metrics(metrics)
     scores, labels = np.asarray(scores), np.asarray(labels)
-    clusters = _Clusters.of(speakers, recordings)
+    clusters = Clusters.of(speakers, recordings)
     if not scores.shape == labels.shape == clusters.of_trial.shape:
         shapes = f"{scores.shape} scores, {labels.shape} labels and {clusters.of_trial.shape} speakers"
         raise MetricError(f"{shapes}; one of each per trial is needed")
@@ -167,7 +167,7 @@ def by_group(
 
 
 @dataclass(frozen=True)
-class _Clusters:
+class Clusters:
     """What is drawn: speakers, and within each its units (recordings, or the speaker as a whole).
 
     Parameters
@@ -185,7 +185,7 @@ class _Clusters:
     stages: tuple[str, ...]
 
     @classmethod
-    def of(cls, speakers: ArrayLike, recordings: ArrayLike | None) -> "_Clusters":
+    def of(cls, speakers: ArrayLike, recordings: ArrayLike | None) -> "Clusters":
         speaker, speaker_names = _codes(speakers, "speakers")
         recording, recording_names = (
             (speaker, speaker_names) if recordings is None else _codes(recordings, "recordings")

@@ -131,8 +131,12 @@ def by_group(table: pd.DataFrame, columns: str | Sequence[str]) -> pd.DataFrame:
     MetricError
         A column is missing, or a key is unknown.
     """
+    columns = [columns] if isinstance(columns, str) else list(columns)
+    _require(table, ["spoof_score", "key", *columns])
+    # Rows of categories are picked several times faster than rows of text.
+    coded = table[["spoof_score", "key", *columns]].astype(dict.fromkeys(["key", *columns], "category"))
     rows = []
-    for group, bonafide, spoof in grouped(table, columns):
+    for group, bonafide, spoof in grouped(coded, columns):
         both = len(bonafide) and len(spoof)
         values = summary(bonafide["spoof_score"], spoof["spoof_score"]) if both else dict.fromkeys(METRICS, np.nan)
         rows.append({**group, "n_bonafide": len(bonafide), "n_spoof": len(spoof), **values})
@@ -149,8 +153,14 @@ def grouped(
     bonafide, spoof = (table[table["key"] == key] for key in KEYS)
     # Conditions that only bona fide trials have are shown too, unless groups are named by the attack.
     named = table if shared == columns else spoof
+    bonafide_rows, spoof_rows = _rows_of(bonafide, shared), _rows_of(spoof, columns)
     for group in named[columns].drop_duplicates().sort_values(columns).to_dict("records"):
-        yield group, _matching(bonafide, {column: group[column] for column in shared}), _matching(spoof, group)
+        conditions = tuple(group[column] for column in shared)
+        yield (
+            group,
+            bonafide.iloc[bonafide_rows.get(conditions, [])],
+            spoof.iloc[spoof_rows.get(tuple(group.values()), [])],
+        )
 
 
 @dataclass(frozen=True)
@@ -267,8 +277,12 @@ def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
         raise MetricError(f"key {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(KEYS)}")
 
 
-def _matching(trials: pd.DataFrame, values: dict[str, str]) -> pd.DataFrame:
-    same = np.ones(len(trials), dtype=bool)
-    for column, value in values.items():
-        same &= (trials[column] == value).to_numpy()
-    return trials[same]
+def _rows_of(trials: pd.DataFrame, columns: Sequence[str]) -> dict[tuple, np.ndarray]:
+    """Positions of the trials of each combination of values, in one pass however many combinations there are."""
+    if not columns:
+        return {(): np.arange(len(trials))}
+    code = trials.groupby(columns, sort=False, observed=True).ngroup().to_numpy()  # (trial,) -1 where a value is null
+    order = np.argsort(code, kind="stable")[np.count_nonzero(code < 0) :]
+    first = np.flatnonzero(np.diff(code[order], prepend=-1))
+    names = trials[columns].iloc[order[first]].itertuples(index=False, name=None)
+    return dict(zip(names, np.split(order, first[1:]), strict=False))

@@ -1,0 +1,270 @@
+"""Groups, rank correlation and shared errors of detectors, against cases that can be counted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import spearmanr
+
+from sslig import consensus
+from sslig.consensus import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIDDLE_RIGHT, MIDDLE_WRONG, MIXED
+from sslig.metrics import MetricError
+
+RATE = 0.1
+
+
+def long(keys, **detectors):
+    """Scores of detectors under each other; utterances are numbered, each tenth has a speaker of its own."""
+    numbers = range(len(keys))
+    about = pd.DataFrame({
+        "utterance": [f"U{number:04d}" for number in numbers],
+        "key": keys,
+        "attack": ["-" if key == "bonafide" else "A01" for key in keys],
+        "speaker": [f"S{number % 10}" for number in numbers],
+    })  # fmt: skip
+    parts = [about.assign(detector=name, spoof_score=values) for name, values in detectors.items()]
+    return pd.concat(parts, ignore_index=True)
+
+
+KEYS = ["bonafide"] * 10 + ["spoof"] * 10
+SCORES = np.array([*range(10), *range(3, 13)], dtype=float)
+"""Bona fide score 0 to 9, spoofs 3 to 12: at 4 one spoof is below, from 9 on one bona fide."""
+
+
+def test_the_cuts_of_a_detector_counted_by_hand():
+    cuts = consensus.thresholds(long(KEYS, one=SCORES), RATE)
+    # Below 4 lies one spoof of ten; from 9 on one bona fide of ten; at 6 four bona fide are missed, three spoofs
+    # accepted, at 7 three and four: the higher of equals.
+    assert cuts == (4.0, 9.0, 7.0)
+
+
+def test_one_detector_has_four_groups_and_none_mixed():
+    groups = consensus.groups(long(KEYS, one=SCORES), RATE).set_index("utterance")["group"].to_numpy()
+    assert groups[:10].tolist() == [CONFIDENTLY_RIGHT] * 4 + [MIDDLE_RIGHT] * 3 + [MIDDLE_WRONG] * 2 + [
+        CONFIDENTLY_WRONG]  # fmt: skip
+    assert groups[10:].tolist() == [CONFIDENTLY_WRONG] + [MIDDLE_WRONG] * 3 + [MIDDLE_RIGHT] * 2 + [
+        CONFIDENTLY_RIGHT] * 4  # fmt: skip
+
+
+def test_detectors_that_agree_make_the_groups_of_one():
+    one = consensus.groups(long(KEYS, one=SCORES), RATE)
+    three = consensus.groups(long(KEYS, one=SCORES, scaled=7 * SCORES - 100, cubed=SCORES**3), RATE)
+    assert three["group"].tolist() == one["group"].tolist()
+    assert three["spoof_rank"].tolist() == pytest.approx(one["spoof_rank"].tolist())
+    assert set(three["n_right"]) == {0, 3}
+
+
+def test_what_detectors_do_not_say_alike_is_mixed_and_the_counts_tell_why():
+    swapped = SCORES.copy()
+    swapped[[0, 5]] = swapped[[5, 0]]  # one bona fide changes from confidently to just right, another the other way
+    groups = consensus.groups(long(KEYS, one=SCORES, two=swapped), RATE)
+    assert groups.loc[groups["group"] == MIXED, "utterance"].tolist() == ["U0000", "U0005"]
+    mixed = groups[groups["group"] == MIXED]
+    assert mixed["n_right"].tolist() == [2, 2]
+    assert mixed["n_confident"].tolist() == [1, 1]
+    assert mixed["verdict_one"].tolist() == [CONFIDENTLY_RIGHT, MIDDLE_RIGHT]
+    assert mixed["verdict_two"].tolist() == [MIDDLE_RIGHT, CONFIDENTLY_RIGHT]
+
+
+def test_a_quorum_lets_two_of_three_decide():
+    scores = long(KEYS, one=SCORES, two=SCORES, three=-SCORES)
+    alone = consensus.groups(long(KEYS, one=SCORES), RATE)["group"].tolist()
+    assert MIXED in set(consensus.groups(scores, RATE)["group"])
+    assert consensus.groups(scores, RATE, quorum=2 / 3)["group"].tolist() == alone
+    assert MIXED in set(consensus.groups(scores, RATE, quorum=0.7)["group"])
+
+
+def test_a_quorum_asks_for_no_detector_more_by_rounding():
+    agreeing, reverse = {f"a{n}": SCORES for n in range(11)}, {f"b{n}": -SCORES for n in range(9)}
+    alone = consensus.groups(long(KEYS, one=SCORES), RATE)["group"].tolist()
+    assert consensus.groups(long(KEYS, **agreeing, **reverse), RATE, quorum=0.55)["group"].tolist() == alone
+
+
+@pytest.fixture
+def noisy(rng):
+    """Five detectors that hear the same evidence, 1.5 deviations apart, and noise of their own."""
+    keys = ["bonafide"] * 400 + ["spoof"] * 600
+    evidence = rng.normal(size=1000) + 1.5 * (np.array(keys) == "spoof")
+    return long(keys, **{f"d{number}": evidence + rng.normal(0, 0.5, 1000) for number in range(5)})
+
+
+def test_one_more_detector_only_moves_utterances_to_mixed(noisy):
+    before = None
+    for count in range(1, 6):
+        groups = consensus.groups(noisy[noisy["detector"] < f"d{count}"], 0.01)["group"]
+        assert set(groups) <= set(GROUPS)
+        if before is not None:
+            kept = groups != MIXED
+            assert (groups[kept] == before[kept]).all()
+        before = groups
+
+
+@pytest.mark.parametrize("distance", [0.0, 1.0, 4.0, 12.0])
+def test_a_confident_error_is_at_most_as_frequent_as_the_rate_however_good_the_detector(rng, distance):
+    keys = ["bonafide"] * 500 + ["spoof"] * 500
+    scores = rng.normal(size=1000) + distance * (np.array(keys) == "spoof")
+    groups = consensus.groups(long(keys, one=scores), 0.01)
+    assert (groups[groups["group"] == CONFIDENTLY_WRONG].groupby("key").size() <= 5).all()
+
+
+def test_of_a_perfect_detector_the_rate_of_each_class_that_is_nearest_the_other_is_in_the_middle():
+    keys = ["bonafide"] * 500 + ["spoof"] * 500
+    groups = consensus.groups(long(keys, one=np.arange(1000.0)), 0.01).set_index("utterance")["group"]
+    assert groups[groups != CONFIDENTLY_RIGHT].index.tolist() == [f"U{number:04d}" for number in range(495, 505)]
+    assert set(groups) == {CONFIDENTLY_RIGHT, MIDDLE_RIGHT}
+
+
+def test_cuts_that_cross_leave_what_both_claim_to_the_middle():
+    keys = ["bonafide"] * 10 + ["spoof"] * 10
+    # At most one in ten of each class may err: from 9 on for the bona fide, below 10 for the spoofs.
+    scores = np.array([*range(9), 9.5, 9.4, *range(10, 19)], dtype=float)
+    cuts = consensus.thresholds(long(keys, one=scores), RATE)
+    assert cuts.high < cuts.low
+    groups = consensus.groups(long(keys, one=scores), RATE).set_index("utterance")["group"]
+    assert CONFIDENTLY_WRONG not in set(groups)
+    assert groups["U0000"] == groups["U0019"] == CONFIDENTLY_RIGHT
+
+
+def test_a_detector_that_says_one_thing_is_never_confident():
+    groups = consensus.groups(long(KEYS, flat=np.zeros(20)), RATE)
+    assert set(groups["group"]) == {MIDDLE_RIGHT, MIDDLE_WRONG}
+    assert set(groups["n_confident"]) == {0}
+
+
+def test_a_small_class_has_no_confident_errors(rng):
+    groups = consensus.groups(long(KEYS, one=rng.normal(size=20), two=rng.normal(size=20)))
+    assert not groups["verdict_one"].eq(CONFIDENTLY_WRONG).any()
+
+
+def test_the_order_of_the_rows_does_not_matter_and_conditions_are_passed_on(noisy):
+    noisy = noisy.assign(codec="C01", recording="x")
+    groups = consensus.groups(noisy.sample(frac=1, random_state=0), 0.01)
+    pd.testing.assert_frame_equal(groups, consensus.groups(noisy, 0.01))
+    assert "codec" in groups
+    assert "recording" not in groups
+    assert groups["spoof_rank"].between(0, 1).all()
+
+
+class TestRankCorrelation:
+    def test_a_monotone_change_is_one_and_a_reversed_one_minus_one(self):
+        scores = long(KEYS, a=SCORES, b=np.exp(SCORES), c=-SCORES)
+        found = consensus.rank_correlation(scores, seed=0, rounds=30).set_index(["first", "second", "scope"])
+        assert found["rho"].unstack().round(12).to_dict("list") == {
+            scope: [1.0, -1.0, -1.0] for scope in ("all", "bona fide", "spoof")
+        }
+        np.testing.assert_allclose(found["low"], found["rho"])
+        np.testing.assert_allclose(found["high"], found["rho"])
+
+    def test_scipy_gives_the_same_ties_included(self, rng):
+        a, b = rng.integers(0, 5, 200).astype(float), rng.integers(0, 5, 200).astype(float)
+        keys = ["bonafide", "spoof"] * 100
+        found = consensus.rank_correlation(long(keys, a=a, b=b), seed=0, rounds=20).set_index("scope")["rho"]
+        spoof = np.array(keys) == "spoof"
+        assert found["all"] == pytest.approx(spearmanr(a, b).statistic)
+        assert found["spoof"] == pytest.approx(spearmanr(a[spoof], b[spoof]).statistic)
+
+    def test_weights_are_trials_repeated(self, rng):
+        a, b, weights = rng.integers(0, 9, 50), rng.integers(0, 9, 50), rng.integers(0, 3, 50)
+        found = consensus._spearman(pd.DataFrame({"a": a, "b": b}))(weights)
+        assert found == pytest.approx(spearmanr(np.repeat(a, weights), np.repeat(b, weights)).statistic)
+
+    def test_good_detectors_that_hear_different_things_correlate_over_all_only(self, rng):
+        keys = ["bonafide"] * 500 + ["spoof"] * 500
+        separation = 5.0 * (np.array(keys) == "spoof")
+        scores = long(keys, a=separation + rng.normal(size=1000), b=separation + rng.normal(size=1000))
+        found = consensus.rank_correlation(scores, seed=0, rounds=100).set_index("scope")
+        # Independent within a class: only the class sets the rank, 1 - 1/4 of the variance of ranks.
+        assert found.loc["all", "rho"] == pytest.approx(0.75, abs=0.03)
+        assert found.loc["bona fide", "low"] < 0 < found.loc["bona fide", "high"]
+        assert found["n"].to_dict() == {"all": 1000, "bona fide": 500, "spoof": 500}
+        assert set(found["n_speakers"]) == {10}
+
+    def test_a_constant_detector_has_none(self):
+        found = consensus.rank_correlation(long(KEYS, a=SCORES, b=np.zeros(20)), seed=0, rounds=5)
+        assert found[["rho", "low", "high"]].isna().all(axis=None)
+
+    def test_one_detector_is_refused(self):
+        with pytest.raises(MetricError, match="one detector, one; two are needed"):
+            consensus.rank_correlation(long(KEYS, one=SCORES), seed=0)
+
+
+class TestErrorOverlap:
+    def test_regions_counted_by_hand(self):
+        # At its threshold of 1 each detector errs on its own tenth of the bona fide and they share another tenth.
+        bonafide_a, bonafide_b = [1, 1, *[0] * 8], [1, 0, 1, *[0] * 7]
+        scores = long(KEYS, a=[*bonafide_a, *[1] * 8, 0, 0], b=[*bonafide_b, *[1] * 8, 0, 0])
+        found = consensus.error_overlap(scores, seed=0, rounds=40).set_index(["key", "wrong"])
+        assert found.loc["bonafide", "observed"].to_dict() == {"none": 7, "a": 1, "b": 1, "a + b": 1}
+        assert found.loc["bonafide", "expected"].to_dict() == pytest.approx(
+            {"none": 6.4, "a": 1.6, "b": 1.6, "a + b": 0.4}
+        )
+        assert found.loc[("spoof", "a + b"), ["observed", "ratio"]].tolist() == pytest.approx([2, 5])
+        assert np.isfinite(found.loc[("bonafide", "a + b"), ["low", "high"]].astype(float)).all()
+
+    def test_expected_sum_to_the_class_and_independent_errors_have_ratio_one(self, rng):
+        keys = ["bonafide"] * 4000 + ["spoof"] * 4000
+        scores = long(keys, **{name: rng.normal(size=8000) + (np.array(keys) == "spoof") for name in "abc"})
+        found = consensus.error_overlap(scores, seed=0, rounds=100)
+        assert found.groupby("key")[["observed", "expected"]].sum().to_numpy() == pytest.approx(4000)
+        assert found["ratio"].between(0.8, 1.2).all()
+        assert len(found) == 2 * 2**3
+
+    def test_detectors_without_errors_expect_none(self):
+        found = consensus.error_overlap(long(KEYS, a=[0] * 10 + [1] * 10), seed=0, rounds=10)
+        assert found.loc[found["wrong"] == "a", "ratio"].isna().all()
+        assert found.loc[found["wrong"] == "none", "ratio"].tolist() == [1, 1]
+
+    def test_too_many_detectors_are_refused(self):
+        with pytest.raises(MetricError, match="9 detectors; at most 8"):
+            consensus.error_overlap(long(KEYS, **{f"d{n}": SCORES for n in range(9)}), seed=0)
+
+
+SOUND = long(KEYS, a=SCORES, b=SCORES)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (SOUND.drop(columns="attack"), "the scores lack attack"),
+        (pd.concat([SOUND, SOUND.tail(1)]), "b scored U0019 twice"),
+        (SOUND.iloc[:-1], "b has no finite score of U0019; every detector"),
+        (SOUND.assign(spoof_score=SOUND["spoof_score"].where(SOUND.index != 3, np.inf)), "a has no finite .* U0003"),
+        (SOUND.assign(attack=SOUND["attack"].where(SOUND.index != 15, "A02")), "disagree on key, .* of U0015"),
+        (SOUND.replace("spoof", "fake"), "key 'fake' in row 10"),
+        (SOUND[SOUND["key"] == "spoof"], "no bona fide scores"),
+    ],
+)
+def test_scores_that_do_not_fit_together_are_refused(scores, message):
+    with pytest.raises(MetricError, match=message):
+        consensus.groups(scores)
+
+
+@pytest.mark.parametrize("quorum", [0.5, 1.1, 0, np.nan])
+def test_a_quorum_that_two_verdicts_could_reach_is_refused(quorum):
+    with pytest.raises(MetricError, match=r"above 0\.5 and at most 1"):
+        consensus.groups(SOUND, quorum=quorum)
+
+
+class TestPublishedSelection:
+    """What the published groups show of the definition, without the scores that their thresholds came from."""
+
+    DETECTORS = ("AASIST_Score", "CAMHFA_Score", "SLS_Score")
+
+    @pytest.fixture
+    def published(self, reference):
+        return pd.read_csv(reference / "published_selection_132.csv").set_index("SelectionReason")
+
+    @pytest.mark.parametrize("detector", DETECTORS)
+    def test_confident_is_what_all_detectors_find_beyond_two_cuts_and_middle_is_between(self, published, detector):
+        score = published[detector]
+        low = score.loc[["Confidently Correct Bonafide", "Confidently Wrong Spoof"]].max()
+        high = score.loc[["Confidently Correct Spoof", "Confidently Wrong Bonafide"]].min()
+        middle = score[score.index.str.startswith("Mid-")]
+        assert low < middle.min() < middle.max() < high
+
+    @pytest.mark.parametrize("detector", DETECTORS)
+    def test_right_and_wrong_of_the_published_middle_fit_one_threshold_only_when_exchanged(self, published, detector):
+        score = published[detector]
+        called_bonafide = score.loc[["Mid-Correct Bonafide", "Mid-Wrong Spoof"]]
+        called_spoof = score.loc[["Mid-Wrong Bonafide", "Mid-Correct Spoof"]]
+        # As printed, all that is called spoof scores below all that is called bona fide.
+        assert called_spoof.max() < called_bonafide.min()
