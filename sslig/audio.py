@@ -1,5 +1,6 @@
 """Reads and writes sound files: mono float32 at 16 kHz in, 16-bit FLAC out."""
 
+import io
 import os
 from pathlib import Path
 
@@ -75,10 +76,24 @@ def write_flac(path: str | os.PathLike, samples: np.ndarray) -> None:
     AudioError
         The samples are not one finite channel, or there are none.
     """
-    if samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
-        raise AudioError(f"{path}: one channel of finite samples is needed, got shape {samples.shape}")
+    coded = flac_bytes(samples, path)
     with atomic(path) as part:
-        soundfile.write(part, np.clip(samples, -1.0, 1.0), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+        part.write_bytes(coded)
+
+
+def flac_bytes(samples: np.ndarray, name: str | os.PathLike = "recording") -> bytes:
+    """(samples,) float in [-1, 1] at 16 kHz as a 16-bit FLAC file; `name` is only for the message.
+
+    Raises
+    ------
+    AudioError
+        The samples are not one finite channel, or there are none.
+    """
+    if samples.ndim != 1 or not samples.size or not np.isfinite(samples).all():
+        raise AudioError(f"{name}: one channel of finite samples is needed, got shape {samples.shape}")
+    coded = io.BytesIO()
+    soundfile.write(coded, np.clip(samples, -1.0, 1.0), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
+    return coded.getvalue()
 
 
 def _header(path: str | os.PathLike):

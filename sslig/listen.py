@@ -10,13 +10,13 @@ from IPython.display import HTML
 FLAC = "audio/flac"
 
 
-def players(recordings: Mapping[str, Sequence[str | Path]], columns: Sequence[str]) -> HTML:
+def players(recordings: Mapping[str, Sequence[str | Path | bytes]], columns: Sequence[str]) -> HTML:
     """A table with a row of players for each label.
 
     Parameters
     ----------
     recordings
-        Label -> FLAC files, embedded as they are.
+        Label -> FLAC files, or what would be in them, embedded as they are.
     columns
         Headings: of the labels, then of each file of a row.
 
@@ -36,6 +36,7 @@ def players(recordings: Mapping[str, Sequence[str | Path]], columns: Sequence[st
     return HTML(f'<table class="sslig-players"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
 
 
-def _player(path: str | Path) -> str:
-    sound = base64.b64encode(Path(path).read_bytes()).decode("ascii")
+def _player(recording: str | Path | bytes) -> str:
+    coded = recording if isinstance(recording, bytes) else Path(recording).read_bytes()
+    sound = base64.b64encode(coded).decode("ascii")
     return f'<audio controls preload="none" src="data:{FLAC};base64,{sound}"></audio>'

@@ -49,3 +49,8 @@ def test_labels_and_headings_are_escaped(flac):
 def test_another_number_of_files_than_of_headings_is_refused(flac):
     with pytest.raises(ValueError, match=r"'second' has 1 files; the headings are \['attack', 'real', 'spoof'\]"):
         players({"first": list(flac), "second": [flac[0]]}, ["attack", "real", "spoof"])
+
+
+def test_sound_that_lies_in_no_file_is_embedded_too(tone):
+    coded = audio.flac_bytes(tone)
+    assert base64.b64encode(coded).decode() in players({"a": [coded]}, ["what", "listen"]).data

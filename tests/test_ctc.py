@@ -1,0 +1,137 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
+
+from sslig.cues.ctc import BLANK, CTC, DELIMITER
+from sslig.cues.phones import PhoneError
+
+CHARACTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", "A", "E", "T")
+IPA = ("<pad>", "<s>", "</s>", "<unk>", "n", "tʃ", "aɪ", "ʲ", "5")
+TINY = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "conv_dim": [8] * 7,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 2,
+    "pad_token_id": 0,
+}
+
+
+@pytest.fixture
+def speech(rng) -> np.ndarray:
+    """(samples,) One second of noise."""
+    return (0.1 * rng.standard_normal(16_000)).astype(np.float32)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Saves a tiny wav2vec 2.0 with random weights and the given vocabulary as a folder."""
+
+    def save(vocabulary: tuple[str, ...], model_class=Wav2Vec2ForCTC, **values):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model_class(Wav2Vec2Config(vocab_size=len(vocabulary), **TINY)).save_pretrained(tmp_path / "tiny")
+        about = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", **values}
+        (tmp_path / "tiny" / "tokenizer_config.json").write_text(json.dumps(about))
+        (tmp_path / "tiny" / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(vocabulary)}))
+        Wav2Vec2FeatureExtractor().save_pretrained(tmp_path / "tiny")
+        return tmp_path / "tiny"
+
+    return save
+
+
+@pytest.fixture
+def says(saved, monkeypatch):
+    """A tiny CTC model that emits the given tokens, one a frame, whatever it hears; and the samples for that."""
+
+    def make(vocabulary: tuple[str, ...], *emitted: str) -> tuple[CTC, np.ndarray]:
+        ctc = CTC.from_pretrained(saved(vocabulary))
+        ids = np.array([vocabulary.index(token) for token in emitted])
+        monkeypatch.setattr(ctc, "_ids", lambda samples: ids)
+        return ctc, np.zeros(ctc.clock.n_samples(len(ids)), dtype=np.float32)
+
+    return make
+
+
+def test_tokens_reach_halfway_to_their_neighbours(says):
+    """Frames are 20 ms wide from 2.5 ms on; blanks and special tokens are silent, and repeats are one token."""
+    ctc, samples = says(IPA, *["n", "n", "<pad>", "<pad>", "tʃ", "<s>", "tʃ", *["<pad>"] * 20, "aɪ"])
+    tier = ctc.tokens(samples)
+    assert tier.labels == ("n", "tʃ", "tʃ", "aɪ")
+    np.testing.assert_allclose(tier.start_s, [0, 0.0625, 0.1125, 0.4425])
+    np.testing.assert_allclose(tier.end_s, [0.0625, 0.1125, 0.2425, len(samples) / 16_000])
+    assert tier.source["model"] == "tiny"
+    assert tier.source["reach_s"] == 0.1
+
+
+def test_phones_are_tokens_with_a_letter(says):
+    ctc, samples = says(IPA, "n", "ʲ", "<pad>", "aɪ", "5")
+    tier = ctc.phones(samples)
+    assert (tier.name, tier.labels) == ("phones", ("n", "aɪ"))
+
+
+def test_characters_are_no_phones(says):
+    ctc, samples = says(CHARACTERS, "A")
+    with pytest.raises(PhoneError, match=r"'tiny' has 2 tokens that are no phones, such as A E;"):
+        ctc.phones(samples)
+
+
+def test_words_stand_between_delimiters(says):
+    ctc, samples = says(CHARACTERS, "|", "T", "<pad>", "E", "A", "|", "|", "<pad>", "|", "A", "T")
+    tokens, words = ctc.tokens(samples), ctc.words(samples)
+    assert tokens.labels == ("|", "T", "E", "A", "|", "|", "A", "T")
+    assert (words.name, words.labels) == ("words", ("TEA", "AT"))
+    np.testing.assert_array_equal(words.start_s, tokens.start_s[[1, 6]])
+    np.testing.assert_array_equal(words.end_s, tokens.end_s[[3, 7]])
+
+
+def test_a_model_without_delimiter_has_no_words(says):
+    ctc, samples = says(IPA, "n")
+    with pytest.raises(PhoneError, match="'tiny' has no word delimiter"):
+        ctc.words(samples)
+
+
+def test_emissions_are_the_tokens_of_frames_as_they_are(says):
+    ctc, samples = says(CHARACTERS, "|", "T", "T", "<pad>", "<s>", "E", "|")
+    tier = ctc.emissions(samples)
+    assert (tier.name, tier.labels) == ("emissions", (DELIMITER, "T", BLANK, BLANK, "E", DELIMITER))
+    np.testing.assert_array_equal(tier.mask(ctc.clock, 7, {BLANK}), [0, 0, 0, 1, 1, 0, 0])
+    np.testing.assert_array_equal(tier.mask(ctc.clock, 7, {"T"}), [0, 1, 1, 0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("emitted", [(), ("<pad>", "<pad>")])
+def test_silent_models_give_empty_tiers(says, emitted):
+    ctc, samples = says(CHARACTERS, *emitted)
+    assert len(ctc.tokens(samples)) == len(ctc.words(samples)) == 0
+
+
+def test_a_saved_model_decodes(saved, speech):
+    """Of random weights nothing sensible comes, but always the same; a model of phones asks for no phonemizer."""
+    folder = saved(IPA, tokenizer_class="Wav2Vec2PhonemeCTCTokenizer", phonemizer_backend="espeak")
+    ctc = CTC.from_pretrained(folder)
+    assert ctc.vocabulary == {4: "n", 5: "tʃ", 6: "aɪ", 7: "ʲ", 8: "5"}
+    assert (ctc.delimiter, ctc.clock.hop_samples) == (None, 320)
+    again = CTC.from_pretrained(str(folder)).tokens(speech)
+    assert ctc.tokens(speech).labels == again.labels
+    assert len(ctc.tokens(speech[:399])) == 0
+
+
+def test_the_most_likely_token_of_each_frame_counts(saved, speech):
+    ctc = CTC.from_pretrained(saved(CHARACTERS))
+    with torch.no_grad():
+        ctc.model.lm_head.bias[CHARACTERS.index("T")] = 1e3
+    tier = ctc.tokens(speech)
+    assert tier.labels == ("T",)
+    assert (tier.start_s, tier.end_s) == (0, 1)
+
+
+def test_models_that_cannot_be_used_are_named(saved, tmp_path):
+    with pytest.raises(PhoneError, match=r"CTC model .*none' cannot be loaded"):
+        CTC.from_pretrained(tmp_path / "none")
+    with pytest.raises(PhoneError, match=r"lacks 2 weights: lm_head\.bias, lm_head\.weight"):
+        CTC.from_pretrained(saved(CHARACTERS, Wav2Vec2Model))

@@ -1,0 +1,229 @@
+import numpy as np
+import pytest
+
+from sslig.cues.tiers import (
+    Tier,
+    TierError,
+    coverage,
+    edges,
+    from_mask,
+    near,
+    read_audacity,
+    read_textgrid,
+    runs,
+    write_audacity,
+    write_textgrid,
+)
+from sslig.frames import SSL_CLOCK
+
+SOURCE = {"tool": "hand"}
+
+
+@pytest.fixture
+def words() -> Tier:
+    """Centres of frames lie at 12.5, 32.5, 52.5 ... ms: "one" has frames 1 and 2, "two" frames 3 and 4."""
+    return Tier("words", [0.02, 0.06, 0.2], [0.06, 0.11, 0.26], ("one", "two", "one"), 0.3, SOURCE)
+
+
+def same(left: Tier, right: Tier) -> bool:
+    times = np.allclose(left.start_s, right.start_s, atol=1e-6) and np.allclose(left.end_s, right.end_s, atol=1e-6)
+    return times and (left.name, left.labels, left.duration_s) == (right.name, right.labels, right.duration_s)
+
+
+def test_a_frame_belongs_to_the_stretch_that_holds_its_centre(words):
+    assert np.flatnonzero(words.mask(SSL_CLOCK, 14)).tolist() == [1, 2, 3, 4, 10, 11, 12]
+    assert np.flatnonzero(words.mask(SSL_CLOCK, 14, ["one"])).tolist() == [1, 2, 10, 11, 12]
+    assert not words.mask(SSL_CLOCK, 14, ["three"]).any()
+    assert words.mask(SSL_CLOCK, 0).shape == (0,)
+
+
+def test_a_stretch_ends_before_its_end():
+    tier = Tier("words", [0.0125], [0.0325], ("one",), 1.0, SOURCE)
+    assert tier.mask(SSL_CLOCK, 3).tolist() == [True, False, False]
+
+
+def test_a_tier_may_be_empty():
+    tier = Tier("words", [], [], (), 0.0, SOURCE)
+    assert len(tier) == 0
+    assert not tier.mask(SSL_CLOCK, 5).any()
+    assert not edges(tier, SSL_CLOCK, 5, 40).any()
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "labels", "duration_s", "what"),
+    [
+        ([0.1], [0.1], ("a",), 1.0, "stretch 1 .0.1 to 0.1 s, 'a'.: it must begin"),
+        ([-0.1], [0.1], ("a",), 1.0, "it must begin at 0 or later"),
+        ([0.1], [1.1], ("a",), 1.0, "end by 1.0 s"),
+        ([np.nan], [1.0], ("a",), 1.0, "it must begin"),
+        ([0.1, 0.2], [0.3, 0.4], ("a", "b"), 1.0, "stretch 2 .0.2, 0.4, 'b'. begins before .0.1, 0.3, 'a'. ends"),
+        ([0.1], [0.2], (" a",), 1.0, "a label is words"),
+        ([0.1], [0.2], ("",), 1.0, "a label is words"),
+        ([0.1], [0.2], ("a\tb",), 1.0, "a label is words"),
+        ([0.1], [0.2, 0.3], ("a",), 1.0, "one of each per stretch"),
+        ([], [], (), -1.0, "not negative"),
+    ],
+)
+def test_faulty_stretches_are_refused(start_s, end_s, labels, duration_s, what):
+    with pytest.raises(TierError, match=rf"tier 'x'.*{what}"):
+        Tier("x", start_s, end_s, labels, duration_s, SOURCE)
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 1])
+@pytest.mark.parametrize("n_frames", [0, 1, 2, 257])
+def test_a_mask_comes_back(rng, share, n_frames):
+    mask = rng.random(n_frames) < share
+    duration_s = SSL_CLOCK.n_samples(n_frames) / 16_000
+    tier = from_mask(mask, SSL_CLOCK, name="x", label="in", duration_s=duration_s, source=SOURCE)
+    assert len(tier) == len(runs(mask))
+    np.testing.assert_array_equal(tier.mask(SSL_CLOCK, n_frames), mask)
+
+
+def test_a_frame_is_one_hop_wide():
+    tier = from_mask([False, True, True], SSL_CLOCK, name="x", label="in", duration_s=0.065, source=SOURCE)
+    assert (tier.start_s, tier.end_s) == (pytest.approx([0.0225]), pytest.approx([0.0625]))
+    with pytest.raises(TierError, match=r"end by 0\.03 s"):
+        from_mask([False, True, True], SSL_CLOCK, name="x", label="in", duration_s=0.03, source=SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [([], []), ([0, 0], []), ([1, 1], [[0, 2]]), ([1, 0, 0, 1, 1, 0, 1], [[0, 1], [3, 5], [6, 7]])],
+)
+def test_runs(mask, expected):
+    assert runs(mask).tolist() == expected
+
+
+def test_coverage():
+    assert coverage([1, 0, 1, 1, 1], SSL_CLOCK) == {
+        "n_frames": 5, "n_masked": 4, "share": 0.8,
+        "n_runs": 2, "mean_run_s": 0.04, "longest_run_s": pytest.approx(0.06),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("n_frames", [0, 3])
+def test_nothing_masked_is_counted_as_0(n_frames):
+    found = coverage(np.zeros(n_frames, dtype=bool), SSL_CLOCK)
+    assert found == {
+        "n_frames": n_frames, "n_masked": 0, "share": 0, "n_runs": 0, "mean_run_s": 0, "longest_run_s": 0
+    }  # fmt: skip
+
+
+def test_edges_of_a_mask_lie_between_frames_that_differ():
+    """Of the frames around a change the nearest two are 10 ms away, the next two 30 ms."""
+    mask = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1], dtype=bool)
+    assert np.flatnonzero(edges(mask, SSL_CLOCK, 11, 20)).tolist() == [3, 4, 8, 9]
+    assert np.flatnonzero(edges(mask, SSL_CLOCK, 11, 60)).tolist() == [2, 3, 4, 5, 7, 8, 9, 10]
+    assert not edges(mask, SSL_CLOCK, 11, 19).any()
+    assert not edges(np.ones(11, dtype=bool), SSL_CLOCK, 11, 60).any()
+    with pytest.raises(TierError, match=r"mask of shape \(11,\) for 12 frames"):
+        edges(mask, SSL_CLOCK, 12, 60)
+
+
+def test_edges_of_a_tier_are_where_its_stretches_begin_and_end(words):
+    np.testing.assert_allclose(words.changes_s(), [0.02, 0.06, 0.11, 0.2, 0.26])
+    expected = near(np.array([0.02, 0.06, 0.11, 0.2, 0.26]), SSL_CLOCK, 14, 20)
+    np.testing.assert_array_equal(edges(words, SSL_CLOCK, 14, 20), expected)
+    assert np.flatnonzero(expected).tolist() == [0, 2, 5, 9, 12]
+
+
+def test_stretches_that_touch_are_one_where_their_labels_count_alike(words):
+    np.testing.assert_allclose(words.changes_s(["one", "two"]), [0.02, 0.11, 0.2, 0.26])
+    np.testing.assert_allclose(words.changes_s(["two"]), [0.06, 0.11])
+
+
+def test_the_ends_of_the_recording_are_no_change():
+    assert Tier("x", [0, 0.5], [0.5, 1], ("a", "b"), 1.0, SOURCE).changes_s().tolist() == [0.5]
+
+
+def test_a_width_is_above_0(words):
+    with pytest.raises(TierError, match="width of 0 ms"):
+        edges(words, SSL_CLOCK, 14, 0)
+
+
+def test_textgrid_comes_back(tmp_path, words):
+    quoted = Tier("labels", [0.0, 0.123456789012], [6.25e-05, 0.3], ('say "a"', "tʃ ɑ̃"), 0.3, SOURCE)
+    other = Tier("empty", [], [], (), 0.3, SOURCE)
+    with pytest.raises(TierError, match=r"x\.TextGrid: praatio refuses"):
+        write_textgrid(tmp_path / "x.TextGrid", [quoted])
+    quoted = Tier("labels", [5e-05, 0.123456789012], [0.1, 0.3], ('say "a"', "tʃ ɑ̃"), 0.3, SOURCE)
+    write_textgrid(tmp_path / "x.TextGrid", [words, other, quoted])
+    found = read_textgrid(tmp_path / "x.TextGrid")
+    assert [tier.name for tier in found] == ["words", "empty", "labels"]
+    assert same(found[0], words)
+    assert same(found[1], other)
+    assert found[2].labels == quoted.labels
+    np.testing.assert_allclose(found[2].start_s, [0, 0.123456789012])
+    assert found[0].source == {"tool": "TextGrid", "file": "x.TextGrid"}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.TextGrid"]
+
+
+def test_a_textgrid_of_praat_is_read(tmp_path):
+    """The short form; a point tier is left out, intervals without text are gaps, spaces in a text are one."""
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", "1.5", "<exists>", "2",
+             '"IntervalTier"', '"words"', "0", "1.5", "2", "0", "0.5", '""', "0.5", "1.5", '"a  word "',
+             '"TextTier"', '"clicks"', "0", "1.5", "1", "0.7", '"click"', ""]  # fmt: skip
+    (tmp_path / "x.TextGrid").write_text("\n".join(lines))
+    (tier,) = read_textgrid(tmp_path / "x.TextGrid")
+    assert (tier.name, tier.labels, tier.duration_s) == ("words", ("a word",), 1.5)
+    assert (tier.start_s, tier.end_s) == (0.5, 1.5)
+
+
+def test_tiers_of_a_textgrid_are_of_one_recording(tmp_path, words):
+    longer = Tier("other", [], [], (), 0.4, SOURCE)
+    for tiers in ([], [words, longer], [words, words]):
+        with pytest.raises(TierError, match=r"x\.TextGrid: tiers"):
+            write_textgrid(tmp_path / "x.TextGrid", tiers)
+
+
+def test_a_faulty_textgrid_is_named(tmp_path, words):
+    path = tmp_path / "x.TextGrid"
+    with pytest.raises(TierError, match=r"x\.TextGrid: no such file"):
+        read_textgrid(path)
+    for text in ("", "no TextGrid\n" * 9, '{"a": 1}'):
+        path.write_text(text)
+        with pytest.raises(TierError, match=r"x\.TextGrid: not a TextGrid"):
+            read_textgrid(path)
+    write_textgrid(path, [words])
+    path.write_text(path.read_text().replace("xmin = 0 \n", "xmin = 0.01 \n"))
+    with pytest.raises(TierError, match=r"x\.TextGrid: starts at 0\.01 s"):
+        read_textgrid(path)
+
+
+def test_audacity_labels_come_back(tmp_path, words):
+    write_audacity(tmp_path / "x.txt", words)
+    assert (tmp_path / "x.txt").read_text().splitlines()[0] == "0.020000\t0.060000\tone"
+    found = read_audacity(tmp_path / "x.txt", "words", 0.3)
+    assert same(found, words)
+    assert found.source == {"tool": "Audacity labels", "file": "x.txt"}
+
+
+def test_audacity_labels_are_put_in_order(tmp_path):
+    """A line of frequencies is passed over, and what rounding makes overlap is joined."""
+    (tmp_path / "x.txt").write_text("0.5\t0.7\tlater\r\n\\\t100.0\t200.0\r\n0.1\t0.500001\tfirst word\r\n\r\n")
+    found = read_audacity(tmp_path / "x.txt", "words", 0.699999)
+    assert found.labels == ("first word", "later")
+    assert found.changes_s(["first word", "later"]).tolist() == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("0.1\t0.2\ta\n0.1 0.2 b\n", "line 2: '0.1 0.2 b' is no label"),
+        ("0.1\tx\ta\n", "line 1: .* is no label"),
+        ("0.1\t0.1\tpoint\n", "line 1: 'point' from 0.1 to 0.1 s"),
+        ("0.1\t0.2\t\n", "line 1: '' from"),
+        ("0.1\t0.3\ta\n0.2\t0.4\tb\n", r"tier 'words': stretch 2 .* begins before"),
+        ("0.1\t2.0\ta\n", "end by 1.0 s"),
+    ],
+)
+def test_faulty_audacity_labels_are_named(tmp_path, text, what):
+    (tmp_path / "x.txt").write_text(text)
+    with pytest.raises(TierError, match=rf"x\.txt.*{what}"):
+        read_audacity(tmp_path / "x.txt", "words", 1.0)
+
+
+def test_audacity_labels_are_text(tmp_path):
+    (tmp_path / "x.txt").write_bytes(b"0.1\t0.2\t\xff\n")
+    with pytest.raises(TierError, match=r"x\.txt: not UTF-8"):
+        read_audacity(tmp_path / "x.txt", "words", 1.0)
