@@ -1,6 +1,6 @@
 # make demo    from nothing to a book about real speech
 # make test    the tests
-# make book EXPERIMENT=experiments/asvspoof5.yaml    another study, in an environment that is there
+# make book EXPERIMENT=experiments/published.yaml    another study, in an environment that is there
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv

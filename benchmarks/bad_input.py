@@ -139,7 +139,7 @@ def study_cases(folder: Path) -> dict[str, tuple[Callable, str]]:
         return experiment.load(path)
 
     notebook = Path(__file__).resolve().parents[1] / "notebooks/02_train.ipynb"
-    blank = Path(__file__).resolve().parents[1] / "experiments/asvspoof5.yaml"
+    blank = Path(__file__).resolve().parents[1] / "experiments/published.yaml"
     ones = np.ones(3)
     return {
         "study: unknown key": (lambda: loaded(epoch=3), "epoch"),

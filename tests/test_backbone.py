@@ -1,15 +1,19 @@
 import json
-from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from sslig.frames import SSL_CLOCK
+from sslig.frames import SSL_CLOCK, FrameClock
 from sslig.models.backbone import Backbone, BackboneError
 
-FAMILIES = ["wavlm", "hubert", "wav2vec2"]
+FAMILIES = ["wavlm", "hubert", "wav2vec2", "unispeech-sat", "data2vec-audio"]
+STABLE = {"do_stable_layer_norm": True, "feat_extract_norm": "layer"}
+"""As WavLM Large, HuBERT Large and XLS-R have it; Base encoders do not."""
+
+ENCODERS = [(family, stable) for family in ("wavlm", "hubert", "wav2vec2") for stable in ({}, STABLE)]
+STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0.0, "activation_dropout": 0.0}
 RESTLESS = {"hidden_dropout": 0.5, "attention_dropout": 0.5, "layerdrop": 0.5, "apply_spec_augment": True}
 
 
@@ -63,19 +67,50 @@ def test_each_frame_needs_its_receptive_field(tiny_backbone):
 
 
 def test_a_waveform_is_normalised_where_asked(tiny_backbone):
-    """A stub in place of the encoder shows what enters it: (x - mean) / standard deviation, each row for itself."""
-
-    class Mirror(nn.Module):
-        def forward(self, waveforms, output_hidden_states):
-            return SimpleNamespace(hidden_states=(waveforms,))
+    """What enters the encoder: (x - mean) / standard deviation, each row for itself."""
 
     def entering(normalise):
-        backbone = Backbone.from_config(tiny_backbone, normalise)
-        backbone.model = Mirror()
-        return backbone(torch.tensor([[1.0, 3.0], [-10.0, 10.0]]))[:, 0]
+        backbone, seen = Backbone.from_config(tiny_backbone, normalise), []
+        backbone.model.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        backbone(torch.tensor([[1.0, 3.0], [-10.0, 10.0]]).repeat(1, 200))
+        return seen[0][:, :2]
 
     assert entering(normalise=False).tolist() == [[1, 3], [-10, 10]]
     torch.testing.assert_close(entering(normalise=True), torch.tensor([[-1.0, 1.0], [-1.0, 1.0]]))
+
+
+@pytest.mark.parametrize(("family", "stable"), ENCODERS)
+def test_dropped_layers_pass_on_what_enters_them(tiny_backbone, waveforms, family, stable):
+    """All but the first are dropped: their hidden states are there all the same, each that of layer 1."""
+    values = tiny_backbone | STILL | stable | {"model_type": family, "layerdrop": 1.0, "num_hidden_layers": 3}
+    backbone = Backbone.from_config(values).train()
+    features = backbone(waveforms)
+    assert features.shape == (2, 4, SSL_CLOCK.n_frames(4_000), 16)
+    assert torch.equal(features[:, 2], features[:, 1])
+    assert (features[:, 1] - features[:, 0]).abs().max() > 1e-3
+    kept = backbone.eval()(waveforms)
+    torch.testing.assert_close(kept[:, :2], features[:, :2])
+    assert (kept[:, 2] - kept[:, 1]).abs().max() > 1e-3
+    assert backbone.config["layerdrop"] == 1.0
+
+
+@pytest.mark.parametrize(("family", "stable"), ENCODERS)
+def test_the_last_state_is_what_the_encoder_gives(tiny_backbone, waveforms, family, stable):
+    """In encoders as WavLM Large and XLS-R it is normalised, behind all layers."""
+    backbone = Backbone.from_config(tiny_backbone | stable | {"model_type": family}).eval()
+    left = []
+    backbone.model.encoder.layers[-1].register_forward_hook(lambda *told: left.append(told[-1]))
+    last = backbone(waveforms)[:, -1]
+    torch.testing.assert_close(last, backbone.model(waveforms).last_hidden_state)
+    behind_layers = left[0][0] if isinstance(left[0], tuple) else left[0]
+    assert torch.equal(last, behind_layers) is not bool(stable)
+
+
+def test_an_encoder_off_its_clock_is_refused(tiny_backbone, waveforms, monkeypatch):
+    backbone = Backbone.from_config(tiny_backbone).eval()
+    backbone.clock = FrameClock(640, 400)
+    with pytest.raises(BackboneError, match="'wavlm' gives 12 frames for 4000 samples; its convolutions give 6"):
+        backbone(waveforms)
 
 
 def test_an_untrained_backbone_in_training_mode_is_random(tiny_backbone, waveforms):
@@ -120,6 +155,21 @@ def test_a_saved_encoder_is_read_with_its_preprocessor(folder, waveforms, family
 def test_a_preprocessor_that_does_not_say_means_normalising(folder):
     """The default of Hugging Face's feature extractor."""
     assert Backbone.from_pretrained(folder({"sampling_rate": 16_000})).normalise is True
+
+
+def test_a_checkpoint_for_another_rate_is_refused(folder):
+    with pytest.raises(BackboneError, match="wants waveforms at 8000 Hz; accepted: 16000"):
+        Backbone.from_pretrained(folder({"sampling_rate": 8_000}))
+
+
+def test_layerdrop_survives_saving(tiny_backbone, tmp_path):
+    Backbone.from_config(tiny_backbone).model.save_pretrained(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text()) | {"layerdrop": 0.25}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    (tmp_path / "preprocessor_config.json").write_text("{}")
+    backbone = Backbone.from_pretrained(tmp_path)
+    assert backbone.layerdrop == backbone.config["layerdrop"] == 0.25
+    assert Backbone.from_config(backbone.config).layerdrop == 0.25
 
 
 def test_without_a_preprocessor_file_a_checkpoint_is_refused(folder):

@@ -6,7 +6,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from sslig import audio, protocol
-from sslig.data.dataset import BalancedSampler, Crops, Draw, EqualLengthBatches, Utterances, repeat_to
+from sslig.data import augment
+from sslig.data.dataset import BalancedSampler, Crops, Draw, EqualLengthBatches, Shares, Utterances, repeat_to
 from sslig.frames import SSL_CLOCK
 from sslig.labels import SPOOF
 
@@ -65,7 +66,8 @@ def test_a_single_class_is_refused(labels, absent):
 
 
 def test_a_crop_is_a_part_of_the_recording_with_its_label(ramp):
-    crop, label = Crops(ramp, 4_000, seed=0)[Draw(0, 0, 0)]
+    crop, label, row = Crops(ramp, 4_000, seed=0)[Draw(0, 0, 0)]
+    assert row == 0
     start = positions(crop)[0]
     assert positions(crop).tolist() == list(range(start, start + 4_000))
     assert (label.item(), label.dtype, label.shape) == (float(SPOOF), torch.float32, ())
@@ -91,7 +93,7 @@ def test_a_crop_as_long_as_the_recording_is_the_recording(ramp):
 
 
 def test_a_short_recording_is_repeated(ramp):
-    crop, _ = Crops(ramp, 20_000, seed=0)[Draw(0, 0, 0)]
+    crop, *_ = Crops(ramp, 20_000, seed=0)[Draw(0, 0, 0)]
     assert positions(crop).tolist() == [*range(9_000), *range(9_000), *range(2_000)]
 
 
@@ -109,8 +111,76 @@ def test_batches_are_the_same_with_any_number_of_workers(corpus):
         return [tensor for batch in loader for tensor in batch]
 
     alone, with_two = drawn(0), drawn(2)
-    assert len(alone) == len(with_two) == 6
+    assert len(alone) == len(with_two) == 9
     assert all(torch.equal(one, other) for one, other in zip(alone, with_two, strict=True))
+
+
+def test_a_resumed_epoch_lacks_its_first_draws_and_the_next_is_whole():
+    def draws(sampler, epoch):
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    fresh, resumed = (BalancedSampler(FEW_SPOOFS, 10, seed=0) for _ in range(2))
+    resumed.resume(epoch=2, n_done=4)
+    assert list(resumed) == draws(fresh, 2)[4:]
+    assert draws(resumed, 2) == draws(fresh, 2)[4:]
+    assert draws(resumed, 3) == draws(fresh, 3)
+    assert len(resumed) == 10
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_shares_of_all_processes_are_the_batches(world):
+    sampler = BalancedSampler(FEW_SPOOFS, 12, seed=0)
+    shares = [list(Shares(sampler, 4, rank, world)) for rank in range(world)]
+    assert all(len(batch) == 4 // world for share in shares for batch in share)
+    together = [sorted((draw for batch in batches for draw in batch), key=lambda draw: draw.position)
+                for batches in zip(*shares, strict=True)]  # fmt: skip
+    assert [draw for batch in together for draw in batch] == list(sampler)
+    assert len(Shares(sampler, 4, 0, world)) == 3
+
+
+def test_batches_that_cannot_be_shared_are_refused():
+    with pytest.raises(ValueError, match="batches of 6 cannot be shared evenly by 4 processes"):
+        Shares(BalancedSampler(FEW_SPOOFS, 12, seed=0), 6, 0, 4)
+
+
+@pytest.fixture
+def named(ramp):
+    """`ramp` with the name that augmentation asks for."""
+    return ramp.assign(utterance="T_1")
+
+
+def test_what_keeps_the_length_is_done_to_the_crop(named, monkeypatch):
+    """Zeros over the whole of what is given; and no more of the file is read than the crop."""
+    lengths, read = [], audio.read
+    monkeypatch.setattr(audio, "read", lambda path, *part: lengths.append(part) or read(path, *part))
+    silence = augment.build([{"name": "zero_span", "share": [1.0, 1.0]}])
+    crop, *_ = Crops(named, 4_000, 0, silence)[Draw(0, 0, 0)]
+    assert crop.tolist() == [0] * 4_000
+    assert lengths[0][1] == 4_000
+
+
+def test_what_changes_the_length_is_done_to_the_recording(tmp_path):
+    """Half a second of silence before 9,000 samples of a ramp: trimmed, every crop is of the ramp alone."""
+    audio.write_flac(tmp_path / "late.flac", np.concatenate([np.zeros(8_000), 0.1 + np.arange(9_000) / 2**15]))
+    table = pd.DataFrame({"utterance": ["T_1"], "path": [str(tmp_path / "late.flac")], "label": [SPOOF]})
+    trimmed = Crops(table, 4_000, 0, augment.build(["trim_leading_silence"]))
+    plain = Crops(table, 4_000, 0)
+    quiet = [min((crops[Draw(0, position, 0)][0].abs() < 0.05).sum() for position in range(30))
+             for crops in (trimmed, plain)]  # fmt: skip
+    silent = [max((crops[Draw(0, position, 0)][0].abs() < 0.05).sum() for position in range(30))
+              for crops in (trimmed, plain)]  # fmt: skip
+    assert quiet[0] == 0
+    assert silent[0] < 1_000 < silent[1]
+
+
+def test_each_draw_of_an_utterance_is_augmented_on_its_own(named):
+    noisy = Crops(named, 9_000, 0, augment.build(["gaussian_snr"]))
+    crops = [noisy[draw][0] for draw in (Draw(0, 0, 0), Draw(0, 0, 0), Draw(0, 1, 0), Draw(1, 0, 0))]
+    assert torch.equal(crops[0], crops[1])
+    assert not torch.equal(crops[0], crops[2])
+    assert not torch.equal(crops[0], crops[3])
+    assert not torch.equal(crops[0], Crops(named, 9_000, 0)[Draw(0, 0, 0)][0])
 
 
 def test_batches_hold_equal_lengths_only():

@@ -26,6 +26,7 @@ STAIRS = [
     "models",
     "data",
     "experiment",
+    "records",
     "scoring",
     "training",
     "selection",

@@ -12,6 +12,7 @@ from scipy.special import ndtri
 from sslig import metrics, plots, style, timeline
 from sslig.frames import SSL_CLOCK
 from sslig.labels import BONAFIDE, SPOOF
+from sslig.plots.errors import error_rates, error_regions
 
 DETECTORS = ("aasist", "camhfa", "sls")
 
@@ -136,12 +137,59 @@ def test_eer_heatmap_is_in_percent():
     assert {text.get_text() for text in figure.axes[0].texts} == {"12.5", "50.0", "25.0"}
 
 
+def test_error_rates_meet_at_the_eer():
+    """Rates that halve and double per step meet at 25 %; a held rate of 0 lies on the lower edge."""
+    curve = pd.DataFrame({"threshold": [-1.0, 0, 1, 2], "fnmr": [0.5, 0.25, 0.125, 0], "fmr": [0, 0.25, 0.5, 1]})
+    rows = [("EER", 0.0, 0.25, 0.25), ("FNMR at FMR 1 %", -1.0, 0.5, 0.0), ("FMR at FNMR 1 %", np.inf, 0.0, 1.0)]
+    points = pd.DataFrame(rows, columns=["point", "threshold", "fnmr", "fmr"]).assign(detector="sls")
+    figure = error_rates({"sls": curve, "aasist": curve}, points)
+    assert_labelled(figure)
+    fnmr, fmr, eer, held = figure.axes[0].lines
+    assert fnmr.get_ydata().tolist() == [0.5, 0.25, 0.125]
+    assert fmr.get_xdata().tolist() == [0, 1, 2]
+    assert (eer.get_xdata()[0], eer.get_ydata()[0]) == (0, 0.25)
+    assert held.get_ydata()[0] == figure.axes[0].get_ylim()[0] == 0.001
+    assert len(figure.axes[1].lines) == 2
+
+
+def test_error_regions_show_what_is_and_what_independence_expects():
+    regions = [("none", 0, 900, 880.0), ("aasist", 1, 3, 5.5), ("sls", 1, 1, 2.0), ("aasist + sls", 2, 40, 0.5)]
+    rows = [(key, *region) for key in ("bonafide", "spoof") for region in regions]
+    figure = error_regions(pd.DataFrame(rows, columns=["key", "wrong", "n_wrong", "observed", "expected"]))
+    assert_labelled(figure)
+    for axis in figure.axes:
+        assert [bar.get_width() for bar in axis.patches] == [3, 1, 40]
+        assert axis.lines[0].get_xdata().tolist() == [5.5, 2, 0.5]
+        assert [tick.get_text() for tick in axis.get_yticklabels()] == ["aasist (3)", "sls (1)", "aasist + sls (40)"]
+
+
+def test_of_many_regions_the_rarest_are_left_out():
+    rows = [(key, f"d{i}", 1, i, 1.0) for key in ("bonafide", "spoof") for i in range(40)]
+    figure = error_regions(pd.DataFrame(rows, columns=["key", "wrong", "n_wrong", "observed", "expected"]))
+    assert_labelled(figure)
+    assert [bar.get_width() for bar in figure.axes[0].patches] == list(range(25, 40))
+
+
 def test_training_curves_show_seeds_and_their_mean():
     rows = [(name, seed, epoch, 1.0 + seed, 0.1, 0.2) for name in DETECTORS for seed in (0, 2) for epoch in range(3)]
     table = pd.DataFrame(rows, columns=["detector", "seed", "epoch", "train_loss", "dev_eer", "dev_min_dcf"])
     figure = plots.training_curves(table)
     assert_labelled(figure)
     assert [line.get_ydata()[0] for line in figure.axes[0].lines[:3]] == [1, 3, 2]
+    assert len(figure.axes) == len(plots.training_curves(table, pd.DataFrame()).axes) == 3
+
+
+def test_steps_stand_below_epochs():
+    epochs = pd.DataFrame({"detector": "sls", "seed": 0, "epoch": [0, 1], "train_loss": 0.5, "dev_eer": 0.1,
+                           "dev_min_dcf": 0.2})  # fmt: skip
+    rows = [("sls", seed, step, 0.7 - 0.01 * step, 1e-4 / step, 1e-5 / step) for seed in (0, 1) for step in (10, 20)]
+    steps = pd.DataFrame(rows, columns=["detector", "seed", "step", "loss", "lr_head", "lr_backbone"])
+    figure = plots.training_curves(epochs, steps)
+    assert_labelled(figure)
+    *_, loss, head, backbone = figure.axes
+    assert [line.get_ydata().tolist() for line in loss.lines] == [pytest.approx([0.6, 0.5])] * 2
+    assert head.lines[0].get_ydata().tolist() == [1e-5, 5e-6]
+    assert backbone.lines[0].get_xdata().tolist() == [10, 20]
 
 
 def test_score_distributions_have_area_1(rng):

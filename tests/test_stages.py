@@ -88,7 +88,7 @@ def test_a_run_holds_the_files_of_its_stages(study):
     assert {path.name for path in study.run(NAME, SEED).iterdir()} == {
         "attributions.json", "attributions.parquet", "baseline.safetensors", "checkpoint", "epochs.tsv", "last",
         "left_out_attributions.tsv", "left_out_eval.tsv", "scores_eval.json", "scores_eval.parquet",
-        "scores_eval.tsv", "training.json",
+        "scores_eval.tsv", "steps.tsv", "training.json",
     }  # fmt: skip
 
 

@@ -6,23 +6,25 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sslig import metrics, protocol, scoring, training
-from sslig.experiment import ExperimentError
+from sslig import metrics, protocol, scoring
+from sslig.experiment import ExperimentError, Training
 from sslig.models.detector import Detector
-from sslig.training import TrainingError, make_detector, train
+from sslig.training import Recipe, TrainingError, averaging, make_detector, train
+from sslig.training.processes import Processes
+from sslig.training.signals import Signals
 
 HEAD = "camhfa"
 
 
 @pytest.fixture
 def fit(tmp_path, write_experiment):
-    """Trains CA-MHFA on the tiny corpus in a folder of its own, and gives its run folder."""
+    """Trains a head, CA-MHFA by default, on the tiny corpus in a folder of its own, and gives its run folder."""
 
-    def run(name="study", seed=0, root=None, **recipe):
+    def run(name="study", seed=0, root=None, head=HEAD, backbone=None, **recipe):
         folder = tmp_path / name
         folder.mkdir()
         changed = {"corpus": {"root": str(root)}} if root else {}
-        return train(write_experiment(folder, training=recipe, **changed), HEAD, seed, key="a key")
+        return train(write_experiment(folder, training=recipe, backbone=backbone or {}, **changed), head, seed, "a key")
 
     return run
 
@@ -63,7 +65,13 @@ def same(one, other, part=""):
 
 def test_a_run_leaves_both_checkpoints_the_epochs_and_a_record(fit):
     run = fit(epochs=2)
-    assert sorted(path.name for path in run.iterdir()) == ["checkpoint", "epochs.tsv", "last", "training.json"]
+    assert sorted(path.name for path in run.iterdir()) == [
+        "checkpoint",
+        "epochs.tsv",
+        "last",
+        "steps.tsv",
+        "training.json",
+    ]
     record = json.loads((run / "training.json").read_text())
     assert record == {"detector": HEAD, "seed": 0, "key": "a key", "best_epoch": record["best_epoch"]}
     epochs = pd.read_csv(run / "epochs.tsv", sep="\t")
@@ -122,7 +130,7 @@ def test_the_best_epoch_has_the_lowest_min_dcf(fit, monkeypatch):
     """Three epochs judged 0.5, 0.2 and 0.4: kept is what two epochs end with."""
     two = fit("two", epochs=2)
     figures = iter([0.5, 0.2, 0.4])
-    monkeypatch.setattr(training.metrics, "min_dcf", lambda bonafide, spoof: next(figures))
+    monkeypatch.setattr(metrics, "min_dcf", lambda bonafide, spoof: next(figures))
     three = fit("three", epochs=3)
     assert json.loads((three / "training.json").read_text())["best_epoch"] == 1
     assert same(weights(three / "checkpoint"), weights(two / "last"))
@@ -130,7 +138,7 @@ def test_the_best_epoch_has_the_lowest_min_dcf(fit, monkeypatch):
 
 
 def test_of_equal_epochs_the_first_is_kept(fit, monkeypatch):
-    monkeypatch.setattr(training.metrics, "min_dcf", lambda bonafide, spoof: 0.3)
+    monkeypatch.setattr(metrics, "min_dcf", lambda bonafide, spoof: 0.3)
     run = fit(epochs=2)
     assert json.loads((run / "training.json").read_text())["best_epoch"] == 0
     monkeypatch.undo()
@@ -140,12 +148,119 @@ def test_of_equal_epochs_the_first_is_kept(fit, monkeypatch):
 def test_steps_follow_from_the_training_set_where_none_are_given(fit, monkeypatch):
     """Eight utterances in batches of three are three steps."""
     drawn = []
-    step = training.Recipe.training_step
+    step = Recipe.training_step
     monkeypatch.setattr(
-        training.Recipe, "training_step", lambda self, batch, i: drawn.append(batch[0].shape) or step(self, batch, i)
+        Recipe, "training_step", lambda self, batch, i: drawn.append(batch[0].shape) or step(self, batch, i)
     )
     fit(steps_per_epoch=None, batch_size=3)
     assert drawn == [(3, 6_400)] * 3
+
+
+def test_patience_ends_training(fit, monkeypatch):
+    """The third and the fourth epoch are no better than the second."""
+    figures = iter([0.5, 0.3, 0.3, 0.4, 0.1])
+    monkeypatch.setattr(metrics, "min_dcf", lambda bonafide, spoof: next(figures))
+    run = fit(epochs=5, patience=2)
+    assert pd.read_csv(run / "epochs.tsv", sep="\t")["dev_min_dcf"].tolist() == [0.5, 0.3, 0.3, 0.4]
+
+
+@pytest.mark.parametrize(("average_of", "epochs"), [("last", [2, 3]), ("best", [1, 3])])
+@pytest.mark.parametrize(("judged", "kept"), [(0.1, "average"), (0.3, "best_epoch")])
+def test_an_average_of_epochs_is_kept_where_it_is_better(fit, monkeypatch, average_of, epochs, judged, kept):
+    """Four epochs judged 0.5, 0.2, 0.4 and 0.3, and then their average."""
+    ends, figures = [], iter([0.5, 0.2, 0.4, 0.3, judged])
+    save = averaging.ModelCheckpoint.on_train_epoch_end
+
+    def saving(self, trainer, module):
+        ends.append({name: value.clone() for name, value in module.detector.state_dict().items()})
+        save(self, trainer, module)
+
+    monkeypatch.setattr(averaging.ModelCheckpoint, "on_train_epoch_end", saving)
+    monkeypatch.setattr(metrics, "min_dcf", lambda bonafide, spoof: next(figures))
+    run = fit(epochs=4, average=2, average_of=average_of)
+    record = json.loads((run / "training.json").read_text())
+    assert (record["averaged_epochs"], record["kept"], record["best_epoch"]) == (epochs, kept, 1)
+    assert (record["averaged_dev_min_dcf"], record["averaged_dev_eer"] <= 1) == (judged, True)
+    by_epoch = ends[:: len(ends) // 4]
+    one, other = (by_epoch[epoch] for epoch in epochs)
+    for name, value in weights(run / "checkpoint").items():
+        expected = (one[name] + other[name]) / 2 if kept == "average" else by_epoch[1][name]
+        torch.testing.assert_close(value, expected)
+
+
+def test_accumulated_batches_are_one_batch(fit):
+    """Two batches of two with summed and halved gradients, and the batch of four that they are."""
+    still = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0.0, "activation_dropout": 0.0}
+    parts = fit("parts", batch_size=2, accumulate=2, steps_per_epoch=4, backbone=still)
+    whole = fit("whole", batch_size=4, steps_per_epoch=2, backbone=still)
+    for name, value in weights(whole / "last").items():
+        torch.testing.assert_close(weights(parts / "last")[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_scaled_gradient_reaches_the_backbone_alone(tiny_detector, waveforms):
+    def gradients(factor):
+        detector = tiny_detector("camhfa")
+        recipe = Recipe(detector, Training(backbone_gradient=factor), np.array([]), Processes(), Signals())
+        detector.head(recipe._features(waveforms)).sum().backward()
+        parts = detector.backbone.model.encoder.layer_norm, detector.head
+        return [torch.cat([p.grad.flatten() for p in part.parameters()]) for part in parts]
+
+    (backbone, head), (scaled, same_head) = gradients(1.0), gradients(0.1)
+    torch.testing.assert_close(scaled, 0.1 * backbone)
+    assert torch.equal(head, same_head)
+
+
+@pytest.fixture
+def waveforms():
+    """(batch, samples) 0.4 s, twice."""
+    return torch.randn(2, 6_400, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_frozen_backbone_is_still_while_the_head_keeps_its_dropout(fit, monkeypatch):
+    """AASIST drops features in training; the backbone would drop, skip layers and mask, were it not frozen."""
+    seen, step = [], Recipe.training_step
+
+    def stepping(self, batch, number):
+        waveforms = batch[0]
+        backbone, head = self.detector.backbone, self.detector.head
+        features = [backbone(waveforms) for _ in range(2)]
+        seen.append((torch.equal(*features), torch.equal(head(features[0]), head(features[0]))))
+        return step(self, batch, number)
+
+    monkeypatch.setattr(Recipe, "training_step", stepping)
+    restless = {"hidden_dropout": 0.5, "layerdrop": 0.5, "apply_spec_augment": True, "mask_time_length": 2}
+    fit(head="aasist", backbone=restless, epochs=2, warmup_epochs=1, steps_per_epoch=1)
+    assert seen == [(True, False), (False, False)]
+
+
+def test_augmentation_is_part_of_reading(fit, monkeypatch):
+    """A step that silences everything: what training sees is silence."""
+    heard, step = [], Recipe.training_step
+    monkeypatch.setattr(Recipe, "training_step", lambda self, batch, i: heard.append(batch[0]) or step(self, batch, i))
+    fit("plain")
+    fit("silent", augmentation=[{"name": "zero_span", "share": [1.0, 1.0]}])
+    plain, silent = heard[:2], heard[2:]
+    assert all(part.abs().max() > 0 for part in plain)
+    assert all(part.abs().max() == 0 for part in silent)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"schedule": "cosine"}, "training.schedule is 'cosine'; accepted: constant, exponential, one_cycle"),
+        ({"average_of": "first"}, "training.average_of is 'first'; accepted: best, last"),
+        ({"precision": "16-mixed"}, "training.precision is '16-mixed'; accepted: 32-true, bf16-mixed"),
+        ({"accumulate": 0}, "training.accumulate is 0; accepted: 1 and above"),
+        ({"lr_end": 0.0}, "training.lr_end is 0; accepted: above 0, at most 1"),
+    ],
+)
+def test_a_recipe_that_cannot_be_followed_is_refused(fit, recipe, message):
+    with pytest.raises(TrainingError, match=rf"experiment\.yaml: {message}"):
+        fit(**recipe)
+
+
+def test_bfloat16_trains(fit):
+    assert fit(precision="bf16-mixed").is_dir()
 
 
 @pytest.mark.parametrize("set_name", ["train", "dev"])
@@ -161,7 +276,10 @@ def test_a_missing_dev_set_is_refused(fit, small):
 
 
 def test_a_loss_that_is_not_finite_stops_training(fit):
-    with pytest.raises(TrainingError, match="the loss is nan in epoch 0: lower the learning rates"):
+    """The weights are no numbers after the first step; the message names the two utterances of the second."""
+    with pytest.raises(
+        TrainingError, match=r"the loss is nan in epoch 0, batch 1: look at its utterances T_000\d, T_0"
+    ):
         fit(lr_head=1e30, steps_per_epoch=4)
 
 

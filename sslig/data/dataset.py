@@ -12,6 +12,7 @@ from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from sslig import audio
 from sslig.audio import AudioError
+from sslig.data.augment import Augmentation
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.labels import KEYS
 
@@ -31,6 +32,15 @@ class Draw:
 class BalancedSampler(Sampler[Draw]):
     """Draws with replacement, as many bona fide as spoof, the same for a seed and an epoch.
 
+    Parameters
+    ----------
+    labels
+        (utterance,) Labels of the rows that are drawn from.
+    n_draws
+        Draws of an epoch.
+    seed
+        With the epoch, it decides every draw.
+
     Raises
     ------
     ValueError
@@ -43,10 +53,15 @@ class BalancedSampler(Sampler[Draw]):
             if len(rows) == 0:
                 raise ValueError(f"balanced sampling needs both classes; of {len(labels)} utterances none is {key}")
         self.n_draws, self.seed, self.epoch = n_draws, seed, 0
+        self.done: dict[int, int] = {}
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch whose draws the next iteration gives."""
         self.epoch = epoch
+
+    def resume(self, epoch: int, n_done: int) -> None:
+        """Go on with `epoch` behind its first `n_done` draws; later epochs are whole."""
+        self.epoch, self.done = epoch, {epoch: n_done}
 
     def __len__(self) -> int:
         return self.n_draws
@@ -55,29 +70,82 @@ class BalancedSampler(Sampler[Draw]):
         generator = np.random.default_rng((self.seed, self.epoch))
         classes = list(self.rows.values())
         order = generator.permutation(np.arange(self.n_draws) % len(classes))
+        done = self.done.get(self.epoch, 0)
+        # What is done is drawn once more, because every draw moves the generator on.
         for position, which in enumerate(order):
-            yield Draw(self.epoch, position, int(generator.choice(classes[which])))
+            draw = Draw(self.epoch, position, int(generator.choice(classes[which])))
+            if position >= done:
+                yield draw
+
+
+class Shares(BatchSampler):
+    """One process' share of each batch: of a batch's draws every `world`-th, from its `rank`-th on.
+
+    The shares of all processes are the batch that one process alone would draw, each draw in one of them.
+
+    Raises
+    ------
+    ValueError
+        The batch cannot be shared evenly.
+    """
+
+    def __init__(self, sampler: BalancedSampler, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        if batch_size % world:
+            raise ValueError(f"batches of {batch_size} cannot be shared evenly by {world} processes")
+        super().__init__(sampler, batch_size, drop_last=True)
+        self.rank, self.world = rank, world
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for batch in super().__iter__():
+            yield batch[self.rank :: self.world]
 
 
 class Crops(Dataset):
-    """Random crops of fixed length with their labels; an utterance below that length is repeated.
+    """Random crops of fixed length with their labels, augmented where asked; a shorter utterance is repeated.
 
-    Items are asked for by `Draw`; the crop's place depends on seed, epoch and draw only, so it is the same with
-    any number of workers.
+    Items are asked for by `Draw`; the crop's place and its augmentation depend on seed, epoch and draw only, so they
+    are the same with any number of workers. What an augmentation has to do to whole recordings, because it changes
+    their length, is done before the crop is cut; all else is done to the crop, which is shorter.
+
+    Parameters
+    ----------
+    table
+        Utterances with ``utterance`` (where there is an augmentation), ``path`` and ``label``.
+    crop_samples
+        Length of every crop.
+    seed
+        Of places and augmentation.
+    augmentation
+        What is done to recordings; none: nothing.
     """
 
-    def __init__(self, table: pd.DataFrame, crop_samples: int, seed: int) -> None:
+    def __init__(
+        self, table: pd.DataFrame, crop_samples: int, seed: int, augmentation: Augmentation | None = None
+    ) -> None:
         self.paths, self.labels = table["path"].to_numpy(), table["label"].to_numpy()
+        self.names = table["utterance"].to_numpy() if augmentation else None
         self.crop_samples, self.seed = crop_samples, seed
+        self.whole, self.part = (augmentation or Augmentation(())).split()
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
-        """(samples,) crop and its label () as float32."""
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, int]:
+        """(samples,) crop, its label () as float32, and the row of its utterance."""
         generator = np.random.default_rng((self.seed, draw.epoch, draw.position))
-        path = self.paths[draw.row]
-        spare = audio.n_samples(path) - self.crop_samples
+        samples = self._augmented(self.part, repeat_to(self._cut(draw, generator), self.crop_samples), draw)
+        return torch.from_numpy(samples), torch.tensor(float(self.labels[draw.row])), draw.row
+
+    def _cut(self, draw: Draw, generator: np.random.Generator) -> np.ndarray:
+        path, whole = self.paths[draw.row], None
+        if self.whole.parts:
+            whole = self._augmented(self.whole, audio.read(path), draw)
+        spare = (audio.n_samples(path) if whole is None else len(whole)) - self.crop_samples
         start = int(generator.integers(spare + 1)) if spare > 0 else 0
-        samples = repeat_to(audio.read(path, start, self.crop_samples), self.crop_samples)
-        return torch.from_numpy(samples), torch.tensor(float(self.labels[draw.row]))
+        return audio.read(path, start, self.crop_samples) if whole is None else whole[start:][: self.crop_samples]
+
+    def _augmented(self, augmentation: Augmentation, samples: np.ndarray, draw: Draw) -> np.ndarray:
+        if not augmentation.parts:
+            return samples
+        # An utterance is drawn more than once an epoch: each draw is told apart by its position.
+        return augmentation(samples, draw.epoch, f"{self.names[draw.row]} {draw.position}", self.seed)
 
 
 def repeat_to(samples: np.ndarray, length: int) -> np.ndarray:

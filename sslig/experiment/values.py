@@ -25,9 +25,45 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Training:
-    """The recipe; `steps_per_epoch` none means once through as many utterances as the training set has.
+    """The recipe, and how a run of it is watched and kept.
 
-    `gradient_clip` is the largest norm of the gradient that is let through; none lets all through.
+    Attributes
+    ----------
+    epochs, steps_per_epoch
+        At most so many epochs of so many batches; none: as many as draw as many utterances as the training set has.
+    batch_size, accumulate
+        Utterances of a batch, over all processes together; and batches whose gradients make one step.
+    crop_s
+        Length of every training crop.
+    lr_backbone, lr_head, layer_decay
+        Learning rates; with a decay below 1 each layer of the backbone has the rate of the layer above it times it.
+    backbone_gradient
+        Factor of the gradient that enters the backbone. AdamW divides a gradient by its own size, so a factor acts on
+        clipping alone; to train the backbone more slowly, lower `lr_backbone`.
+    schedule, lr_end
+        Of both rates, step by step over all epochs: ``constant``, ``exponential`` down to `lr_end` of the first rate,
+        or ``one_cycle`` up to the rates and down.
+    weight_decay, gradient_clip
+        Of AdamW; and the largest norm of the gradient that is let through (none lets all through).
+    freeze_backbone, warmup_epochs
+        Train the head alone, for good or in the first epochs.
+    augmentation
+        ``published``, a list of steps (`sslig.data.augment`), or none.
+    patience
+        Epochs without a lower dev minDCF after which training stops; none: never.
+    average, average_of
+        So many epochs, the ``best`` on dev or the ``last``, are averaged to a candidate besides the best epoch.
+    precision
+        ``32-true`` or ``bf16-mixed``.
+    workers
+        Reading processes, of each training process.
+    checkpoint_steps, log_steps
+        Optimiser steps from one checkpoint to resume from to the next (none: one before the end of each epoch and one
+        after it), and from one row of the log to the next.
+    tensorboard
+        Whether the log is kept for TensorBoard too.
+    progress
+        Whether a bar is shown; none: where standard error is a terminal.
     """
 
     epochs: int = 10
@@ -42,6 +78,19 @@ class Training:
     warmup_epochs: int = 0
     precision: str = "32-true"
     workers: int = 0
+    accumulate: int = 1
+    layer_decay: float = 1.0
+    backbone_gradient: float = 1.0
+    schedule: str = "constant"
+    lr_end: float = 0.01
+    augmentation: str | list[Any] | None = None
+    patience: int | None = None
+    average: int | None = None
+    average_of: str = "best"
+    checkpoint_steps: int | None = 1000
+    log_steps: int = 10
+    tensorboard: bool = False
+    progress: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -92,12 +141,14 @@ class Masking:
         Matched random controls of each mask and utterance.
     rounds
         Bootstrap rounds of the intervals and tests.
-    phones
-        ``pocketsphinx``, or name or folder of a Hugging Face CTC model.
+    segments
+        Sources of the places of masks (`sslig.cues.segments`): one of speech, of voicing, of phones and of words.
     profile_utterances
         Bona fide training utterances that the non-speech profile is averaged over; none: all.
     waveform_masks_per_job
         How many masks in the waveform one job does; each needs the backbone again for every control.
+    workers
+        Processes that decode segments.
     """
 
     utterances: int = 400
@@ -105,9 +156,10 @@ class Masking:
     sweeps: list[str] | None = None
     draws: int = 20
     rounds: int = 5000
-    phones: str = "pocketsphinx"
+    segments: list[str] = field(default_factory=lambda: ["vad", "voicing", "pocketsphinx:phones", "pocketsphinx:words"])
     profile_utterances: int | None = 1000
     waveform_masks_per_job: int = 1
+    workers: int = 2
 
 
 @dataclass(frozen=True)

@@ -109,16 +109,24 @@ class AASIST(nn.Module):
         selection
             What `select` recorded, replayed in every graph pool; by default each pool makes its own choice.
         """
-        return self._run(features, selection)[0]
+        return self._run(self.project(features), selection)[0]
+
+    def project(self, features: Tensor) -> Tensor:
+        """(batch, 1, frame, bin) The last layer's frames, each through the same affine map: `decide` needs no more."""
+        return self.LL(features[:, -1:])
+
+    def decide(self, projected: Tensor) -> Tensor:
+        """(batch,) Spoof logits of what `project` gives."""
+        return self._run(projected, None)[0]
 
     @torch.no_grad()
     def select(self, features: Tensor) -> Selection:
         """The nodes that each graph pool keeps for (batch, layer, frame, feature) features."""
-        return self._run(features, None)[1]
+        return self._run(self.project(features), None)[1]
 
-    def _run(self, features: Tensor, selection: Selection | None) -> tuple[Tensor, Selection]:
+    def _run(self, projected: Tensor, selection: Selection | None) -> tuple[Tensor, Selection]:
         chosen: Selection = {}
-        temporal, spectral = self._nodes(self._encode(features[:, -1]))
+        temporal, spectral = self._nodes(self._encode(projected))
         spectral = self._pool("pool_S", self.GAT_layer_S(spectral), selection, chosen)
         temporal = self._pool("pool_T", self.GAT_layer_T(temporal), selection, chosen)
         branches = [self._branch(branch, temporal, spectral, selection, chosen) for branch in (1, 2)]
@@ -126,8 +134,8 @@ class AASIST(nn.Module):
         readout = [temporal.abs().amax(1), temporal.mean(1), spectral.abs().amax(1), spectral.mean(1), master[:, 0]]
         return self.out_layer(self.drop(torch.cat(readout, dim=1))).squeeze(-1), chosen
 
-    def _encode(self, last_layer: Tensor) -> Tensor:
-        image = self.LL(last_layer).transpose(1, 2).unsqueeze(1)  # (batch, 1, bin, frame)
+    def _encode(self, projected: Tensor) -> Tensor:
+        image = projected.transpose(2, 3)  # (batch, 1, bin, frame)
         image = functional.selu(self.first_bn(functional.max_pool2d(image, 3)))  # (batch, 1, bin // 3, frame // 3)
         return functional.selu(self.first_bn1(self.encoder(image)))  # (batch, channel, row, frame // 3)
 

@@ -51,16 +51,28 @@ class CAMHFA(nn.Module):
             "context": context,
         }
 
-    def attention(self, features: Tensor) -> Tensor:
-        """(batch, head, frame) Attention weights of (batch, layer, frame, feature) features; frames sum to 1."""
-        keys = self.cmp_linear_k(mix_layers(features, self.weights_k))  # (batch, frame, C)
-        return self.att_head(keys.unsqueeze(1)).squeeze(-1).softmax(dim=-1)  # (batch, head, frame)
-
     def forward(self, features: Tensor) -> Tensor:
         """(batch,) Spoof logits of (batch, layer, frame, feature) features."""
-        values = self.cmp_linear_v(mix_layers(features, self.weights_v))  # (batch, frame, C)
-        pooled = self.attention(features) @ values  # (batch, head, C)
+        return self.decide(self.project(features))
+
+    def project(self, features: Tensor) -> Tensor:
+        """(batch, 2, frame, C) Keys and values, of each frame by the same affine map: `decide` needs no more."""
+        keys = self.cmp_linear_k(mix_layers(features, self.weights_k))  # (batch, frame, C)
+        values = self.cmp_linear_v(mix_layers(features, self.weights_v))
+        return torch.stack([keys, values], dim=1)
+
+    def decide(self, projected: Tensor) -> Tensor:
+        """(batch,) Spoof logits of what `project` gives."""
+        keys, values = projected.unbind(dim=1)
+        pooled = self._weights(keys) @ values  # (batch, head, C)
         return self.pooling_fc(pooled.flatten(1)).squeeze(-1)
+
+    def attention(self, features: Tensor) -> Tensor:
+        """(batch, head, frame) Attention weights of (batch, layer, frame, feature) features; frames sum to 1."""
+        return self._weights(self.project(features)[:, 0])
+
+    def _weights(self, keys: Tensor) -> Tensor:
+        return self.att_head(keys.unsqueeze(1)).squeeze(-1).softmax(dim=-1)  # (batch, head, frame)
 
 
 def mix_layers(features: Tensor, weights: Tensor) -> Tensor:

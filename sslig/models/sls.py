@@ -43,6 +43,14 @@ class SLS(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(batch,) Spoof logits of (batch, layer, frame, feature) features."""
+        return self.decide(self.project(features))
+
+    def project(self, features: Tensor) -> Tensor:
+        """The features as they are: the gates depend on all frames of every layer, so no map of frames comes first."""
+        return features
+
+    def decide(self, features: Tensor) -> Tensor:
+        """(batch,) Spoof logits of what `project` gives."""
         missing = self.n_frames - features.shape[2]
         x = functional.pad(features, (0, 0, 0, missing))  # a negative padding cuts: (batch, layer, n_frames, feature)
         gate = torch.sigmoid(self.fc0(x.mean(dim=2)))  # (batch, layer, 1)

@@ -9,6 +9,18 @@ from sslig.stages.attributed import (
     free_attributions,
 )
 from sslig.stages.calibrated import RATIO, calibrated, fused
+from sslig.stages.masked import (
+    interventions,
+    mask_jobs,
+    masked,
+    masked_utterances,
+    nonspeech_profile,
+    segment,
+    segment_sources,
+    segmented,
+    tiers_by_utterance,
+)
+from sslig.stages.measured import measured_utterances, measures
 from sslig.stages.scored import score, set_scores
 from sslig.stages.trained import READY_MADE, checkpoint, corpus, epochs
 
@@ -26,6 +38,17 @@ __all__ = [
     "explained",
     "free_attributions",
     "fused",
+    "interventions",
+    "mask_jobs",
+    "masked",
+    "masked_utterances",
+    "measured_utterances",
+    "measures",
+    "nonspeech_profile",
     "score",
+    "segment",
+    "segment_sources",
+    "segmented",
     "set_scores",
+    "tiers_by_utterance",
 ]

@@ -4,32 +4,56 @@ import argparse
 import sys
 import time
 
-from sslig.experiment import load
-from sslig.stages import attribute, baseline, corpus, epochs, score
+from sslig.experiment import Experiment, load
+from sslig.stages import attribute, baseline, corpus, epochs, mask_jobs, masked, measures, score, segment
+
+OF_STUDIES = {"segment": segment, "measure": measures}
+"""Stages that all detectors share, by name; ``corpus`` is one too."""
+
+OF_DETECTORS = {"train": epochs, "score": score, "baseline": baseline, "attribute": attribute}
+"""Stages of one detector and seed, by name; ``mask`` is one too, and takes a job."""
 
 
 def main() -> None:
     """Do one stage from the command line, and say so in a line."""
-    steps = {"train": epochs, "score": score, "baseline": baseline, "attribute": attribute}
-    parser = argparse.ArgumentParser(description="Do one stage of a study, and those before it that are not done.")
-    parser.add_argument("stage", choices=["corpus", *steps])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stage", choices=["corpus", *OF_STUDIES, *OF_DETECTORS, "mask"])
     parser.add_argument("experiment")
     parser.add_argument("--detector")
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--job", help="which masks (sslig.stages.mask_jobs); by default all")
     parser.add_argument("--workers", type=int, default=2, help="processes that build a corpus")
     arguments = parser.parse_args()
-    start, name, seed = time.monotonic(), arguments.detector, arguments.seed
+    start = time.monotonic()
     try:
-        experiment = load(arguments.experiment)
-        if arguments.stage == "corpus":
-            corpus(experiment, arguments.workers)
-        else:
-            name, seed = name or next(iter(experiment.detectors)), experiment.seeds[0] if seed is None else seed
-            steps[arguments.stage](experiment, name, seed)
+        what = _do(arguments, load(arguments.experiment))
     except (ValueError, RuntimeError) as error:
         raise SystemExit(f"error: {error}") from error
-    what = "" if arguments.stage == "corpus" else f" {name} seed {seed}"
     print(f"{arguments.stage}{what}: done in {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+def _do(arguments: argparse.Namespace, experiment: Experiment) -> str:
+    """Do the stage; of which detector and seed it was."""
+    if arguments.stage == "corpus":
+        corpus(experiment, arguments.workers)
+        return ""
+    if arguments.stage in OF_STUDIES:
+        OF_STUDIES[arguments.stage](experiment)
+        return ""
+    name = arguments.detector or next(iter(experiment.detectors))
+    seed = experiment.seeds[0] if arguments.seed is None else arguments.seed
+    if arguments.stage == "mask":
+        masked(experiment, name, seed, _masks_of(experiment, arguments.job))
+    else:
+        OF_DETECTORS[arguments.stage](experiment, name, seed)
+    return f" {name} seed {seed}"
+
+
+def _masks_of(experiment: Experiment, job: str | None) -> list[str] | None:
+    jobs = mask_jobs(experiment)
+    if job is not None and job not in jobs:
+        raise ValueError(f"{experiment.path}: no job of masks {job!r}; it has {', '.join(jobs)}")
+    return None if job is None else jobs[job]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import dataclasses
 
 import pandas as pd
 
-from sslig import protocol
+from sslig import protocol, records
 from sslig.attribution import baselines, table
 from sslig.attribution.baselines import Baseline, BaselineError
 from sslig.attribution.integrated_gradients import FROZEN
@@ -13,7 +13,6 @@ from sslig.files import write_json, write_tsv
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint, select_device
 from sslig.selection import draw, stratified
-from sslig.stages import records
 from sslig.stages.trained import checkpoint, corpus
 
 EXPLAINED_SET = "eval"

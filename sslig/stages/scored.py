@@ -2,11 +2,10 @@
 
 import pandas as pd
 
-from sslig import protocol, scores, scoring
+from sslig import protocol, records, scores, scoring
 from sslig.experiment import Experiment
 from sslig.files import write_json, write_tsv
 from sslig.models.detector import Detector, fingerprint, select_device
-from sslig.stages import records
 from sslig.stages.trained import checkpoint
 
 SCORED_SETS = ("dev", "eval")

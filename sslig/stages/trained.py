@@ -1,14 +1,12 @@
 """The first steps of a study: its corpus, and its detectors trained."""
 
-import dataclasses
 from pathlib import Path
 
 import pandas as pd
 
-from sslig import protocol, training
+from sslig import protocol, records, training
 from sslig.data import corpora
 from sslig.experiment import Experiment
-from sslig.stages import records
 
 READY_MADE = "asvspoof5"
 
@@ -29,7 +27,7 @@ def corpus(experiment: Experiment, workers: int = 2) -> Path:
 def epochs(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
     """The table of epochs of a trained detector, whose folder then holds ``checkpoint/`` and ``last/``."""
     corpus(experiment)
-    run, key = experiment.run(detector, seed), _training_key(experiment, detector, seed)
+    run, key = experiment.run(detector, seed), training.key(experiment, detector, seed)
     if records.stored_key(run / training.RECORD) != key:
         training.train(experiment, detector, seed, key)
     return pd.read_csv(run / training.EPOCHS, sep="\t")
@@ -39,13 +37,3 @@ def checkpoint(experiment: Experiment, detector: str, seed: int) -> Path:
     """The folder of the trained detector."""
     epochs(experiment, detector, seed)
     return experiment.run(detector, seed) / training.CHECKPOINT
-
-
-def _training_key(experiment: Experiment, detector: str, seed: int) -> str:
-    """A short hash of all that decides what training gives: corpus, backbone, detector, recipe, dev scoring, seed."""
-    recipe = dataclasses.asdict(experiment.training)
-    del recipe["workers"]
-    contents = records.contents(experiment, "train"), records.contents(experiment, "dev")
-    return records.hash_of(
-        contents, experiment.backbone, experiment.detector(detector), recipe, records.how(experiment), seed
-    )

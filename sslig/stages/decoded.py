@@ -1,0 +1,36 @@
+"""Segments of the utterances of a study, decoded once for all detectors."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from sslig import records
+from sslig.cues import segments
+from sslig.experiment import Experiment
+from sslig.files import write_json, write_parquet, write_tsv
+
+
+def decoded(
+    experiment: Experiment,
+    folder: str,
+    set_name: str,
+    utterances: pd.DataFrame,
+    sources: Sequence[str],
+    workers: int,
+) -> pd.DataFrame:
+    """The table of `sslig.cues.segments.decode` for utterances of a set, in ``<folder>/<set>.parquet`` below the runs.
+
+    ``<set>.json`` beside it says what decoded it, and ``left_out_<set>.tsv`` which files could not be read.
+    """
+    place = experiment.runs / folder
+    path, record = place / f"{set_name}.parquet", place / f"{set_name}.json"
+    contents = records.contents(experiment, set_name)
+    key = records.hash_of(utterances["utterance"].tolist(), list(sources), contents)
+    if records.stored_key(record) == key:
+        return pd.read_parquet(path)
+    record.unlink(missing_ok=True)
+    found = segments.decode(utterances, sources, workers)
+    write_parquet(path, found.table)
+    write_tsv(place / f"left_out_{set_name}.tsv", found.left_out)
+    write_json(record, {"key": key, "sources": found.sources})
+    return found.table

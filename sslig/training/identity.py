@@ -1,0 +1,28 @@
+"""What a trained detector was made with, as a hash: while the hash holds, training is not done again."""
+
+import dataclasses
+from typing import Any
+
+from sslig import records
+from sslig.experiment import Experiment, Training
+
+SPEED = ("workers", "checkpoint_steps", "log_steps", "tensorboard", "progress")
+"""Options of training that change how fast a result comes or what is seen of it, and not the result."""
+
+LATER = ("accumulate", "layer_decay", "backbone_gradient", "schedule", "lr_end", "augmentation", "patience", "average",
+         "average_of")  # fmt: skip
+"""Options that came when there were results already: where they have their default, results are what they were."""
+
+
+def deciding(options: Training) -> dict[str, Any]:
+    """The options of training that decide its result."""
+    values, usual = dataclasses.asdict(options), dataclasses.asdict(Training())
+    unused = {name for name in LATER if values[name] == usual[name]}
+    return {name: value for name, value in values.items() if name not in SPEED and name not in unused}
+
+
+def key(experiment: Experiment, detector: str, seed: int) -> str:
+    """A short hash of all that decides what training gives: corpus, backbone, detector, recipe, dev scoring, seed."""
+    sets = [records.contents(experiment, name) for name in ("train", "dev")]
+    values = experiment.backbone, experiment.detector(detector), deciding(experiment.training), records.how(experiment)
+    return records.hash_of(sets, *values, seed)
