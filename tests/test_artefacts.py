@@ -1,79 +1,157 @@
+import math
+
 import numpy as np
-import pandas as pd
 import pytest
 
-from sslig import audio
-from sslig.audio import AudioError
 from sslig.cues import artefacts
+from sslig.cues.artefacts import ArtefactError, measure
+from sslig.cues.tiers import Tier
+
+SILENCE = np.zeros(8_000)
+
+
+def tier(*speech, duration_s):
+    """A tier with these stretches of speech, in seconds."""
+    start_s, end_s = np.array(speech).reshape(-1, 2).T
+    return Tier("speech", start_s, end_s, ("speech",) * len(speech), duration_s, {})
 
 
 def test_a_tone_between_silences(tone):
     """0.5 s of silence, 1 s of a tone of amplitude 0.5, 0.25 s of silence; frames are 20 ms, so ends blur by one."""
-    found = artefacts.measure(np.concatenate([np.zeros(8_000), tone, np.zeros(4_000)]))
-    assert set(found) == set(artefacts.MEASURES)
+    found = measure(np.concatenate([SILENCE, tone, np.zeros(4_000)]))
+    assert list(found) == artefacts.names(f0=False)
     assert found["duration_s"] == 1.75
     assert found["leading_silence_s"] == pytest.approx(0.5, abs=0.02)
     assert found["trailing_silence_s"] == pytest.approx(0.25, abs=0.02)
+    assert found["speech_length_s"] == pytest.approx(1.0, abs=0.04)
     assert found["level_dbfs"] == pytest.approx(10 * np.log10(0.5**2 / 2 / 1.75), abs=0.01)
+    assert (found["rms_first_100ms"], found["pauses"]) == (0, 0)
 
 
-def test_a_tone_has_no_silence_and_half_of_it_6_db_less(tone):
-    loud, soft = artefacts.measure(tone), artefacts.measure(tone / 2)
+def test_a_tier_says_where_speech_is(tone):
+    """Speech of 0.2 s, a pause of 0.3 s, speech of 0.4 s in a tone of 1 s; 30 ms frames of 0.9 s are 30."""
+    found = measure(tone, tier((0.0625, 0.2625), (0.5625, 0.9625), duration_s=1.0))
+    assert found["leading_silence_s"] == 0.0625
+    assert found["trailing_silence_s"] == 0.0375
+    assert found["speech_length_s"] == 0.9
+    assert (found["pauses"], found["longest_pause_s"]) == (1, 0.3)
+    assert found["pause_share"] == pytest.approx(1 / 3)
+    assert (found["voiced_frames"], found["unvoiced_frames"]) == (30, 0)
+    assert found["voiced_unvoiced_ratio"] == 30
+    assert found["snr_db"] == pytest.approx(0, abs=0.01)
+    assert found["noise_floor_dbfs"] == pytest.approx(-9.03, abs=0.02)
+
+
+def test_a_tier_of_another_recording_is_refused(tone):
+    with pytest.raises(ArtefactError, match=r"'speech' is of a recording of 2 s; this one has 1 s"):
+        measure(tone, tier((0.1, 0.5), duration_s=2.0))
+
+
+def test_gaps_of_100_ms_are_pauses_and_shorter_ones_are_not(tone):
+    for gap_s, pauses in ((0.05, 0), (0.15, 1)):
+        found = measure(np.concatenate([tone, np.zeros(int(gap_s * 16_000)), tone]))
+        assert found["pauses"] == pauses
+        assert found["longest_pause_s"] == pytest.approx(gap_s * pauses, abs=0.021)
+
+
+def test_half_the_tone_is_6_db_less(tone):
+    loud, soft = measure(tone), measure(tone / 2)
     assert (loud["leading_silence_s"], loud["trailing_silence_s"]) == (0, 0)
     assert loud["level_dbfs"] == pytest.approx(-9.03, abs=0.01)
     assert loud["level_dbfs"] - soft["level_dbfs"] == pytest.approx(6.02, abs=0.01)
+    for name in ("rolloff_hz", "flatness_db", "tilt_db_per_octave"):
+        assert loud[name] == pytest.approx(soft[name])
 
 
-def test_digital_silence_is_silence_from_end_to_end():
-    found = artefacts.measure(np.zeros(8_000, dtype=np.float32))
-    assert found == {"duration_s": 0.5, "level_dbfs": -100, "leading_silence_s": 0.5, "trailing_silence_s": 0.5}
+def test_voiced_frames_are_those_louder_than_the_published_threshold():
+    """Two frames of 30 ms at an RMS of 0.06, three at 0.04: mean 0.048, range 0.02."""
+    samples = np.concatenate([np.full(960, 0.06), np.full(1440, 0.04)])
+    found = measure(samples)
+    assert (found["voiced_frames"], found["unvoiced_frames"]) == (2, 3)
+    assert found["voiced_unvoiced_ratio"] == pytest.approx(2 / 3)
+    assert found["rmse_mean"] == pytest.approx(0.048)
+    assert found["rmse_amplitude"] == pytest.approx(0.02)
+    assert found["rms_first_100ms"] == pytest.approx(np.sqrt((960 * 0.06**2 + 640 * 0.04**2) / 1600))
+
+
+def test_noise_in_pauses_sets_floor_and_snr(rng, tone):
+    noise = 0.001 * rng.standard_normal(16_000)
+    found = measure(np.concatenate([noise, tone]), tier((1.0, 2.0), duration_s=2.0))
+    assert found["noise_floor_dbfs"] == pytest.approx(-60, abs=0.2)
+    assert found["snr_db"] == pytest.approx(-9.03 + 60, abs=0.2)
+
+
+def test_damage_is_measured(tone):
+    """Clipped at half of its peak a sine is flat where |sin| > 0.5: two thirds of the time."""
+    found = measure(np.clip(tone, -0.25, 0.25))
+    assert found["clipping_share"] == pytest.approx(2 / 3, abs=0.02)
+    assert measure(tone)["clipping_share"] == 0
+    assert measure(tone + 0.1)["dc_offset"] == pytest.approx(0.1, abs=1e-6)
+    assert measure(tone - 0.1)["dc_offset"] == pytest.approx(0.1, abs=1e-6)
+    holed = tone.copy()
+    holed[1_000:1_100], holed[2_000:2_050] = 0, 0  # only the first is 5 ms long
+    assert measure(holed)["digital_silence_share"] == pytest.approx(100 / 16_000, abs=3 / 16_000)
+
+
+def test_spectra_of_white_noise_and_of_a_tone(rng, tone):
+    """White noise: 99 % below 7.92 kHz, flat but for the spread of its estimate, no tilt, half of it above 4 kHz."""
+    white = measure(0.1 * rng.standard_normal(160_000))
+    assert white["rolloff_hz"] == pytest.approx(7920, abs=40)
+    assert white["flatness_db"] == pytest.approx(0, abs=0.1)
+    assert white["tilt_db_per_octave"] == pytest.approx(0, abs=0.1)
+    assert white["high_band_db"] == pytest.approx(10 * np.log10(0.5), abs=0.1)
+    pure = measure(tone)
+    assert pure["rolloff_hz"] == pytest.approx(440, abs=63)
+    assert pure["flatness_db"] < -40
+    assert pure["high_band_db"] < -60
+
+
+def test_brown_noise_falls_by_6_db_an_octave(rng):
+    brown = np.cumsum(rng.standard_normal(320_000))
+    assert measure(brown / np.abs(brown).max())["tilt_db_per_octave"] == pytest.approx(-6.02, abs=0.8)
+
+
+def test_digital_silence_is_defined():
+    found = measure(SILENCE, f0=True)
+    missing = {"snr_db", "rolloff_hz", "flatness_db", "tilt_db_per_octave", "high_band_db", "f0_mean_hz",
+               "f0_range_semitones", "jitter_percent", "shimmer_percent"}  # fmt: skip
+    assert {name for name, value in found.items() if math.isnan(value)} == missing
+    assert found["leading_silence_s"] == found["trailing_silence_s"] == found["duration_s"] == 0.5
+    assert found["level_dbfs"] == found["noise_floor_dbfs"] == -100
+    assert found["digital_silence_share"] == 1
+    for name in ("speech_length_s", "voiced_frames", "unvoiced_frames", "voiced_unvoiced_ratio", "rms_first_100ms",
+                 "rmse_mean", "rmse_amplitude", "pauses", "pause_share", "longest_pause_s", "clipping_share",
+                 "voiced_share"):  # fmt: skip
+        assert found[name] == 0, name
+
+
+def test_what_is_speech_throughout_has_no_noise_floor(tone):
+    found = measure(tone, tier((0.0, 1.0), duration_s=1.0))
+    assert {name for name, value in found.items() if math.isnan(value)} == {"noise_floor_dbfs", "snr_db"}
+
+
+@pytest.mark.parametrize("n_samples", [1, 10, 200, 500])
+def test_short_recordings_are_measured(n_samples):
+    found = measure(np.full(n_samples, 0.1), f0=True)
+    assert set(found) == set(artefacts.MEASURES)
+    assert found["duration_s"] == n_samples / 16_000
+    assert found["voiced_frames"] == 1
+    assert found["rmse_mean"] == pytest.approx(0.1)
 
 
 def test_what_is_nearly_silent_has_the_lowest_level():
-    assert artefacts.measure(np.full(8_000, 1e-9))["level_dbfs"] == -100
+    assert measure(np.full(8_000, 1e-9))["level_dbfs"] == -100
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_files_are_measured_in_order(tmp_path, tone, workers):
-    paths = [str(tmp_path / f"{length}.flac") for length in (16_000, 4_000, 8_000)]
-    for path, length in zip(paths, (16_000, 4_000, 8_000), strict=True):
-        audio.write_flac(path, tone[:length])
-    table = artefacts.table(paths, workers)
-    assert list(table.columns) == list(artefacts.MEASURES)
-    assert table["duration_s"].tolist() == [1.0, 0.25, 0.5]
+@pytest.mark.parametrize("samples", [np.zeros(0), np.zeros((2, 100)), np.array([0.0, np.nan])])
+def test_what_is_no_recording_is_refused(samples):
+    with pytest.raises(ArtefactError, match="one channel of finite samples"):
+        measure(samples)
 
 
-def test_a_broken_file_is_named(tmp_path):
-    with pytest.raises(AudioError, match=r"none\.flac: no such file"):
-        artefacts.table([str(tmp_path / "none.flac")])
-
-
-def test_each_measure_is_a_detector_in_its_better_direction():
-    """Duration: spoofs are longer, one error of four each. Level: bona fide are louder without error."""
-    measures = pd.DataFrame(
-        {
-            "duration_s": [1.0, 1.1, 1.2, 2.5, 2.0, 2.1, 2.2, 1.05],
-            "level_dbfs": [-10, -11, -12, -13, -20, -21, -22, -23],
-        }
-    )
-    labels = np.array([0] * 4 + [1] * 4)
-    found = artefacts.single_feature_eer(measures, labels).set_index("measure")
-    assert found.loc["duration_s"].to_dict() == {"eer": pytest.approx(0.25), "larger_in": "spoof"}
-    assert found.loc["level_dbfs"].to_dict() == {"eer": 0.0, "larger_in": "bonafide"}
-
-
-def test_a_measure_that_tells_nothing_has_half_the_errors():
-    found = artefacts.single_feature_eer(pd.DataFrame({"level_dbfs": [0.0] * 8}), np.array([0, 1] * 4))
-    assert found["eer"].tolist() == [0.5]
-
-
-def test_sets_stand_side_by_side():
-    alone = pd.DataFrame(
-        [(set_name, measure, 0.1 * number, "spoof")
-         for set_name in ("train", "eval") for number, measure in enumerate(artefacts.MEASURES)],
-        columns=["set", "measure", "eer", "larger_in"],
-    )  # fmt: skip
-    found = artefacts.summary(alone, ["eval", "train"])
-    assert list(found.columns) == ["measure", "eval", "train"]
-    assert found["measure"].tolist() == list(artefacts.MEASURES)
-    assert found["eval"].tolist() == ["0 % (spoof)", "10 % (spoof)", "20 % (spoof)", "30 % (spoof)"]
+def test_published_names_come_first_and_all_measures_are_described(reference):
+    published = [
+        line.split(",")[0] for line in (reference / "published_artefact_eer_global.csv").read_text().split()[1:]
+    ]
+    assert list(artefacts.PUBLISHED) == published
+    assert all(told.unit and told.meaning for told in artefacts.MEASURES.values())

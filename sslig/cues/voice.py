@@ -1,0 +1,85 @@
+"""The voice by Praat: fundamental frequency (F0), its range, jitter and shimmer, and which frames are voiced."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sslig.frames import SAMPLE_RATE_HZ, FrameClock
+
+FLOOR_HZ, CEILING_HZ = 60.0, 500.0
+"""Between these F0 is searched for: low male to high female and child voices."""
+STEP_S = 0.01
+SHORTEST_S = 3 / FLOOR_HZ + STEP_S
+"""Praat looks at three of the longest periods at a time; a shorter recording has no pitch."""
+LONGEST_PERIOD_S = 1 / FLOOR_HZ
+SHORTEST_PERIOD_S, PERIOD_FACTOR, AMPLITUDE_FACTOR = 0.0001, 1.3, 1.6
+"""Praat's standard limits on neighbouring periods that jitter and shimmer compare."""
+
+MEASURES = {
+    "f0_mean_hz": ("Hz", "mean F0 of the voiced frames; missing where none is voiced"),
+    "f0_range_semitones": ("semitones", "5th to 95th percentile of F0; missing where no frame is voiced"),
+    "voiced_share": ("share", "voiced frames of all frames of 10 ms; 0 where the recording is too short for a pitch"),
+    "jitter_percent": ("%", "local jitter: mean difference of neighbouring periods; missing where Praat finds too few"),
+    "shimmer_percent": ("%", "local shimmer: the same of their amplitudes; missing where Praat finds too few"),
+}
+"""Name -> unit and meaning, missing values included."""
+
+
+def measure(samples: np.ndarray) -> dict[str, float]:
+    """All of `MEASURES` of a recording.
+
+    Parameters
+    ----------
+    samples
+        (samples,) at 16 kHz.
+
+    References
+    ----------
+    P. Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a sampled
+    sound", 1993.
+    """
+    missing = dict.fromkeys(MEASURES, math.nan) | {"voiced_share": 0.0}
+    sound, pitch = _pitch(samples)
+    f0_hz = np.empty(0) if pitch is None else pitch.selected_array["frequency"]  # (frame,)
+    voiced_hz = f0_hz[f0_hz > 0]
+    if not len(voiced_hz):
+        return missing
+    low_hz, high_hz = np.percentile(voiced_hz, [5, 95])
+    return {
+        "f0_mean_hz": float(voiced_hz.mean()),
+        "f0_range_semitones": float(12 * np.log2(high_hz / low_hz)),
+        "voiced_share": len(voiced_hz) / len(f0_hz),
+    } | _perturbation(sound, pitch)
+
+
+def voicing(samples: np.ndarray, clock: FrameClock) -> np.ndarray:
+    """(frame,) Whether each frame of `clock` is voiced: 1.0 where Praat finds an F0 nearest to its centre, else 0.0."""
+    n_frames = clock.n_frames(len(samples))
+    _, pitch = _pitch(samples)
+    if pitch is None:
+        return np.zeros(n_frames)
+    voiced = pitch.selected_array["frequency"] > 0
+    nearest = np.rint((clock.centre_s(n_frames) - pitch.x1) / pitch.dx).astype(int)
+    return voiced[np.clip(nearest, 0, len(voiced) - 1)].astype(np.float64)
+
+
+def _pitch(samples: np.ndarray) -> tuple[Any, Any]:
+    """Praat's sound and pitch; no pitch where the recording is too short or digital silence."""
+    import parselmouth
+
+    sound = parselmouth.Sound(samples.astype(np.float64), SAMPLE_RATE_HZ)
+    if len(samples) < SHORTEST_S * SAMPLE_RATE_HZ or not np.any(samples):
+        return sound, None
+    return sound, sound.to_pitch_ac(time_step=STEP_S, pitch_floor=FLOOR_HZ, pitch_ceiling=CEILING_HZ)
+
+
+def _perturbation(sound: Any, pitch: Any) -> dict[str, float]:
+    from parselmouth.praat import call
+
+    pulses = call([sound, pitch], "To PointProcess (cc)")
+    whole, limits = (0, 0), (SHORTEST_PERIOD_S, LONGEST_PERIOD_S, PERIOD_FACTOR)
+    return {
+        "jitter_percent": 100 * call(pulses, "Get jitter (local)", *whole, *limits),
+        "shimmer_percent": 100 * call([sound, pulses], "Get shimmer (local)", *whole, *limits, AMPLITUDE_FACTOR),
+    }

@@ -1,0 +1,336 @@
+"""Effects of masks: values are those of the metrics, rounds are paired draws, and the tests keep their level."""
+
+import gc
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+from scipy.stats import t as student_t
+from statsmodels.stats.multitest import multipletests
+
+from sslig import intervals, metrics
+from sslig.cues.effects import ALPHA, COLUMNS, STATISTICS, dose, effects, rounds_needed
+from sslig.cues.masked_trials import Draws, MaskedTrials, on_all, outcome, resampled, two_sided_p
+from sslig.metrics import MetricError
+
+N_SPEAKERS, N_EACH = 10, 4
+OPTIONS = {"seed": 1, "rounds": 100, "resample_recordings": False}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_objects_to_collect():
+    """The correction of statsmodels collects garbage each time, for seconds where large libraries are imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+def trials(rng):
+    """Utterances of both classes, with the unmasked scores of a detector; each two share a recording."""
+    n = 2 * N_SPEAKERS * N_EACH
+    key = np.tile(["bonafide", "spoof"], n // 2)
+    return pd.DataFrame(
+        {
+            "utterance": [f"E_{number:04d}" for number in range(n)],
+            "speaker": np.repeat([f"S{number}" for number in range(N_SPEAKERS)], 2 * N_EACH),
+            "recording": [f"R{number // 2:03d}" for number in range(n)],
+            "key": key,
+            "spoof_score": np.where(key == "spoof", 2.0, 0.0) + rng.normal(size=n),
+        }
+    )
+
+
+def under(trials, masked_score, control_scores=None, *, mask="m", detector="sls", seed=0, status="applied"):
+    """The rows of one mask: (trial,) masked scores and (draw, trial) control scores."""
+    draws = np.empty((0, len(trials))) if control_scores is None else np.asarray(control_scores)
+    names = {"detector": detector, "seed": seed, "mask": mask, "status": status}
+    return trials.assign(masked_score=masked_score, control_scores=list(draws.T), **names)
+
+
+def by_statistic(table):
+    return table.set_index("statistic")
+
+
+def split(trials, scores):
+    is_spoof = (trials["key"] == "spoof").to_numpy()
+    return np.asarray(scores)[~is_spoof], np.asarray(scores)[is_spoof]
+
+
+def error_rates_at_eer(trials, scores):
+    """FAR and FRR of scores at the EER threshold of the unmasked scores, halfway to the next lower score."""
+    threshold = metrics.eer_threshold(*split(trials, trials["spoof_score"]))
+    lower = trials["spoof_score"][trials["spoof_score"] < threshold].max()
+    bonafide, spoof = split(trials, scores)
+    return np.mean(spoof < (threshold + lower) / 2), np.mean(bonafide >= (threshold + lower) / 2)
+
+
+def expected(trials, scores):
+    """The statistics from their definitions, in the order of `STATISTICS`."""
+    unmasked = split(trials, trials["spoof_score"])
+    bonafide, spoof = split(trials, scores)
+    pooled = np.sqrt(sum(np.sum((group - group.mean()) ** 2) for group in unmasked) / (len(scores) - 2))
+    changes = bonafide.mean() - unmasked[0].mean(), spoof.mean() - unmasked[1].mean()
+    curve = metrics.eer(bonafide, spoof), metrics.min_dcf(bonafide, spoof)
+    return [*changes, (spoof.mean() - bonafide.mean()) / pooled, *curve, *error_rates_at_eer(trials, scores)]
+
+
+def test_values_are_those_of_the_metrics(trials, rng):
+    trials["spoof_score"] = trials["spoof_score"].round(1)  # with ties
+    masked = (trials["spoof_score"] - rng.exponential(size=len(trials))).round(1)
+    controls = (trials["spoof_score"].to_numpy() + rng.normal(size=(20, len(trials)))).round(1)
+    found = by_statistic(effects(under(trials, masked, controls), **OPTIONS))
+    assert list(found.index) == list(STATISTICS)
+    of_draws = np.mean([expected(trials, draw) for draw in controls], axis=0)
+    assert found["unmasked"].tolist() == pytest.approx(expected(trials, trials["spoof_score"]))
+    assert found["masked"].tolist() == pytest.approx(expected(trials, masked))
+    assert found["control"].tolist() == pytest.approx(of_draws)
+    assert found["change"].tolist() == pytest.approx(found["masked"] - found["unmasked"])
+    assert found["excess"].tolist() == pytest.approx(found["masked"] - found["control"])
+    counts = found[["n_bonafide", "n_spoof", "n_speakers", "n_applied", "draws", "rounds"]].iloc[0].tolist()
+    assert counts == [40, 40, 10, 80, 20, 100]
+    assert (found["tested"] == "excess").all()
+
+
+def test_a_round_is_the_statistic_of_the_repeated_trials(rng):
+    scores = np.concatenate([rng.normal(size=(4, 9)), rng.normal(1, 1, size=(4, 12))], axis=1).round(1)
+    weights = rng.multinomial(21, np.full(21, 1 / 21), size=30)
+    found = outcome(MaskedTrials(9, scores[0], scores[1], scores[2:]), weights.astype(float))
+    for row, weight in enumerate(weights):
+        times = np.repeat(np.arange(21), weight)
+        repeated = on_all(MaskedTrials(weight[:9].sum(), scores[0, times], scores[1, times], scores[2:, times]))
+        for vectorised, single in zip(found, repeated, strict=True):
+            np.testing.assert_allclose(vectorised[row], single[0])
+        assert repeated.masked[0, 3] == metrics.eer(scores[1, times][: weight[:9].sum()],
+                                                    scores[1, times][weight[:9].sum() :])  # fmt: skip
+
+
+@pytest.mark.parametrize("recordings", [False, True])
+def test_rounds_are_those_of_the_intervals(trials, recordings):
+    trials = trials.sort_values(["key", "utterance"])
+    second = trials["recording"] if recordings else None
+    labels, scores = (trials["key"] == "spoof").to_numpy().astype(int), trials["spoof_score"].to_numpy()
+    names, options = ("eer", "min_dcf"), {"seed": 3, "rounds": 200}
+    intervals_ = intervals.bootstrap(scores, labels, trials["speaker"], names, recordings=second, level=0.9, **options)
+    draws = Draws.of(labels == 0, trials["speaker"], second, **options)
+    rounds = resampled(MaskedTrials(40, scores, scores, np.empty((0, 80))), draws).unmasked
+    for name in names:
+        found = np.quantile(rounds[:, STATISTICS.index(name)], [0.05, 0.95])
+        assert found == pytest.approx((intervals_[name].low, intervals_[name].high))
+
+
+def test_chunks_do_not_matter(trials, monkeypatch):
+    table = under(trials, trials["spoof_score"] - 0.1)
+    whole = effects(table, **OPTIONS)
+    monkeypatch.setattr("sslig.cues.masked_trials.CHUNK_TRIALS", 7 * len(trials))
+    pd.testing.assert_frame_equal(effects(table, **OPTIONS), whole)
+
+
+def test_the_order_of_the_rows_does_not_matter(trials, rng):
+    table = under(trials, trials["spoof_score"] + rng.normal(size=len(trials)), rng.normal(size=(20, len(trials))))
+    shuffled = table.sample(frac=1, random_state=2)
+    pd.testing.assert_frame_equal(effects(shuffled, **OPTIONS), effects(table, **OPTIONS))
+
+
+def test_a_mask_that_removes_the_evidence_lowers_separation_and_raises_errors(trials, rng):
+    removed = np.where(trials["key"] == "spoof", trials["spoof_score"] - 1.8, trials["spoof_score"])
+    controls = trials["spoof_score"].to_numpy() + 0.1 * rng.normal(size=(20, len(trials)))
+    found = by_statistic(effects(under(trials, removed, controls), **(OPTIONS | {"rounds": 1000})))
+    assert found.loc["spoof_change", "change"] == pytest.approx(-1.8)
+    assert found.loc["bonafide_change", "change"] == 0
+    assert (found.loc[["spoof_change", "separation"], "excess_high"] < 0).all()
+    assert (found.loc[["eer", "min_dcf", "far"], "excess_low"] > 0).all()
+    assert found.loc[["spoof_change", "separation", "eer", "far"], "supported"].all()
+    assert not found.loc["bonafide_change", "supported"]
+    assert found.loc["frr", "change"] == 0
+
+
+def test_separation_and_errors_do_not_depend_on_the_scale_of_the_logits(trials, rng):
+    masked, controls = trials["spoof_score"] - rng.exponential(size=80), rng.normal(size=(20, 80))
+    one = by_statistic(effects(under(trials, masked, controls), **OPTIONS))
+    tenfold = trials.assign(spoof_score=10 * trials["spoof_score"])
+    ten = by_statistic(effects(under(tenfold, 10 * masked, 10 * controls), **OPTIONS))
+    np.testing.assert_allclose(ten.loc["separation":, "p"], one.loc["separation":, "p"])
+    np.testing.assert_allclose(ten.loc["separation":, "excess"], one.loc["separation":, "excess"], atol=1e-12)
+    assert ten.loc["spoof_change", "excess"] == pytest.approx(10 * one.loc["spoof_change", "excess"])
+
+
+def test_a_mask_equal_to_its_control_has_no_excess(trials, rng):
+    masked = trials["spoof_score"].to_numpy() - rng.exponential(size=len(trials))
+    found = effects(under(trials, masked, np.tile(masked, (20, 1))), **OPTIONS)
+    assert (found[["excess", "excess_low", "excess_high"]] == 0).all(axis=None)
+    assert (found["p"] == 1).all()
+    assert (found["change"].abs() > 0).sum() >= 3
+
+
+def test_without_control_the_change_is_tested(trials):
+    found = effects(under(trials, trials["spoof_score"] - 1.0), **OPTIONS)
+    assert (found["tested"] == "change").all()
+    assert found[["control", "excess", "excess_low", "excess_high"]].isna().all(axis=None)
+    assert found[["change", "change_low", "change_high", "p", "p_holm"]].notna().all(axis=None)
+    assert by_statistic(found).loc[["bonafide_change", "spoof_change"], "change_low"].tolist() == pytest.approx(
+        [-1, -1]
+    )
+    assert (found["draws"] == 0).all()
+
+
+@pytest.mark.parametrize("draws", [0, 20])
+def test_a_mask_without_frames_changes_nothing(trials, draws):
+    # Scores from another batch may differ in the last digit.
+    scores = trials["spoof_score"].to_numpy() + 1e-7
+    found = effects(under(trials, scores, np.tile(scores, (draws, 1)), status="no frames"), **OPTIONS)
+    columns = [f"{name}{end}" for name in ("change", "excess") for end in ("", "_low", "_high")]
+    assert (found[columns] == 0).all(axis=None)
+    assert (found[["p", "p_holm"]] == 1).all(axis=None)
+    assert (found["n_applied"] == 0).all()
+    assert (found["draws"] == draws).all()
+
+
+def test_utterances_where_the_mask_cannot_move_stand_for_their_control(trials):
+    table = under(trials, trials["spoof_score"] - 1.0, np.tile(trials["spoof_score"] - 0.5, (20, 1)))
+    for row, status in ((1, "no frames"), (3, "all frames")):
+        table.loc[row, "status"] = status
+        table.at[row, "control_scores"] = np.empty(0)
+    found = by_statistic(effects(table, **OPTIONS))
+    assert found.loc["spoof_change", "change"] == pytest.approx(-39 / 40)
+    assert found.loc["spoof_change", "excess"] == pytest.approx(-38 * 0.5 / 40)
+    assert found.loc["spoof_change", "n_applied"] == 79
+
+
+def test_a_change_in_the_last_digit_is_no_error(trials):
+    found = by_statistic(effects(under(trials, trials["spoof_score"] - 1e-9), **OPTIONS))
+    assert (
+        found.loc[["far", "frr"], "change_low"].tolist() == found.loc[["far", "frr"], "change_high"].tolist() == [0, 0]
+    )
+    assert (found.loc[["far", "frr"], "p"] == 1).all()
+
+
+def test_holm_is_over_detectors_and_masks_of_each_statistic_and_seed(trials, rng):
+    parts = [
+        under(trials, trials["spoof_score"] - shift + rng.normal(size=80), detector=detector, mask=mask, seed=seed)
+        for seed in (0, 1)
+        for detector in ("sls", "aasist")
+        for mask, shift in (("weak", 0.1), ("middle", 0.4), ("strong", 2.0))
+    ]
+    found = effects(pd.concat(parts, ignore_index=True), **(OPTIONS | {"rounds": 500}))
+    assert len(found) == 2 * 2 * 3 * len(STATISTICS)
+    for _, family in found.groupby(["statistic", "seed"]):
+        assert len(family) == 6
+        np.testing.assert_allclose(family["p_holm"], multipletests(family["p"], method="holm")[1])
+        assert (family["supported"] == (family["p_holm"] < ALPHA)).all()
+
+
+def test_masks_of_the_same_utterances_share_their_draws(trials):
+    alone = effects(under(trials, trials["spoof_score"] - 1, mask="b"), **OPTIONS).drop(columns=["p_holm", "supported"])
+    fewer = under(trials[trials["speaker"] != "S0"], 0.0, mask="a")
+    both = effects(pd.concat([fewer, under(trials, trials["spoof_score"] - 1, mask="b")]), **OPTIONS)
+    of_b = both.loc[both["mask"] == "b", alone.columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(of_b, alone)
+    assert both["n_speakers"].tolist() == [9] * 7 + [10] * 7
+
+
+def test_p_is_uniform_where_the_place_of_the_mask_does_not_matter():
+    rng, p = np.random.default_rng(3), []
+    n_speakers, n_bonafide = 12, 48
+    speaker = np.tile(np.repeat(np.arange(n_speakers), 4), 2)
+    for number in range(250):
+        scores = 2.0 * (np.arange(96) >= n_bonafide) + rng.normal(size=96) + rng.normal(size=n_speakers)[speaker]
+        # Every place, the mask's and those of its controls, has an effect of its own on speakers and utterances.
+        place = 0.4 * rng.normal(size=(6, 96)) + 0.3 * rng.normal(size=(6, n_speakers))[:, speaker]
+        masked = MaskedTrials(n_bonafide, scores, scores + place[0], scores + place[1:])
+        draws = Draws.of(masked.is_bonafide, speaker, None, seed=number, rounds=200)
+        p.append(two_sided_p(resampled(masked, draws).excess, n_speakers))
+    p = np.array(p)  # (simulation, statistic)
+    means, errors = p[:, :3], p[:, 3:]
+    np.testing.assert_allclose(means.mean(axis=0), 0.5, atol=0.08)
+    for level in (0.05, 0.2, 0.5):
+        np.testing.assert_allclose((means < level).mean(axis=0), level, atol=0.02 + 3 * np.sqrt(level / 4 / 250))
+        assert ((errors < level).mean(axis=0) <= level + 0.05).all()
+
+
+def test_p_of_given_rounds():
+    # 100 rounds, of which 3 and all are not above 0, and all are 0.
+    rounds = np.stack([np.r_[np.full(3, -1.0), np.ones(97)], np.full(100, -1.0), np.zeros(100)], axis=1)
+    deviates = norm.isf(np.array([4, 1]) / 101) * np.sqrt(8 / 9)
+    assert two_sided_p(rounds, 9).tolist() == pytest.approx([*2 * student_t.sf(deviates, 8), 1])
+    assert two_sided_p(rounds, 10**9).tolist() == pytest.approx([8 / 101, 2 / 101, 1], rel=1e-5)
+
+
+@pytest.mark.parametrize(("tests", "n_units"), [(1, 20), (75, 150), (120, 10**9)])
+def test_rounds_needed_are_just_enough(tests, n_units):
+    rounds = rounds_needed(tests, n_units)
+    of_one_sign = [tests * two_sided_p(np.ones((n, 1)), n_units)[0] for n in (rounds, rounds - 2)]
+    assert of_one_sign[0] < ALPHA <= of_one_sign[1]
+
+
+def test_dose_orders_by_what_is_swept(trials):
+    shares = {"noise(50)": 0.5, "noise(9)": 0.09, "noise(100)": 1.0}
+    parts = [under(trials, trials["spoof_score"] - share, mask=mask) for mask, share in shares.items()]
+    parts.append(under(trials, 0.0, mask="other"))
+    sweep = {mask: ("noise", "share", share) for mask, share in shares.items()}
+    found = dose(pd.concat(parts), sweep, **OPTIONS)
+    assert found.columns[:7].tolist() == ["detector", "seed", "mask", "family", "parameter", "value", "statistic"]
+    change = found[found["statistic"] == "spoof_change"]
+    assert change["value"].tolist() == [0.09, 0.5, 1.0]
+    assert change["change"].tolist() == pytest.approx([-0.09, -0.5, -1.0])
+    with pytest.raises(MetricError, match=r"no mask 'nose'; it has noise\(100\), noise\(50\)"):
+        dose(pd.concat(parts), {"nose": ("noise", "share", 1.0)}, **OPTIONS)
+
+
+def test_a_second_stage_resamples_recordings_of_one_speaker(trials):
+    table = under(trials.assign(speaker="S0"), trials["spoof_score"] - 0.5)
+    found = effects(table, **(OPTIONS | {"resample_recordings": True}))
+    assert (found["n_speakers"] == 1).all()
+    with pytest.raises(MetricError, match=r"sls, seed 0, m: all trials are of one speaker \(S0\)"):
+        effects(table, **OPTIONS)
+
+
+def test_rounds_that_lack_a_class_are_left_out():
+    few = pd.DataFrame({"utterance": list("abcd"), "speaker": list("xxyy"), "key": ["bonafide"] * 2 + ["spoof"] * 2,
+                        "spoof_score": [0.0, 1.0, 2.0, 4.0]})  # fmt: skip
+    found = effects(under(few, few["spoof_score"]), **OPTIONS)
+    assert (found["rounds"] < 100).all()
+    assert found["p"].tolist() == [1] * 7
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_missing_column_is_named(trials, column):
+    with pytest.raises(MetricError, match=f"the table lacks {column}; it has"):
+        effects(under(trials, 0.0).drop(columns=column), **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"key": "fake"}, "key 'fake' in row 5; accepted: bonafide, spoof"),
+        ({"status": "done"}, "status 'done' in row 5; accepted: applied, no frames, all frames"),
+        ({"utterance": "E_0004"}, "row 5 repeats sls, 0, m, E_0004"),
+        ({"masked_score": np.inf}, "sls, seed 0, m: masked_score of utterance E_0005 is NaN or infinite"),
+        ({"spoof_score": np.nan}, "spoof_score of utterance E_0005 is NaN"),
+        ({"control_scores": np.ones(3)}, "utterance E_0005 has 3 control scores, others have 20"),
+        ({"control_scores": np.full(20, np.nan)}, "control_scores of utterance E_0005 is NaN"),
+        ({"control_scores": np.empty(0)}, "utterance E_0005 has 0 control scores"),
+        ({"speaker": None}, "speakers: 1 trials have none"),
+    ],
+)
+def test_faulty_rows_are_named(trials, changed, message):
+    table = under(trials, trials["spoof_score"], np.zeros((20, len(trials))))
+    for column, value in changed.items():
+        table.at[5, column] = value
+    with pytest.raises(MetricError, match=message):
+        effects(table, **OPTIONS)
+
+
+def test_tables_that_allow_no_statistics(trials):
+    table = under(trials, 0.0)
+    with pytest.raises(MetricError, match="no bonafide utterances among 40; both classes are needed"):
+        effects(table[table["key"] == "spoof"], **OPTIONS)
+    with pytest.raises(MetricError, match="spoof_score hardly varies within the classes of 80 utterances"):
+        effects(table.assign(spoof_score=1.0), **OPTIONS)
+    with pytest.raises(MetricError, match="the table lacks recording"):
+        effects(table.drop(columns="recording"), **(OPTIONS | {"resample_recordings": True}))
+    with pytest.raises(MetricError, match="0 rows"):
+        effects(table[:0], **OPTIONS)
+    with pytest.raises(MetricError, match="100 rounds at level 95"):
+        effects(table, **OPTIONS, level=95)

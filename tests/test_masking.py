@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+import torch
+
+from sslig import audio, protocol, scoring
+from sslig.cues import feature_masks
+from sslig.cues.effects import ALL_FRAMES, APPLIED, NO_FRAMES
+from sslig.cues.interventions import PAPER, parse
+from sslig.cues.masking import MASKS, SWEEPS, _with_controls, mask_scores
+from sslig.cues.places import Places
+from sslig.cues.tiers import Tier
+from sslig.experiment import Scoring
+from sslig.frames import SSL_CLOCK
+
+DRAWS = 5
+
+
+def speech(duration_s, start_s, end_s):
+    """The tier of a recording that is silent before `start_s` and after `end_s`."""
+    bounds = [(0, start_s, "leading"), (start_s, end_s, "speech"), (end_s, duration_s, "trailing")]
+    start, end, labels = zip(*((a, b, label) for a, b, label in bounds if b > a), strict=True)
+    return Tier("speech", np.array(start), np.array(end), labels, duration_s, {"tool": "given"})
+
+
+@pytest.fixture
+def utterances(corpus):
+    return protocol.load_set(corpus, "eval")
+
+
+@pytest.fixture
+def places(utterances):
+    """Silent in the first 0.1 s and the last 0.06 s; attributions rise over time."""
+    tiers, attributions = {}, {}
+    for name, path in zip(utterances["utterance"], utterances["path"], strict=True):
+        n_samples = audio.n_samples(path)
+        tiers[name] = {"speech": speech(n_samples / 16_000, 0.1, n_samples / 16_000 - 0.06)}
+        attributions[name] = np.arange(SSL_CLOCK.n_frames(n_samples), dtype=np.float32)
+    return Places(tiers, attributions)
+
+
+@pytest.fixture
+def run(tiny_detector, utterances, places):
+    def scores(*specs, head="camhfa", profile=None, places=places, utterances=utterances, **options):
+        options = {"draws": DRAWS, "seed": 0} | options
+        found = [parse(spec) for spec in specs]
+        return mask_scores(tiny_detector(head), utterances, found, places, profile, Scoring(), **options)
+
+    return scores
+
+
+def controls(table):
+    return np.stack(table["control_scores"])
+
+
+def test_the_score_without_a_mask_is_that_of_scoring(run, tiny_detector, utterances):
+    table, left_out = run("volume")
+    expected, _ = scoring.score(tiny_detector(), utterances, Scoring())
+    assert table["utterance"].tolist() == expected["utterance"].tolist()
+    np.testing.assert_allclose(table["spoof_score"], expected["spoof_score"], atol=1e-5)
+    assert left_out.empty
+
+
+@pytest.mark.parametrize("head", ["aasist", "camhfa", "sls"])
+@pytest.mark.parametrize("spec", ["volume(gain=1)", "noise(alpha=0)", "band(lo_hz=100, hi_hz=900, gain=1)"])
+def test_what_changes_nothing_changes_no_score(run, head, spec):
+    table, _ = run(spec, head=head, profile=torch.zeros(3, 16))
+    np.testing.assert_allclose(table["masked_score"], table["spoof_score"], atol=1e-5)
+    if parse(spec).control:
+        np.testing.assert_allclose(
+            controls(table), table["spoof_score"].to_numpy()[:, None].repeat(DRAWS, 1), atol=1e-5
+        )
+
+
+def test_a_mask_without_frames_changes_nothing_at_all(run, places, utterances):
+    tiers = {name: {"speech": speech(1.0, 0.0, 1.0)} for name in utterances["utterance"]}
+    table, _ = run("noise", "trim_silence", profile=torch.ones(3, 16), places=Places(tiers))
+    assert set(table["status"]) == {NO_FRAMES}
+    assert (table["masked_score"] == table["spoof_score"]).all()
+    assert (controls(table) == table["spoof_score"].to_numpy()[:, None]).all()
+    assert (table["share"] == 0).all()
+
+
+def test_a_recording_without_speech_has_a_score_under_every_mask(run, utterances):
+    tiers = {name: {"speech": speech(1.0, 0.0, 0.0)} for name in utterances["utterance"]}
+    table, _ = run("noise", "trim_silence", "time:non_speech(fill=noise)", profile=torch.ones(3, 16),
+                   places=Places(tiers))  # fmt: skip
+    assert set(table["status"]) == {ALL_FRAMES}
+    assert np.isfinite(table["masked_score"]).all()
+    assert np.isfinite(controls(table)).all()
+    trimmed = table[table["mask"] == "trim_silence"]
+    assert (trimmed["masked_score"] == trimmed["spoof_score"]).all()
+
+
+@pytest.mark.parametrize("head", ["aasist", "camhfa", "sls"])
+def test_the_masked_score_is_the_heads_on_masked_features(run, tiny_detector, utterances, head):
+    profile = torch.linspace(-1, 1, 48).reshape(3, 16)
+    table, _ = run("noise(alpha=0.5)", head=head, profile=profile)
+    detector, row = tiny_detector(head), utterances.iloc[2]
+    samples = torch.from_numpy(audio.read(row["path"]))[None]
+    n_frames = SSL_CLOCK.n_frames(samples.shape[1])
+    with torch.inference_mode():
+        features = detector.features(samples[:, : SSL_CLOCK.n_samples(n_frames)])
+        centre_s = torch.from_numpy(SSL_CLOCK.centre_s(n_frames))
+        silent = (centre_s < 0.1) | (centre_s >= samples.shape[1] / 16_000 - 0.06)
+        changed = feature_masks.towards_profile(features, silent[None], profile, 0.5)
+        expected = detector.head(changed).item()
+    found = table.set_index("utterance").loc[row["utterance"]]
+    assert found["masked_score"] == pytest.approx(expected, abs=1e-5)
+    assert found["share"] == pytest.approx(silent.float().mean().item())
+    assert found["n_runs"] == 2
+    assert found["status"] == APPLIED
+
+
+def test_each_utterance_has_as_many_controls_as_asked_for_and_they_differ(run):
+    table, _ = run("phonemes", "time:energy(fill=silence)", "spectral", draws=7)
+    assert controls(table).shape == (24, 7)
+    assert (controls(table).std(axis=1) > 0).all()
+
+
+def test_what_has_no_place_to_move_has_no_control(run):
+    table, _ = run("volume", "compressor", "lowpass(cutoff_hz=4000)", "codec:opus")
+    assert table["control_scores"].map(len).eq(0).all()
+    assert table["share"].eq(1).all()
+
+
+def test_a_result_does_not_depend_on_what_else_is_masked(run):
+    alone, _ = run("time:energy(fill=noise)")
+    among, _ = run("phonemes", "time:energy(fill=noise)", "spectral")
+    same = among[among["mask"] == "time:energy(fill=noise)"].reset_index(drop=True)
+    np.testing.assert_array_equal(controls(alone), controls(same))
+    np.testing.assert_array_equal(alone["masked_score"], same["masked_score"])
+
+
+def test_another_seed_draws_other_controls(run):
+    (one, _), (other, _) = run("phonemes"), run("phonemes", seed=1)
+    np.testing.assert_array_equal(one["masked_score"], other["masked_score"])
+    assert not np.array_equal(controls(one), controls(other))
+
+
+def test_masks_by_attribution_need_one(run, places, utterances):
+    known = utterances["utterance"].iloc[0]
+    only = Places(places.tiers, {known: places.attributions[known]})
+    table, _ = run("top_attribution(percent=10)", "noise", profile=torch.zeros(3, 16), places=only)
+    assert table.groupby("mask").size().to_dict() == {"noise": 8, "top_attribution(percent=10)": 1}
+
+
+def test_controls_stay_among_the_frames_that_the_head_reads(run, tiny_detector, utterances):
+    """SLS reads 15 of 18 frames here; the last three have no part in a mask, its coverage or its control."""
+    table, _ = run("noise", head="sls", profile=torch.zeros(3, 16))
+    short = table[table["utterance"] == utterances["utterance"].iloc[0]].iloc[0]
+    assert short["n_frames"] == 18
+    moved = _with_controls(parse("noise"), torch.arange(18)[None] < 4, 15, 20, torch.Generator().manual_seed(0))
+    assert moved.sum(dim=1).tolist() == [4] * 21
+    assert not moved[:, 15:].any()
+
+
+def test_a_faulty_file_is_listed_and_the_others_are_masked(run, utterances, tmp_path):
+    broken = tmp_path / "broken.flac"
+    broken.write_bytes(b"no sound")
+    table = utterances.copy()
+    table.loc[3, "path"] = str(broken)
+    masked, left_out = run("volume", utterances=table)
+    assert left_out["utterance"].tolist() == [table["utterance"].iloc[3]]
+    assert "broken.flac" in left_out["reason"].iloc[0]
+    assert len(masked) == 7
+    with pytest.raises(scoring.ScoringError, match="none of 8 utterances could be read"):
+        run("volume", utterances=table.assign(path=str(broken)))
+
+
+def test_the_masks_of_a_study_are_known_and_begin_with_the_papers():
+    assert tuple(MASKS[: len(PAPER)]) == PAPER
+    canonical = [parse(spec).spec for spec in (*MASKS, *SWEEPS)]
+    assert len(set(canonical)) == len(MASKS) + len(SWEEPS)
