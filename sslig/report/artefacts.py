@@ -1,0 +1,211 @@
+"""What plain measures of a recording give away: the class, the errors of detectors, and their scores."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed, parallel_config
+
+from sslig import consensus
+from sslig.cues import artefacts, shortcut_model, shortcuts
+from sslig.cues.effects import ALPHA
+from sslig.experiment import Experiment
+from sslig.labels import KEYS
+from sslig.report.artefact_text import WORDS, estimated, interval, mean_and_spread, p_text, percent, strongest_first
+
+DESCRIPTION = ["utterance", "key", "attack", "codec", "speaker", "recording"]
+RIGHT, MIXED, WRONG = "right", "mixed", "wrong"
+"""What the detectors say of an utterance at their EER thresholds: all are right, some are, or none is."""
+SMALLEST = 5
+"""Groups of fewer utterances are not compared: an interval of so few says nothing."""
+FOLDS = {"recording": "recordings", "speaker": "speakers"}
+"""What no two folds of a model share."""
+LINEAR = "ridge"
+"""The model that the answer is about; the other one is shown beside it."""
+
+
+def trials(measures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+    """The measured utterances that every detector scored: `DESCRIPTION`, ``group`` and the measures.
+
+    The groups are those of `sslig.consensus` over all utterances of `scores`: class and `RIGHT`, `MIXED` or `WRONG`.
+
+    Parameters
+    ----------
+    measures
+        Of `sslig.stages.measures`.
+    scores
+        Of the whole set, by detectors of one seed (`sslig.report.evaluation.scores_of`).
+    """
+    n_detectors = scores["detector"].nunique()
+    shared = scores[scores.groupby("utterance")["detector"].transform("nunique") == n_detectors]
+    found = consensus.groups(shared).set_index("utterance")
+    verdict = np.select([found["n_right"] == n_detectors, found["n_right"] == 0], [RIGHT, WRONG], MIXED)
+    group = found["key"].map(WORDS) + ", " + verdict
+    described = shared.drop_duplicates("utterance")[DESCRIPTION]
+    return described.assign(group=described["utterance"].map(group)).merge(measures, on="utterance")
+
+
+def names(table: pd.DataFrame) -> list[str]:
+    """The measures among the columns of a table."""
+    return [name for name in artefacts.MEASURES if name in table]
+
+
+def alone(study: Experiment, measured: pd.DataFrame) -> pd.DataFrame:
+    """Each measure as a detector of its own (`sslig.cues.shortcuts.single_feature_eer`), the strongest first."""
+    measures = measured[names(measured)]
+    labels, options = measured["key"].map(KEYS), _options(study, measures.shape[1])
+    found = shortcuts.single_feature_eer(measures, labels, measured["speaker"], _second(study, measured), **options)
+    return found.sort_values("eer", kind="stable", ignore_index=True)
+
+
+def between(study: Experiment, measured: pd.DataFrame) -> pd.DataFrame:
+    """What tells wrong from right of each class (`sslig.cues.shortcuts.between_groups`); empty where groups are small.
+
+    A positive ``delta`` means larger values in the utterances that all detectors get wrong. Each class has a correction
+    of its own.
+    """
+    count = measured["group"].value_counts()
+    pairs = [(f"{word}, {RIGHT}", f"{word}, {WRONG}") for word in WORDS.values()]
+    pairs = [pair for pair in pairs if min(count.get(group, 0) for group in pair) >= SMALLEST]
+    if not pairs:
+        return pd.DataFrame(columns=["group_a", "group_b", "measure", "eer", "delta", "p_holm"])
+    measures = measured[names(measured)]
+    rest = measured["group"], measured["speaker"], _second(study, measured)
+    options = _options(study, measures.shape[1])
+    tables = [shortcuts.between_groups(measures, *rest, pairs=[pair], **options) for pair in pairs]
+    return pd.concat(tables, ignore_index=True)
+
+
+def of_scores(
+    study: Experiment, measured: pd.DataFrame, scores: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """How the scores of each detector go with the measures, detectors and analyses side by side in processes.
+
+    Returns
+    -------
+    correlations, fits, importances
+        Of `sslig.cues.shortcuts.score_correlation` and `sslig.cues.shortcut_model.shortcut_model`; the latter two have
+        ``folds_of``, a key of `FOLDS`, and leave out what has fewer than two groups in a class.
+    """
+    measures = measured[["utterance", *names(measured)]]
+    known = scores[scores["utterance"].isin(measures["utterance"])]
+    options = _options(study, len(measures.columns) - 1)
+    options |= {"resample_recordings": study.evaluation.resample_recordings}
+    parts = [part for _, part in known.groupby("detector", sort=False)]
+    jobs = [(part, folds_of) for folds_of in (None, *FOLDS) for part in parts]
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        found = Parallel(n_jobs=study.artefacts.workers)(delayed(_of_detector)(measures, *job, options) for job in jobs)
+    return tuple(pd.concat(tables, ignore_index=True) for tables in zip(*found, strict=True))
+
+
+def _of_detector(
+    measures: pd.DataFrame, part: pd.DataFrame, folds_of: str | None, options: Mapping[str, int | bool]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Its correlations, or its fits and importances with these folds; tables of what is not asked for are empty."""
+    if folds_of is None:
+        return shortcuts.score_correlation(measures, part, **options), pd.DataFrame(), pd.DataFrame()
+    if part.groupby("key")[folds_of].nunique().min() < 2:
+        return pd.DataFrame(), pd.DataFrame(), pd.DataFrame()
+    found = shortcut_model.shortcut_model(measures, part, folds_of, **options)
+    return pd.DataFrame(), *(table.assign(folds_of=folds_of) for table in found)
+
+
+def alone_table(found: pd.DataFrame) -> pd.DataFrame:
+    """`alone` as people read it; a dot where the classes differ beyond doubt."""
+    larger = found["larger_in"].map(lambda name: WORDS.get(name, name))
+    return pd.DataFrame({
+        "measure": found["measure"],
+        "EER (%)": percent(found),
+        "larger in": larger,
+        "Cliff's delta": estimated(found, "delta", "delta_low", "delta_high"),
+        "p": found["p"].map("{:.2g}".format),
+        "p (Holm)": found["p_holm"].map(p_text),
+        "missing": found["n_missing"],
+    })  # fmt: skip
+
+
+def mean_table(measured: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Mean and standard deviation of each measure: a row a measure, a column a group of `column`, with its size."""
+    told = shortcuts.describe(measured[names(measured)], measured[column])
+    text = told.assign(text=mean_and_spread(told)).pivot(index="measure", columns=column, values="text")
+    count = measured[column].value_counts()
+    order = [group for group in _order(column) if group in text]
+    headed = {group: f"{WORDS.get(group, group)} (n = {count[group]})" for group in order}
+    return text.loc[names(measured), order].rename(columns=headed).rename_axis(columns=None).reset_index()
+
+
+def effect_table(found: pd.DataFrame) -> pd.DataFrame:
+    """`between` as people read it: EER and Cliff's delta in each class, the largest effects first."""
+    shown = pd.DataFrame({"measure": strongest_first(found, "delta")})
+    for group, part in found.groupby("group_b", sort=False):
+        told = part.set_index("measure").loc[shown["measure"]]
+        shown[f"{group}: EER (%)"] = percent(told)
+        shown[f"{group}: delta"] = estimated(told, "delta", "delta_low", "delta_high")
+    return shown
+
+
+def correlation_table(correlations: pd.DataFrame, key: str, at_least: int = 5) -> pd.DataFrame:
+    """Rank correlations of scores with measures in one class, a column a detector.
+
+    Measures whose correlation is beyond doubt for a detector are shown, and of the others the strongest `at_least`.
+    """
+    part = correlations[correlations["key"] == key]
+    ordered = strongest_first(part, "spearman")
+    supported = set(part.loc[part["p_holm"] < ALPHA, "measure"])
+    shown = [name for place, name in enumerate(ordered) if name in supported or place < at_least]
+    text = part.assign(text=estimated(part, "spearman", "low", "high"))
+    wide = text.pivot(index="measure", columns="detector", values="text")[list(part["detector"].unique())]
+    return wide.loc[shown].rename_axis(columns=None).reset_index()
+
+
+def fit_table(fits: pd.DataFrame) -> pd.DataFrame:
+    """R2 of the two models of each detector, a row for each kind of folds and class."""
+    text = [interval(row.r2, row.low, row.high, 2) for row in fits.itertuples()]
+    keys = ["detector", "folds_of", "key"]
+    wide = fits.assign(text=text).pivot(index=keys, columns="model", values="text")
+    wide = wide.reindex(pd.MultiIndex.from_frame(fits[keys].drop_duplicates())).reset_index().rename_axis(columns=None)
+    wide["folds_of"], wide["key"] = wide["folds_of"].map(FOLDS), wide["key"].map(WORDS | {shortcuts.ALL: "all"})
+    named = {"folds_of": "new to the model", "key": "utterances", LINEAR: "R2, linear", "boosting": "R2, trees"}
+    return wide[["detector", "folds_of", "key", LINEAR, "boosting"]].rename(columns=named)
+
+
+def strongest_table(importances: pd.DataFrame, n: int = 3) -> pd.DataFrame:
+    """The `n` measures that the linear model of each detector and class rests on most, in folds of new recordings."""
+    part = importances[(importances["folds_of"] == "recording") & (importances["model"] == LINEAR)]
+    rows = []
+    for (detector, key), found in part.groupby(["detector", "key"], sort=False):
+        first = [f"{row.measure} ({row.importance:.2f})" for row in found.head(n).itertuples()]
+        rows.append({"detector": detector, "utterances": WORDS.get(key, key), "strongest measures": ", ".join(first)})
+    return pd.DataFrame(rows, columns=["detector", "utterances", "strongest measures"])
+
+
+def measure_table(measured: pd.DataFrame) -> pd.DataFrame:
+    """What each measure is: unit and meaning."""
+    rows = [(name, *artefacts.MEASURES[name]) for name in names(measured)]
+    return pd.DataFrame(rows, columns=["measure", "unit", "what it is"])
+
+
+def _order(column: str) -> list[str]:
+    return (
+        list(KEYS)
+        if column == "key"
+        else [f"{word}, {said}" for word in WORDS.values() for said in (RIGHT, MIXED, WRONG)]
+    )
+
+
+def _options(study: Experiment, tests: int) -> dict[str, int]:
+    """Seed and rounds: those of the study, or as many more as Holm's correction of so many tests needs."""
+    return {"seed": study.corpus.seed, "rounds": rounds(study, tests)}
+
+
+def rounds(study: Experiment, tests: int) -> int:
+    """Bootstrap rounds of the study, or as many more as one of `tests` tests needs to be below `ALPHA` after Holm.
+
+    The smallest p-value of R rounds is 2 / (R + 1), and Holm's correction multiplies it by the number of tests.
+    """
+    return max(study.evaluation.rounds, math.ceil(2 * tests / ALPHA))
+
+
+def _second(study: Experiment, measured: pd.DataFrame) -> pd.Series | None:
+    return measured["recording"] if study.evaluation.resample_recordings else None
