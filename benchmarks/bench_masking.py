@@ -103,12 +103,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--geometry", choices=["demo", "wavlm-base"], default="demo")
     parser.add_argument("--utterances", type=int, default=3)
+    parser.add_argument("--space", choices=["feature", "all"], default="all", help="which masks")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"sslig-bench-{os.getpid()}"
     utterances = sound(folder, arguments.utterances)
-    masks, rows = list(map(parse, (*MASKS, *SWEEPS))), {}
+    masks, rows = [one for one in map(parse, (*MASKS, *SWEEPS)) if arguments.space in ("all", one.space)], {}
     for head in HEADS:
         torch.manual_seed(0)
         scoring_s, found = measure(Detector(backbone(arguments.geometry), head).eval(), utterances, masks)

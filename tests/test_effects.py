@@ -99,9 +99,13 @@ def test_a_round_is_the_statistic_of_the_repeated_trials(rng):
     found = outcome(MaskedTrials(9, scores[0], scores[1], scores[2:]), weights.astype(float))
     for row, weight in enumerate(weights):
         times = np.repeat(np.arange(21), weight)
-        repeated = on_all(MaskedTrials(weight[:9].sum(), scores[0, times], scores[1, times], scores[2:, times]))
+        repeated_trials = MaskedTrials(weight[:9].sum(), scores[0, times], scores[1, times], scores[2:, times])
+        repeated = on_all(repeated_trials)
+        whole = MaskedTrials(9, scores[0], scores[1], scores[2:])
+        unit = np.ones(len(STATISTICS))
+        unit[STATISTICS.index("separation")] = repeated_trials.spread / whole.spread
         for vectorised, single in zip(found, repeated, strict=True):
-            np.testing.assert_allclose(vectorised[row], single[0])
+            np.testing.assert_allclose(vectorised[row], unit * single[0])
         assert repeated.masked[0, 3] == metrics.eer(scores[1, times][: weight[:9].sum()],
                                                     scores[1, times][weight[:9].sum() :])  # fmt: skip
 
@@ -334,3 +338,9 @@ def test_tables_that_allow_no_statistics(trials):
         effects(table[:0], **OPTIONS)
     with pytest.raises(MetricError, match="100 rounds at level 95"):
         effects(table, **OPTIONS, level=95)
+
+
+def test_scores_that_do_not_vary_are_refused(trials):
+    same = trials.assign(spoof_score=(trials["key"] == "spoof").astype(float))
+    with pytest.raises(MetricError, match="the unmasked scores of 80 utterances do not vary within the classes"):
+        effects(under(same, same["spoof_score"]), **OPTIONS)

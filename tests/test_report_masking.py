@@ -52,7 +52,7 @@ def test_the_answer_names_what_a_detector_needs_and_what_only_moves_it(table):
     said = masking.answer(table)
     assert said.startswith("**Answer.** Of 2 cues")
     assert "one needs `noise` (-" in said
-    assert "other needs none of them beyond doubt, though 1 of them move its scores" in said
+    assert "other needs none of them beyond doubt (1 move its scores)" in said
 
 
 def test_verdicts_say_what_is_supported_and_by_what(table):

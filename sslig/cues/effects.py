@@ -162,7 +162,10 @@ def _trials(part: pd.DataFrame) -> MaskedTrials:
             raise MetricError(f"{name} of utterance {part['utterance'].iloc[faulty.argmax()]} is NaN or infinite")
     if still.all() and not len(controls):
         controls = unmasked[None]  # (draw, trial)
-    return MaskedTrials(int((part["label"] == BONAFIDE).sum()), unmasked, masked, controls)
+    trials = MaskedTrials(int((part["label"] == BONAFIDE).sum()), unmasked, masked, controls)
+    if np.isnan(trials.spread):
+        raise MetricError(f"the unmasked scores of {len(part)} utterances do not vary within the classes")
+    return trials
 
 
 def _controls(part: pd.DataFrame, masked: np.ndarray) -> np.ndarray:

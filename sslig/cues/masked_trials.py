@@ -59,6 +59,23 @@ class MaskedTrials:
         return np.arange(len(self.unmasked)) < self.n_bonafide
 
     @cached_property
+    def spread(self) -> float:
+        """Pooled standard deviation of the unmasked scores within the classes; NaN where nothing varies.
+
+        It is a unit, and the same in every bootstrap round: with one of its own, a round that draws few of the scores
+        far out would count the same change many times as large.
+
+        References
+        ----------
+        J. Cohen, "Statistical power analysis for the behavioral sciences", 1988, equation 2.5.1.
+        """
+        bonafide, spoof = np.split(self.unmasked, [self.n_bonafide])
+        squares = sum(np.sum((scores - scores.mean()) ** 2) for scores in (bonafide, spoof))
+        n_trials, smallest = len(self.unmasked), NO_SPREAD * np.abs(self.unmasked).max()
+        varies = n_trials > 2 and squares > n_trials * smallest**2
+        return float(np.sqrt(squares / (n_trials - 2))) if varies else np.nan
+
+    @cached_property
     def ordered(self) -> tuple[Trials, ...]:
         """The trials sorted by their unmasked scores, by their masked scores, and by those of each control draw."""
         columns = (self.unmasked, self.masked, *self.controls)
@@ -137,16 +154,11 @@ def on_all(trials: MaskedTrials) -> Outcome:
 
 
 def resampled(trials: MaskedTrials, draws: Draws) -> Outcome:
-    """(round, statistic) arrays: unmasked, masked and control scores of the same draw of trials in each round.
-
-    Rounds in which the unmasked scores of neither class vary have no separation and are left out.
-    """
+    """(round, statistic) arrays: unmasked, masked and control scores of the same draw of trials in each round."""
     step = max(1, CHUNK_TRIALS // len(draws.unit))
     chunks = (draws.counts[start : start + step] for start in range(0, len(draws.counts), step))
     parts = [outcome(trials, counts[:, draws.unit].astype(np.float64)) for counts in chunks]
-    whole = [np.concatenate(values) for values in zip(*parts, strict=True)]
-    defined = np.isfinite(whole[0]).all(axis=1)
-    return Outcome(*(values[defined] for values in whole))
+    return Outcome(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
 def two_sided_p(rounds: np.ndarray, n_units: int) -> np.ndarray:
@@ -177,19 +189,14 @@ def outcome(trials: MaskedTrials, weights: np.ndarray) -> Outcome:
     """The statistics where trials count as often as `weights` (round, trial) say.
 
     With whole weights each round is exactly the statistic of the trials repeated that often, ties included.
-
-    References
-    ----------
-    J. Cohen, "Statistical power analysis for the behavioral sciences", 1988, equation 2.5.1 (pooled deviation).
     """
     means = _class_means(trials, weights)
-    scale = _pooled_sd(trials, weights, means(trials.unmasked))
     original, *changed = trials.ordered
     threshold = eer_thresholds(original, *rates(original, weights[:, original.order]))
 
     def values(scores: np.ndarray, *orders: Trials) -> np.ndarray:
         bonafide, spoof = means(scores)
-        linear = np.stack([*means(scores - trials.unmasked), (spoof - bonafide) / scale], axis=1)
+        linear = np.stack([*means(scores - trials.unmasked), (spoof - bonafide) / trials.spread], axis=1)
         return np.hstack([linear, np.mean([_at_thresholds(order, weights, threshold) for order in orders], axis=0)])
 
     # Means are linear, so the mean score over draws has the mean statistic over draws; error rates are not.
@@ -232,15 +239,6 @@ def _class_means(trials: MaskedTrials, weights: np.ndarray) -> Callable[[np.ndar
     parts = (slice(None, trials.n_bonafide), slice(trials.n_bonafide, None))
     shares = [weights[:, part] / weights[:, part].sum(axis=1, keepdims=True) for part in parts]
     return lambda scores: tuple(share @ scores[part] for share, part in zip(shares, parts, strict=True))
-
-
-def _pooled_sd(trials: MaskedTrials, weights: np.ndarray, means: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(round,) Square root of the sums of squares of both classes over the trials less 2; NaN where nothing varies."""
-    scores = trials.unmasked
-    deviation = scores - np.where(trials.is_bonafide, *np.stack(means)[..., None])  # (round, trial)
-    squares, n_trials = (weights * deviation**2).sum(axis=1), weights.sum(axis=1)
-    varies = (n_trials > 2) & (squares > n_trials * (NO_SPREAD * np.abs(scores).max()) ** 2)
-    return np.sqrt(np.where(varies, squares, np.nan) / np.maximum(n_trials - 2, 1))
 
 
 def _at_thresholds(trials: Trials, weights: np.ndarray, threshold: np.ndarray) -> np.ndarray:

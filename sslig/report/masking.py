@@ -100,9 +100,7 @@ def answer(table: pd.DataFrame) -> str:
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         moved = part[part["statistic"].isin(SCORE_CHANGES) & part["supported"]]["mask"].nunique()
         needs = f"needs {listed(named)}{more}" if named else "needs none of them beyond doubt"
-        said.append(
-            f"{name} {needs}, though {moved} of them move its scores" if moved > len(lost) else f"{name} {needs}"
-        )
+        said.append(f"{name} {needs} ({moved} move its scores)")
     return (
         f"**Answer.** Of {tested['mask'].nunique()} cues that were taken away and compared with as much taken away "
         f"elsewhere: {'; '.join(said)}. To need a cue is to lose separation of the classes without it, counted in "
