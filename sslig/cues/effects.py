@@ -164,7 +164,7 @@ def _trials(part: pd.DataFrame) -> MaskedTrials:
         controls = unmasked[None]  # (draw, trial)
     trials = MaskedTrials(int((part["label"] == BONAFIDE).sum()), unmasked, masked, controls)
     if np.isnan(trials.spread):
-        raise MetricError(f"the unmasked scores of {len(part)} utterances do not vary within the classes")
+        raise MetricError(f"spoof_score hardly varies within the classes of {len(part)} utterances")
     return trials
 
 
