@@ -25,7 +25,9 @@ EXPERIMENT = os.path.relpath(E.path)
 RUNS = E.runs
 PROTOCOLS = {name: E.corpus_root / file for name, (file, _) in protocol.SETS.items()}
 DONE = f"{RUNS}/done/{{step}}.{{detector}}.{{seed}}"
-PAGES = ["01_corpus", "02_train", "03_evaluate", "04_attribute"]
+PAGES = ["01_corpus", "02_train", "02b_augment", "03_evaluate", "03b_select", "04_attribute", "05_mask", "06_artefacts",
+         "published_audit"]
+MASKS = stages.mask_jobs(E)
 SHOWN = [path for name in ("report", "plots", "listen.py", "style.py", "timeline.py") for path in
          ([Path("sslig") / name] if name.endswith(".py") else sorted(Path("sslig", name).glob("*.py")))]
 BOOK = [path for path in sorted(Path("book").rglob("*")) if path.is_file() and path.parts[1] not in ("pages", "_build")]
@@ -38,6 +40,12 @@ def done(step, seeds=E.seeds):
     return expand(DONE, step=step, detector=list(reversed(E.detectors)), seed=seeds)
 
 
+def masks_done(seeds=E.seeds[:1]):
+    """The marks of every job of masks; the slowest detector first, as of `done`."""
+    jobs = expand("mask_{job}", job=MASKS)
+    return [mark for detector in reversed(E.detectors) for mark in expand(DONE, step=jobs, detector=detector, seed=seeds)]
+
+
 def values(*parts):
     """The values that a step depends on, as text: it runs again when they change."""
     return repr([dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts])
@@ -45,6 +53,7 @@ def values(*parts):
 
 wildcard_constraints:
     step="train|score|baseline|attribute",
+    job="|".join(MASKS),
     detector="|".join(E.detectors),
     seed="|".join(map(str, E.seeds)),
 
@@ -128,17 +137,59 @@ rule attribute:
         f"{STAGE} attribute {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
 
 
+rule segment:
+    input:
+        PROTOCOLS["train"],
+        PROTOCOLS["eval"],
+    output:
+        touch(f"{RUNS}/done/segment"),
+    params:
+        values=values(E.masking.utterances, E.masking.segments, E.masking.profile_utterances),
+    threads: E.masking.workers
+    shell:
+        f"{STAGE} segment {{EXPERIMENT:q}}"
+
+
+rule measure:
+    input:
+        PROTOCOLS["eval"],
+    output:
+        touch(f"{RUNS}/done/measure"),
+    params:
+        values=values(E.artefacts),
+    threads: E.artefacts.workers
+    shell:
+        f"{STAGE} measure {{EXPERIMENT:q}}"
+
+
+rule mask:
+    input:
+        f"{RUNS}/done/segment",
+        DONE.replace("{step}", "attribute"),
+    output:
+        touch(DONE.replace("{step}", "mask_{job}")),
+    params:
+        values=lambda wildcards: values(MASKS[wildcards.job], E.masking),
+    resources:
+        gpu=1,
+    shell:
+        f"{STAGE} mask {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}} "
+        "--job {wildcards.job}"
+
+
 rule page:
     input:
         list(PROTOCOLS.values()),
         done("score"),
         done("attribute", E.seeds[:1]),
+        masks_done(),
+        f"{RUNS}/done/measure",
         SHOWN,
         notebook="notebooks/{page}.ipynb",
     output:
         RUNS / "pages/{page}.ipynb",
     params:
-        values=values(E.evaluation),
+        values=values(E.evaluation, E.masking, E.artefacts, E.selection, E.corpus.seed),
     wildcard_constraints:
         page="|".join(PAGES),
     resources:

@@ -130,13 +130,6 @@ def test_eer_bars_are_as_long_as_the_rates():
     assert figure.axes[0].get_ylabel() == "attack"
 
 
-def test_eer_heatmap_is_in_percent():
-    table = pd.DataFrame({"attack": ["A1", "A1", "A2"], "codec": ["-", "C1", "-"], "eer": [0.125, 0.5, 0.25]})
-    figure = plots.eer_heatmap(table)
-    assert_labelled(figure)
-    assert {text.get_text() for text in figure.axes[0].texts} == {"12.5", "50.0", "25.0"}
-
-
 def test_error_rates_meet_at_the_eer():
     """Rates that halve and double per step meet at 25 %; a held rate of 0 lies on the lower edge."""
     curve = pd.DataFrame({"threshold": [-1.0, 0, 1, 2], "fnmr": [0.5, 0.25, 0.125, 0], "fmr": [0, 0.25, 0.5, 1]})

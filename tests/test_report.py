@@ -168,6 +168,49 @@ def test_the_best_epoch_has_the_lowest_min_dcf():
     assert "hardly better than by chance" in poor
 
 
+def run_of(experiment, detector, seed, **record):
+    """A finished run that left a record only."""
+    folder = experiment.run(detector, seed)
+    folder.mkdir(parents=True)
+    (folder / "training.json").write_text(json.dumps({"best_epoch": 1} | record))
+    return folder
+
+
+def test_an_average_is_shown_and_counts_where_it_was_kept(experiment):
+    tried = {"averaged_epochs": [1, 3], "averaged_dev_eer": 0.05, "averaged_dev_min_dcf": 0.2}
+    run_of(experiment, "sls", 0)
+    run_of(experiment, "sls", 1, kept="average", **tried)
+    run_of(experiment, "camhfa", 0, kept="best_epoch", **tried)
+    run_of(experiment, "camhfa", 1)
+    found = training.averages(experiment, ["camhfa", "sls"], [0, 1])
+    assert found.to_numpy().tolist() == [["camhfa", 0, "1, 3", 5.0, 0.2, "best epoch"],
+                                         ["sls", 1, "1, 3", 5.0, 0.2, "average"]]  # fmt: skip
+    best = pd.DataFrame({"detector": ["camhfa", "camhfa", "sls", "sls"], "seed": [0, 1, 0, 1],
+                         "dev EER (%)": [7.0, 8.0, 9.0, 10.0], "dev minDCF": 0.3})  # fmt: skip
+    assert training.kept(best, found)["dev EER (%)"].tolist() == [7, 8, 9, 5]
+    assert training.kept(best, found.head(0))["dev EER (%)"].tolist() == [7, 8, 9, 10]
+
+
+def test_seeds_give_mean_deviation_and_interval():
+    """Of 8, 10 and 12: mean 10, deviation 2; t of two degrees of freedom is 4.3027."""
+    figures = pd.DataFrame({"detector": "sls", "seed": [0, 1, 2], "dev EER (%)": [8.0, 10.0, 12.0],
+                            "dev minDCF": [0.2, 0.2, 0.2]})  # fmt: skip
+    eer, min_dcf = training.over_seeds(figures).to_dict("records")
+    assert (eer["seeds"], eer["mean"], eer["sd"]) == (3, 10, 2)
+    assert (eer["low"], eer["high"]) == pytest.approx((10 - 4.3027 * 2 / 3**0.5, 10 + 4.3027 * 2 / 3**0.5), abs=1e-3)
+    assert (min_dcf["mean"], min_dcf["sd"]) == pytest.approx((0.2, 0.0))
+    (one, _) = training.over_seeds(figures.head(1)).to_dict("records")
+    assert one["mean"] == 8
+    assert np.isnan([one["sd"], one["low"], one["high"]]).all()
+
+
+def test_logs_of_steps_stand_under_each_other(experiment):
+    for seed, text in enumerate(["detector\tseed\tstep\nsls\t0\t10\n", "detector\tseed\tstep\n"]):
+        (run_of(experiment, "sls", seed) / "steps.tsv").write_text(text)
+    assert training.steps(experiment, ["sls"], [0, 1])["step"].tolist() == [10]
+    assert training.steps(experiment, ["camhfa"], [0]).empty
+
+
 def test_parameters_are_counted(tiny_detector):
     model = tiny_detector("camhfa")
     (row,) = training.sizes({"camhfa": model}).to_dict("records")
@@ -204,6 +247,62 @@ def test_errors_by_attack(scores):
     assert (found.loc["good", "eer"] == 0).all()
     # threshold above -20: of four bona fide one is above (25 %), of two spoofs none is missed, or one (50 %)
     assert found.loc[("poor", "A02"), "eer"] == pytest.approx((0.25 + 0.5) / 2)
+
+
+def test_groups_average_over_seeds(scores):
+    """A second seed of `good` that turns all its scores around has an EER of 100 %: the mean is 50 %."""
+    good = scores[scores["detector"] == "good"]
+    both = pd.concat([good, good.assign(seed=1, spoof_score=-good["spoof_score"])])
+    found = evaluation.group_table(both, "attack", Evaluation(rounds=20), seed=0)
+    assert found["eer"].tolist() == [0.5, 0.5]
+    shown = evaluation.seed_table(both, Evaluation(rounds=20), seed=0)
+    assert shown[["detector", "seeds"]].to_numpy().tolist() == [["good", 2]]
+    assert shown["EER"][0] == "50.0 ± 70.7 % [50.0, 50.0]"
+
+
+def test_a_group_of_one_speaker_has_no_interval(scores):
+    alone = scores[scores["speaker"] == "S0"]
+    found = evaluation.group_table(alone, "attack", Evaluation(rounds=20), seed=0)
+    assert found["eer"].tolist() == [0, 0]
+    assert found[["low", "high"]].isna().all(axis=None)
+
+
+def test_operating_points_stand_side_by_side(scores):
+    table = evaluation.operating_table(scores, Evaluation(rounds=20), seed=0)
+    assert table["detector"].tolist() == ["good"] * 5 + ["poor"] * 5
+    wide = evaluation.operating_wide(table)
+    assert list(wide) == ["point", "good", "poor"]
+    assert wide["point"].tolist() == [
+        "EER",
+        "FNMR at FMR 1 %",
+        "FNMR at FMR 0.1 %",
+        "FMR at FNMR 1 %",
+        "FMR at FNMR 0.1 %",
+    ]
+    assert wide["good"][1] == "0.0 % [0.0, 0.0]"
+    # below the lowest spoof of `poor`, at -15, lie three of four bona fide: one is called spoof
+    assert wide["poor"][1].startswith("25.0 % [")
+
+
+def test_the_size_of_the_set_is_held_against_low_rates():
+    rows = [("EER", np.nan), ("FNMR at FMR 1 %", 50.0), ("FNMR at FMR 0.1 %", 5.0), ("FMR at FNMR 0.1 %", 0.9)]
+    table = pd.DataFrame(rows, columns=["point", "errors_allowed"]).assign(detector="d", n_bonafide=900, n_spoof=5000)
+    note = evaluation.operating_note(table)
+    assert "50.0 of the 5,000 spoofs (*FNMR at FMR 1 %*)" in note
+    assert "0.9 of the 900 bona fide (*FMR at FNMR 0.1 %*)" in note
+    assert "where not even one may pass, as at *FMR at FNMR 0.1 %*," in note
+    assert "Where fewer than 10 may, as at *FNMR at FMR 0.1 %*," in note
+    large = evaluation.operating_note(table.assign(errors_allowed=[np.nan, 5000, 500, 90]))
+    assert large.endswith("(*FMR at FNMR 0.1 %*).")
+
+
+def test_rates_over_the_threshold(scores):
+    """Of `good`: at the lowest score all is called spoof, at 0 the classes part, at the highest one spoof is left."""
+    curve = evaluation.rate_curves(scores)["good"]
+    assert len(curve) == evaluation.CURVE_POINTS
+    assert curve[["fnmr", "fmr"]].iloc[0].tolist() == [1, 0]
+    assert curve.iloc[(curve["threshold"].abs()).argmin()][["fnmr", "fmr"]].tolist() == [0, 0]
+    assert curve[["fnmr", "fmr"]].iloc[-1].tolist() == [0, 0.75]
 
 
 def test_seeds_of_one_detector_are_told_apart(scores):
@@ -255,11 +354,12 @@ def test_the_note_says_what_is_resampled_and_how_far_to_trust_it():
 def test_new_and_hard_attacks_are_named(experiment):
     """A01 and A02 stand in training; means over detectors are 0.2, 0.3 and 0.4."""
     rows = [("A01", 0.1), ("A01", 0.3), ("A03", 0.2), ("A03", 0.4), ("A04", 0.4), ("A04", 0.4)]
-    by_attack = pd.DataFrame(rows, columns=["group", "eer"])
+    by_attack = pd.DataFrame(rows, columns=["group", "eer"]).assign(detector=["aasist", "sls"] * 3)
     note = evaluation.attack_note(experiment, by_attack)
     assert note.startswith("A03 and A04 stand in no training utterance; A01 ")
     assert note.endswith("Averaged over detectors, A04 is the hardest attack and A01 the easiest.")
     assert evaluation.attack_note(experiment, by_attack.head(2)).startswith("All attacks stand in training too.")
+    assert "By its EERs, A04 is the hardest" in evaluation.attack_note(experiment, by_attack[::2])
 
 
 def test_scores_hardly_depend_on_their_company(experiment, tiny_detector, tmp_path, monkeypatch):
@@ -279,6 +379,7 @@ def test_scores_of_several_runs_lie_under_each_other(experiment, monkeypatch):
     assert found["detector"].tolist() == ["aasist"] * 16 + ["sls"] * 16
     assert found["seed"].tolist() == ([0] * 8 + [1] * 8) * 2
     assert (found["recording"] == found["utterance"]).all()
+    assert set(found["gender"]) == {"F"}
     assert audio.n_samples(evaluation.paths(experiment)["E_0000"]) == 6_000
 
 

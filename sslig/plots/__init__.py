@@ -1,19 +1,38 @@
 """Figures: arrays and tables in, matplotlib figures out; nothing is loaded and nothing is saved here."""
 
-from sslig.plots.errors import det, eer_bars, eer_heatmap, score_distributions
+from sslig.plots.artefacts import contributions, measure_eers, score_heatmap, time_correlations
+from sslig.plots.audit import cue_shares, mark_ends, orders
+from sslig.plots.augmentation import spectrograms
+from sslig.plots.calibration import reliability
+from sslig.plots.conditions import metric_heatmap
+from sslig.plots.errors import det, eer_bars, error_rates, error_regions, score_distributions
 from sslig.plots.masking import dose_response, mask_effects
+from sslig.plots.selection import chosen_ranks, group_bars
 from sslig.plots.signals import attribution, attribution_common_axis, layer_map
 from sslig.plots.training import training_curves
 
 __all__ = [
     "attribution",
     "attribution_common_axis",
+    "chosen_ranks",
+    "contributions",
+    "cue_shares",
     "det",
     "dose_response",
     "eer_bars",
-    "eer_heatmap",
+    "error_rates",
+    "error_regions",
+    "group_bars",
     "layer_map",
+    "mark_ends",
     "mask_effects",
+    "measure_eers",
+    "metric_heatmap",
+    "orders",
+    "reliability",
     "score_distributions",
+    "score_heatmap",
+    "spectrograms",
+    "time_correlations",
     "training_curves",
 ]

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from sslig.labels import KEYS
+from sslig.labels import BONAFIDE, KEYS, SPOOF
 from sslig.style import (
     BLACK,
     EVIDENCE,
@@ -25,6 +25,14 @@ from sslig.style import (
 DET_TICKS = np.array(
     [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.99]
 )
+
+MOST_REGIONS = 15
+
+RATE_LOOKS = {
+    "fnmr": (EVIDENCE[BONAFIDE], "-", "FNMR: bona fide called spoof"),
+    "fmr": (EVIDENCE[SPOOF], "--", "FMR: spoof called bona fide"),
+}
+"""Rate -> colour, line style and name."""
 
 
 @style()
@@ -92,18 +100,71 @@ def eer_bars(table: pd.DataFrame, *, group: str = "group") -> Figure:
 
 
 @style()
-def eer_heatmap(
-    table: pd.DataFrame, *, rows: str = "attack", columns: str = "codec", title: str | None = None
-) -> Figure:
-    """Equal error rate of each pair of conditions, in percent (a table of `sslig.metrics.by_group` by both)."""
-    grid = 100 * table.pivot(index=rows, columns=columns, values="eer")
-    figure, (axis,) = figure_grid(1, heights=[1.0 + 0.3 * len(grid)])
-    seaborn.heatmap(
-        grid, ax=axis, cmap="cividis", vmin=0, annot=True, fmt=".1f", annot_kws={"size": 8}, linewidths=0.5,
-        cbar_kws={"label": "EER (%)", "pad": 0.02},
-    )  # fmt: skip
-    axis.tick_params(length=0, rotation=0)
-    axis.set(xlabel=columns, ylabel=rows, title=title)
+def error_rates(curves: Mapping[str, pd.DataFrame], points: pd.DataFrame) -> Figure:
+    """Both error rates over the threshold, one panel a detector, with the threshold of the EER and of held rates.
+
+    Parameters
+    ----------
+    curves
+        By detector: ``threshold``, ``fnmr`` and ``fmr``.
+    points
+        ``detector``, ``point``, ``threshold``, ``fnmr`` and ``fmr`` (`sslig.operating_points.table`); the EER is
+        marked as such, the others by the rate that they hold.
+    """
+    figure, axes = figure_grid(len(curves), heights=[1.9] * len(curves), width=5.6)
+    shown = np.concatenate([curve[["fnmr", "fmr"]].to_numpy().ravel() for curve in curves.values()])
+    floor = 10 ** np.floor(np.log10(min(shown[shown > 0].min(), 0.001)))
+    for axis, (name, curve) in zip(axes, curves.items(), strict=True):
+        for rate, (colour, line, text) in RATE_LOOKS.items():
+            visible = curve[curve[rate] > 0]
+            axis.plot(visible["threshold"], visible[rate], color=colour, ls=line, lw=1.8, label=text)
+        for row in points[points["detector"] == name].itertuples():
+            if not np.isfinite(row.threshold):
+                continue
+            if row.point == "EER":
+                rate = max((row.fnmr + row.fmr) / 2, floor)
+                axis.plot(row.threshold, rate, "o", color=BLACK, ms=6, mec="white", zorder=4, clip_on=False)
+                continue
+            held = "fnmr" if "at FNMR" in row.point else "fmr"
+            axis.plot(row.threshold, max(getattr(row, held), floor), marker="v", ls="", color=RATE_LOOKS[held][0], ms=7,
+                      mec="white", zorder=4, clip_on=False)  # fmt: skip
+        axis.set(yscale="log", ylim=(floor, 1.3), ylabel="error rate (%)", title=name)
+        axis.set_yticks(10.0 ** np.arange(round(np.log10(floor)), 1))
+        axis.yaxis.set_major_formatter(PERCENT)
+        axis.minorticks_off()
+        axis.grid(axis="y", color="0.9")
+    axes[-1].set_xlabel("threshold (spoof score, logit)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    handles += [Line2D([], [], marker="o", ls="", color=BLACK), Line2D([], [], marker="v", ls="", color=GREY)]
+    figure.legend(handles, [*labels, "EER", "1 % and 0.1 % held"], loc="outside upper center", ncols=2)
+    return figure
+
+
+@style()
+def error_regions(table: pd.DataFrame) -> Figure:
+    """The regions of the Venn diagram of errors: how many utterances each set of detectors, and no other, gets wrong.
+
+    Parameters
+    ----------
+    table
+        ``key``, ``wrong`` (the set), ``n_wrong``, ``observed`` and ``expected`` of independent errors
+        (`sslig.consensus.error_overlap`); the region without errors is left out, and of many regions the rarest.
+    """
+    table = table[table["n_wrong"] > 0]
+    largest = table.groupby("wrong")["observed"].sum().nlargest(MOST_REGIONS).index
+    names = [name for name in dict.fromkeys(table["wrong"]) if name in largest]
+    figure, axes = figure_grid(2, [0.5 + 0.28 * len(names)] * 2, width=5.6, sharex=True)
+    for axis, (key, label) in zip(axes, KEYS.items(), strict=True):
+        rows = table[table["key"] == key].set_index("wrong").loc[names]
+        axis.barh(range(len(names)), rows["observed"], 0.7, color=EVIDENCE[label], alpha=0.75)
+        axis.plot(rows["expected"], range(len(names)), "D", color=BLACK, ms=5, mec="white", label="if independent")
+        axis.set_yticks(range(len(names)), [f"{name} ({n:,})" for name, n in rows["observed"].items()])
+        axis.set(title={"bonafide": "bona fide called spoof", "spoof": "spoofs called bona fide"}[key])
+        axis.set(ylabel="wrong are", ylim=(len(names) - 0.5, -0.5), xlim=(0, None))
+        axis.tick_params(axis="y", length=0)
+    axes[-1].set_xlabel("utterances")
+    axes[-1].margins(x=0.1)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center")
     return figure
 
 

@@ -6,28 +6,38 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from sslig import intervals, metrics, protocol, scoring, stages
+from sslig import intervals, metrics, operating_points, protocol, scoring, stages
 from sslig.experiment import Evaluation, Experiment
 from sslig.labels import KEYS
 from sslig.metrics import METRICS
 from sslig.models.detector import Detector, select_device
 from sslig.protocol import NONE
 from sslig.report.display import listed, span
+from sslig.report.resampled import HEADINGS, SCORE_COLUMNS, interval_text, over_seeds
 from sslig.selection import draw
 
 BATCH_SIZES = (1, 4, 16)
-FEW_SPEAKERS = 20
+FEW_SPEAKERS, FEW_ERRORS = 20, 10
+CURVE_POINTS = 1000
+"""Thresholds at which the rates of a detector are drawn."""
 
 
 def scores_of(
     study: Experiment, detectors: list[str], seeds: list[int], set_name: str = "eval"
 ) -> pd.DataFrame:  # fmt: skip
-    """The scores of several detectors and seeds under each other, with ``detector`` and ``recording``."""
+    """The scores of several detectors and seeds under each other, with ``detector``, ``recording`` and ``gender``."""
     parts = [
         stages.set_scores(study, detector, seed, set_name).assign(detector=detector)
         for detector, seed in product(detectors, seeds)
     ]
-    return pd.concat([protocol.with_recordings(study.corpus_root, part) for part in parts], ignore_index=True)
+    return described(study, pd.concat(parts, ignore_index=True), set_name)
+
+
+def described(study: Experiment, scores: pd.DataFrame, set_name: str = "eval") -> pd.DataFrame:
+    """`scores` of a set with the ``recording`` and the ``gender`` that the corpus tells of each utterance."""
+    about = protocol.load_set(study.corpus_root, set_name)[["utterance", "gender"]]
+    about = protocol.with_recordings(study.corpus_root, about).set_index("utterance").loc[scores["utterance"]]
+    return scores.assign(recording=about["recording"].to_numpy(), gender=about["gender"].to_numpy())
 
 
 def metric_table(scores: pd.DataFrame, options: Evaluation, seed: int) -> pd.DataFrame:
@@ -46,28 +56,83 @@ def metric_table(scores: pd.DataFrame, options: Evaluation, seed: int) -> pd.Dat
 
 def wide(table: pd.DataFrame) -> pd.DataFrame:
     """A `metric_table` as people read it: a row a detector and seed, ``value [low, high]`` in a column a metric."""
-    percent = table["metric"] == "eer"
-    scaled = table.assign(**{name: table[name].where(~percent, 100 * table[name]) for name in ("value", "low", "high")})
-    text = [
-        f"{row.value:.1f} % [{row.low:.1f}, {row.high:.1f}]" if row.metric == "eer"
-        else f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]"
-        for row in scaled.itertuples()
-    ]  # fmt: skip
-    shown = scaled.assign(text=text).pivot(index=["detector", "seed"], columns="metric", values="text")
-    names = {"eer": "EER", "min_dcf": "minDCF", "act_dcf": "actDCF", "cllr": "Cllr (bits)"}
-    return shown[list(METRICS)].rename(columns=names).rename_axis(columns=None).reset_index()
+    text = [interval_text(row, row["metric"]) for row in table.to_dict("records")]
+    shown = table.assign(text=text).pivot(index=["detector", "seed"], columns="metric", values="text")
+    return shown[list(METRICS)].rename(columns=HEADINGS).rename_axis(columns=None).reset_index()
+
+
+def seed_table(scores: pd.DataFrame, options: Evaluation, seed: int) -> pd.DataFrame:
+    """Mean ± standard deviation over seeds of all metrics of each detector, with the interval of the mean, as text."""
+    found = over_seeds(scores, SCORE_COLUMNS, options, seed=seed)
+    text = [interval_text(row, row["metric"]) for row in found.to_dict("records")]
+    shown = found.assign(text=text, seeds=scores["seed"].nunique())
+    shown = shown.pivot(index=["detector", "seeds"], columns="metric", values="text")
+    return shown[list(METRICS)].rename(columns=HEADINGS).rename_axis(columns=None).reset_index()
 
 
 def group_table(scores: pd.DataFrame, column: str, options: Evaluation, seed: int) -> pd.DataFrame:
-    """EER with interval of each detector in each group of a column: ``detector``, ``group``, ``eer``, ``low`` ..."""
+    """EER with interval of each detector in each group of a column: ``detector``, ``group``, ``eer``, ``low`` ...
+
+    Of several seeds it is the mean over them.
+    """
     parts = []
-    for detector, part in by_detector(scores).items():
-        found = intervals.by_group(
-            part, column, "eer", seed=seed, rounds=options.rounds,
-            recordings="recording" if options.resample_recordings else None,
-        )  # fmt: skip
-        parts.append(found.assign(detector=detector))
-    return pd.concat(parts, ignore_index=True).rename(columns={column: "group", "n_spoof": "n"})
+    for group, bonafide, spoof in metrics.grouped(scores, column):
+        found = over_seeds(pd.concat([bonafide, spoof]), {"eer": "spoof_score"}, options, seed=seed)
+        parts.append(found.assign(group=group[column]))
+    table = pd.concat(parts, ignore_index=True).rename(columns={"value": "eer", "n_spoof": "n"})
+    return table[["detector", "group", "eer", "low", "high", "n"]]
+
+
+def operating_table(scores: pd.DataFrame, options: Evaluation, seed: int) -> pd.DataFrame:
+    """The operating points of each detector (`sslig.operating_points.table`), with ``detector``."""
+    recordings = "recording" if options.resample_recordings else None
+    found = {
+        name: operating_points.table(part, seed=seed, rounds=options.rounds, recordings=recordings)
+        for name, part in by_detector(scores).items()
+    }
+    return pd.concat(found, names=["detector"]).reset_index("detector").reset_index(drop=True)
+
+
+def operating_wide(table: pd.DataFrame) -> pd.DataFrame:
+    """An `operating_table` as people read it: a row a point, a column a detector."""
+    text = [interval_text(row, "eer") for row in table.to_dict("records")]
+    shown = table.assign(text=text).pivot(index="point", columns="detector", values="text")
+    return shown.loc[table["point"].unique(), table["detector"].unique()].rename_axis(columns=None).reset_index()
+
+
+def operating_note(table: pd.DataFrame) -> str:
+    """What the sizes of the classes say about the points that hold a low rate."""
+    one = table[table["detector"] == table["detector"].iloc[0]]
+    held = one.dropna(subset="errors_allowed")
+    said = [
+        f"{row.errors_allowed:.1f} of the {f'{row.n_spoof:,} spoofs' if ' at FMR' in row.point else ''}"
+        f"{f'{row.n_bonafide:,} bona fide' if ' at FNMR' in row.point else ''} (*{row.point}*)"
+        for row in held.itertuples()
+    ]
+    text = f"The rates that are held let through {listed(said)}."
+    empty, few = (
+        [f"*{row.point}*" for row in held.itertuples() if least <= row.errors_allowed < most]
+        for least, most in ((0, 1), (1, FEW_ERRORS))
+    )
+    if empty:
+        text += (f" One error in 1,000 takes 1,000 trials: where not even one may pass, as at {listed(empty)}, the "
+                 "threshold lies at the one most extreme trial of the class.")  # fmt: skip
+    if few:
+        text += f" Where fewer than {FEW_ERRORS} may, as at {listed(few)}, a handful of trials decides where it lies."
+    return text
+
+
+def rate_curves(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Both error rates of each detector over the threshold: ``threshold``, ``fnmr``, ``fmr`` at `CURVE_POINTS`."""
+    found = {}
+    for name, part in by_detector(scores).items():
+        bonafide, spoof = map(np.sort, by_class(part))
+        ends = (min(bonafide[0], spoof[0]), max(bonafide[-1], spoof[-1]))
+        at = np.linspace(*ends, CURVE_POINTS)
+        called_bonafide = np.searchsorted(bonafide, at) / len(bonafide)
+        fnmr, fmr = 1 - called_bonafide, np.searchsorted(spoof, at) / len(spoof)
+        found[name] = pd.DataFrame({"threshold": at, "fnmr": fnmr, "fmr": fmr})
+    return found
 
 
 def det_curves(scores: pd.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -178,7 +243,8 @@ def attack_note(study: Experiment, by_attack: pd.DataFrame) -> str:
         else "All attacks stand in training too"
     )
     text += f"; {listed(known)} {'do' if len(known) > 1 else 'does'}." if new and known else "."
-    return f"{text} Averaged over detectors, {mean.index[-1]} is the hardest attack and {mean.index[0]} the easiest."
+    averaged = "Averaged over detectors" if by_attack["detector"].nunique() > 1 else "By its EERs"
+    return f"{text} {averaged}, {mean.index[-1]} is the hardest attack and {mean.index[0]} the easiest."
 
 
 def paths(study: Experiment) -> dict[str, str]:
@@ -190,8 +256,6 @@ def labelled(errors: pd.DataFrame, files: dict[str, str]) -> dict[str, list[str]
     """Label -> file of the utterances of `worst_errors`."""
     return {
         f"{row.utterance}: {'bona fide' if row.key == 'bonafide' else f'spoof, {row.attack}'}"
-        f"{'' if row.codec == NONE else f', {row.codec}'}, rank {100 * row.mean_rank:.0f} %": [
-            files[row.utterance]
-        ]
+        f"{'' if row.codec == NONE else f', {row.codec}'}, rank {100 * row.mean_rank:.0f} %": [files[row.utterance]]
         for row in errors.itertuples()
     }
