@@ -28,8 +28,7 @@ DONE = f"{RUNS}/done/{{step}}.{{detector}}.{{seed}}"
 PAGES = ["01_corpus", "02_train", "02b_augment", "03_evaluate", "03b_select", "04_attribute", "05_mask", "06_artefacts",
          "published_audit"]
 MASKS = stages.mask_jobs(E)
-SHOWN = [path for name in ("report", "plots", "listen.py", "style.py", "timeline.py") for path in
-         ([Path("sslig") / name] if name.endswith(".py") else sorted(Path("sslig", name).glob("*.py")))]
+CODE = sorted(Path("sslig").rglob("*.py"))
 BOOK = [path for path in sorted(Path("book").rglob("*")) if path.is_file() and path.parts[1] not in ("pages", "_build")]
 STAGE = "python -m sslig.stages"
 
@@ -88,7 +87,7 @@ rule train:
     output:
         touch(DONE.replace("{step}", "train")),
     params:
-        values=lambda wildcards: values(E.corpus, E.backbone, E.detectors[wildcards.detector], E.training),
+        values=lambda wildcards: values(E.corpus, E.backbone, E.detectors[wildcards.detector], E.training, E.scoring),
     resources:
         gpu=1,
     shell:
@@ -116,7 +115,7 @@ rule baseline:
     output:
         touch(DONE.replace("{step}", "baseline")),
     params:
-        values=values(E.attribution.baseline, E.attribution.baseline_utterances),
+        values=values(E.attribution.baseline, E.attribution.baseline_utterances, E.scoring),
     resources:
         gpu=1,
     shell:
@@ -130,7 +129,7 @@ rule attribute:
     output:
         touch(DONE.replace("{step}", "attribute")),
     params:
-        values=values(E.attribution),
+        values=values(E.attribution, E.scoring, E.corpus.seed),
     resources:
         gpu=1,
     shell:
@@ -144,7 +143,7 @@ rule segment:
     output:
         touch(f"{RUNS}/done/segment"),
     params:
-        values=values(E.masking.utterances, E.masking.segments, E.masking.profile_utterances),
+        values=values(E.masking.utterances, E.masking.segments, E.masking.profile_utterances, E.corpus.seed),
     threads: E.masking.workers
     shell:
         f"{STAGE} segment {{EXPERIMENT:q}}"
@@ -169,7 +168,7 @@ rule mask:
     output:
         touch(DONE.replace("{step}", "mask_{job}")),
     params:
-        values=lambda wildcards: values(MASKS[wildcards.job], E.masking),
+        values=lambda wildcards: values(MASKS[wildcards.job], E.masking, E.scoring, E.attribution, E.corpus.seed),
     resources:
         gpu=1,
     shell:
@@ -184,7 +183,7 @@ rule page:
         done("attribute", E.seeds[:1]),
         masks_done(),
         f"{RUNS}/done/measure",
-        SHOWN,
+        CODE,
         notebook="notebooks/{page}.ipynb",
     output:
         RUNS / "pages/{page}.ipynb",

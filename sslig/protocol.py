@@ -108,9 +108,19 @@ def with_recordings(root: str | os.PathLike, table: pd.DataFrame) -> pd.DataFram
     path = Path(root) / RECORDINGS
     if path.is_file():
         sources = pd.read_csv(path, sep="\t", dtype=str)[["utterance", "recording"]]
-        return table.merge(sources, on="utterance", how="left", validate="one_to_one")
-    original = load_set(root, "eval").set_index("utterance")["codec_seed"].reindex(table["utterance"]).to_numpy()
+        found = table.merge(sources, on="utterance", how="left", validate="one_to_one")
+        lacking = found.loc[found["recording"].isna(), "utterance"]
+        if len(lacking):
+            raise ProtocolError(f"{path}: no recording of {len(lacking)} utterances; the first: {lacking.iloc[0]}")
+        return found
+    original = table.get("codec_seed", _originals(root).reindex(table["utterance"])).to_numpy()
     return table.assign(recording=np.where(pd.isna(original) | (original == NONE), table["utterance"], original))
+
+
+def _originals(root: str | os.PathLike) -> pd.Series:
+    """``codec_seed`` by utterance, of all sets that the corpus has."""
+    files = [path for file, _ in SETS.values() if (path := Path(root) / file).is_file()]
+    return pd.concat([read(path) for path in files]).drop_duplicates("utterance").set_index("utterance")["codec_seed"]
 
 
 def _check(path: Path, number: int, row: list[str], first_line: dict[str, int]) -> None:

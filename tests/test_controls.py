@@ -16,13 +16,12 @@ def frames(text):
 
 
 def runs(row):
-    """Lengths of the runs of a mask on the circle, sorted."""
-    start = row.tolist().index(False)
-    text = "".join("x" if value else "-" for value in row.roll(-start).tolist())
+    """Lengths of the runs of a mask, sorted."""
+    text = "".join("x" if value else "-" for value in row.tolist())
     return sorted(len(run) for run in text.split("-") if run)
 
 
-def test_every_draw_is_a_circular_shift():
+def test_every_draw_has_runs_of_the_same_lengths():
     mask = torch.cat([frames("xx---x---xxxx----------"), frames("-----------x-----------")])
     drawn = controls.shifted(mask, 20, generator())
     assert drawn.shape == (20, 2, 23)
@@ -30,6 +29,25 @@ def test_every_draw_is_a_circular_shift():
         for row, original in zip(draw, mask, strict=True):
             assert runs(row) == runs(original)
             assert not torch.equal(row, original)
+
+
+def test_gaps_keep_their_lengths_where_the_mask_leaves_an_end_free():
+    text = "xx-x---xxxx----------"
+    for draw in controls.shifted(frames(text), 20, generator())[:, 0]:
+        assert any(torch.equal(draw, frames(text)[0].roll(shift)) for shift in range(1, len(text)))
+
+
+def test_a_mask_at_both_ends_is_placed_anew():
+    mask = frames("xxxx" + "-" * 10 + "xx" + "-" * 10 + "xxx")
+    drawn = controls.shifted(mask, 300, generator())[:, 0]
+    assert all(runs(row) == [2, 3, 4] for row in drawn)
+    assert drawn.float().mean(dim=0).min() > 0.1  # every frame is masked in some draws
+    assert len(torch.unique(drawn, dim=0)) > 250
+
+
+def test_runs_without_room_stay_in_some_order():
+    drawn = controls.shifted(frames("xx-x"), 20, generator())[:, 0]
+    assert {tuple(row.tolist()) for row in drawn} == {(True, True, False, True), (True, False, True, True)}
 
 
 def test_shifts_of_a_row_are_distinct_while_they_last():

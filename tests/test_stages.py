@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 
@@ -294,3 +295,14 @@ def test_fusion_weighs_the_scores_of_all_detectors(study):
     expected = table[[NAME, "sls"]].to_numpy() @ np.array(found.weights) + found.offset
     np.testing.assert_allclose(table[stages.RATIO], expected)
     assert (study.runs / "fusion" / f"{NAME}+sls" / "seed0" / "fusion.json").is_file()
+
+
+def test_what_could_not_be_scored_is_tried_again_once_it_was_repaired(study, forbid):
+    run = study.run(NAME, SEED)
+    left_out = run / "left_out_eval.tsv"
+    pd.DataFrame({"utterance": ["E_0001"], "reason": ["truncated"]}).to_csv(left_out, sep="\t", index=False)
+    forbid("score")
+    stages.set_scores(study, NAME, SEED, "eval")
+    os.utime(left_out, (0, 0))
+    with pytest.raises(Made):
+        stages.set_scores(study, NAME, SEED, "eval")

@@ -9,11 +9,12 @@ HIGHEST_HZ = 8000.0
 
 
 def shifted(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
-    """(draw, batch, frame) The mask shifted circularly by 1 to T - 1 frames, each draw of a row by another amount.
+    """(draw, batch, frame) Masks with as many frames in runs of the same lengths, elsewhere.
 
-    The number of frames and, on the circle, the lengths of runs and gaps stay; a run may be split over the two ends.
-    With more draws than shifts every shift comes up equally often, give or take one. Empty and full masks, and
-    masks of one frame, can only stay as they are.
+    Each is the mask shifted circularly by 1 to T - 1 frames, out of the shifts that neither split a run over the two
+    ends nor join two there, so gaps keep their lengths too; with more draws than such shifts each comes up equally
+    often, give or take one. A mask that reaches both ends has no such shift: its runs are placed anew, in random order
+    and with random gaps of at least one frame. Empty and full masks, and masks of one frame, can only stay as they are.
 
     Parameters
     ----------
@@ -22,7 +23,7 @@ def shifted(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
     draws
         At least 20 for a control distribution that can be read.
     generator
-        Of the shifts.
+        Of the places.
 
     Raises
     ------
@@ -30,8 +31,14 @@ def shifted(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
         The mask is no (batch, frame) bool tensor, or there is nothing to draw.
     """
     _check(mask, draws)
-    everywhere = torch.ones(len(mask), max(0, mask.shape[1] - 1), dtype=torch.bool)
-    return _rolled(mask, _drawn(everywhere, draws, generator))
+    reversed_ = mask.cpu().flip(1)  # a shift by s brings the frames T - s and T - 1 - s to the two ends
+    split = reversed_[:, :-1] & reversed_[:, 1:]  # (batch, shift)
+    ends = mask[:, :1].cpu() & mask[:, -1:].cpu() if mask.shape[1] else torch.zeros(len(mask), 1, dtype=torch.bool)
+    whole = ~split & ~ends
+    found = _rolled(mask, _drawn(whole | ~whole.any(dim=1, keepdim=True), draws, generator))
+    for row in torch.nonzero(~whole.any(dim=1))[:, 0].tolist():
+        found[:, row] = _placed(mask[row].cpu(), draws, generator).to(mask.device)
+    return found
 
 
 def cuts(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
@@ -89,6 +96,20 @@ def bands(
     else:
         lows = lowest_hz + place * (highest_hz - width - lowest_hz)
     return [(low, min(low + width, highest_hz)) for low in lows.tolist()]
+
+
+def _placed(row: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+    """(draw, frame) The runs of one (frame,) mask in random order, all ways to leave gaps between them as likely."""
+    step = torch.diff(row.int(), prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
+    lengths = (step == -1).nonzero()[:, 0] - (step == 1).nonzero()[:, 0]  # (run,)
+    n_runs, n_free = len(lengths), len(row) - int(lengths.sum()) - max(0, len(lengths) - 1)
+    order = torch.rand(draws, n_runs, generator=generator).argsort(dim=1)
+    lengths = lengths[order]  # (draw, run)
+    # As many free frames and runs in a row: where the runs stand in it says how many free frames come before each.
+    places = torch.rand(draws, n_free + n_runs, generator=generator).argsort(dim=1)[:, :n_runs].sort(dim=1).values
+    start = places + lengths.cumsum(dim=1) - lengths  # places count the gap of one frame between runs too
+    frame = torch.arange(len(row))[:, None, None]
+    return ((frame >= start) & (frame < start + lengths)).any(dim=2).T
 
 
 def _check(mask: Tensor, draws: int) -> None:

@@ -51,6 +51,9 @@ CHUNK_VALUES = 4_000_000
 
 WAVEFORMS_AT_ONCE = 8
 
+ROUNDING = 1e-5
+"""Scores of one input that is computed in another batch differ by less; a change this small is none."""
+
 DESCRIPTION = ["utterance", "key", "attack", "codec", "speaker"]
 
 
@@ -127,8 +130,8 @@ def mask_scores(
     if len(without) == len(utterances):
         raise scoring.ScoringError(f"none of {len(utterances)} utterances could be read; the first: "
                                    f"{without['reason'].iloc[0]}")  # fmt: skip
-    table = pd.DataFrame(found.rows)
-    return table.sort_values(["mask", "utterance"], ignore_index=True) if len(table) else table, without
+    table = pd.DataFrame(found.rows, columns=None if found.rows else [*DESCRIPTION, "mask"])
+    return table.sort_values(["mask", "utterance"], ignore_index=True), without
 
 
 class _Utterance:
@@ -157,6 +160,7 @@ class _Utterance:
             scores = self._in_features(intervention, mask, profile, generator)
         else:
             scores = self._in_waveform(intervention, mask, generator, status)
+        scores = np.where(np.isclose(scores, self.score, rtol=ROUNDING, atol=ROUNDING), self.score, scores)
         return {"masked_score": scores[0], "control_scores": scores[1:], "status": status} | covered
 
     def _in_features(

@@ -12,7 +12,7 @@ from sslig.cues import feature_masks, segments
 from sslig.cues.ctc import BLANK, DELIMITER
 from sslig.cues.interventions import PUBLISHED_PLACE, Intervention, InterventionError
 from sslig.cues.tiers import Tier
-from sslig.frames import FrameClock
+from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 
 BLANK_TOKEN, DELIMITER_TOKEN, OTHER = range(3)
 EMISSIONS = "emissions"
@@ -48,6 +48,9 @@ class Places:
     ) -> Tensor | None:
         """(1, frame) bool: where an intervention acts; all frames where it has no place, None where it is unknown.
 
+        It is unknown where an utterance has no attribution or no tiers, and by tiers where it was repeated to fill a
+        crop.
+
         Parameters
         ----------
         intervention
@@ -74,7 +77,7 @@ class Places:
         if place == ENERGY:
             energy = feature_masks.waveform_energy(waveform, n_frames, clock)
             return feature_masks.high_energy(energy, intervention.parameters["quantile"])
-        if utterance not in self.tiers:
+        if utterance not in self.tiers or self._repeated(utterance, n_frames, clock):
             return None
         released = place.startswith(PUBLISHED_PLACE)
         found = (self._as_released if released else self._segmented)(place, utterance, n_frames, clock)
@@ -91,6 +94,11 @@ class Places:
                                     "explain it with the crop it is masked with")  # fmt: skip
         sign = 1 if intervention.place == TOP else -1
         return feature_masks.top_frames(sign * frames, intervention.parameters["percent"], n_read)
+
+    def _repeated(self, utterance: str, n_frames: int, clock: FrameClock) -> bool:
+        """Whether the recording was repeated to fill a crop: its tiers tell the first time only."""
+        duration_s = min(tier.duration_s for tier in self.tiers[utterance].values())
+        return clock.n_samples(n_frames) > duration_s * SAMPLE_RATE_HZ + 1
 
     def _segmented(self, place: str, utterance: str, n_frames: int, clock: FrameClock) -> Tensor:
         name = "non_speech" if place == EDGE_SILENCE else place

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from scipy.signal import lfilter
 from torch import Tensor
+from torch.nn import functional
 
 from sslig.cues.feature_masks import MaskError, check_frames, edge_runs, from_nearest, last_true, next_true
 from sslig.data import codecs
@@ -36,18 +37,19 @@ FILLS = ("silence", "noise", "interpolation")
 def band_gain(waveforms: Tensor, lo_hz: float = 600.0, hi_hz: float = 1200.0, gain: float = 0.1) -> Tensor:
     """(batch, samples) STFT bins from `lo_hz` to `hi_hz`, both included, multiplied by `gain`: ``spectral``.
 
-    Hann window of 1024 samples, hop 256, ends reflected. Only the change is resynthesised, so that a gain of 1
-    changes nothing at all.
+    Hann window of 1024 samples, hop 256, ends reflected; recordings too short for that are followed by zeros. Only the
+    change is resynthesised, so that a gain of 1 changes nothing at all.
 
     Raises
     ------
     MaskError
-        The band is no part of 0 to 8000 Hz, or the recording is shorter than half a window.
+        The band is no part of 0 to 8000 Hz.
     """
     if not 0 <= lo_hz < hi_hz <= NYQUIST_HZ:
         raise MaskError(f"band from {lo_hz} to {hi_hz} Hz; accepted: 0 <= lo_hz < hi_hz <= {NYQUIST_HZ:g}")
-    if waveforms.shape[-1] <= STFT_SAMPLES // 2:
-        raise MaskError(f"{waveforms.shape[-1]} samples; the STFT needs more than {STFT_SAMPLES // 2}")
+    missing = STFT_SAMPLES // 2 + 1 - waveforms.shape[-1]
+    if missing > 0:
+        return band_gain(functional.pad(waveforms, (0, missing)), lo_hz, hi_hz, gain)[..., :-missing]
     window = torch.hann_window(STFT_SAMPLES, dtype=waveforms.dtype, device=waveforms.device)
     shape = {"n_fft": STFT_SAMPLES, "hop_length": STFT_HOP_SAMPLES, "window": window}
     spectrum = torch.stft(waveforms, **shape, return_complex=True)  # (batch, bin, frame)

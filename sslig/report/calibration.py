@@ -13,7 +13,7 @@ from sslig.fusion import LogisticMap
 from sslig.metrics import METRICS
 from sslig.report.agreement import of_one_seed
 from sslig.report.display import listed
-from sslig.report.evaluation import described
+from sslig.report.evaluation import described, shared
 from sslig.report.resampled import HEADINGS, difference, interval_text, over_seeds, spread
 from sslig.stages import RATIO
 
@@ -47,7 +47,7 @@ def ratios_of(study: Experiment, detectors: list[str], seeds: list[int]) -> tupl
     for seed in seeds if len(detectors) > 1 else []:
         found, maps[FUSION, seed] = stages.fused(study, detectors, seed)
         parts.append(found[COLUMNS].assign(spoof_score=found[RATIO], detector=FUSION, seed=seed))
-    return described(study, pd.concat(parts, ignore_index=True)), maps
+    return described(study, shared(pd.concat(parts, ignore_index=True))), maps
 
 
 def single(ratios: pd.DataFrame) -> pd.DataFrame:

@@ -30,7 +30,13 @@ def scores_of(
         stages.set_scores(study, detector, seed, set_name).assign(detector=detector)
         for detector, seed in product(detectors, seeds)
     ]
-    return described(study, pd.concat(parts, ignore_index=True), set_name)
+    return described(study, shared(pd.concat(parts, ignore_index=True)), set_name)
+
+
+def shared(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows of utterances that every detector and seed scored: what is compared is compared on the same trials."""
+    n_runs = len(scores[["detector", "seed"]].drop_duplicates())
+    return scores[scores.groupby("utterance")["utterance"].transform("size") == n_runs].reset_index(drop=True)
 
 
 def described(study: Experiment, scores: pd.DataFrame, set_name: str = "eval") -> pd.DataFrame:

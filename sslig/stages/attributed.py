@@ -31,7 +31,7 @@ def baseline(experiment: Experiment, detector: str, seed: int) -> Baseline:
     path = experiment.run(detector, seed) / "baseline.safetensors"
     source = {
         "set": "train", "key": "bonafide", "checkpoint": fingerprint(folder), "seed": seed,
-        "kind": name, "asked_for": str(options.baseline_utterances),
+        "kind": name, "asked_for": str(options.baseline_utterances), "how": records.hash_of(records.how(experiment)),
     }  # fmt: skip
     if path.is_file() and (stored := baselines.load(path)).source.items() >= source.items():
         return stored
@@ -73,7 +73,7 @@ def _attributions(
     path, record = run / f"{name}.parquet", run / f"{name}.json"
     values = dataclasses.asdict(options)
     contents, chosen = records.contents(experiment, EXPLAINED_SET), utterances["utterance"].tolist()
-    key = records.hash_of(fingerprint(folder), values, experiment.scoring.crop_s, chosen, contents)
+    key = records.hash_of(fingerprint(folder), values, records.how(experiment), chosen, contents)
     if records.stored_key(record) == key:
         return table.read(path)
     record.unlink(missing_ok=True)

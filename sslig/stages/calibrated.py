@@ -1,5 +1,6 @@
 """Scores as log-likelihood ratios: calibrated one by one and fused, fitted on *dev* and applied to *eval*."""
 
+import json
 from functools import reduce
 from pathlib import Path
 
@@ -59,8 +60,10 @@ def _side_by_side(experiment: Experiment, detectors: list[str], seed: int, set_n
 
 
 def _store(folder: Path, name: str, table: pd.DataFrame, found: LogisticMap) -> None:
-    """Write both, unless what lies there is the same: pages of one study may be made side by side."""
-    path = folder / f"llr_{APPLIED_TO}.parquet"
+    """Write each, unless what lies there is the same: pages of one study may be made side by side."""
+    path, record = folder / f"llr_{APPLIED_TO}.parquet", folder / name
+    told = json.loads(json.dumps(found.values() | {"fitted_on": FITTED_ON, "applied_to": APPLIED_TO}))
     if not (path.is_file() and pd.read_parquet(path).equals(table)):
         write_parquet(path, table)
-        write_json(folder / name, found.values() | {"fitted_on": FITTED_ON, "applied_to": APPLIED_TO})
+    if not (record.is_file() and json.loads(record.read_text(encoding="utf-8")) == told):
+        write_json(record, told)

@@ -1,13 +1,17 @@
 """Segments of the utterances of a study, decoded once for all detectors."""
 
 from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
 
 import pandas as pd
 
 from sslig import records
-from sslig.cues import segments
+from sslig.cues import ctc, phones, segments, vad
 from sslig.experiment import Experiment
 from sslig.files import write_json, write_parquet, write_tsv
+
+TOOLS = ("silero-vad", "pocketsphinx", "praat-parselmouth", "transformers")
 
 
 def decoded(
@@ -25,7 +29,7 @@ def decoded(
     place = experiment.runs / folder
     path, record = place / f"{set_name}.parquet", place / f"{set_name}.json"
     contents = records.contents(experiment, set_name)
-    key = records.hash_of(utterances["utterance"].tolist(), list(sources), contents)
+    key = records.hash_of(utterances["utterance"].tolist(), list(sources), contents, _decoders())
     if records.stored_key(record) == key:
         return pd.read_parquet(path)
     record.unlink(missing_ok=True)
@@ -34,3 +38,9 @@ def decoded(
     write_tsv(place / f"left_out_{set_name}.tsv", found.left_out)
     write_json(record, {"key": key, "sources": found.sources})
     return found.table
+
+
+def _decoders() -> list[str]:
+    """What decides segments besides sources and recordings: the modules that decode, and the tools they call."""
+    modules = [records.hash_of_file(Path(module.__file__)) for module in (vad, phones, ctc, segments)]
+    return modules + [version(tool) for tool in TOOLS]

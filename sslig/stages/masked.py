@@ -71,7 +71,10 @@ def nonspeech_profile(experiment: Experiment, detector: str, seed: int) -> Basel
     folder = checkpoint(experiment, detector, seed)
     path = experiment.run(detector, seed) / "nonspeech.safetensors"
     asked = str(experiment.masking.profile_utterances)
-    source = {"set": "train", "key": "bonafide", "checkpoint": fingerprint(folder), "seed": seed, "asked_for": asked}
+    source = {
+        "set": "train", "key": "bonafide", "checkpoint": fingerprint(folder), "seed": seed, "asked_for": asked,
+        "how": records.hash_of(records.how(experiment), experiment.corpus.seed),
+    }  # fmt: skip
     if path.is_file() and (stored := baselines.load(path)).source.items() >= source.items():
         return stored
     spoken = _profiled(experiment)
@@ -125,8 +128,8 @@ def _common_key(experiment: Experiment, mark: str, utterances: pd.DataFrame) -> 
     """Of all that decides a result whatever the mask."""
     options = experiment.masking
     contents = records.contents(experiment, EXPLAINED_SET)
-    how = {"crop_s": experiment.scoring.crop_s, "max_s": experiment.scoring.max_s}
-    return records.hash_of(mark, utterances["utterance"].tolist(), contents, how, options.draws, options.segments)
+    how, seed = records.how(experiment), experiment.corpus.seed
+    return records.hash_of(mark, utterances["utterance"].tolist(), contents, how, seed, options.draws, options.segments)
 
 
 def _key(experiment: Experiment, common: str, one: Intervention, detector: str, seed: int) -> str:

@@ -1,5 +1,7 @@
 """Scores of trained detectors on whole sets."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from sslig import protocol, records, scores, scoring
@@ -21,18 +23,30 @@ def set_scores(experiment: Experiment, detector: str, seed: int, set_name: str) 
     path, record = run / f"scores_{set_name}.parquet", run / f"scores_{set_name}.json"
     mark = fingerprint(folder)
     key = records.hash_of(mark, records.how(experiment), records.contents(experiment, set_name))
-    if records.stored_key(record) == key:
+    left_out_file = run / f"left_out_{set_name}.tsv"
+    if records.stored_key(record) == key and not _repaired(experiment, set_name, left_out_file):
         return scores.read(path)
     record.unlink(missing_ok=True)
     utterances = protocol.load_set(experiment.corpus_root, set_name)
     model = Detector.from_pretrained(folder)
     scored, left_out = scoring.score(model, utterances, experiment.scoring, select_device(experiment.device))
     result = scored.assign(seed=seed, checkpoint=mark)[list(scores.COLUMNS)]
-    write_tsv(run / f"left_out_{set_name}.tsv", left_out)
+    write_tsv(left_out_file, left_out)
     scores.write_official(run / f"scores_{set_name}.tsv", result)
     scores.write(path, result)
     write_json(record, {"key": key, "scored": len(result), "left_out": len(left_out)})
     return result
+
+
+def _repaired(experiment: Experiment, set_name: str, left_out_file: Path) -> bool:
+    """Whether a file that could not be scored was written since: then all is scored again."""
+    left_out = pd.read_csv(left_out_file, sep="\t", dtype=str)["utterance"]
+    if left_out.empty:
+        return False
+    paths = (
+        protocol.load_set(experiment.corpus_root, set_name).set_index("utterance")["path"].reindex(left_out).dropna()
+    )
+    return any(Path(path).stat().st_mtime > left_out_file.stat().st_mtime for path in paths)
 
 
 def score(experiment: Experiment, detector: str, seed: int) -> None:

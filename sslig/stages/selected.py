@@ -18,6 +18,8 @@ def consensus_groups(experiment: Experiment, detectors: list[str], seed: int) ->
     """The group of each utterance of *eval* (`sslig.consensus.groups`) by several detectors of one seed."""
     gender = protocol.load_set(experiment.corpus_root, SELECTED_SET).set_index("utterance")["gender"]
     scores = pd.concat([set_scores(experiment, name, seed, SELECTED_SET).assign(detector=name) for name in detectors])
+    by_all = scores.groupby("utterance")["utterance"].transform("size") == len(detectors)
+    scores = scores[by_all]  # what one of them could not score has no group
     return consensus.groups(scores.assign(gender=scores["utterance"].map(gender)))
 
 
