@@ -4,7 +4,8 @@ import pytest
 from scipy import stats
 
 from sslig.cues import association
-from sslig.cues.association import cliffs_delta, estimate, on_all, pearson, spearman
+from sslig.cues.association import cliffs_delta, clusters_of, estimate, on_all, pearson, spearman
+from sslig.cues.masked_trials import two_sided_p
 from sslig.intervals import Clusters
 from sslig.metrics import MetricError
 
@@ -62,7 +63,7 @@ def test_an_estimate_covers_its_value_and_is_repeatable(rng):
     assert found == estimate(pearson(first, second), clusters, seed=3, rounds=500)
     assert found.low < found.value < found.high
     assert found.high - found.low == pytest.approx(2 * 1.96 * (1 - found.value**2) / np.sqrt(200), rel=0.2)
-    assert found.p == pytest.approx(2 / 501)
+    assert found.p == pytest.approx(two_sided_p(np.ones(500), 200))  # no draw is below 0
     assert found.rounds == 500
 
 
@@ -73,11 +74,36 @@ def test_p_values_of_no_association_are_even(rng):
     assert np.mean(p) == pytest.approx(0.5, abs=0.06)
 
 
+def test_p_values_of_no_association_are_even_with_ten_speakers(rng):
+    """The mean of ten speakers, whose eight recordings differ from it together, has no better than the t test."""
+    speakers = np.repeat(np.arange(10), 8)
+    clusters, p = Clusters.of(speakers, None), []
+    for _ in range(300):
+        values = rng.standard_normal(10)[speakers] + rng.standard_normal(80)
+        mean = estimate(lambda weights, values=values: weights @ values / 80, clusters, seed=1, rounds=400)
+        p.append(mean.p)
+    assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.03)
+    assert np.mean(np.array(p) < 0.01) < 0.025
+
+
 def test_few_units_cannot_give_a_small_p():
-    """Three speakers can tell at best p = 1/4, however many rounds; a value that is 0 in each draw has p = 1."""
+    """Three speakers have the tails of t with two degrees of freedom; a value that is 0 in each draw has p = 1."""
     values, clusters = np.array([1.0, 2.0, 3.0]), Clusters.of(["a", "b", "c"], None)
-    assert estimate(lambda weights: weights @ values, clusters, seed=0, rounds=999).p == 0.25
+    deviate = np.sqrt(2 / 3) * stats.norm.isf(1 / 1000)
+    found = estimate(lambda weights: weights @ values, clusters, seed=0, rounds=999)
+    assert found.p == pytest.approx(2 * stats.t.sf(deviate, 2))
+    assert found.p > 0.1
     assert estimate(lambda weights: 0 * (weights @ values), clusters, seed=0, rounds=99).p == 1
+
+
+@pytest.mark.parametrize("recordings", [None, ["r"] * 3])
+def test_one_unit_is_no_cluster_and_gives_no_estimate(recordings):
+    assert clusters_of(["a"] * 3, recordings) is None
+    assert clusters_of(["a", "b", "c"], None, np.array([True, False, False])) is None
+    found = estimate(pearson(np.arange(3.0), np.arange(3.0)), None, seed=0, rounds=9)
+    assert np.isnan([found.value, found.low, found.high, found.p]).all()
+    assert found.rounds == 0
+    assert clusters_of(["a"] * 3, ["r", "r", "s"]).size.tolist() == [2]
 
 
 def test_what_is_not_defined_has_no_interval():

@@ -10,7 +10,8 @@ from torch import nn
 
 from sslig import metrics, stages
 from sslig.attribution.baselines import zero
-from sslig.report import audit, audit_annotations, audit_order, audit_release
+from sslig.intervals import Clusters
+from sslig.report import audit, audit_annotations, audit_draws, audit_order, audit_release
 from sslig.report.audit_annotations import AuditError
 
 STORED = json.loads(audit.STORED.read_text(encoding="utf-8"))
@@ -156,7 +157,7 @@ def marked():
 
 
 def test_shares_are_of_what_is_labelled(marked):
-    rows = audit_annotations.cue_shares(marked, audit_annotations.drawn(marked["speaker"]))
+    rows = audit_annotations.cue_shares(marked, audit_draws.drawn(marked["speaker"]))
     found = {(row["detector"], row["cue"]): row for row in rows}
     sls = found["sls", "noise"]
     assert (sls["n"], sls["labels"], sls["value"]) == (2, 3, 0.666667)
@@ -167,8 +168,8 @@ def test_shares_are_of_what_is_labelled(marked):
 
 
 def test_draws_take_speakers_whole(marked):
-    draws = audit_annotations.drawn(marked["speaker"])
-    assert draws.shape == (1 + audit_annotations.ROUNDS, 4)
+    draws = audit_draws.drawn(marked["speaker"])
+    assert draws.shape == (1 + audit_draws.ROUNDS, 4)
     assert (draws[0] == 1).all()
     assert (draws[:, 0] == draws[:, 1]).all()
     assert (draws[:, [0, 2, 3]].sum(axis=1) == 3).all()
@@ -176,21 +177,79 @@ def test_draws_take_speakers_whole(marked):
 
 def test_statements_are_judged_by_both_differences(marked):
     """CA-MHFA is more local than both, always; SLS never names a transition, nor do the others."""
-    rows = audit_annotations.statements(marked, audit_annotations.drawn(marked["speaker"]))
+    rows = audit_annotations.statements(marked, audit_draws.drawn(marked["speaker"]))
     verdicts = {audit_annotations.STATEMENTS[row["statement"]].says: row["verdict"] for row in rows}
     assert verdicts["looks at word boundaries"] == "open"
     local = next(row for row in rows if audit_annotations.STATEMENTS[row["statement"]].says.endswith("stretches"))
-    assert local["less"]["sls"] == {"value": 4, "low": None, "high": None}
+    ends = dict.fromkeys(("low", "high", "low_within", "high_within"))
+    assert local["less"]["sls"] == {"value": 4, **ends}
     assert local["verdict"] == "supported"
+
+
+def test_a_mark_without_a_cue_is_not_judged(marked):
+    """The locality and audibility beside the unlabelled SLS mark are those of an untouched form."""
+    marked.loc[3, ["sls_loc", "sls_audible"]] = [3, False]
+    draws = audit_draws.drawn(marked["speaker"])
+    found = {(row["detector"], row["what"]): row for row in audit_annotations.judgements(marked, draws)}
+    assert found["sls", "loc"] == {
+        "detector": "sls", "what": "loc", "labels": 3, "value": 1, "low": None, "high": None
+    }  # fmt: skip
+    assert (found["sls", "audible"]["value"], found["aasist", "audible"]["labels"]) == (1, 4)
+    local = audit_annotations.statements(marked, draws)[2]
+    assert local["less"]["sls"]["value"] == 4
+
+
+# how sure a figure is --------------------------------------------------------------------------------------------
+
+
+def test_the_draws_are_those_of_the_bootstrap():
+    speakers = ["S0", "S0", "S1", "S2", "S3"]
+    clusters, generator = Clusters.of(speakers, None), np.random.default_rng(7)
+    expected = [clusters.draw(generator)[clusters.of_trial] for _ in range(50)]
+    np.testing.assert_array_equal(audit_draws.drawn(speakers, seed=7)[1:51], expected)
 
 
 @pytest.mark.parametrize(
     ("ends", "verdict"),
-    [([(0.1, 1), (0.2, 1)], "supported"), ([(0.1, 1), (-0.1, 1)], "open"), ([(0.1, 1), (-2, -1)], "contradicted")],
+    [
+        ([(0.1, 1), (0.2, 1)], "supported"),
+        ([(0.1, 1), (-0.1, 1)], "open"),
+        ([(0.1, 1), (-2, -1)], "contradicted"),
+        ([(0.1, 1), (0, 1)], "on the edge"),
+        ([(0.1, 1), (-1, 0)], "on the edge"),
+        ([(-1, 1), (0, 1)], "open"),
+        ([(-2, -1), (0, 1)], "contradicted"),
+        ([(0.1, 1), (0, 0)], "open"),
+        ([(0.1, 1), (0.3, 0.3)], "supported"),
+    ],
 )
 def test_verdicts(ends, verdict):
-    rounds = {name: np.r_[np.mean(pair), np.linspace(*pair, 2000)] for name, pair in zip("ab", ends, strict=True)}
-    assert audit_annotations.verdict({name: audit_annotations.interval(r) for name, r in rounds.items()}) == verdict
+    """Rounds spread evenly so that their interval has these ends, or all alike."""
+    found = {}
+    for name, (low, high) in zip("ab", ends, strict=True):
+        spread = (high - low) / audit_draws.LEVEL * (1 - audit_draws.LEVEL) / 2
+        found[name] = audit_draws.difference(np.r_[(low + high) / 2, np.linspace(low - spread, high + spread, 2001)])
+    assert audit_draws.verdict(found) == verdict
+
+
+def test_an_end_lies_within_the_error_of_the_draws():
+    """Of 0, 1, ..., n the quantile q is q n, and three binomial standard errors are 3 sqrt(q (1 - q) n)."""
+    n = audit_draws.ROUNDS
+    found = audit_draws.difference(np.r_[n / 2, np.arange(n + 1.0)])
+    error = 3 * np.sqrt(0.025 * 0.975 * n)
+    assert found["low_within"] == pytest.approx([0.025 * n - error, 0.025 * n + error], abs=0.1)
+    assert found["high_within"] == pytest.approx([0.975 * n - error, 0.975 * n + error], abs=0.1)
+    assert not audit_draws.near_zero(found, "low")
+    assert audit_draws.difference(np.ones(9))["low_within"] is None
+
+
+def test_no_verdict_depends_on_the_seed(reference):
+    selection = pd.read_csv(reference / audit_release.TABLES["selection"])
+    table = audit_annotations.read(reference / audit_release.TABLES["annotations"], selection)
+    expected = [row["verdict"] for row in STORED["annotations"]["statements"]]
+    for seed in range(1, 5):
+        rows = audit_annotations.statements(table, audit_draws.drawn(table["speaker"], seed))
+        assert [row["verdict"] for row in rows] == expected
 
 
 def test_late_marks_are_counted(marked):
@@ -206,7 +265,7 @@ def test_late_marks_are_counted(marked):
 
 def test_overlap_is_intersection_over_union(marked):
     """AASIST [0, 2] [0, 2] [4, 6] [6, 8] and CA-MHFA [0, 1] [1, 2] [5, 6] [7, 8] share half of each."""
-    first = audit_annotations.overlaps(marked, audit_annotations.drawn(marked["speaker"]))[0]
+    first = audit_annotations.overlaps(marked, audit_draws.drawn(marked["speaker"]))[0]
     assert first["detectors"] == ["aasist", "camhfa"]
     assert (first["marks"], first["apart"]) == (4, 0)
     assert first["same"]["value"] == 0.5
@@ -344,12 +403,14 @@ def flat(value, name=""):
 def test_the_page_reads_the_summary():
     assert audit.answer(STORED).startswith("**Answer.** In part. In the tables 20 of 132 group names are exchanged")
     assert "2 of 10 artefact EERs are products of tied values" in audit.answer(STORED)
-    assert "1 supported, 1 contradicted and 3 open" in audit.statement_note(STORED)
+    assert "1 supported, 1 contradicted, 2 open and 1 on the edge" in audit.statement_note(STORED)
     assert "51 of them, all of leading_silence_s and trailing_silence_s" in audit.eer_note(STORED)
     assert "in 3 of 288 pairs" in audit.eer_note(STORED)
     assert "CA-MHFA phoneme (36 %)" in audit.cue_note(STORED)
     assert "48 of 100 marks of AASIST end later" in audit.reach_note(STORED)
     assert "260 of 360 pairwise EERs" in audit.group_note(STORED)
+    assert "the values hold, under the exchanged names. The group" in audit.group_note(STORED)
+    assert "these are the spoofs that AASIST finds easiest" in audit.group_note(STORED)
     assert "3 of 3 pairs meet more than chance explains" in audit.overlap_note(STORED)
     assert "(4254a7499dec)" in audit.source_note(STORED, "They are stored.")
 
@@ -362,7 +423,10 @@ def test_the_page_tables_have_a_row_each():
     assert audit.cue_table(STORED)[["share", "low"]].dtypes.eq(float).all()
     contradicted = audit.statement_table(STORED).set_index("verdict").loc["contradicted"]
     assert contradicted["statement"] == "SLS looks at word boundaries"
-    assert "CA-MHFA -17 [-27, -6]" in contradicted["more than"]
+    assert "CA-MHFA -17 [-27, -7]" in contradicted["more than"]
+    edge = audit.statement_table(STORED).set_index("verdict").loc["on the edge"]
+    assert edge["more than"] == "CA-MHFA +23 [+14, +32]; SLS +9 [+0.0, +19]"
+    assert audit.judgement_table(STORED)["labelled"].tolist() == [99, 99, 100]
     assert set(audit.ends(STORED)["shares"]) == {"AASIST", "CA-MHFA", "SLS"}
 
 
@@ -370,6 +434,11 @@ def test_the_words_follow_the_figures():
     found = json.loads(json.dumps(STORED))
     found["groups"]["fits"][0]["published"] = 20
     found["eer"]["overall"] = [row | {"tied": False} for row in found["eer"]["overall"]]
-    assert "the group names fit the scores, and 0 of 10" in audit.answer(found)
-    assert audit.group_note(found).startswith("The names do not fit the scores better")
+    found["groups"]["renamed"][0]["highest_other"] = found["groups"]["renamed"][0]["lowest"]
+    assert "the scores show no exchange of group names, and 0 of 10" in audit.answer(found)
+    said = audit.group_note(found)
+    assert said.startswith("The scores do not show that the names Mid-Correct and Mid-Wrong are exchanged. 260 of 360")
+    assert "the values hold" not in said
+    assert "not above those of all other spoofs" in said
+    assert "easiest" not in said
     assert audit.eer_note(found) == "54 pairwise EERs are above 50 %, and no EER of bona fide against spoof is."

@@ -136,6 +136,14 @@ def test_codecs_draw_bit_rates_within_the_range(monkeypatch, rng):
     assert (rates["MP3"], rates["AAC"], rates["G.722"]) == ({8_000}, {12_000}, {64_000})
 
 
+@pytest.mark.parametrize(("bit_rate", "nearest"), [((10_000, 15_000), 16_000), ((9_000, 12_000), 8_000)])
+def test_a_codec_without_a_rate_in_the_range_takes_the_one_nearest_to_it(monkeypatch, rng, bit_rate, nearest):
+    drawn = []
+    monkeypatch.setattr(distortions, "transcode", lambda samples, coding, rate: drawn.append(rate))
+    distortions.codec(SPEECH, rng, codecs=("mp3",), bit_rate=bit_rate)
+    assert drawn == [nearest]
+
+
 @pytest.mark.parametrize("bit_rate", AMR_NB.bit_rates)
 def test_amr_nb_keeps_the_telephone_band_in_place(bit_rate):
     coded = transcode(SPEECH, AMR_NB, bit_rate)
@@ -154,8 +162,14 @@ def test_amr_nb_keeps_the_telephone_band_in_place(bit_rate):
         ("zero_span", {"share": 0.3}, r"share is 0.3; accepted: a pair"),
         ("zero_span", {"share": ["a", "b"]}, r"accepted: a pair"),
         ("low_pass", {"cutoff_hz": (100, 8_000)}, r"from 1 to 7920"),
-        ("mu_law", {"mu": "many"}, r"mu_law.mu is 'many'; accepted: a number from 1 to 65535"),
-        ("mu_law", {"mu": (15, 255)}, r"accepted: a number"),
+        ("mu_law", {"mu": "many"}, r"mu_law.mu is 'many'; accepted: a whole number from 1 to 65535"),
+        ("mu_law", {"mu": (15, 255)}, r"accepted: a whole number"),
+        ("mu_law", {"mu": 255.5}, r"mu_law.mu is 255.5; accepted: a whole number"),
+        ("mu_law", {"mu": True}, r"mu_law.mu is True; accepted: a whole number"),
+        ("gain", {"gain_db": [False, True]}, r"gain.gain_db is \[False, True\]; accepted: a pair"),
+        ("gain", {"gain_db": [float("nan"), 1]}, r"accepted: a pair"),
+        ("trim_leading_silence", {"silence_db": 0}, r"silence_db is 0; accepted: a number from -120 to -0.1"),
+        ("rawboost", {"parameters": {"g_sd": True}}, r"accepted: a mapping of n_f.* to numbers"),
         ("codec", {"codecs": ["opus", "mp4"]}, r"accepted: a list of opus, mp3, aac, amr_nb, g722"),
         ("codec", {"codecs": []}, r"codec.codecs is \[\]"),
         ("codec", {"codecs": [["opus"]]}, r"accepted: a list of opus"),

@@ -123,6 +123,18 @@ def test_masks_are_grouped_by_space():
     assert [label.get_fontweight() == "bold" for label in labels] == [True, False, False, True, False]
 
 
+def test_long_labels_have_their_parameters_on_a_line_of_their_own():
+    long = "time:top_attribution(fill=interpolation, percent=10)"
+    figure = mask_effects(effects_table(["noise", long, "band(lo_hz=0, hi_hz=300)", long + "2"]), "separation")
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    broken = "time:top_attribution\n(fill=interpolation, percent=10)"
+    assert labels == ["noise", broken, "band(lo_hz=0, hi_hz=300)", broken + "2"]
+    assert [place for place, *_ in points(figure.axes[0])] == [0, 1.5, 3, 4.5]
+    assert figure.axes[0].get_ylim() == (5.5, -0.5)
+    assert_nothing_overlaps(figure, WIDTH_IN)
+    assert figure.axes[0].get_position().x0 < 0.4
+
+
 def test_seeds_stand_below_one_another_and_rows_of_three_panels():
     table = effects_table(["noise", "volume"], detectors=(*DETECTORS, "lcnn"), seeds=(0, 1, 2))
     figure = mask_effects(table, "eer")
@@ -160,6 +172,18 @@ def test_dose_response_draws_change_interval_and_control():
     assert (band[:, 1].min(), band[:, 1].max()) == pytest.approx((0.015, 0.18))
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == [*DETECTORS, "control"]
+
+
+def test_one_family_that_is_swept_in_two_ways_has_two_panels():
+    table = effects_table(["a", "b", "c", "d"]).assign(family="compressor")
+    table["parameter"] = np.where(table["mask"].isin(["a", "b"]), "ratio", "threshold_db")
+    table["value"] = table["mask"].map({"a": 2, "b": 8, "c": -30, "d": -40})
+    axes = dose_response(table).axes
+    assert [(axis.get_title(), axis.get_xlabel()) for axis in axes] == [
+        ("compressor", "ratio"),
+        ("compressor", "threshold_db"),
+    ]
+    assert axes[1].lines[1].get_xdata().tolist() == [-40, -30]
 
 
 def test_dose_response_without_control_names_none():

@@ -170,7 +170,7 @@ def test_the_ratio_of_stationary_noise_is_within_its_range():
     assert 35 < max(ratios) < 40.1
 
 
-@pytest.mark.parametrize("algorithm", [0, 9, "5", [5]])
+@pytest.mark.parametrize("algorithm", [0, 9, "5", [5], 5.0, True])
 def test_an_unknown_algorithm_is_refused(algorithm):
     with pytest.raises(RawBoostError, match=r"accepted: 1, 2, 3, 4, 5, 6, 7, 8"):
         rawboost.apply(SPEECH, algorithm, np.random.default_rng(0))
@@ -185,6 +185,9 @@ def test_an_unknown_algorithm_is_refused(algorithm):
         ({"min_bw_hz": 0}, "0 < min_bw_hz"),
         ({"min_coeff": 1}, "2 <= min_coeff"),
         ({"min_g_db": 1}, "min_g_db <= max_g_db"),
+        ({"min_bias_lin_nonlin_db": float("-inf")}, "-inf < min_bias_lin_nonlin_db"),
+        ({"max_bias_lin_nonlin_db": float("nan")}, "max_bias_lin_nonlin_db < inf"),
+        ({"min_bias_lin_nonlin_db": 21}, "min_bias_lin_nonlin_db <= max_bias_lin_nonlin_db"),
         ({"p_percent": 101}, "p_percent <= 100"),
         ({"g_sd": 0}, "0 < g_sd < inf"),
         ({"snr_min_db": 50}, "snr_min_db <= snr_max_db"),

@@ -162,10 +162,20 @@ def test_the_best_epoch_has_the_lowest_min_dcf():
     assert found["best epoch"].tolist() == [1, 0]
     assert found["training loss"].tolist() == [0.6, 0.5]
     assert found["dev EER (%)"].tolist() == pytest.approx([30, 10])
-    assert "the detectors reach an EER of 10 to 30 % at best, better than chance" in training.answer(epochs)
+    told = "the detectors reach an EER of 10 to 30 % with the weights of the epochs that were kept, better than chance"
+    assert told in training.answer(epochs)
     poor = training.answer(epochs.assign(dev_eer=0.48).head(2))
-    assert "the detector reaches an EER of 48 % at best" in poor
+    assert "the detector reaches an EER of 48 % with the weights" in poor
     assert "hardly better than by chance" in poor
+
+
+def test_the_answer_counts_an_average_that_was_kept():
+    columns = ["detector", "seed", "epoch", "train_loss", "dev_eer", "dev_min_dcf"]
+    epochs = pd.DataFrame([("sls", 0, 0, 0.7, 0.2, 0.5), ("sls", 1, 0, 0.7, 0.3, 0.5)], columns=columns)
+    averaged = pd.DataFrame({"detector": "sls", "seed": [0, 1], "dev EER (%)": [10.0, 15.0],
+                             "dev minDCF": [0.4, 0.6], "kept": ["average", "best epoch"]})  # fmt: skip
+    told = "an EER of 10 to 30 % with the weights of the epochs (or averages) that were kept, better than chance"
+    assert told in training.answer(epochs, averaged)
 
 
 def run_of(experiment, detector, seed, **record):

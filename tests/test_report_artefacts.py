@@ -1,20 +1,31 @@
 """The artefact page on small frames, with values worked out by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from sslig import stages
-from sslig.cues import shortcut_model, shortcuts
+from sslig.cues import shortcut_model
+from sslig.cues.effects import rounds_needed
+from sslig.cues.masked_trials import two_sided_p
 from sslig.cues.tiers import Tier
 from sslig.frames import SSL_CLOCK
 from sslig.report import artefact_evidence as evidence
 from sslig.report import artefact_notes as notes
 from sslig.report import artefact_text as text
-from sslig.report import artefacts, explanation
+from sslig.report import artefacts
 
 N = 20
 """Utterances of each class."""
+TIERS = {
+    "speech": Tier("speech", [0, 0.5], [0.5, 1], ("leading", "speech"), 1.0, {}),
+    "voicing": Tier("voicing", [0, 0.5], [0.5, 1], ("unvoiced", "voiced"), 1.0, {}),
+    "phones": Tier("phones", [0.5], [1], ("AA",), 1.0, {}),
+    "words": Tier("words", [0.5], [1], ("ah",), 1.0, {}),
+}
+"""Of an utterance of one second: half a second without sound, then a vowel."""
 
 
 @pytest.fixture
@@ -76,9 +87,16 @@ def test_an_utterance_that_a_detector_could_not_score_is_left_out(measures, scor
 
 
 def test_rounds_suffice_for_the_correction(study):
-    assert artefacts.rounds(study, 1) == 50
-    assert artefacts.rounds(study, 28) == 1120
-    assert text.ALPHA > 28 * 2 / (1120 + 1)
+    assert artefacts.rounds(study, 1, 40) == 50
+    needed = artefacts.rounds(study, 28, 40)
+    assert 28 * two_sided_p(np.ones(needed), 40) < text.ALPHA <= 28 * two_sided_p(np.ones(needed - 1), 40)
+
+
+def test_no_more_rounds_are_drawn_where_they_would_not_help(study):
+    """28 tests of 10 units want half a million rounds; those of two or of one cannot be written."""
+    assert rounds_needed(28, 10) > artefacts.MOST_ROUNDS
+    assert [artefacts.rounds(study, 28, n) for n in (1, 2, 10)] == [50] * 3
+    assert [artefacts.supportable(study, 28, n) for n in (1, 2, 10, 40)] == [False, False, False, True]
 
 
 def test_measures_alone_are_sorted_and_told_with_their_direction(study, measured):
@@ -121,6 +139,28 @@ def test_no_group_is_large_enough(study, measured):
     assert notes.between_note(found).count("too few to compare") == 2
 
 
+def test_few_speakers_and_too_many_tests_are_said(study, measured, rng):
+    table, _ = attributions(rng)
+    said = notes.interval_note(study, measured, table, 10)
+    assert "draws of the 4 speakers and, within each drawn speaker, of the 40 recordings. *Beyond doubt*" in said
+    assert "a p-value below 0.05 after Holm's correction." in said
+    assert "With 4 speakers they say little about other speakers" in said
+    assert "read *beyond doubt* as on recordings of these speakers" in said
+    assert "too few to correct" not in said
+    few = notes.interval_note(study, measured, table[table["recording"] < "E_15"], 10)
+    assert "too few to correct for that many tests of classes of segments: nothing could be supported there." in few
+    many = measured.assign(speaker=measured["recording"])
+    assert "other speakers" not in notes.interval_note(study, many, table, 1)
+
+
+def test_one_speaker_alone_tells_nothing(write_experiment, tmp_path, measured):
+    options = {"evaluation": {"rounds": 50, "resample_recordings": False}, "artefacts": {"workers": 1}}
+    study, one = write_experiment(tmp_path, **options), measured.assign(speaker="S")
+    assert notes.between_note(artefacts.between(study, one)).count("all are of one speaker") == 2
+    assert artefacts.alone_table(artefacts.alone(study, one))["EER (%)"].tolist() == [text.NOTHING] * 3
+    assert notes.answer(artefacts.alone(study, one), pd.DataFrame(), []).endswith("the strongest is not defined.")
+
+
 def test_means_by_class_and_by_group(measured):
     shown = artefacts.mean_table(measured, "key").set_index("measure")
     assert shown.columns.tolist() == ["bona fide (n = 20)", "spoof (n = 20)"]
@@ -139,7 +179,8 @@ def test_scores_go_with_measures(study, measured, scores, linear):
     shown = artefacts.correlation_table(correlations, "bonafide", at_least=1)
     assert shown["measure"].tolist() == ["duration_s"]
     assert shown["good"][0].startswith("+1.00 [+1.00, +1.00] ●")
-    assert "good `duration_s` (bona fide, +1.00;" in notes.score_note(correlations)
+    assert "good `duration_s` (bona fide, +1.00; beyond doubt are " in notes.score_note(correlations)
+    assert " of the 4 correlations with a measure in either class)" in notes.score_note(correlations)
     assert set(fits["folds_of"]) == {"recording", "speaker"}
     table = artefacts.fit_table(fits)
     assert len(table) == 2 * 2 * 3
@@ -211,8 +252,7 @@ def test_evidence_in_half_of_the_frames_is_twice_its_share(study, rng):
     table, _ = attributions(rng)
     half = np.arange(60) < 30
     table["by_frame"] = [np.where(half, 1.0, 0.0) for _ in range(24)]
-    masks = {name: {segment: half if segment == "non_speech" else np.zeros(60, bool) for segment in evidence.SEGMENTS}
-             for name in table["utterance"]}  # fmt: skip
+    masks = {name: {"non_speech": half, "phone:vowel": np.zeros(60, bool)} for name in table["utterance"]}
     found = evidence.lies(study, table, masks)
     rows = found[found["segment"] == "non_speech"]
     assert rows["relative"].tolist() == [2, 2]
@@ -226,8 +266,11 @@ def test_evidence_in_half_of_the_frames_is_twice_its_share(study, rng):
 
 
 def test_frames_that_a_head_does_not_read_do_not_count(study, monkeypatch):
-    """An SLS head stops after 30 of 60 frames; evidence ends there, and so do the tracks of that detector."""
-    frames = np.r_[np.ones(30), np.zeros(30)]
+    """An SLS head takes 30 of 60 frames, pooled by threes, so that the last it reads may have no evidence."""
+    frames = np.r_[np.ones(28), np.zeros(32)]
+    heads = {"sls": SimpleNamespace(n_frames=30), "camhfa": SimpleNamespace()}
+    monkeypatch.setattr(stages, "checkpoint", lambda study, name, seed: name)
+    monkeypatch.setattr(evidence.Detector, "from_pretrained", lambda name: SimpleNamespace(head=heads[name]))
     told = stages.explained(study)[["utterance", "key", "attack", "codec", "speaker"]]
     made = {"sls": told.assign(detector="sls", by_frame=[frames] * len(told)),
             "camhfa": told.assign(detector="camhfa", by_frame=[frames + 1] * len(told))}  # fmt: skip
@@ -239,20 +282,54 @@ def test_frames_that_a_head_does_not_read_do_not_count(study, monkeypatch):
     assert {"recording", "path"} <= set(found.columns)
 
 
-def test_tracks_and_masks_are_of_the_same_frames(study, monkeypatch):
+@pytest.fixture
+def decoded(study, monkeypatch):
+    """Tracks and masks of `TIERS`, or of some of them."""
+
+    def made(names=tuple(TIERS)):
+        tiers = {name: TIERS[name] for name in names}
+        samples = np.r_[np.zeros(8_000), np.ones(8_000)].astype(np.float32)
+        monkeypatch.setattr(stages, "segmented", lambda study: None)
+        monkeypatch.setattr(stages, "tiers_by_utterance", lambda table: {"E_1": tiers})
+        monkeypatch.setattr(evidence, "as_scored", lambda study, path, clock: samples)
+        explained = pd.DataFrame({"utterance": ["E_1", "E_1"], "path": ["a.flac", "a.flac"]})
+        return evidence.tracks_and_masks(study, explained, SSL_CLOCK)
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("names", "tracks", "masks", "absent"),
+    [
+        (
+            ["speech", "phones", "words"],
+            ["loudness"],
+            len(evidence.SEGMENTS) - 1,
+            "voicing and voicing on- and offsets",
+        ),
+        (["voicing"], ["loudness", "voicing"], 1, "non-speech, vowels, "),
+        ([], ["loudness"], 0, "voicing, non-speech, vowels, "),
+    ],
+)
+def test_what_no_tier_was_decoded_for_is_left_out_and_named(decoded, names, tracks, masks, absent):
+    found = decoded(names)
+    assert list(found[0]["E_1"]) == tracks
+    assert len(found[1]["E_1"]) == masks
+    assert f"nothing is said of {absent}" in evidence.absent_note(*found)
+
+
+def test_no_class_of_segments_gives_an_empty_table(study, rng):
+    table, tracks = attributions(rng)
+    found = evidence.lies(study, table, {name: {} for name in tracks})
+    assert found.empty
+    assert evidence.shown_segments(found) == {}
+    assert evidence.segment_sentence(found).startswith("No class of segments")
+
+
+def test_tracks_and_masks_are_of_the_same_frames(decoded):
     n_frames = SSL_CLOCK.n_frames(16_000)
-    samples = np.r_[np.zeros(8_000), np.ones(8_000)].astype(np.float32)
-    tiers = {
-        "speech": Tier("speech", [0, 0.5], [0.5, 1], ("leading", "speech"), 1.0, {}),
-        "voicing": Tier("voicing", [0, 0.5], [0.5, 1], ("unvoiced", "voiced"), 1.0, {}),
-        "phones": Tier("phones", [0.5], [1], ("AA",), 1.0, {}),
-        "words": Tier("words", [0.5], [1], ("ah",), 1.0, {}),
-    }
-    monkeypatch.setattr(stages, "segmented", lambda study: None)
-    monkeypatch.setattr(stages, "tiers_by_utterance", lambda table: {"E_1": tiers})
-    monkeypatch.setattr(evidence, "as_scored", lambda study, path, clock: samples)
-    explained = pd.DataFrame({"utterance": ["E_1", "E_1"], "path": ["a.flac", "a.flac"]})
-    tracks, masks = evidence.tracks_and_masks(study, explained, SSL_CLOCK)
+    tracks, masks = decoded()
+    assert evidence.absent_note(tracks, masks) == ""
     late = SSL_CLOCK.centre_s(n_frames) >= 0.5
     np.testing.assert_array_equal(tracks["E_1"]["voicing"], late)
     assert tracks["E_1"]["loudness"][[0, -1]].tolist() == [0, 1]
@@ -281,8 +358,3 @@ def test_numbers_with_intervals():
     assert [text.p_text(p) for p in (0.04996, 0.05, 1.0, np.nan)] == ["< 0.05", "0.05", "1", ""]
     assert text.span(pd.Series([0.301, 0.299])) == "0.30"
     assert text.span(pd.Series([0.3, -0.2]), "+") == "-0.20 to +0.30"
-
-
-def test_the_reading_frame_count_is_that_of_the_explanation_page():
-    assert explanation.n_read(np.array([1.0, 0, 2, 0, 0])) == 3
-    assert shortcuts.ALL not in text.WORDS

@@ -79,6 +79,14 @@ def test_r2_of_perfect_mean_and_worse_predictions():
     assert np.isnan(on_all(model.r2(np.ones(3), scores), 3))
 
 
+def test_one_speaker_has_no_r2_but_counts(study, monkeypatch):
+    monkeypatch.delitem(model.MODELS, "boosting")
+    measures, scores = study
+    fits, _ = model.shortcut_model(measures, scores.assign(speaker="s"), "recording", **FEW)
+    assert fits[["r2", "low", "high"]].isna().all(axis=None)
+    assert fits["n"].tolist() == [200, 100, 100] * 2
+
+
 def test_too_few_groups_and_unknown_ones_are_refused(study):
     measures, scores = study
     with pytest.raises(MetricError, match=r"columns \['room'\] are missing"):

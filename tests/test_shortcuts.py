@@ -4,6 +4,7 @@ import pytest
 
 from sslig import metrics
 from sslig.cues import shortcuts
+from sslig.cues.masked_trials import two_sided_p
 from sslig.cues.shortcuts import between_groups, describe, score_correlation, single_feature_eer
 from sslig.metrics import MetricError
 
@@ -16,6 +17,11 @@ MEASURES = pd.DataFrame({
 })  # fmt: skip
 
 
+def p_of(rounds, n_units):
+    """The p-value of an effect that all rounds agree on."""
+    return float(two_sided_p(np.ones(rounds), n_units))
+
+
 def test_each_measure_is_a_detector_in_its_better_direction():
     """Duration: spoofs are longer, one error of four each; 10 of 16 pairs say so. Level: bona fide are louder."""
     found = single_feature_eer(MEASURES, LABELS, SPEAKERS, **FEW).set_index("measure")
@@ -25,7 +31,8 @@ def test_each_measure_is_a_detector_in_its_better_direction():
     assert duration["low"] <= 0.25 <= duration["high"]
     assert duration["delta_low"] <= duration["delta"] <= duration["delta_high"]
     assert (level["eer"], level["low"], level["high"], level["larger_in"]) == (0, 0, 0, "bonafide")
-    assert (level["delta"], level["p"], level["p_holm"]) == (-1, 2**-3, 2**-2)
+    # No round is on the other side of 0; Holm's correction doubles the smaller of the two.
+    assert tuple(level[["delta", "p", "p_holm"]]) == (-1, p_of(200, 4), 2 * p_of(200, 4))
     assert found[["n_bonafide", "n_spoof", "n_missing"]].to_numpy().tolist() == [[4, 4, 0]] * 2
 
 
@@ -54,9 +61,22 @@ def test_missing_values_are_left_out_and_counted():
 
 def test_the_eer_is_that_of_the_metrics(rng):
     values, labels = rng.standard_normal(300), rng.integers(2, size=300)
-    found = single_feature_eer(pd.DataFrame({"x": values + labels}), labels, rng.integers(40, size=300), **FEW)
+    speakers = rng.integers(40, size=300)
+    found = single_feature_eer(pd.DataFrame({"x": values + labels}), labels, speakers, **FEW)
     assert found["eer"][0] == metrics.eer((values + labels)[labels == 0], (values + labels)[labels == 1])
-    assert found["p"][0] == pytest.approx(2 / 201)
+    assert found["p"][0] == p_of(200, len(np.unique(speakers)))
+
+
+def test_values_of_one_speaker_tell_nothing_but_their_counts():
+    measures = MEASURES.assign(f0_mean_hz=np.where(SPEAKERS == "a", 100.0, np.nan))
+    found = single_feature_eer(measures, LABELS, SPEAKERS, **FEW).set_index("measure")
+    lacking = found.loc["f0_mean_hz"]
+    assert lacking[["n_bonafide", "n_spoof", "n_missing"]].tolist() == [1, 1, 6]
+    assert lacking[["eer", "low", "larger_in", "delta", "p", "p_holm"]].isna().all()
+    assert found.loc["level_dbfs", "eer"] == 0
+    alone = single_feature_eer(MEASURES, LABELS, ["a"] * 8, **FEW)
+    assert alone["eer"].isna().all()
+    assert alone[["n_bonafide", "n_spoof"]].to_numpy().tolist() == [[4, 4]] * 2
 
 
 @pytest.mark.parametrize(
@@ -66,7 +86,6 @@ def test_the_eer_is_that_of_the_metrics(rng):
         ({"labels": LABELS[:3]}, "labels of shape .3,. for 8 utterances"),
         ({"speakers": SPEAKERS[:3]}, "speakers of shape .3,. for 8 utterances"),
         ({"recordings": SPEAKERS[:3]}, "recordings of shape .3,. for 8 utterances"),
-        ({"speakers": ["a"] * 8}, "duration_s, bonafide and spoof: all trials are of one speaker"),
         ({"measures": MEASURES.replace(1.0, np.inf)}, "duration_s: row 0 is infinite"),
     ],
 )
@@ -131,7 +150,8 @@ def test_scores_are_correlated_with_measures_within_each_class(scores, resample_
         follows = found.loc[("first", key, "x")]
         assert follows[["spearman", "low", "high", "n"]].tolist() == pytest.approx([1, 1, 1, 30])
         assert follows["pearson"] < 0.99
-        assert follows["p_holm"] == pytest.approx(2 * 2 / 201)
+        n_units = 30 if resample_recordings else 10
+        assert follows["p_holm"] == pytest.approx(2 * p_of(200, n_units))
     assert found.loc[("first", "all", "x"), "spearman"] < 0.8
     assert found.loc[("second", "all", "y"), "p_holm"] > 0.05
     assert found.xs("flat", level="measure")["spearman"].isna().all()
@@ -149,6 +169,15 @@ def test_missing_measures_are_counted(scores):
     measures.loc[:9, "x"] = np.nan
     found = score_correlation(measures, table, seed=0, rounds=20, resample_recordings=False)
     assert found[found["measure"] == "x"][["n", "n_missing"]].to_numpy().tolist() == [[50, 10], [25, 5], [25, 5]] * 2
+
+
+def test_a_measure_that_only_one_speaker_has_is_not_correlated(scores):
+    measures, table = scores
+    measures["x"] = measures["x"].where(np.arange(60) % 20 == 1)
+    found = score_correlation(measures, table, seed=0, rounds=20, resample_recordings=False)
+    rows = found[found["measure"] == "x"]
+    assert rows[["n", "n_missing"]].to_numpy().tolist() == [[3, 57], [0, 30], [3, 27]] * 2
+    assert rows[["pearson", "spearman", "p", "p_holm"]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,14 @@ def test_chance_of_a_mean_is_narrower_than_of_one(explained):
     assert row["null_high"] - row["null_low"] == pytest.approx(2 * 1.96 / np.sqrt(10 * 60), rel=0.15)
 
 
+def test_utterances_of_one_speaker_have_no_correlation_but_counts(explained):
+    table, tracks = explained
+    found = correlation_table(table.assign(speaker="s"), tracks, seed=0, rounds=9, resample_recordings=False)
+    loud = found[found["track"] == "loud"]
+    assert loud[["n", "n_undefined"]].to_numpy().tolist() == [[10, 0]] * 8
+    assert loud[["r", "low", "null_low", "p", "p_holm"]].isna().all(axis=None)
+
+
 def test_groups_are_made_of_the_columns_named(explained):
     table, tracks = explained
     table["reason"] = ["right", "right", "wrong", "wrong"] * 5

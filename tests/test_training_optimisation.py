@@ -60,3 +60,11 @@ def test_rates_decay_from_the_last_layer_down(tiny_backbone, stable):
     # The normalisation of an encoder's entrance stands before layer 1 or, in stable ones, behind the last.
     assert rate[id(encoder.layer_norm.weight)] == pytest.approx(1e-4 if stable else 0.25e-4)
     assert rate[id(backbone.model.feature_projection.projection.weight)] == pytest.approx(0.25e-4)
+
+
+def test_an_encoder_without_the_choice_has_its_normalisation_at_the_entrance(tiny_backbone):
+    """As that of data2vec: its values do not say whether it is stable."""
+    backbone = Backbone.from_config(tiny_backbone)
+    del backbone.model.config.do_stable_layer_norm
+    entrance, *_ = backbone_groups(backbone, 1e-4, layer_decay=0.5)
+    assert any(parameter is backbone.model.encoder.layer_norm.weight for parameter in entrance["params"])

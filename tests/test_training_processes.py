@@ -13,10 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sslig import audio, training
+from sslig import audio, scoring, training
 from sslig.training import TrainingError
 from sslig.training.__main__ import main
-from sslig.training.processes import Processes, found
+from sslig.training.development import judge
+from sslig.training.processes import Processes, connected, found
 from sslig.training.recipe import Recipe
 
 HEAD = "camhfa"
@@ -24,6 +25,7 @@ STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0
 """A backbone without dropout: what is dropped depends on the process, and nothing else may."""
 
 RESTLESS = {"hidden_dropout": 0.2, "layerdrop": 0.3}
+_SCORED = pd.DataFrame({"label": [0, 1, 0, 1], "spoof_score": [0.1, 0.9, 0.2, 0.8]})
 RECIPE = {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "warmup_epochs": 1, "log_steps": 1, "average": 2}
 
 
@@ -183,13 +185,48 @@ def test_an_uneven_spread_is_refused():
         found({"SLURM_STEP_NUM_TASKS": "3", "SLURM_STEP_NUM_NODES": "2"})
 
 
+def judged_apart(rank, port, folder):
+    """One of two processes whose running statistics differ, and what it has once both judge."""
+    os.environ |= {name: str(value) for name, value in torchrun(rank, port).items()}
+    with connected(torch.device("cpu")) as processes:
+        module = torch.nn.BatchNorm1d(3)
+        module.running_mean.fill_(1.0 + rank)
+        module.weight.data.fill_(5.0 + rank)
+        processes.share_buffers(module)
+    (folder / f"held{rank}").write_text(repr([module.running_mean.tolist(), module.weight.tolist()]))
+
+
+def test_all_judge_with_the_running_statistics_of_the_first(tmp_path):
+    context, pair = multiprocessing.get_context("forkserver"), []
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    for rank in (0, 1):
+        pair.append(context.Process(target=judged_apart, args=(rank, port, tmp_path)))
+        pair[-1].start()
+    for process in pair:
+        process.join(timeout=40)
+    held = [eval((tmp_path / f"held{rank}").read_text()) for rank in (0, 1)]
+    assert held == [[[1.0] * 3, [5.0] * 3], [[1.0] * 3, [6.0] * 3]]
+
+
+def test_judging_shares_them_first(monkeypatch, tiny_detector):
+    """What is judged is what is saved: nothing is scored before all have the same."""
+    calls = []
+    monkeypatch.setattr(Processes, "share_buffers", lambda self, module: calls.append(module))
+    monkeypatch.setattr(scoring, "score", lambda detector, *_: calls.append("scored") or (_SCORED, []))
+    detector = tiny_detector()
+    judge(detector, _SCORED, scoring.Scoring(), torch.device("cpu"), Processes())
+    assert calls == [detector, "scored"]
+
+
 def test_one_process_gathers_what_it_has():
     assert Processes().gather("a") == ["a"]
     Processes().wait()
 
 
 def test_the_command_line_does_what_is_not_done(study, monkeypatch, capsys):
-    experiment, made = study("study", epochs=1, average=None), []
+    experiment, made = study("study", epochs=1, average=None, warmup_epochs=0), []
     real = training.fitting.train
     monkeypatch.setattr(training.__main__, "train", lambda *given: made.append(given[2]) or real(*given))
     monkeypatch.setattr(sys, "argv", ["training", "--experiment", str(experiment.path), "--detector", HEAD])

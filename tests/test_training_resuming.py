@@ -20,6 +20,7 @@ from sslig.experiment import load
 from sslig.training import Interrupted, TrainingError, generators, signals
 from sslig.training.fitting import RESUME, WORK
 from sslig.training.recipe import Recipe
+from sslig.training.resuming import Resume
 
 HEAD = "camhfa"
 RESTLESS = {"hidden_dropout": 0.2, "layerdrop": 0.3, "apply_spec_augment": True, "mask_time_length": 2}
@@ -166,10 +167,57 @@ def test_only_a_run_with_the_same_key_goes_on(stopped, epochs_begun, key, epoch)
     assert pd.read_csv(stopped.run(HEAD, 0) / training.EPOCHS, sep="\t")["epoch"].tolist() == [0, 1, 2]
 
 
-def test_a_finished_run_starts_over(study, epochs_begun):
+def test_a_finished_run_is_left_as_it_is(study, epochs_begun):
     training.train(study(), HEAD, 0, "key")
     training.train(study(), HEAD, 0, "key")
+    assert epochs_begun == [0]
+
+
+def test_values_that_come_back_bring_their_finished_run_back(study, epochs_begun):
+    """A, B, A, B: two trainings, and each time the folder with all that was made from it."""
+    run = training.train(study(), HEAD, 0, "a")
+    (run / "scores_eval.tsv").write_text("of a")
+    before = (run / training.CHECKPOINT / "model.safetensors").read_bytes()
+    for key in ("b", "a", "b"):
+        training.train(study(), HEAD, 0, key)
+        assert json.loads((run / training.RECORD).read_text())["key"] == key
     assert epochs_begun == [0, 0]
+    aside = run.with_name("seed0.a")
+    assert (aside / training.CHECKPOINT / "model.safetensors").read_bytes() == before
+    assert (aside / "scores_eval.tsv").read_text() == "of a"
+    assert sorted(path.name for path in run.parent.iterdir()) == ["seed0", "seed0.a"]
+
+
+def test_an_unfinished_run_comes_back_and_goes_on(stopped, epochs_begun):
+    training.train(stopped, HEAD, 0, "another key")
+    run = stopped.run(HEAD, 0)
+    assert (run.with_name("seed0.key") / WORK / RESUME).is_file()
+    training.train(stopped, HEAD, 0, "key")
+    assert epochs_begun == [0, 1]
+    assert json.loads((run / training.RECORD).read_text())["key"] == "key"
+    assert (run.with_name("seed0.another key") / training.RECORD).is_file()
+
+
+@pytest.mark.parametrize(("average", "expected"), [(None, 1), (2, [0, 1])])
+def test_a_kill_between_removal_and_checkpoint_loses_nothing(study, monkeypatch, average, expected):
+    """The third epoch displaces one that is kept and is killed; repeated, it is worse: the others are still there."""
+    figures, end = iter([0.5, 0.3, 0.2, 0.6, 0.9]), Resume.on_train_epoch_end
+
+    def killed(self, trainer, module):
+        if trainer.current_epoch == 2:
+            raise KeyboardInterrupt
+        end(self, trainer, module)
+
+    monkeypatch.setattr(metrics, "min_dcf", lambda bonafide, spoof: next(figures))
+    experiment = study(average=average)
+    with monkeypatch.context() as patch:
+        patch.setattr(Resume, "on_train_epoch_end", killed)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            training.train(experiment, HEAD, 0, "key")
+    training.train(experiment, HEAD, 0, "key")
+    record = json.loads((experiment.run(HEAD, 0) / training.RECORD).read_text())
+    assert record["best_epoch"] == 1
+    assert record.get("averaged_epochs", 1) == expected
 
 
 def test_the_checkpoint_to_resume_from_holds_plain_values_only(stopped):
@@ -215,8 +263,9 @@ def test_where_nothing_has_to_be_finished_a_signal_ends_the_block():
 
 
 def test_outside_the_main_thread_no_signal_is_taken(study):
+    experiment = study(epochs=1, average=None, warmup_epochs=0)
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(training.train, study(epochs=1, average=None), HEAD, 0, "key").result().is_dir()
+        assert pool.submit(training.train, experiment, HEAD, 0, "key").result().is_dir()
 
 
 # generators ------------------------------------------------------------------------------------------------------
@@ -254,11 +303,3 @@ def test_generators_are_left_alone_also_by_what_fails():
     with pytest.raises(KeyError):
         fail()
     assert drawn() == expected
-
-
-def test_a_finished_run_made_with_other_values_is_kept_aside(study):
-    run = training.train(study(), HEAD, 0, "first")
-    before = (run / training.CHECKPOINT / "model.safetensors").read_bytes()
-    training.train(study(), HEAD, 0, "second")
-    assert (run.with_name("seed0.first") / training.CHECKPOINT / "model.safetensors").read_bytes() == before
-    assert json.loads((run / training.RECORD).read_text())["key"] == "second"

@@ -15,9 +15,9 @@ HEAD = "camhfa"
 
 @pytest.fixture
 def fit(tmp_path, write_experiment):
-    def run(**recipe):
+    def run(key="key", **recipe):
         recipe = {"epochs": 2, "steps_per_epoch": 4, "lr_head": 1e-3} | recipe
-        return training.train(write_experiment(tmp_path, training=recipe), HEAD, 0, "key")
+        return training.train(write_experiment(tmp_path, training=recipe), HEAD, 0, key)
 
     return run
 
@@ -65,7 +65,7 @@ def test_tensorboard_is_named_where_it_is_missing(fit, monkeypatch):
 def test_without_a_terminal_training_is_quiet_unless_asked(fit, capsys):
     fit()
     assert capsys.readouterr() == ("", "")
-    fit(progress=True)
+    fit("another key", progress=True)
     out, err = capsys.readouterr()
     assert out == ""
     last = err.strip().splitlines()[-1].split("\r")[-1]

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from statsmodels.stats.multitest import multipletests
 
+from sslig.cues.masked_trials import two_sided_p
 from sslig.intervals import Clusters
 from sslig.metrics import MetricError
 
@@ -43,27 +44,31 @@ class Estimate:
     rounds: int
 
 
-def estimate(statistic: Statistic, clusters: Clusters, *, seed: int, rounds: int, level: float = 0.95) -> Estimate:
+def estimate(
+    statistic: Statistic, clusters: Clusters | None, *, seed: int, rounds: int, level: float = 0.95
+) -> Estimate:
     """A statistic on all trials and on bootstrap draws of `clusters`, as of `sslig.intervals.bootstrap`.
 
-    The p-value is twice the smaller share of draws on either side of 0, a draw at 0 on both, with one added to draws
-    and counts alike; it does not fall below 2^(1 - n) with n units to draw, as no test by the signs of n units could.
+    The p-value is `sslig.cues.masked_trials.two_sided_p` of the draws in which the statistic is defined, with as many
+    units as `clusters` has to draw. Without clusters (`clusters_of`) nothing is estimated (NaN, 0 rounds).
 
-    References
-    ----------
-    A. C. Davison and D. V. Hinkley, "Bootstrap methods and their application", 1997, section 4.2.5 (one added).
+    Raises
+    ------
+    MetricError
+        There are no rounds, or the level is not between 0 and 1.
     """
     if rounds < 1 or not 0 < level < 1:
         raise MetricError(f"{rounds} rounds at level {level}; at least one and a level between 0 and 1 are needed")
+    if clusters is None:
+        return Estimate(np.nan, np.nan, np.nan, np.nan, 0)
     value = on_all(statistic, len(clusters.of_trial))
     drawn = np.concatenate([statistic(weights) for weights in draws(clusters, seed, rounds)])
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn) or not np.isfinite(value):
         return Estimate(np.nan, np.nan, np.nan, np.nan, len(drawn))
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    beyond = 1 + min(np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    p = max(2 * beyond / (len(drawn) + 1), 2.0 ** (1 - clusters.size.sum()))
-    return Estimate(value, float(low), float(high), min(1.0, p), len(drawn))
+    p = two_sided_p(drawn, clusters.size.sum())
+    return Estimate(value, float(low), float(high), float(p), len(drawn))
 
 
 def on_all(statistic: Statistic, n_trials: int) -> float:
@@ -154,9 +159,27 @@ def usable(values: np.ndarray) -> np.ndarray:
     return np.isfinite(values)
 
 
-def clusters_of(speakers: ArrayLike, recordings: ArrayLike | None, rows: np.ndarray) -> Clusters:
-    """The clusters of the chosen trials; `rows` is a (trial,) mask."""
-    return Clusters.of(np.asarray(speakers)[rows], None if recordings is None else np.asarray(recordings)[rows])
+def clusters_of(
+    speakers: ArrayLike, recordings: ArrayLike | None, rows: np.ndarray | slice = slice(None)
+) -> Clusters | None:
+    """The clusters of the chosen trials; None where these are of one unit or none, so that nothing can be resampled.
+
+    Parameters
+    ----------
+    speakers, recordings
+        (trial,) As of `sslig.intervals.bootstrap`.
+    rows
+        (trial,) bool. Which trials are chosen; all by default.
+
+    Raises
+    ------
+    MetricError
+        Speakers and recordings are not of the same trials, or a trial has none.
+    """
+    chosen = [np.asarray(values)[rows] for values in (speakers, recordings) if values is not None]
+    if all(len(pd.unique(values)) < 2 for values in chosen):
+        return None
+    return Clusters.of(*chosen, *([None] if recordings is None else []))
 
 
 def _ranker(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from sslig.cues.association import corrected, estimate
-from sslig.intervals import Clusters
+from sslig.cues.association import clusters_of, corrected, estimate
 
 EVIDENCE = {
     "signed": lambda attribution: attribution,
@@ -92,18 +91,16 @@ def contribution_table(
     DataFrame
         `by`, ``segment``, ``evidence`` (of `AMOUNTS`), ``share_of_time``, ``share``, ``relative`` with ``low`` and
         ``high``, ``p`` that it is 1, ``p_holm`` over all rows, ``n`` utterances and ``n_with`` such a segment. NaN as
-        of `relative_contribution`.
+        of `relative_contribution`, and where all utterances are of one unit to resample.
 
     Raises
     ------
     ContributionError
         A column or mask is missing, has another length than the attribution, or is not bool.
-    MetricError
-        Nothing is left to resample in a group.
     """
     rows = []
     for group, part, names in groups(attributions, masks, by, resample_recordings):
-        clusters = clusters_of(part, resample_recordings)
+        clusters = clusters_of(part["speaker"], part["recording"] if resample_recordings else None)
         for name in names:
             told = [_sums(row.by_frame, masks[row.utterance][name], scaled) for row in part.itertuples()]
             held = np.array(told)  # (utterance, 2 + 2 * amount): frames, masked frames, then evidence in all and masked
@@ -147,11 +144,6 @@ def groups(
             fitting(row.by_frame, held[name], f"{row.utterance}, {name}: ")
     for values, part in attributions.groupby(list(by)):
         yield dict(zip(by, values, strict=True)), part, names
-
-
-def clusters_of(part: pd.DataFrame, recordings: bool) -> Clusters:
-    """What a bootstrap of the utterances in `part` draws: speakers, and recordings within them."""
-    return Clusters.of(part["speaker"], part["recording"] if recordings else None)
 
 
 def fitting(attribution: np.ndarray, track: np.ndarray, where: str = "") -> tuple[np.ndarray, np.ndarray]:

@@ -59,8 +59,7 @@ def effects(
     seed
         Of the bootstrap.
     rounds
-        Bootstrap draws; those that lack a class, or in which neither class has two different
-        unmasked scores, are left out.
+        Bootstrap draws; those that lack a class are left out.
     level
         Coverage of the percentile intervals.
     resample_recordings

@@ -1,5 +1,6 @@
 """Statistics of masked scores on all trials and on many bootstrap draws at once, masked and control trials paired."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -180,9 +181,10 @@ def two_sided_p(rounds: np.ndarray, n_units: int) -> np.ndarray:
 
 
 def rounds_needed(p: float, n_units: int) -> int:
-    """Fewest rounds with which `two_sided_p` of `n_units` units can fall below `p`."""
+    """Fewest rounds with which `two_sided_p` of `n_units` units can fall below `p`; of two units no number is enough."""
     deviate = student_t.isf(p / 2, n_units - 1) * np.sqrt(n_units / (n_units - 1))
-    return int(1 / norm.sf(deviate))
+    tail = norm.sf(deviate)
+    return int(1 / tail) if tail > 0 else sys.maxsize
 
 
 def outcome(trials: MaskedTrials, weights: np.ndarray) -> Outcome:

@@ -14,9 +14,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sslig.cues.association import NO_SPREAD, Statistic, estimate
+from sslig.cues.association import NO_SPREAD, Statistic, clusters_of, estimate
 from sslig.cues.shortcuts import ALL, joined_scores
-from sslig.intervals import Clusters
 from sslig.labels import KEYS
 from sslig.metrics import MetricError
 
@@ -73,9 +72,10 @@ def shortcut_model(
     -------
     fits, importances
         ``detector``, ``key`` (`ALL` or a class that there is: of which utterances the model is), ``model``, ``r2`` with
-        ``low`` and ``high``, ``n``, ``n_groups`` and ``folds``; and ``detector``, ``key``, ``model``, ``measure``,
-        ``importance``: by how much the held-out R2 falls where the measure is shuffled within a fold, mean over
-        shuffles, largest first. Measures that say the same share their importance.
+        ``low`` and ``high`` (NaN where all utterances are of one unit to resample), ``n``, ``n_groups`` and ``folds``;
+        and ``detector``, ``key``, ``model``, ``measure``, ``importance``: by how much the held-out R2 falls where the
+        measure is shuffled within a fold, mean over shuffles, largest first. Measures that say the same share their
+        importance.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def shortcut_model(
             if n_groups < 2:
                 raise MetricError(f"{detector}, {key}: {n_groups} {groups}; folds that share none need at least two")
             splits = _splits(chosen, groups, min(folds, n_groups), seed)
-            clusters = Clusters.of(chosen["speaker"], chosen["recording"] if resample_recordings else None)
+            clusters = clusters_of(chosen["speaker"], chosen["recording"] if resample_recordings else None)
             for model, make in MODELS.items():
                 told = {"detector": detector, "key": key, "model": model}
                 predicted, importance = _held_out(chosen, names, splits, partial(make, seed), seed)

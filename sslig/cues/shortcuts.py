@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sslig.cues.association import cliffs_delta, clusters_of, corrected, estimate, on_all, pearson, spearman, usable
-from sslig.intervals import bootstrap
+from sslig.intervals import Clusters, bootstrap
 from sslig.labels import BONAFIDE, KEYS, SPOOF
 from sslig.metrics import MetricError, eer
 
@@ -39,7 +39,7 @@ def single_feature_eer(
     labels, speakers, recordings
         (utterance,) As of `sslig.intervals.bootstrap`.
     seed, rounds
-        Of the bootstrap; a p-value is at least 2 / (rounds + 1), and Holm's correction multiplies it.
+        Of the bootstrap; how many a corrected p-value needs says `sslig.cues.effects.rounds_needed`.
 
     Returns
     -------
@@ -47,13 +47,14 @@ def single_feature_eer(
         A row a measure: ``measure``, ``eer``, ``low``, ``high``, ``larger_in`` ("bonafide", "spoof" or `NEITHER`),
         ``delta`` (Cliff's, positive where spoofs have the larger values) with ``delta_low`` and ``delta_high``, ``p``
         that it is 0, ``p_holm``, and the values there are, ``n_bonafide`` and ``n_spoof``, and those ``n_missing``.
-        Where a class has no value, there is no EER (NaN), and the counts say why.
+        Where a class has no value, there is no EER (NaN), and the counts say why; nor where all values are of one
+        speaker (or recording, with a second stage), as there is nothing to resample.
 
     Raises
     ------
     MetricError
-        The arrays do not fit, a label is unknown, a value is infinite, or as of `sslig.intervals.bootstrap`; the
-        message names the measure.
+        The arrays do not fit, a label is unknown, a value is infinite, or no round drew both classes; the message names
+        the measure.
     """
     labels = np.asarray(labels)
     if not np.isin(labels, (BONAFIDE, SPOOF)).all():
@@ -167,12 +168,13 @@ def score_correlation(
     DataFrame
         ``detector``, ``key`` (`ALL` or a class), ``measure``, ``pearson``, ``spearman`` with ``low``, ``high`` and
         the ``p`` that it is 0, ``p_holm`` over the measures of a detector and class, ``n`` utterances with a value, and
-        ``n_missing``. A measure that does not vary has no correlation (NaN).
+        ``n_missing``. A measure that does not vary has no correlation (NaN), nor one whose values are all of one unit
+        to resample.
 
     Raises
     ------
     MetricError
-        A column is missing, an utterance has no measures, a value is infinite, or nothing is left to resample.
+        A column is missing, an utterance has no measures, or a value is infinite.
     """
     joined, names = joined_scores(measures, scores, ["recording"] if resample_recordings else [])
     tables = []
@@ -213,10 +215,10 @@ def _score_row(part: pd.DataFrame, name: str, recordings: bool, seed: int, round
     values = part[name].to_numpy(dtype=np.float64)
     rows = _usable(values, name)
     told = {"n": int(rows.sum()), "n_missing": int((~rows).sum())}
-    if pd.unique(values[rows]).size < 2:
+    clusters = clusters_of(part["speaker"], part["recording"] if recordings else None, rows)
+    if clusters is None or pd.unique(values[rows]).size < 2:
         return dict.fromkeys(["pearson", "spearman", "low", "high", "p"], np.nan) | told
     pair = values[rows], part["spoof_score"].to_numpy()[rows]
-    clusters = clusters_of(part["speaker"], part["recording"] if recordings else None, rows)
     found = estimate(spearman(*pair), clusters, seed=seed, rounds=rounds)
     linear = on_all(pearson(*pair), len(pair[0]))
     return {"pearson": linear, "spearman": found.value, "low": found.low, "high": found.high, "p": found.p} | told
@@ -236,10 +238,12 @@ def _compared(
         n_first, n_second = int((rows_there & ~second).sum()), int((rows_there & second).sum())
         counts = {f"n_{first_name}": n_first, f"n_{second_name}": n_second, "n_missing": int((~rows_there).sum())}
         told = dict.fromkeys(["eer", "low", "high", "larger_in", "delta", "delta_low", "delta_high", "p"], np.nan)
-        if n_first and n_second:
+        clusters = clusters_of(speakers, recordings, rows_there)
+        if n_first and n_second and clusters is not None:
             try:
                 told = _told_apart(values[rows_there], second[rows_there], _at(speakers, rows_there),
-                                   _at(recordings, rows_there), (first_name, second_name), seed, rounds)  # fmt: skip
+                                   _at(recordings, rows_there), clusters, (first_name, second_name), seed,
+                                   rounds)  # fmt: skip
             except MetricError as error:
                 raise MetricError(f"{name}, {first_name} and {second_name}: {error}") from error
         rows.append({"measure": name} | told | counts)
@@ -247,11 +251,10 @@ def _compared(
 
 
 def _told_apart(
-    values: np.ndarray, second: np.ndarray, speakers: ArrayLike, recordings: ArrayLike | None,
+    values: np.ndarray, second: np.ndarray, speakers: ArrayLike, recordings: ArrayLike | None, clusters: Clusters,
     names: tuple[str, str], seed: int, rounds: int,
 ) -> dict[str, float | str]:  # fmt: skip
     """The EER in its better direction and Cliff's delta, with their intervals."""
-    clusters = clusters_of(speakers, recordings, np.ones(len(values), dtype=bool))
     delta = estimate(cliffs_delta(values, second), clusters, seed=seed, rounds=rounds)
     first_values, second_values = values[~second], values[second]
     up, down = eer(first_values, second_values), eer(-first_values, -second_values)

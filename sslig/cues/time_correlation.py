@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from sslig.cues.association import NO_SPREAD, Statistic, corrected, estimate
-from sslig.cues.contribution import EVIDENCE, ContributionError, Tracks, clusters_of, fitting, groups
+from sslig.cues.association import NO_SPREAD, Statistic, clusters_of, corrected, estimate
+from sslig.cues.contribution import EVIDENCE, ContributionError, Tracks, fitting, groups
 from sslig.frames import FrameClock
 
 METHODS = ("pearson", "spearman")
@@ -110,14 +110,13 @@ def correlation_table(
     DataFrame
         `by`, ``track``, ``evidence``, ``method`` (of `METHODS`), ``r`` with ``low`` and ``high``, ``null_low`` and
         ``null_high`` (2.5 and 97.5 % by chance), ``p``, ``p_holm`` over all rows, ``n`` utterances with a correlation
-        and ``n_undefined`` in which a track does not vary; with n = 0 there is no correlation (NaN).
+        and ``n_undefined`` in which a track does not vary; with n = 0, or all n of one unit to
+        resample, there is no correlation (NaN).
 
     Raises
     ------
     ContributionError
         A column or track is missing or has another length than the attribution.
-    MetricError
-        Nothing is left to resample in a group.
     """
     rows = []
     for group, part, names in groups(attributions, tracks, by, resample_recordings):
@@ -154,11 +153,11 @@ def _mean_correlation(
     """The mean correlation of a group, its interval, and what it is by chance."""
     defined = np.array([np.isfinite(shifts[0]) for shifts in shifted])
     counts = {"n": int(defined.sum()), "n_undefined": int((~defined).sum())}
-    if not defined.any():
+    clusters = clusters_of(part["speaker"], part["recording"] if recordings else None, defined)
+    if clusters is None:
         return dict.fromkeys(["r", "low", "high", "null_low", "null_high", "p"], np.nan) | counts
     kept = [shifts for shifts, good in zip(shifted, defined, strict=True) if good]
-    found = estimate(_mean(np.array([shifts[0] for shifts in kept])), clusters_of(part[defined], recordings), seed=seed,
-                     rounds=rounds)  # fmt: skip
+    found = estimate(_mean(np.array([shifts[0] for shifts in kept])), clusters, seed=seed, rounds=rounds)
     generator = np.random.default_rng(seed)
     chance = np.mean([shifts[generator.integers(len(shifts), size=rounds)] for shifts in kept], axis=0)  # (round,)
     low, high = np.quantile(chance, [0.025, 0.975])

@@ -130,12 +130,13 @@ def codec(
 ) -> np.ndarray:
     """(samples,) The samples after one of `codecs` at one of its bit rates within `bit_rate`, in bits per second.
 
-    A codec without a rate in that range works at its nearest one. Samples are clipped to [-1, 1].
+    A codec without a rate in that range works at the one nearest to it. Samples are clipped to [-1, 1].
     """
     coding, rates = CODECS[codecs[generator.integers(len(codecs))]]
     low, high = bit_rate
     within = [rate for rate in rates if low <= rate <= high]
-    rate = within[generator.integers(len(within))] if within else min(rates, key=lambda one: abs(one - low))
+    nearest = min(rates, key=lambda one: min(abs(one - low), abs(one - high)))
+    rate = within[generator.integers(len(within))] if within else nearest
     return transcode(samples, coding, rate)
 
 
@@ -175,7 +176,7 @@ CHANGE_LENGTH = frozenset({"trim_leading_silence", "speed"})
 
 HIGHEST_HZ = 0.99 * SAMPLE_RATE_HZ / 2
 LIMITS: dict[str, tuple[float, float]] = {
-    "silence_db": (-120, 0),
+    "silence_db": (-120, -0.1),
     "share": (0, 1),
     "mu": (1, 65_535),
     "amplitude": (0, 1),
@@ -190,7 +191,13 @@ LIMITS: dict[str, tuple[float, float]] = {
     "factor": (0.25, 4),
     "bit_rate": (1, 512_000),
 }
-"""What a parameter, or both ends of its range, must lie between."""
+"""What a parameter, or both ends of its range, must lie between. At 0 dB a steady sound would be all silence."""
+
+SINGLE = frozenset({"silence_db", "mu"})
+"""Parameters that are one number and no range."""
+
+WHOLE = frozenset({"mu"})
+"""Parameters that are whole numbers."""
 
 
 def check(name: str, parameters: Mapping[str, Any]) -> None:
@@ -208,7 +215,7 @@ def check(name: str, parameters: Mapping[str, Any]) -> None:
         if key not in known:
             raise ParameterError(f"{name} has no parameter {key!r}; known: {', '.join(known)}")
         if key in LIMITS:
-            _check_number(f"{name}.{key}", value, LIMITS[key], is_range=key not in ("silence_db", "mu"))
+            _check_number(f"{name}.{key}", value, LIMITS[key], key not in SINGLE, int if key in WHOLE else int | float)
         elif key == "codecs":
             _check_codecs(value)
         elif key == "algorithm":
@@ -217,12 +224,17 @@ def check(name: str, parameters: Mapping[str, Any]) -> None:
             _check_rawboost(value)
 
 
-def _check_number(place: str, value: Any, limits: Range, is_range: bool) -> None:
+def _check_number(place: str, value: Any, limits: Range, is_range: bool, kinds: Any) -> None:
     numbers = value if is_range and isinstance(value, list | tuple) else [value]
-    sound = all(isinstance(one, int | float) and limits[0] <= one <= limits[1] for one in numbers)
+    sound = all(_is_number(one, kinds) and limits[0] <= one <= limits[1] for one in numbers)
     if len(numbers) != 1 + is_range or not sound or numbers[0] > numbers[-1]:
-        kind = "a pair of numbers, the smaller first," if is_range else "a number"
+        single = "a whole number" if kinds is int else "a number"
+        kind = "a pair of numbers, the smaller first," if is_range else single
         raise ParameterError(f"{place} is {value!r}; accepted: {kind} from {limits[0]:g} to {limits[1]:g}")
+
+
+def _is_number(value: Any, kinds: Any = int | float) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def _check_codecs(names: Any) -> None:
@@ -233,7 +245,7 @@ def _check_codecs(names: Any) -> None:
 def _check_rawboost(values: Any) -> None:
     known = rawboost.Parameters.__dataclass_fields__
     sound = isinstance(values, Mapping) and set(values) <= set(known)
-    if not sound or not all(isinstance(value, int | float) for value in values.values()):
+    if not sound or not all(map(_is_number, values.values())):
         raise ParameterError(f"rawboost.parameters is {values!r}; accepted: a mapping of {', '.join(known)} to numbers")
     rawboost.Parameters(**values)
 

@@ -80,6 +80,9 @@ class Parameters:
             f"0 < min_bw_hz <= max_bw_hz <= {nyquist_hz:g}": 0 < self.min_bw_hz <= self.max_bw_hz <= nyquist_hz,
             "2 <= min_coeff <= max_coeff < inf": 2 <= self.min_coeff <= self.max_coeff < np.inf,
             "-inf < min_g_db <= max_g_db < inf": -np.inf < self.min_g_db <= self.max_g_db < np.inf,
+            "-inf < min_bias_lin_nonlin_db <= max_bias_lin_nonlin_db < inf": (
+                -np.inf < self.min_bias_lin_nonlin_db <= self.max_bias_lin_nonlin_db < np.inf
+            ),
             "0 <= p_percent <= 100": 0 <= self.p_percent <= 100,
             "0 < g_sd < inf": 0 < self.g_sd < np.inf,
             "-inf < snr_min_db <= snr_max_db < inf": -np.inf < self.snr_min_db <= self.snr_max_db < np.inf,
@@ -204,7 +207,7 @@ def stages(algorithm: int) -> tuple[Callable[..., np.ndarray], ...]:
     RawBoostError
         There is no such algorithm.
     """
-    if algorithm not in list(ALGORITHMS):
+    if not isinstance(algorithm, int) or isinstance(algorithm, bool) or algorithm not in ALGORITHMS:
         raise RawBoostError(f"RawBoost algorithm {algorithm!r}; accepted: {', '.join(map(str, ALGORITHMS))}")
     return ALGORITHMS[algorithm]
 

@@ -14,6 +14,9 @@ from sslig.style import BLACK, GREY, PERCENT, detector_styles, figure_grid, styl
 WIDTH_IN = 6.0
 """Narrower than other figures, so that the many names stay readable on a telephone."""
 
+LABEL_CHARACTERS = 24
+"""A longer label has its parameters on a second line."""
+
 SHORT = FuncFormatter(lambda value, _: f"{value:g}")
 SPACES = {"feature": "in feature space", "waveform": "in the waveform"}
 MARKERS = {"excess": "o", "change": "D"}
@@ -72,7 +75,7 @@ def mask_effects(table: pd.DataFrame, statistic: str) -> Figure:
     n_columns = min(3, len(looks))
     n_grid = -(-len(looks) // n_columns)
     share_x = "all" if scale.is_common else "none"
-    height = 0.8 + 0.23 * len(labels)
+    height = 0.8 + 0.23 * sum(_n_lines(label) for label, _ in labels)
     figure, axes = figure_grid(
         n_grid, heights=[height] * n_grid, columns=n_columns, width=WIDTH_IN, sharey=True, sharex=share_x
     )
@@ -111,15 +114,15 @@ def dose_response(table: pd.DataFrame, statistic: str = "separation") -> Figure:
         As of `mask_effects`.
     """
     rows, scale = _rows(table, statistic)
-    families = list(dict.fromkeys(rows["family"]))
+    families = list(dict.fromkeys(zip(rows["family"], rows["parameter"], strict=True)))
     figure, axes = figure_grid(len(families), heights=[2.6] * len(families), width=WIDTH_IN)
     looks = detector_styles(rows["detector"])
-    for axis, family in zip(axes, families, strict=True):
-        part = rows[rows["family"] == family].sort_values("value")
+    for axis, (family, parameter) in zip(axes, families, strict=True):
+        part = rows[(rows["family"] == family) & (rows["parameter"] == parameter)].sort_values("value")
         axis.axhline(0, color=GREY, lw=0.8)
         for (detector, _), line in part.groupby(["detector", "seed"]):
             _draw_dose(axis, line, looks[detector])
-        axis.set(xlabel=part["parameter"].iloc[0], ylabel=f"change of {scale.name}\n({scale.unit})", title=family)
+        axis.set(xlabel=parameter, ylabel=f"change of {scale.name}\n({scale.unit})", title=family)
         if scale.is_rate:
             axis.yaxis.set_major_formatter(PERCENT)
     lines = [Line2D([], [], label=name, ms=5, **look) for name, look in looks.items()]
@@ -143,29 +146,46 @@ def _rows(table: pd.DataFrame, statistic: str) -> tuple[pd.DataFrame, Scale]:
     ), SCALES[statistic]
 
 
-def _lines(rows: pd.DataFrame) -> tuple[list[tuple[str, bool]], dict[str, int]]:
-    """The labels down the axis, each with whether it is a heading, and where each mask stands."""
+def _lines(rows: pd.DataFrame) -> tuple[list[tuple[str, bool]], dict[str, float]]:
+    """The labels down the axis, each with whether it is a heading, and where the middle of each mask stands."""
     spaces = rows["space"] if "space" in rows else pd.Series("", rows.index)
     labels = []
     for space in dict.fromkeys(spaces):
         heading = SPACES.get(space, space)
         labels += [(heading, True)] if heading else []
         labels += [(mask, False) for mask in dict.fromkeys(rows.loc[spaces == space, "mask"])]
-    return labels, {label: place for place, (label, is_heading) in enumerate(labels) if not is_heading}
+    middles = _middles(labels)
+    return labels, {label: y for y, (label, is_heading) in zip(middles, labels, strict=True) if not is_heading}
+
+
+def _n_lines(label: str) -> int:
+    return 2 if len(label) > LABEL_CHARACTERS and "(" in label else 1
+
+
+def _middles(labels: list[tuple[str, bool]]) -> np.ndarray:
+    """(label,) The middle of each; one line is 1 high, and the first begins at -0.5."""
+    lines = np.array([_n_lines(label) for label, _ in labels])
+    return lines.cumsum() - lines / 2 - 0.5
 
 
 def _name_lines(axes: np.ndarray, labels: list[tuple[str, bool]]) -> None:
+    texts = [label.replace("(", "\n(", 1) if _n_lines(label) > 1 else label for label, _ in labels]
     for axis in axes:
-        axis.set_yticks(range(len(labels)), [label for label, _ in labels])
-        axis.set_ylim(len(labels) - 0.5, -0.5)
+        axis.set_yticks(_middles(labels), texts)
+        axis.set_ylim(sum(_n_lines(label) for label, _ in labels) - 0.5, -0.5)
         for tick, (_, is_heading) in zip(axis.get_yticklabels(), labels, strict=True):
             tick.set_fontweight("bold" if is_heading else "normal")
 
 
-def _draw_effects(axis: Axes, rows: pd.DataFrame, places: dict[str, int], color: str) -> None:
+def _draw_effects(axis: Axes, rows: pd.DataFrame, places: dict[str, float], color: str) -> None:
     axis.axvline(0, color=GREY, lw=0.8)
     axis.hlines(
-        [place + 0.5 for place in places.values()], 0, 1, color="0.93", lw=0.6, transform=axis.get_yaxis_transform()
+        [place + 0.5 * _n_lines(mask) for mask, place in places.items()],
+        0,
+        1,
+        color="0.93",
+        lw=0.6,
+        transform=axis.get_yaxis_transform(),
     )
     seeds = sorted(rows["seed"].unique())
     below = dict(zip(seeds, 0.6 * (np.arange(len(seeds)) + 0.5) / len(seeds) - 0.3, strict=True))

@@ -1,6 +1,7 @@
 """Whether the evidence of detectors follows loudness and voicing, and in which segments of speech it lies."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
@@ -10,14 +11,14 @@ from sslig.cues import contribution, phones, segments, time_correlation
 from sslig.cues.association import corrected
 from sslig.cues.contribution import Tracks
 from sslig.cues.effects import ALPHA
-from sslig.cues.tiers import Tier
 from sslig.experiment import Experiment
 from sslig.frames import FrameClock
 from sslig.labels import KEYS
+from sslig.models.detector import Detector
 from sslig.report.artefact_text import WORDS, estimated, p_text, span
-from sslig.report.artefacts import rounds
+from sslig.report.artefacts import rounds, units_of_class
 from sslig.report.display import listed
-from sslig.report.explanation import as_scored, n_read
+from sslig.report.explanation import as_scored
 
 LOUDNESS, VOICING = "loudness", "voicing"
 KINDS = {"size": "size of evidence", "signed": "evidence for spoof"}
@@ -39,48 +40,64 @@ def explained(study: Experiment, detectors: Sequence[str], seed: int) -> pd.Data
 
     ``by_frame`` ends where the head stops reading: what it never reads has no evidence, whatever lies there.
     """
-    found = pd.concat([stages.attributions(study, name, seed) for name in detectors], ignore_index=True)
+    found = pd.concat([_as_read(study, name, seed) for name in detectors], ignore_index=True)
     known = stages.segmented(study)["utterance"].unique()
     told = protocol.with_recordings(study.corpus_root, stages.explained(study)[["utterance", "path"]])
-    rows = found[found["utterance"].isin(known)].merge(told, on="utterance")
-    return rows.assign(by_frame=[frames[: n_read(frames)] for frames in rows["by_frame"]])
+    return found[found["utterance"].isin(known)].merge(told, on="utterance")
+
+
+def _as_read(study: Experiment, name: str, seed: int) -> pd.DataFrame:
+    """The attributions of one detector, cut to the frames that its head takes where that is a fixed number."""
+    head = Detector.from_pretrained(stages.checkpoint(study, name, seed)).head
+    rows = stages.attributions(study, name, seed)
+    n_frames = getattr(head, "n_frames", None)  # None cuts nothing
+    return rows.assign(by_frame=[frames[:n_frames] for frames in rows["by_frame"]])
 
 
 def tracks_and_masks(study: Experiment, attributions: pd.DataFrame, clock: FrameClock) -> tuple[Tracks, Tracks]:
-    """Loudness and voicing of each utterance over its frames, and the masks `SEGMENTS` of the same frames."""
+    """Loudness and voicing of each utterance over its frames, and the masks `SEGMENTS` of the same frames.
+
+    A study chooses the sources of its segments: what is made of a tier that it does not decode is left out
+    (`absent_note`).
+    """
     tiers = stages.tiers_by_utterance(stages.segmented(study))
     tracks, masks = {}, {}
     for row in attributions.drop_duplicates("utterance").itertuples():
         loudness = time_correlation.loudness(as_scored(study, row.path, clock), clock)  # (frame,)
         own, n_frames = tiers[row.utterance], len(loudness)
-        voiced = own[VOICING].mask(clock, n_frames, ("voiced",)).astype(float)
-        tracks[row.utterance] = {LOUDNESS: loudness, VOICING: voiced}
-        masks[row.utterance] = {name: _mask(name, own, clock, n_frames) for name in SEGMENTS}
+        tracks[row.utterance] = {LOUDNESS: loudness}
+        if VOICING in own:
+            tracks[row.utterance][VOICING] = own[VOICING].mask(clock, n_frames, ("voiced",)).astype(float)
+        masks[row.utterance] = {name: segments.frame_mask(name, own, clock, n_frames) for name in SEGMENTS
+                                if segments.MASKS[name].tier in own}  # fmt: skip
     return tracks, masks
-
-
-def _mask(name: str, tiers: Mapping[str, Tier], clock: FrameClock, n_frames: int):
-    return segments.frame_mask(name, tiers, clock, n_frames)
 
 
 def follows(study: Experiment, attributions: pd.DataFrame, tracks: Tracks) -> pd.DataFrame:
     """`sslig.cues.time_correlation.correlation_table` by detector and class: rank correlations of `KINDS`."""
-    tests = len(KINDS) * len((LOUDNESS, VOICING))
-    found = _each(study, attributions, tracks, time_correlation.correlation_table, tests, kinds=tuple(KINDS))
+    tests = len(KINDS) * len(_named(tracks))
+    # Its p-value is of shifts, of which there are as many as rounds: the smallest is 1 / (rounds + 1).
+    n_rounds = max(study.evaluation.rounds, math.ceil(tests / ALPHA))
+    found = _each(study, attributions, tracks, time_correlation.correlation_table, n_rounds, kinds=tuple(KINDS))
     return _corrected(found[found["method"] == METHOD])
 
 
 def lies(study: Experiment, attributions: pd.DataFrame, masks: Tracks) -> pd.DataFrame:
-    """`sslig.cues.contribution.contribution_table` by detector and class, of the size of the evidence."""
-    found = _each(study, attributions, masks, contribution.contribution_table, tests=len(SEGMENTS))
+    """`sslig.cues.contribution.contribution_table` by detector and class, of the size of the evidence; or empty."""
+    tests = len(_named(masks))
+    if not tests:
+        return pd.DataFrame(columns=["detector", "key", "segment", "relative", "p_holm"])
+    n_rounds = rounds(study, tests, units_of_class(study, attributions))
+    found = _each(study, attributions, masks, contribution.contribution_table, n_rounds)
     return _corrected(found[found["evidence"] == AMOUNT])
 
 
 def _each(
-    study: Experiment, attributions: pd.DataFrame, tracks: Tracks, table: Callable, tests: int, **kinds: tuple[str, ...]
-) -> pd.DataFrame:
+    study: Experiment, attributions: pd.DataFrame, tracks: Tracks, table: Callable, n_rounds: int,
+    **kinds: tuple[str, ...],
+) -> pd.DataFrame:  # fmt: skip
     """A table of all detectors, side by side in processes, each over the frames that its head reads."""
-    options = {"seed": study.corpus.seed, "rounds": rounds(study, tests),
+    options = {"seed": study.corpus.seed, "rounds": n_rounds,
                "resample_recordings": study.evaluation.resample_recordings, **kinds}  # fmt: skip
     parts = [part for _, part in attributions.groupby("detector", sort=False)]
     with parallel_config(backend="loky", inner_max_num_threads=1):
@@ -121,7 +138,12 @@ def segment_table(found: pd.DataFrame) -> pd.DataFrame:
     longest = found.groupby("segment")["share_of_time"]
     share = [f"{100 * low:.0f} to {100 * high:.0f}" for low, high in zip(longest.min(), longest.max(), strict=True)]
     wide.insert(0, "time (%)", pd.Series(share, index=longest.min().index))
-    return wide.loc[list(SEGMENTS)].rename(index=SEGMENTS).rename_axis(columns=None).reset_index()
+    return wide.loc[list(shown_segments(found))].rename(index=SEGMENTS).rename_axis(columns=None).reset_index()
+
+
+def shown_segments(found: pd.DataFrame) -> dict[str, str]:
+    """Those of `SEGMENTS` that `lies` has found something about."""
+    return {name: said for name, said in SEGMENTS.items() if name in set(found["segment"])}
 
 
 def follow_sentence(found: pd.DataFrame) -> str:
@@ -171,3 +193,17 @@ def set_note(attributions: pd.DataFrame) -> str:
     counts = first["key"].value_counts()
     text = f"Explained and segmented: {listed([f'{counts.get(key, 0)} {WORDS[key]}' for key in KEYS])} utterances."
     return text + "".join(f" Nothing can be said of {WORDS[key]} ones." for key in KEYS if not counts.get(key, 0))
+
+
+def absent_note(tracks: Tracks, masks: Tracks) -> str:
+    """Which tracks and classes of segments there are not, because the study decodes no tier to make them of."""
+    absent = [name for name in (LOUDNESS, VOICING) if name not in _named(tracks)]
+    absent += [said for name, said in SEGMENTS.items() if name not in _named(masks)]
+    if not absent:
+        return ""
+    return f"For want of a source of segments (`masking.segments` of the study) nothing is said of {listed(absent)}."
+
+
+def _named(tracks: Tracks) -> list[str]:
+    """The names of tracks or masks, which are the same of every utterance."""
+    return list(next(iter(tracks.values()), {}))

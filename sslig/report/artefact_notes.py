@@ -6,9 +6,51 @@ import pandas as pd
 
 from sslig.cues import shortcuts
 from sslig.cues.effects import ALPHA
+from sslig.experiment import Experiment
 from sslig.report.artefact_text import NOTHING, WORDS, span
-from sslig.report.artefacts import FOLDS, LINEAR, SMALLEST, WRONG
+from sslig.report.artefacts import FOLDS, LINEAR, SMALLEST, WRONG, compared, names, supportable, units, units_of_class
 from sslig.report.display import listed
+from sslig.report.evaluation import FEW_SPEAKERS
+
+
+def interval_note(study: Experiment, measured: pd.DataFrame, attributions: pd.DataFrame, n_segments: int) -> str:
+    """What intervals and tests rest on, how far to trust them, and which tests are too many for what there is.
+
+    Parameters
+    ----------
+    measured, attributions
+        Of `sslig.report.artefacts.trials` and `sslig.report.artefact_evidence.explained`.
+    n_segments
+        Classes of segments that are looked at.
+    """
+    n_speakers, second = measured["speaker"].nunique(), study.evaluation.resample_recordings
+    within = f" and, within each drawn speaker, of the {units(study, measured):,} recordings" if second else ""
+    few = (
+        f" With {n_speakers} speakers they say little about other speakers: expect the true intervals to be wider, and "
+        "read *beyond doubt* as on recordings of these speakers." if n_speakers < FEW_SPEAKERS else ""
+    )  # fmt: skip
+    lost = [said for said, *asked in _tests(study, measured, attributions, n_segments)
+            if not supportable(study, *asked)]  # fmt: skip
+    none = (
+        f" There are too few to correct for that many tests of {listed(lost)}: nothing could be supported there."
+        if lost else ""
+    )  # fmt: skip
+    return (
+        f"Intervals and tests rest on bootstrap draws of the {n_speakers} speakers{within}. *Beyond doubt* is what has "
+        f"a p-value below {ALPHA:g} after Holm's correction.{few}{none}"
+    )
+
+
+def _tests(
+    study: Experiment, measured: pd.DataFrame, attributions: pd.DataFrame, n_segments: int
+) -> list[tuple[str, int, int]]:
+    """What is tested by bootstrap, in how many tests that are corrected together, and of how many units."""
+    n = len(names(measured))
+    errors = [(f"what is wrong of {pair[1].split(',')[0]}", n, units(study, part))
+              for pair, part in compared(measured).items()]  # fmt: skip
+    return [("measures alone", n, units(study, measured)), *errors,
+            ("scores within a class", n, units_of_class(study, measured)),
+            ("classes of segments", n_segments, units_of_class(study, attributions))]  # fmt: skip
 
 
 def alone_note(found: pd.DataFrame) -> str:
@@ -29,8 +71,9 @@ def between_note(found: pd.DataFrame) -> str:
     for word in WORDS.values():
         part = found[found["group_b"] == f"{word}, {WRONG}"]
         supported = part[part["p_holm"] < ALPHA]
-        if part.empty:
-            said.append(f"of {word} utterances there are fewer than {SMALLEST} in a group, which is too few to compare")
+        if part["p_holm"].isna().all():
+            said.append(f"of {word} utterances there are fewer than {SMALLEST} in a group, or all are of one speaker, "
+                        "which is too few to compare")  # fmt: skip
         elif supported.empty:
             said.append(f"no measure tells the {word} utterances that all detectors get wrong from those that all get "
                         f"right beyond doubt")  # fmt: skip
@@ -45,14 +88,14 @@ def between_note(found: pd.DataFrame) -> str:
 
 
 def score_note(correlations: pd.DataFrame) -> str:
-    """The strongest correlation of each detector within a class, and whether it is beyond doubt."""
+    """The strongest correlation of each detector within a class, and how many of both classes are beyond doubt."""
     within = correlations[correlations["key"].isin(WORDS) & correlations["spearman"].notna()]
     said = []
     for name, part in within.groupby("detector", sort=False):
         row = part.loc[part["spearman"].abs().idxmax()]
         n = int((part["p_holm"] < ALPHA).sum())
-        said.append(f"{name} `{row['measure']}` ({WORDS[row['key']]}, {row['spearman']:+.2f}; {n} of {len(part)} "
-                    "beyond doubt)")  # fmt: skip
+        said.append(f"{name} `{row['measure']}` ({WORDS[row['key']]}, {row['spearman']:+.2f}; beyond doubt are "
+                    f"{n} of the {len(part)} correlations with a measure in either class)")  # fmt: skip
     return f"Strongest within a class: {listed(said)}." if said else "No measure varies within a class."
 
 
@@ -80,7 +123,11 @@ def left_out_note(measured: pd.DataFrame, left_out: pd.DataFrame) -> str:
 def answer(found: pd.DataFrame, fits: pd.DataFrame, evidence: Sequence[str]) -> str:
     """The page's answer: strongest measure, how far measures predict scores, and the sentences about evidence."""
     best = found.iloc[0]
-    doubt = "" if best["p_holm"] < ALPHA else ", which chance among so many measures would explain too"
+    doubt = (
+        ""
+        if best["p_holm"] < ALPHA or pd.isna(best["eer"])
+        else ", which chance among so many measures would explain too"
+    )
     said = [f"**Answer.** Of {len(found)} plain measures the strongest is {_eer(best)}{doubt}."]
     ranges = [f"{span(part['r2'])} on new {FOLDS[name]}" for name, part in _linear(fits)]
     if ranges:

@@ -1,6 +1,5 @@
 """What plain measures of a recording give away: the class, the errors of detectors, and their scores."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,7 +8,8 @@ from joblib import Parallel, delayed, parallel_config
 
 from sslig import consensus
 from sslig.cues import artefacts, shortcut_model, shortcuts
-from sslig.cues.effects import ALPHA
+from sslig.cues.effects import ALPHA, rounds_needed
+from sslig.cues.masked_trials import two_sided_p
 from sslig.experiment import Experiment
 from sslig.labels import KEYS
 from sslig.report.artefact_text import WORDS, estimated, interval, mean_and_spread, p_text, percent, strongest_first
@@ -23,6 +23,8 @@ FOLDS = {"recording": "recordings", "speaker": "speakers"}
 """What no two folds of a model share."""
 LINEAR = "ridge"
 """The model that the answer is about; the other one is shown beside it."""
+MOST_ROUNDS = 10_000
+"""A test that needs more rounds than these, or than the study asks for, supports nothing: the page would take hours."""
 
 
 def trials(measures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +56,7 @@ def names(table: pd.DataFrame) -> list[str]:
 def alone(study: Experiment, measured: pd.DataFrame) -> pd.DataFrame:
     """Each measure as a detector of its own (`sslig.cues.shortcuts.single_feature_eer`), the strongest first."""
     measures = measured[names(measured)]
-    labels, options = measured["key"].map(KEYS), _options(study, measures.shape[1])
+    labels, options = measured["key"].map(KEYS), _options(study, measures.shape[1], units(study, measured))
     found = shortcuts.single_feature_eer(measures, labels, measured["speaker"], _second(study, measured), **options)
     return found.sort_values("eer", kind="stable", ignore_index=True)
 
@@ -65,16 +67,22 @@ def between(study: Experiment, measured: pd.DataFrame) -> pd.DataFrame:
     A positive ``delta`` means larger values in the utterances that all detectors get wrong. Each class has a correction
     of its own.
     """
+    tables = []
+    for pair, part in compared(measured).items():
+        options = _options(study, len(names(part)), units(study, part))
+        rest = part["group"], part["speaker"], _second(study, part)
+        tables.append(shortcuts.between_groups(part[names(part)], *rest, pairs=[pair], **options))
+    if not tables:
+        return pd.DataFrame(columns=["group_a", "group_b", "measure", "eer", "delta", "p_holm"])
+    return pd.concat(tables, ignore_index=True)
+
+
+def compared(measured: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """The utterances of each pair of groups, right and wrong of a class, that are both large enough to compare."""
     count = measured["group"].value_counts()
     pairs = [(f"{word}, {RIGHT}", f"{word}, {WRONG}") for word in WORDS.values()]
-    pairs = [pair for pair in pairs if min(count.get(group, 0) for group in pair) >= SMALLEST]
-    if not pairs:
-        return pd.DataFrame(columns=["group_a", "group_b", "measure", "eer", "delta", "p_holm"])
-    measures = measured[names(measured)]
-    rest = measured["group"], measured["speaker"], _second(study, measured)
-    options = _options(study, measures.shape[1])
-    tables = [shortcuts.between_groups(measures, *rest, pairs=[pair], **options) for pair in pairs]
-    return pd.concat(tables, ignore_index=True)
+    return {pair: measured[measured["group"].isin(pair)] for pair in pairs
+            if min(count.get(group, 0) for group in pair) >= SMALLEST}  # fmt: skip
 
 
 def of_scores(
@@ -90,12 +98,17 @@ def of_scores(
     """
     measures = measured[["utterance", *names(measured)]]
     known = scores[scores["utterance"].isin(measures["utterance"])]
-    options = _options(study, len(measures.columns) - 1)
+    options = _options(study, len(measures.columns) - 1, units_of_class(study, measured))
     options |= {"resample_recordings": study.evaluation.resample_recordings}
+    # Nothing of a model is tested, so that the rounds of the study do.
+    of_models = options | {"rounds": study.evaluation.rounds}
     parts = [part for _, part in known.groupby("detector", sort=False)]
     jobs = [(part, folds_of) for folds_of in (None, *FOLDS) for part in parts]
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        found = Parallel(n_jobs=study.artefacts.workers)(delayed(_of_detector)(measures, *job, options) for job in jobs)
+        found = Parallel(n_jobs=study.artefacts.workers)(
+            delayed(_of_detector)(measures, part, folds_of, of_models if folds_of else options)
+            for part, folds_of in jobs
+        )
     return tuple(pd.concat(tables, ignore_index=True) for tables in zip(*found, strict=True))
 
 
@@ -194,17 +207,37 @@ def _order(column: str) -> list[str]:
     )
 
 
-def _options(study: Experiment, tests: int) -> dict[str, int]:
-    """Seed and rounds: those of the study, or as many more as Holm's correction of so many tests needs."""
-    return {"seed": study.corpus.seed, "rounds": rounds(study, tests)}
+def units(study: Experiment, table: pd.DataFrame) -> int:
+    """How many there are of what the bootstrap draws: recordings of the utterances, or speakers."""
+    drawn = ["speaker", *(["recording"] if study.evaluation.resample_recordings else [])]
+    return len(table[drawn].drop_duplicates())
 
 
-def rounds(study: Experiment, tests: int) -> int:
-    """Bootstrap rounds of the study, or as many more as one of `tests` tests needs to be below `ALPHA` after Holm.
+def units_of_class(study: Experiment, table: pd.DataFrame) -> int:
+    """`units` of the class that has fewer."""
+    return min(units(study, part) for _, part in table.groupby("key"))
 
-    The smallest p-value of R rounds is 2 / (R + 1), and Holm's correction multiplies it by the number of tests.
+
+def supportable(study: Experiment, tests: int, n_units: int) -> bool:
+    """Whether one of `tests` tests of `n_units` units can be below `ALPHA` after Holm within the rounds that are drawn.
+
+    The smallest p-value is that of rounds which are all on one side of 0.
     """
-    return max(study.evaluation.rounds, math.ceil(2 * tests / ALPHA))
+    if n_units < 2:
+        return False
+    one_sided = np.ones(max(study.evaluation.rounds, MOST_ROUNDS))
+    return bool(tests * two_sided_p(one_sided, n_units) < ALPHA)
+
+
+def rounds(study: Experiment, tests: int, n_units: int) -> int:
+    """Bootstrap rounds of the study, or as many more as `supportable` tests need; more would not help the others."""
+    needed = rounds_needed(tests, n_units) if supportable(study, tests, n_units) else 0
+    return max(study.evaluation.rounds, needed)
+
+
+def _options(study: Experiment, tests: int, n_units: int) -> dict[str, int]:
+    """Seed and rounds of a bootstrap, for Holm's correction of so many tests."""
+    return {"seed": study.corpus.seed, "rounds": rounds(study, tests, n_units)}
 
 
 def _second(study: Experiment, measured: pd.DataFrame) -> pd.Series | None:

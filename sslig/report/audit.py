@@ -15,6 +15,7 @@ import pandas as pd
 
 from sslig.files import write_json
 from sslig.report.audit_annotations import DETECTORS, STATEMENTS, AuditError
+from sslig.report.audit_draws import VERDICTS, near_zero
 from sslig.report.audit_release import TABLES, summary
 from sslig.report.display import listed
 
@@ -96,17 +97,22 @@ def group_note(found: Mapping) -> str:
         "the name of the other group. The script that names them takes a score above the threshold for bona fide, and "
         "the scores beside the names are higher for spoofs; the confident groups come from another script"
         if swapped(found)
-        else "The names do not fit the scores better when they are exchanged"
+        else "The scores do not show that the names Mid-Correct and Mid-Wrong are exchanged"
     )
-    renamed = [
-        f" The group `{row['pairwise']}` of the pairwise table is `{row['selection']}` in the selection "
-        f"({row['utterances']} utterances). Its AASIST scores start at {row['lowest']:.1f}, above those of all other "
-        f"spoofs (at most {row['highest_other']:.1f}): these are the spoofs that AASIST finds easiest."
-        for row in groups["renamed"]
-    ]  # fmt: skip
+    hold = "; the values hold, under the exchanged names" if swapped(found) else ""
     return (
-        f"{said}. {groups['eers_of_mid']} of {groups['eers']} pairwise EERs compare a group of that name; "
-        f"the values hold, under the exchanged names.{''.join(renamed)}"
+        f"{said}. {groups['eers_of_mid']} of {groups['eers']} pairwise EERs compare a group of that name{hold}."
+        f"{''.join(_renamed(row) for row in groups['renamed'])}"
+    )
+
+
+def _renamed(row: Mapping) -> str:
+    easiest = row["lowest"] > row["highest_other"]
+    others = f"those of all other spoofs (at most {row['highest_other']:.1f})"
+    return (
+        f" The group `{row['pairwise']}` of the pairwise table is `{row['selection']}` in the selection "
+        f"({row['utterances']} utterances). Its AASIST scores start at {row['lowest']:.1f}, "
+        + (f"above {others}: these are the spoofs that AASIST finds easiest." if easiest else f"not above {others}.")
     )
 
 
@@ -155,10 +161,10 @@ def eer_note(found: Mapping) -> str:
 
 
 def judgement_table(found: Mapping) -> pd.DataFrame:
-    """Locality and audibility of the three detectors with intervals."""
+    """Locality and audibility of the labelled marks of the three detectors with intervals."""
     judged = {(row["detector"], row["what"]): row for row in found["annotations"]["judgements"]}
     return pd.DataFrame([
-        {"detector": shown, "locality (1 to 5)": _text(judged[name, "loc"]),
+        {"detector": shown, "labelled": judged[name, "loc"]["labels"], "locality (1 to 5)": _text(judged[name, "loc"]),
          "audible (%)": _text(judged[name, "audible"], 100, 0)}
         for name, shown in DETECTORS.items()
     ])  # fmt: skip
@@ -199,10 +205,9 @@ def statement_table(found: Mapping) -> pd.DataFrame:
 
 
 def statement_note(found: Mapping) -> str:
-    """How many statements the annotations support, contradict and leave open."""
+    """How many statements the annotations support and contradict, and how many they leave open or on the edge."""
     verdicts = pd.Series([row["verdict"] for row in found["annotations"]["statements"]])
-    counts = [f"{(verdicts == verdict).sum()} {verdict}" for verdict in ("supported", "contradicted", "open")]
-    said = listed(counts)
+    said = listed([f"{(verdicts == verdict).sum()} {verdict}" for verdict in VERDICTS])
     return f"Of {len(verdicts)} statements on what the detectors look at, the annotations leave {said}."
 
 
@@ -259,7 +264,7 @@ def answer(found: Mapping) -> str:
     """The page's answer: what is wrong in the tables, and what the annotations support."""
     groups, tied = found["groups"], sum(row["tied"] for row in found["eer"]["overall"])
     names = f"{groups['mid']} of {groups['selected']} group names are exchanged" if swapped(found) else (
-        "the group names fit the scores")  # fmt: skip
+        "the scores show no exchange of group names")  # fmt: skip
     return (
         f"**Answer.** In part. In the tables {names}, and {tied} of {len(found['eer']['overall'])} artefact EERs are "
         f"products of tied values. {statement_note(found)}"
@@ -267,8 +272,9 @@ def answer(found: Mapping) -> str:
 
 
 def _text(row: Mapping, scale: float = 1, decimals: int = 1, sign: str = "") -> str:
-    ends = [row[name] for name in ("value", "low", "high") if row[name] is not None]
-    value, *interval = [f"{round(scale * end, decimals) + 0.0:{sign}.{decimals}f}" for end in ends]  # no "-0"
+    """A value with its interval; an end that the draws do not tell from 0 has one more decimal."""
+    places = {end: decimals + near_zero(row, end) for end in ("value", "low", "high") if row[end] is not None}
+    value, *interval = [f"{round(scale * row[end], n) + 0.0:{sign}.{n}f}" for end, n in places.items()]  # no "-0"
     return f"{value} [{', '.join(interval)}]" if interval else value
 
 

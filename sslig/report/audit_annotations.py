@@ -1,6 +1,5 @@
 """What the released annotations say: cues, locality, audibility, how late marks end, where those of detectors meet."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
-from sslig.intervals import Clusters
+from sslig.report.audit_draws import LEVEL, ROUNDS, difference, drawn, interval, mean, mean_of_pairs, rounded, verdict
 
 DETECTORS = {"aasist": "AASIST", "camhfa": "CA-MHFA", "sls": "SLS"}
 CUES = ("phoneme", "transition", "glitch", "noise", "silence", "breath", "spectral", "unclear")
@@ -19,9 +18,7 @@ LOCALITY = (1, 5)
 SLS_FRAMES = 201
 """Frames that the released SLS head reads (Zhang et al., ACM MM 2024)."""
 
-ROUNDS, LEVEL, SEED = 2000, 0.95, 0
 REACH_STEP_S = 0.1
-DECIMALS = 6
 
 
 class AuditError(ValueError):
@@ -59,7 +56,8 @@ STATEMENTS = (
 def read(path: Path, selection: pd.DataFrame) -> pd.DataFrame:
     """The annotations at `path`, a row an utterance in sorted order, without those in which nothing is marked.
 
-    An untouched form holds a locality of 3 and "not audible", which are no judgements.
+    An untouched form holds a locality of 3 and "not audible", which are no judgements; nor are they beside a mark
+    without a cue, which `judgements` and `statements` leave out.
 
     Parameters
     ----------
@@ -101,50 +99,40 @@ def findings(table: pd.DataFrame) -> dict[str, object]:
     }  # fmt: skip
 
 
-def drawn(speakers: Sequence[str]) -> np.ndarray:
-    """(round, utterance) How often each utterance counts, first once each, then with speakers drawn with replacement.
-
-    The draws are those of `sslig.intervals.bootstrap`.
-    """
-    clusters, generator = Clusters.of(speakers, None), np.random.default_rng(SEED)
-    counts = [np.ones(len(clusters.size), dtype=np.int64)] + [clusters.draw(generator) for _ in range(ROUNDS)]
-    return np.stack(counts)[:, clusters.of_trial]
-
-
 def cue_shares(table: pd.DataFrame, draws: np.ndarray) -> list[dict]:
     """The share of each cue among the labels of each detector, with its interval; unlabelled marks are left out."""
     rows = []
     for name in DETECTORS:
         labels = table[f"{name}_cue"]
         for cue in CUES:
-            share = _mean(_is_among(labels, (cue,)), draws)
+            share = mean(_is_among(labels, (cue,)), draws)
             rows.append({"detector": name, "cue": cue, "n": int((labels == cue).sum()),
                          "labels": int(labels.notna().sum()), **interval(share)})  # fmt: skip
     return rows
 
 
 def judgements(table: pd.DataFrame, draws: np.ndarray) -> list[dict]:
-    """The mean locality and the share of audible cues of each detector, with intervals."""
+    """The mean locality and the share of audible cues of each detector over its labelled marks, with intervals."""
     rows = []
     for name in DETECTORS:
         for what in ("loc", "audible"):
-            values = table[f"{name}_{what}"].to_numpy(dtype=float)
-            rows.append({"detector": name, "what": what, **interval(_mean(values, draws))})
+            values = _judged(table, name, what)
+            labels = int((~np.isnan(values)).sum())
+            rows.append({"detector": name, "what": what, "labels": labels, **interval(mean(values, draws))})
     return rows
 
 
 def statements(table: pd.DataFrame, draws: np.ndarray) -> list[dict]:
-    """For each of `STATEMENTS` the figure of the detector less that of each other one, and a verdict.
+    """For each of `STATEMENTS` the figure of the detector less that of each other one, and a `verdict`.
 
-    ``supported`` where the intervals of both differences are above 0, ``contradicted`` where one is below 0, else
-    ``open``. The differences are paired: each round has the same utterances for both detectors.
+    The differences are paired: each round has the same utterances for both detectors.
     """
     rows = []
     for number, statement in enumerate(STATEMENTS):
-        figures = {name: _mean(_figure(table, name, statement), draws) for name in DETECTORS}
+        figures = {name: mean(_figure(table, name, statement), draws) for name in DETECTORS}
         others = {name: figures[statement.detector] - figures[name] for name in DETECTORS if name != statement.detector}
-        differences = {name: interval(values) for name, values in others.items()}
-        rows.append({"statement": number, "value": _rounded(figures[statement.detector][0]),
+        differences = {name: difference(values) for name, values in others.items()}
+        rows.append({"statement": number, "value": rounded(figures[statement.detector][0]),
                      "less": differences, "verdict": verdict(differences)})  # fmt: skip
     return rows
 
@@ -157,8 +145,8 @@ def reach(table: pd.DataFrame) -> list[dict]:
         start_s, end_s = (table[f"{name}_{end}_s"].dropna() for end in ("start", "end"))
         later = {"end_later": int((end_s > limit_s).sum()), "start_later": int((start_s > limit_s).sum())}
         rows.append({"detector": name, "marks": len(end_s), "limit_s": limit_s, **later,
-                     "latest_end_s": _rounded(end_s.max()),
-                     "median_length_s": _rounded((end_s - start_s).median())})  # fmt: skip
+                     "latest_end_s": rounded(end_s.max()),
+                     "median_length_s": rounded((end_s - start_s).median())})  # fmt: skip
     return rows
 
 
@@ -167,8 +155,8 @@ def ends_by(table: pd.DataFrame) -> dict[str, object]:
     ends_s = {name: table[f"{name}_end_s"].dropna().to_numpy() for name in DETECTORS}
     latest_s = max(values.max() for values in ends_s.values())
     time_s = np.arange(0, latest_s + REACH_STEP_S, REACH_STEP_S)
-    shares = {name: [_rounded((values <= time).mean()) for time in time_s] for name, values in ends_s.items()}
-    return {"time_s": [_rounded(time) for time in time_s], **shares}
+    shares = {name: [rounded((values <= time).mean()) for time in time_s] for name, values in ends_s.items()}
+    return {"time_s": [rounded(time) for time in time_s], **shares}
 
 
 def overlaps(table: pd.DataFrame, draws: np.ndarray) -> list[dict]:
@@ -183,9 +171,9 @@ def overlaps(table: pd.DataFrame, draws: np.ndarray) -> list[dict]:
         both = table[[f"{one}_end_s", f"{other}_end_s"]].notna().all(axis=1).to_numpy()
         found = _intersection_over_union(_marks(table[both], one), _marks(table[both], other))
         same, counts = np.diag(found), draws[:, both]
-        observed, chance = _mean(same, counts), _off_diagonal_mean(found, counts)
+        observed, chance = mean(same, counts), mean_of_pairs(found, counts)
         rows.append({"detectors": [one, other], "marks": len(same), "apart": int((same == 0).sum()),
-                     "same": interval(observed), "chance": _rounded(chance[0]),
+                     "same": interval(observed), "chance": rounded(chance[0]),
                      "above_chance": interval(observed - chance)})  # fmt: skip
     return rows
 
@@ -193,49 +181,17 @@ def overlaps(table: pd.DataFrame, draws: np.ndarray) -> list[dict]:
 def _figure(table: pd.DataFrame, detector: str, statement: Statement) -> np.ndarray:
     if statement.cues:
         return _is_among(table[f"{detector}_cue"], statement.cues)
-    return table[f"{detector}_loc"].to_numpy(dtype=float)
+    return _judged(table, detector, "loc")
+
+
+def _judged(table: pd.DataFrame, detector: str, what: str) -> np.ndarray:
+    """(utterance,) A judgement where the detector's cue is labelled, NaN elsewhere."""
+    return table[f"{detector}_{what}"].astype(float).where(table[f"{detector}_cue"].notna()).to_numpy()
 
 
 def _is_among(labels: pd.Series, cues: tuple[str, ...]) -> np.ndarray:
     """(utterance,) 1 where the label is one of the cues, 0 where it is another, NaN where there is none."""
     return np.where(labels.notna(), labels.isin(cues), np.nan)
-
-
-def _mean(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """(round,) The mean of the values that are there; NaN in a round that drew none of them."""
-    there = ~np.isnan(values)
-    return _ratio(draws[:, there] @ values[there], draws[:, there].sum(axis=1))
-
-
-def _off_diagonal_mean(values: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """(round,) The mean of (row, column) values over pairs of different utterances, each as often as it is drawn."""
-    same = draws**2  # an utterance drawn twice is no pair of different ones
-    total = ((draws @ values) * draws).sum(axis=1) - same @ np.diag(values)
-    return _ratio(total, draws.sum(axis=1) ** 2 - same.sum(axis=1))
-
-
-def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-
-
-def interval(rounds: np.ndarray) -> dict[str, float | None]:
-    """``value``, ``low`` and ``high`` of (round,) figures, the first of which is that of all utterances.
-
-    The ends are none where no round differs, as of a cue that nobody named: that says nothing of how sure it is.
-    """
-    low, high = np.nanquantile(rounds[1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    constant = np.nanmin(rounds) == np.nanmax(rounds)
-    ends = {"low": None, "high": None} if constant else {"low": _rounded(low), "high": _rounded(high)}
-    return {"value": _rounded(rounds[0]), **ends}
-
-
-def verdict(differences: Mapping[str, Mapping[str, float | None]]) -> str:
-    """``supported``, ``contradicted`` or ``open``, from the intervals of the differences to the other detectors."""
-    ends = [[found["value"] if found[end] is None else found[end] for end in ("low", "high")]
-            for found in differences.values()]  # fmt: skip
-    if any(high < 0 for _, high in ends):
-        return "contradicted"
-    return "supported" if all(low > 0 for low, _ in ends) else "open"
 
 
 def _marks(table: pd.DataFrame, detector: str) -> tuple[np.ndarray, np.ndarray]:
@@ -248,10 +204,6 @@ def _intersection_over_union(one: tuple[np.ndarray, np.ndarray], other: tuple[np
     (start, end), (other_start, other_end) = ((a[:, None], b[:, None]) for a, b in (one, other))
     shared = np.clip(np.minimum(end, other_end.T) - np.maximum(start, other_start.T), 0, None)
     return shared / (end - start + (other_end - other_start).T - shared)
-
-
-def _rounded(value: float) -> float:
-    return round(float(value), DECIMALS)
 
 
 def _check(path: Path, table: pd.DataFrame) -> None:

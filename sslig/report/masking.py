@@ -1,6 +1,6 @@
-"""What masks say: which cues a detector needs more than a random place of the same size, and how to hear it."""
+"""The effects of the masks of a study, what they cover, how they grow with a parameter, and how they sound."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 import numpy as np
@@ -13,7 +13,6 @@ from sslig.cues.interventions import PAPER, Intervention, parse
 from sslig.cues.places import Places
 from sslig.experiment import Experiment
 from sslig.frames import FrameClock
-from sslig.report.display import listed
 from sslig.report.explanation import as_scored, examples
 
 STATISTIC = "separation"
@@ -30,19 +29,13 @@ COLUMNS = {
 }
 """Statistic -> heading, factor, decimals."""
 
-SCORE_CHANGES = ("bonafide_change", "spoof_change")
-
-EFFECTS = {
-    "separation": "the separation",
-    "eer": "the EER",
-    "bonafide_change": "the bona fide scores",
-    "spoof_change": "the spoof scores",
-}
-"""Statistic -> how a verdict calls it."""
-
 HEARD = ("spectral", "volume", "compressor", "lowpass(cutoff_hz=4000)", "codec:opus", "trim_silence",
          "time:non_speech(fill=noise)", "time:energy(fill=interpolation)",
          "time:top_attribution(percent=10, fill=interpolation)")  # fmt: skip
+
+
+class SweepError(ValueError):
+    """Masks of ``masking.sweeps`` that form no curve; the message says which, and what is accepted."""
 
 
 def masked_of(study: Experiment, detectors: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
@@ -61,72 +54,76 @@ def effect_table(study: Experiment, masked: pd.DataFrame) -> pd.DataFrame:
 
 
 def dose_table(study: Experiment, masked: pd.DataFrame) -> pd.DataFrame:
-    """The effects of masks with one parameter at several values (`sslig.cues.effects.dose`)."""
+    """The effects of masks with one parameter at several values (`sslig.cues.effects.dose`).
+
+    Raises
+    ------
+    SweepError
+        As of `sweeps`.
+    """
     return effects.dose(masked, sweeps(study), **_options(study))
 
 
 def masks(study: Experiment) -> list[str]:
     """The masks that the study is about, by canonical text and in its order."""
-    return [parse(spec).spec for spec in (study.masking.masks or masking.MASKS)]
+    return [parse(spec).spec for spec in _given(study.masking.masks, masking.MASKS)]
 
 
 def sweeps(study: Experiment) -> dict[str, tuple[str, str, float]]:
-    """Mask -> what is swept, by which parameter, and where this mask stands; masks of the study among them."""
-    swept = [parse(spec) for spec in (masking.SWEEPS if study.masking.sweeps is None else study.masking.sweeps)]
-    families = {one.name for one in swept}
-    all_of = {one.spec: one for one in (*swept, *map(parse, masks(study))) if one.name in families}
-    return {spec: (one.name, *_dose(one)) for spec, one in all_of.items()}
+    """Mask -> family, the parameter that is swept in it, and where this mask stands.
+
+    A family are the masks of one name that are equal in all parameters but one number. The masks of the study are
+    among them.
+
+    Raises
+    ------
+    SweepError
+        A mask of ``masking.sweeps`` differs from no other mask in one number alone, or a mask stands in two families.
+    """
+    swept = list(map(parse, _given(study.masking.sweeps, masking.SWEEPS)))
+    every = {one.spec: one for one in (*swept, *map(parse, masks(study)))}.values()
+    found: dict[str, tuple[str, str, float]] = {}
+    for one in swept:
+        curves = {name: curve for name in _numbers(one) if len(curve := _curve(one, name, every)) > 1}
+        if not curves:
+            raise SweepError(f"masking.sweeps: {one.spec} differs from no other mask in one number alone; accepted: at "
+                             "least two masks of one name, in masking.sweeps or one of them in masking.masks, that are "
+                             f"equal but for {' or '.join(_numbers(one)) or 'a number; it has none'}")  # fmt: skip
+        for name, member in ((name, member) for name, curve in curves.items() for member in curve):
+            place = (_family(member, name), name, member.parameters[name])
+            if found.setdefault(member.spec, place) != place:
+                raise SweepError(f"masking.sweeps: {member.spec} stands in two curves, by {found[member.spec][1]} and "
+                                 f"by {name}; accepted: one parameter of a mask at a time")  # fmt: skip
+    return found
 
 
-def _dose(one: Intervention) -> tuple[str, float]:
-    """The parameter that is swept: the only number among its parameters, or the one that differs from its default."""
-    numbers = {name: value for name, value in one.parameters.items() if isinstance(value, int | float)
-               and not isinstance(value, bool)}  # fmt: skip
-    return next(iter(numbers.items()))
+def _given(specs: Sequence[str] | None, default: Sequence[str]) -> Sequence[str]:
+    """An empty list is one that was given."""
+    return default if specs is None else specs
+
+
+def _numbers(one: Intervention) -> list[str]:
+    return [
+        name for name, value in one.parameters.items() if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+
+
+def _curve(one: Intervention, swept: str, every: Iterable[Intervention]) -> list[Intervention]:
+    """The masks that are equal to one but for the parameter that is swept, itself among them."""
+    fixed = {name: value for name, value in one.parameters.items() if name != swept}
+    return [other for other in every if other.name == one.name and fixed.items() <= dict(other.parameters).items()]
+
+
+def _family(one: Intervention, swept: str) -> str:
+    """Its canonical text without the parameter that is swept."""
+    inner = one.spec.removeprefix(one.name).strip("()").split(", ")
+    kept = [part for part in inner if part and not part.startswith(f"{swept}=")]
+    return f"{one.name}({', '.join(kept)})" if kept else one.name
 
 
 def _options(study: Experiment) -> dict[str, object]:
     return {"seed": study.corpus.seed, "rounds": study.masking.rounds,
             "resample_recordings": study.evaluation.resample_recordings}  # fmt: skip
-
-
-def answer(table: pd.DataFrame) -> str:
-    """The page's answer: what each detector needs, and what moves its scores, beyond the random control."""
-    tested = table[(table["tested"] == "excess")]
-    said = []
-    for name, part in tested.groupby("detector", sort=False):
-        lost = part[(part["statistic"] == STATISTIC) & part["supported"] & (part["excess"] < 0)].sort_values("excess")
-        named = [f"`{row.mask}` ({row.excess:+.2f})" for row in lost.head(3).itertuples()]
-        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-        moved = part[part["statistic"].isin(SCORE_CHANGES) & part["supported"]]["mask"].nunique()
-        needs = f"needs {listed(named)}{more}" if named else "needs none of them beyond doubt"
-        said.append(f"{name} {needs} ({moved} move its scores)")
-    return (
-        f"**Answer.** Of {tested['mask'].nunique()} cues that were taken away and compared with as much taken away "
-        f"elsewhere: {'; '.join(said)}. To need a cue is to lose separation of the classes without it, counted in "
-        "standard deviations of the unmasked scores."
-    )
-
-
-def verdicts(table: pd.DataFrame) -> str:
-    """Which conclusions the numbers carry and which they do not, for the masks of the paper and the explanations."""
-    masks_of_table = table["mask"].unique().tolist()
-    named = [name for name in masks_of_table if name in PAPER or "attribution" in name]
-    return "\n".join(f"- `{mask}`: {_verdict(table[table['mask'] == mask])}" for mask in named)
-
-
-def _verdict(rows: pd.DataFrame) -> str:
-    """What one mask did to the detectors, in sentences."""
-    tested = rows["tested"].iloc[0]
-    beyond = "beyond the control" if tested == "excess" else "against the unmasked scores; it has no control"
-    said = []
-    for statistic, what in EFFECTS.items():
-        part = rows[rows["statistic"] == statistic].set_index("detector")[["supported", tested]]
-        for sign, verb in ((-1, "lowers"), (1, "raises")):
-            names = part.index[part["supported"] & (sign * part[tested] > 0)].tolist()
-            if names:
-                said.append(f"it {verb} {what} of {listed(names)}")
-    return f"{'; '.join(said)} ({beyond})." if said else "no effect on any detector is supported."
 
 
 def cue_table(table: pd.DataFrame, statistic: str = STATISTIC) -> pd.DataFrame:
@@ -158,43 +155,6 @@ def full_table(table: pd.DataFrame, detector: str) -> pd.DataFrame:
             for one, other in zip(masked, control, strict=True)
         ]
     return shown
-
-
-def unmasked_note(table: pd.DataFrame) -> str:
-    """What the scores are without a mask, on how many utterances, and what the rates mean."""
-    first = table.drop_duplicates(["detector", "seed", "statistic"]).set_index(["detector", "statistic"])["unmasked"]
-    names = table["detector"].unique()
-    eers = [f"{name} {100 * first[name, 'eer'].iloc[0]:.0f} %" for name in names] if not first.index.is_unique else [
-        f"{name} {100 * first[name, 'eer']:.0f} %" for name in names]  # fmt: skip
-    row = table.iloc[0]
-    return (
-        f"{row['n_bonafide']} bona fide and {row['n_spoof']} spoofs of {row['n_speakers']} speakers were masked. "
-        f"Unmasked EER on these: {listed(eers)}. FAR is the rate of spoofs accepted as bona fide, FRR that of bona "
-        "fide rejected, both at the threshold of the unmasked EER."
-    )
-
-
-def interval_note(study: Experiment, table: pd.DataFrame) -> str:
-    """What intervals and tests rest on."""
-    tests, n_units = len(table[table["statistic"] == STATISTIC]), _n_units(study, table)
-    what = "speakers and, within each, recordings" if study.evaluation.resample_recordings else "speakers"
-    few = (
-        f" {study.masking.rounds:,} rounds are too few for that many tests: nothing could be supported."
-        if study.masking.rounds < effects.rounds_needed(tests, n_units) else ""
-    )  # fmt: skip
-    return (
-        f"Intervals are 95 % percentile intervals of {study.masking.rounds:,} bootstrap rounds over {what}, the same "
-        f"draw for unmasked, masked and control scores. A dot marks what remains below {effects.ALPHA:g} after Holm's "
-        f"correction for {tests} tests, which is every mask on every detector.{few} Each control is the mean of "
-        f"{study.masking.draws} draws."
-    )
-
-
-def _n_units(study: Experiment, table: pd.DataFrame) -> int:
-    """What the bootstrap draws: the recordings of the masked utterances, or their speakers."""
-    if not study.evaluation.resample_recordings:
-        return int(table["n_speakers"].max())
-    return protocol.with_recordings(study.corpus_root, stages.masked_utterances(study))["recording"].nunique()
 
 
 def example(study: Experiment, detectors: Sequence[str], seed: int) -> pd.Series:
@@ -238,7 +198,12 @@ def source_table(study: Experiment) -> pd.DataFrame:
 
 def mask_table(study: Experiment) -> pd.DataFrame:
     """What each mask of the study does, where, and what it is compared with."""
-    told = {"shift": "shifted in time", "band": "another band", "cut": "cut elsewhere", None: "none"}
+    told = {
+        "shift": "the same runs elsewhere",
+        "band": "as wide a band elsewhere",
+        "cut": "as much cut elsewhere",
+        None: "none",
+    }
     return pd.DataFrame([
         {"mask": one.spec, "in": "features" if one.space == definitions.FEATURE else "recording",
          "paper": "yes" if one.name in PAPER and one.spec == one.name else "", "control": told[one.control],
@@ -247,14 +212,34 @@ def mask_table(study: Experiment) -> pd.DataFrame:
     ])  # fmt: skip
 
 
-def heard(study: Experiment, example: pd.Series, detector: str, seed: int, clock: FrameClock) -> dict[str, list]:
-    """Label -> FLAC of one utterance as it is and under each mask in the waveform that can be heard."""
+def heard(
+    study: Experiment, example: pd.Series, detector: str, seed: int, clock: FrameClock, n_read: int | None
+) -> dict[str, list]:
+    """Label -> FLAC of one utterance as it is and under each mask in the waveform that can be heard.
+
+    Parameters
+    ----------
+    study
+        Its scoring decides how the recording is cropped.
+    example
+        As of `example`.
+    detector, seed
+        Whose explanation ranks the frames.
+    clock
+        The frame grid of that detector.
+    n_read
+        Frames that its head reads, in which alone it is masked in time; None: all.
+    """
     waveform = torch.from_numpy(as_scored(study, example["path"], clock)).unsqueeze(0)
+    n_frames = clock.n_frames(waveform.shape[1])
+    n_read = n_frames if n_read is None else min(n_frames, n_read)
     explained = stages.attributions(study, detector, seed).set_index("utterance")["by_frame"].to_dict()
     places = Places(stages.tiers_by_utterance(stages.segmented(study)), explained)
     sounds = {"as it is": [audio.flac_bytes(waveform[0].numpy())]}
     for one in map(parse, HEARD):
-        mask = places.mask(one, example["utterance"], waveform, clock, clock.n_frames(waveform.shape[1]))
+        mask = places.mask(one, example["utterance"], waveform, clock, n_read)
+        if mask is not None and one.control == "shift":
+            mask = mask & (torch.arange(n_frames) < n_read)
         if mask is not None and mask.any() and not (one.control == "cut" and mask.all()):
             generator = torch.Generator().manual_seed(study.corpus.seed)
             changed = one.waveforms(waveform, mask, clock, generator)[0].numpy()

@@ -83,9 +83,20 @@ def steps(experiment: Experiment, detectors: Iterable[str], seeds: Iterable[int]
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
-def answer(epochs: pd.DataFrame) -> str:
-    """The page's answer: how far the detectors got on dev."""
-    eer = best_epochs(epochs)[EER]
+def answer(epochs: pd.DataFrame, averaged: pd.DataFrame | None = None) -> str:
+    """The page's answer: how far the detectors got on dev, each with the weights that were kept.
+
+    Parameters
+    ----------
+    epochs
+        Tables of epochs under each other.
+    averaged
+        As of `averages`; none: no run has an average.
+    """
+    best = best_epochs(epochs)
+    eer = (best if averaged is None else kept(best, averaged))[EER]
     who = "the detectors reach" if len(eer) > 1 else "the detector reaches"
     verdict = "better than chance (50 %)" if eer.max() < 40 else "which at least one does hardly better than by chance"
-    return f"**Answer.** On the speakers of *dev*, {who} an EER of {span(eer.min(), eer.max())} at best, {verdict}."
+    weights = "of the epochs that were kept" if averaged is None else "of the epochs (or averages) that were kept"
+    reached = f"{who} an EER of {span(eer.min(), eer.max())} with the weights {weights}, {verdict}"
+    return f"**Answer.** On the speakers of *dev*, {reached}."

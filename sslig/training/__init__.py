@@ -1,8 +1,9 @@
 """The one training loop: a detector fitted with Lightning, judged on dev after each epoch, best and last kept."""
 
+from sslig.training.archive import RECORD
 from sslig.training.development import MONITOR
 from sslig.training.errors import Interrupted, TrainingError
-from sslig.training.fitting import CHECKPOINT, EPOCHS, LAST, RECORD, make_detector, train
+from sslig.training.fitting import CHECKPOINT, EPOCHS, LAST, make_detector, train
 from sslig.training.identity import deciding, key
 from sslig.training.recipe import Recipe
 from sslig.training.step_log import STEPS

@@ -10,15 +10,27 @@ from torch import Tensor
 EPOCH = "epoch"
 
 
+def best_epochs(folder: Path, monitor: str, count: int) -> ModelCheckpoint:
+    """Keeps the weights of the `count` epochs with the lowest `monitor`, and of one more."""
+    return _keeper(folder, monitor, "min", count)
+
+
 def last_epochs(folder: Path, count: int) -> ModelCheckpoint:
-    """Keeps the weights of the last `count` epochs."""
-    return ModelCheckpoint(folder, monitor=EPOCH, mode="max", save_top_k=count, save_weights_only=True)
+    """Keeps the weights of the last `count` epochs, and of one more."""
+    return _keeper(folder, EPOCH, "max", count)
 
 
-def kept(keeper: ModelCheckpoint) -> list[tuple[int, Path]]:
-    """Epoch and file of each checkpoint that is kept, earliest first."""
-    paths = [Path(path) for path in keeper.best_k_models]
-    return sorted((int(path.stem.split("-")[0].removeprefix(f"{EPOCH}=")), path) for path in paths)
+def kept(keeper: ModelCheckpoint, count: int) -> list[tuple[int, Path]]:
+    """Epoch and file of the `count` foremost checkpoints, or of all where there are fewer; earliest epoch first."""
+    models = {Path(path): float(value) for path, value in keeper.best_k_models.items() if Path(path).is_file()}
+    foremost = sorted(models, key=models.get, reverse=keeper.mode == "max")[:count]
+    return sorted((int(path.stem.split("-")[0].removeprefix(f"{EPOCH}=")), path) for path in foremost)
+
+
+def _keeper(folder: Path, monitor: str, mode: str, count: int) -> ModelCheckpoint:
+    # One more: a checkpoint is removed before the run's own, which still counts on it, is written. A run killed in
+    # between goes on with the last of its list missing, which is never among the foremost.
+    return ModelCheckpoint(folder, monitor=monitor, mode=mode, save_top_k=count + 1, save_weights_only=True)
 
 
 def weights(path: Path) -> dict[str, Tensor]:

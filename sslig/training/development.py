@@ -24,7 +24,11 @@ MONITOR = "dev_min_dcf"
 def judge(
     detector: Detector, dev: pd.DataFrame, options: Scoring, device: torch.device, processes: Processes
 ) -> dict[str, float]:
-    """EER and minDCF on the utterances of `dev`, and how many of them could not be scored."""
+    """EER and minDCF on the utterances of `dev`, and how many of them could not be scored.
+
+    All processes judge the detector that the first one has, which is the one that is saved.
+    """
+    processes.share_buffers(detector)
     share = dev.iloc[processes.rank :: processes.world].reset_index(drop=True)
     scored, left_out = scoring.score(detector, share, options, device)
     shares = processes.gather((scored["label"].to_numpy(), scored["spoof_score"].to_numpy(), len(left_out)))

@@ -1,6 +1,5 @@
 """Fitting one detector from one seed: started or resumed, judged, and left as a folder of checkpoints and tables."""
 
-import json
 import logging
 import os
 import shutil
@@ -18,18 +17,17 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from sslig import files, protocol, scoring
+from sslig import files, protocol
 from sslig.data import augment
 from sslig.data.dataset import BalancedSampler, Crops, Shares
 from sslig.experiment import Experiment, Training
 from sslig.frames import SAMPLE_RATE_HZ
-from sslig.labels import KEYS
 from sslig.models.backbone import Backbone
 from sslig.models.detector import Detector, select_device
-from sslig.training import averaging, generators, step_log
+from sslig.training import archive, averaging, generators, soundness, step_log
+from sslig.training.archive import RECORD, STARTED, WORK
 from sslig.training.development import MONITOR, DevEvaluation, judge
 from sslig.training.errors import TrainingError
-from sslig.training.optimisation import SCHEDULES
 from sslig.training.processes import Processes, connected
 from sslig.training.progress import Progress, wanted
 from sslig.training.recipe import Recipe
@@ -37,10 +35,8 @@ from sslig.training.resuming import Resume
 from sslig.training.signals import Signals, leave_to_parent, listening
 
 CHECKPOINT, LAST = "checkpoint", "last"
-RECORD = "training.json"
 EPOCHS = "epochs.tsv"
-WORK, STARTED, RESUME = "lightning", "started.json", "resume.ckpt"
-AVERAGED = ("best", "last")
+RESUME = "resume.ckpt"
 
 
 def make_detector(backbone: str | dict[str, Any], detector: dict[str, Any], seed: int) -> Detector:
@@ -57,6 +53,9 @@ def make_detector(backbone: str | dict[str, Any], detector: dict[str, Any], seed
 def train(experiment: Experiment, detector: str, seed: int, key: str) -> Path:
     """Train one detector from one seed, or go on where a run of the same `key` was stopped; return its run folder.
 
+    A finished run of `key` is left as it is. A run of another key is set aside (`sslig.training.archive`), and one of
+    `key` that was set aside comes back.
+
     The folder then holds ``checkpoint/`` (the epoch with the lowest dev minDCF, or the average of epochs where that
     is asked for and better), ``last/``, the tables of epochs and steps and a record with the seed, the best epoch and
     `key`, which names all values that decided the result. Under ``torchrun`` or ``srun`` every process calls this
@@ -72,19 +71,19 @@ def train(experiment: Experiment, detector: str, seed: int, key: str) -> Path:
     run, options = experiment.run(detector, seed), experiment.training
     sets = {name: protocol.load_set(experiment.corpus_root, name) for name in ("train", "dev")}
     for name, table in sets.items():
-        _require_classes(name, table)
-    _require_sound(options, experiment.path)
+        soundness.require_classes(name, table)
+    soundness.require_recipe(options, experiment.path)
     model = make_detector(experiment.backbone_source(), experiment.detector(detector), seed)
+    soundness.require_length(options, model, experiment.path)
     identity = {"detector": detector, "seed": seed}
     with (connected(select_device(experiment.device)) as processes, listening() as signals,
           generators.seeded(seed, processes.rank), quiet()):  # fmt: skip
         fit = Fit(experiment, run, identity, sets, Recipe(model, options, sets["train"]["utterance"].to_numpy(),
                                                           processes, signals))  # fmt: skip
         processes.wait()
-        resumed = fit.prepare(key)
-        processes.wait()
-        fit.run_epochs(resumed)
-        fit.finish(key)
+        if fit.prepare(key):
+            fit.run_epochs()
+            fit.finish(key)
         processes.wait()
     return run
 
@@ -117,7 +116,7 @@ class Fit:
         self.development = DevEvaluation(self.sets["dev"], self.experiment.scoring, self.run / EPOCHS, self.identity,
                                          options.patience, self.processes, self.signals)  # fmt: skip
         top = options.average if options.average and options.average_of == "best" else 1
-        self.best = ModelCheckpoint(work / "best", monitor=MONITOR, mode="min", save_top_k=top, save_weights_only=True)
+        self.best = averaging.best_epochs(work / "best", MONITOR, top)
         if options.average and options.average_of == "last":
             self.last = averaging.last_epochs(work / "last", options.average)
 
@@ -142,16 +141,16 @@ class Fit:
         return self.recipe.signals
 
     def prepare(self, key: str) -> bool:
-        """Set aside what was made with other values; whether there is a checkpoint to go on from."""
-        started = self.work / STARTED
-        if self.processes.first and not (started.is_file() and json.loads(started.read_text())["key"] == key):
-            _set_aside(self.run)
-            files.write_json(started, {"key": key})
+        """Set aside what was made with other values; whether there is anything to train."""
+        if self.processes.first:
+            archive.take_up(self.run, key)
+            if not archive.finished(self.run, key):
+                files.write_json(self.work / STARTED, {"key": key})
         self.processes.wait()
-        return (self.work / RESUME).is_file()
+        return not archive.finished(self.run, key)
 
-    def run_epochs(self, resumed: bool) -> None:
-        """All epochs, or those that are left."""
+    def run_epochs(self) -> None:
+        """All epochs, or those that are left behind the checkpoint to go on from."""
         loader = _loader(self.sets["train"], self.options, self.identity["seed"], self.processes)
         resume = Resume(self.work / RESUME, loader.batch_sampler.sampler, self.options, self.processes, self.signals)
         callbacks = [self.development, step_log.StepLog(self.options)]
@@ -160,19 +159,22 @@ class Fit:
             callbacks.append(Progress(label, self.options.batch_size, resume))
         callbacks += [self.best, *([self.last] if self.last else []), resume]
         trainer = self._trainer(callbacks)
-        trainer.fit(self.recipe, loader, ckpt_path=self.work / RESUME if resumed else None, weights_only=True)
+        resumed = self.work / RESUME if (self.work / RESUME).is_file() else None
+        trainer.fit(self.recipe, loader, ckpt_path=resumed, weights_only=True)
 
     def finish(self, key: str) -> None:
         """Leave the checkpoints and the record, and remove what is not needed any more."""
-        detector, record = self.recipe.detector, {"key": key, "best_epoch": self.development.best["epoch"]}
+        detector, ((epoch, path),) = self.recipe.detector, averaging.kept(self.best, 1)
+        record = {"key": key, "best_epoch": epoch}
         self._save(detector, LAST)
-        candidate = averaging.weights(Path(self.best.best_model_path))
+        candidate = averaging.weights(path)
         if self.options.average:
             averaged, judged = self._average()
             record |= judged
             candidate = averaged if judged["kept"] == "average" else candidate
         self.recipe.load_state_dict(candidate, strict=True)
         self._save(detector, CHECKPOINT)
+        self.processes.wait()  # until all have read the checkpoints that are removed
         if self.processes.first:
             files.write_tsv(self.run / step_log.STEPS, step_log.table(self.work, self.identity))
             files.write_json(self.run / RECORD, {**self.identity, **record})
@@ -180,7 +182,7 @@ class Fit:
 
     def _average(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """The averaged weights, with their figures on dev and whether they are better than the best epoch."""
-        epochs, paths = zip(*averaging.kept(self.last or self.best), strict=True)
+        epochs, paths = zip(*averaging.kept(self.last or self.best, self.options.average), strict=True)
         self.recipe.load_state_dict(weights := averaging.mean(paths), strict=True)
         device = select_device(self.experiment.device)
         if device.type == "cuda":
@@ -223,38 +225,6 @@ class Fit:
         detector.save_pretrained(part)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
-
-
-def _set_aside(run: Path) -> None:
-    """Move a finished run away from its folder, to one that its key is added to; remove an unfinished one."""
-    if (run / RECORD).is_file():
-        made_with = json.loads((run / RECORD).read_text(encoding="utf-8"))["key"]
-        kept = run.with_name(f"{run.name}.{made_with}")
-        shutil.rmtree(kept, ignore_errors=True)
-        run.rename(kept)
-    shutil.rmtree(run, ignore_errors=True)
-
-
-def _require_classes(name: str, table: pd.DataFrame) -> None:
-    for key in KEYS:
-        if key not in set(table["key"]):
-            raise TrainingError(f"set {name}: {len(table)} utterances and none is {key}; training needs both classes")
-
-
-def _require_sound(options: Training, path: Path) -> None:
-    named = {"schedule": SCHEDULES, "average_of": AVERAGED, "precision": tuple(scoring.PRECISIONS)}
-    for name, accepted in named.items():
-        if getattr(options, name) not in accepted:
-            raise TrainingError(f"{path}: training.{name} is {getattr(options, name)!r}; "
-                                f"accepted: {', '.join(accepted)}")  # fmt: skip
-    counts = ("epochs", "steps_per_epoch", "batch_size", "accumulate", "patience", "average", "checkpoint_steps",
-              "log_steps")  # fmt: skip
-    for name in counts:
-        if (value := getattr(options, name)) is not None and value < 1:
-            raise TrainingError(f"{path}: training.{name} is {value}; accepted: 1 and above")
-    for name in ("layer_decay", "lr_end"):
-        if not 0 < getattr(options, name) <= 1:
-            raise TrainingError(f"{path}: training.{name} is {getattr(options, name):g}; accepted: above 0, at most 1")
 
 
 def _loader(table: pd.DataFrame, options: Training, seed: int, processes: Processes) -> DataLoader:

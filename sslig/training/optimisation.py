@@ -29,7 +29,8 @@ def backbone_groups(backbone: Backbone, lr: float, layer_decay: float) -> list[d
     if layer_decay == 1:
         return [{"params": list(backbone.parameters()), "lr": lr}]
     layers: list[nn.Module] = list(backbone.model.encoder.layers)
-    behind = [backbone.model.encoder.layer_norm] if backbone.model.config.do_stable_layer_norm else []
+    stable = getattr(backbone.model.config, "do_stable_layer_norm", False)  # not all encoders have the choice
+    behind = [backbone.model.encoder.layer_norm] if stable else []
     depth = {id(p): number for number, layer in enumerate(layers, 1) for p in layer.parameters()}
     depth |= {id(p): len(layers) for module in behind for p in module.parameters()}
     groups = [{"params": [], "lr": lr * layer_decay ** (len(layers) - number)} for number in range(len(layers) + 1)]

@@ -14,7 +14,7 @@ from lightning.pytorch.plugins.environments import (
     SLURMEnvironment,
     TorchElasticEnvironment,
 )
-from torch import distributed
+from torch import distributed, nn
 
 from sslig.training.errors import TrainingError
 
@@ -64,6 +64,12 @@ class Processes:
         if self.world > 1:
             distributed.all_gather_object(values, value)
         return values
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give every process the buffers of the first: running statistics differ where each has seen its share only."""
+        if self.world > 1:
+            for buffer in module.buffers():
+                distributed.broadcast(buffer, src=0)
 
     def wait(self) -> None:
         """Go on when all are here."""
