@@ -181,7 +181,7 @@ def two_sided_p(rounds: np.ndarray, n_units: int) -> np.ndarray:
 
 
 def rounds_needed(p: float, n_units: int) -> int:
-    """Fewest rounds with which `two_sided_p` of `n_units` units can fall below `p`; of two units no number is enough."""
+    """Fewest rounds with which `two_sided_p` of `n_units` units can fall below `p`; of two units none are enough."""
     deviate = student_t.isf(p / 2, n_units - 1) * np.sqrt(n_units / (n_units - 1))
     tail = norm.sf(deviate)
     return int(1 / tail) if tail > 0 else sys.maxsize
