@@ -132,7 +132,7 @@ def by_group(table: pd.DataFrame, columns: str | Sequence[str]) -> pd.DataFrame:
         A column is missing, or a key is unknown.
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
-    _require(table, ["spoof_score", "key", *columns])
+    require(table, ["spoof_score", "key", *columns])
     # Rows of categories are picked several times faster than rows of text.
     coded = table[["spoof_score", "key", *columns]].astype(dict.fromkeys(["key", *columns], "category"))
     rows = []
@@ -148,7 +148,7 @@ def grouped(
 ) -> Iterator[tuple[dict[str, str], pd.DataFrame, pd.DataFrame]]:
     """The groups of `by_group` in sorted order: their values of `columns`, bona fide trials and spoof trials."""
     columns = [columns] if isinstance(columns, str) else list(columns)
-    _require(table, ["spoof_score", "key", *columns])
+    require(table, ["spoof_score", "key", *columns])
     shared = [column for column in columns if column not in SPOOF_ONLY_COLUMNS]
     bonafide, spoof = (table[table["key"] == key] for key in KEYS)
     # Conditions that only bona fide trials have are shown too, unless groups are named by the attack.
@@ -268,13 +268,14 @@ def _mean_cost(bonafide: ArrayLike, spoof: ArrayLike, cost) -> float:
     return float(cost(bonafide, True).mean() + cost(spoof, False).mean())
 
 
-def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
+def require(table: pd.DataFrame, columns: Sequence[str], what: str = "the table") -> None:
+    """Refuse a table that lacks one of `columns` or has an unknown ``key``; `what` names it in the message."""
     missing = [column for column in columns if column not in table]
     if missing:
-        raise MetricError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+        raise MetricError(f"{what} lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
     unknown = table.loc[~table["key"].isin(KEYS), "key"]
     if len(unknown):
-        raise MetricError(f"key {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(KEYS)}")
+        raise MetricError(f"{what}: key {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(KEYS)}")
 
 
 def _rows_of(trials: pd.DataFrame, columns: Sequence[str]) -> dict[tuple, np.ndarray]:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sslig.labels import BONAFIDE, KEYS
-from sslig.metrics import MetricError, Trials, checked, eer_threshold
+from sslig.metrics import MetricError, Trials, checked, eer_threshold, require
 from sslig.resampling import percentiles
 
 RATES = (0.01, 0.001)
@@ -229,12 +229,7 @@ def _name(name: str, rate: float) -> str:
 
 def _by_key(scores: pd.DataFrame, columns: Sequence[str], what: str) -> list[pd.DataFrame]:
     """The bona fide and the spoof trials."""
-    missing = [column for column in columns if column not in scores]
-    if missing:
-        raise MetricError(f"{what} lacks {', '.join(missing)}; it has {', '.join(map(str, scores.columns))}")
-    unknown = scores.loc[~scores["key"].isin(KEYS), "key"]
-    if len(unknown):
-        raise MetricError(f"{what}: key {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(KEYS)}")
+    require(scores, columns, what)
     parts = [scores[scores["key"] == key] for key in KEYS]
     if not all(map(len, parts)):
         raise MetricError(f"{what} has {len(parts[0])} bona fide and {len(parts[1])} spoof trials; both are needed")

@@ -113,14 +113,17 @@ def with_recordings(root: str | os.PathLike, table: pd.DataFrame) -> pd.DataFram
         if len(lacking):
             raise ProtocolError(f"{path}: no recording of {len(lacking)} utterances; the first: {lacking.iloc[0]}")
         return found
-    original = table.get("codec_seed", _originals(root).reindex(table["utterance"])).to_numpy()
+    original = (table if "codec_seed" in table else _originals(root, table["utterance"]))["codec_seed"].to_numpy()
     return table.assign(recording=np.where(pd.isna(original) | (original == NONE), table["utterance"], original))
 
 
-def _originals(root: str | os.PathLike) -> pd.Series:
-    """``codec_seed`` by utterance, of all sets that the corpus has."""
-    files = [path for file, _ in SETS.values() if (path := Path(root) / file).is_file()]
-    return pd.concat([read(path) for path in files]).drop_duplicates("utterance").set_index("utterance")["codec_seed"]
+def _originals(root: str | os.PathLike, utterances: pd.Series) -> pd.DataFrame:
+    """``codec_seed`` of each utterance, from no more sets than hold them; reading a large protocol takes seconds."""
+    found = pd.DataFrame({"codec_seed": []}, dtype=object)
+    for file, _ in reversed(SETS.values()):
+        if (path := Path(root) / file).is_file() and not utterances.isin(found.index).all():
+            found = pd.concat([found, read(path).set_index("utterance")[["codec_seed"]]])
+    return found[~found.index.duplicated()].reindex(utterances)
 
 
 def _check(path: Path, number: int, row: list[str], first_line: dict[str, int]) -> None:

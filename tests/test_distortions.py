@@ -7,6 +7,7 @@ import pytest
 from scipy.signal import correlate, welch
 
 from sslig.data import distortions, synthetic
+from sslig.data.augment import Step, build
 from sslig.data.codecs import AMR_NB, transcode
 from sslig.data.distortions import CHANGE_LENGTH, STEPS, ParameterError, check
 
@@ -184,6 +185,9 @@ def test_a_wrong_step_or_parameter_is_named_with_what_is_accepted(name, paramete
         check(name, parameters)
 
 
-def test_every_range_of_every_default_is_accepted():
-    for name, step in STEPS.items():
-        check(name, {key: value for key, value in step.__kwdefaults__.items() if key != "parameters"})
+@pytest.mark.parametrize("name", STEPS)
+def test_defaults_are_accepted_and_stay_so_beside_nothing_else(name):
+    defaults = {key: value for key, value in STEPS[name].__kwdefaults__.items() if key != "parameters"}
+    assert build([{"name": name, **defaults}]).parts == (Step(name, 1.0, defaults),)
+    with pytest.raises(ParameterError, match="unknown_value"):
+        check(name, {**defaults, "unknown_value": 1})

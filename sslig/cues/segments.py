@@ -11,7 +11,7 @@ from joblib import Parallel, delayed, parallel_config
 
 from sslig import audio
 from sslig.audio import AudioError
-from sslig.cues import phones, vad
+from sslig.cues import phones, vad, voice
 from sslig.cues.ctc import CTC
 from sslig.cues.tiers import Tier, near
 from sslig.frames import FrameClock
@@ -72,7 +72,7 @@ SOURCES: Mapping[str, Source] = {
     "vad": vad.speech,
     "pocketsphinx:phones": phones.pocketsphinx_phones,
     "pocketsphinx:words": phones.pocketsphinx_words,
-    "voicing": vad.voicing,
+    "voicing": voice.voicing,
 }
 """Sources by name. ``ctc:<tier>:<model>`` is one too, for any CTC model and the tiers of `CTC_TIERS`."""
 

@@ -95,7 +95,7 @@ def correlation_table(
     attributions
         ``utterance``, ``by_frame``, ``speaker``, the columns `by`, and ``recording`` for a second stage.
     tracks
-        Such as `loudness` and `sslig.cues.voice.voicing`, the same of every utterance.
+        Such as `loudness` and the frames of `sslig.cues.voice.voicing`, the same of every utterance.
     by
         What groups are made of: detector, class, reason of selection ...
     kinds

@@ -1,4 +1,4 @@
-"""Where somebody speaks and where the voice sounds: speech and pauses by Silero VAD, voicing by Praat."""
+"""Where somebody speaks: speech and pauses by Silero VAD."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +18,6 @@ NON_SPEECH = ("leading", "pause", "trailing")
 LATE_MS = 100
 """Digital silence added behind a recording, on top of the shortest pause; without it a silence at the end that is
 shorter than a pause would be speech, while one at the start is not."""
-
-PITCH_STEP_S, PITCH_FLOOR_HZ, PITCH_CEILING_HZ = 0.01, 75.0, 600.0
-"""How often voicing is decided, and the range of the fundamental frequency."""
 
 
 def speech(
@@ -72,33 +69,6 @@ def speech(
     return Tier("speech", start_s, end_s, tuple(labels[kept]), len(samples) / SAMPLE_RATE_HZ, source)
 
 
-def voicing(samples: np.ndarray) -> Tier:
-    """The tier ``voicing``, which covers the recording with ``voiced`` and ``unvoiced``: whether Praat finds a pitch.
-
-    Silence is unvoiced. A recording too short for three periods of the lowest pitch (40 ms) is unvoiced.
-
-    Parameters
-    ----------
-    samples
-        (samples,) at 16 kHz.
-
-    References
-    ----------
-    P. Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a
-    sampled sound", 1993.
-    """
-    duration_s = len(samples) / SAMPLE_RATE_HZ
-    time_s, voiced = _pitch(samples)
-    change = np.flatnonzero(voiced[1:] != voiced[:-1]) + 1
-    cuts_s = np.concatenate([[0.0], (time_s[change - 1] + time_s[change]) / 2, [duration_s]])
-    state = voiced[np.concatenate([[0], change])]  # (stretch,)
-    values = {"step_s": PITCH_STEP_S, "floor_hz": PITCH_FLOOR_HZ, "ceiling_hz": PITCH_CEILING_HZ}
-    source = {"tool": "praat-parselmouth", "version": version("praat-parselmouth"), "model": "to_pitch_ac", **values}
-    labels = np.where(state, "voiced", "unvoiced").tolist()
-    kept = slice(None) if len(samples) else slice(0)
-    return Tier("voicing", cuts_s[:-1][kept], cuts_s[1:][kept], tuple(labels[kept]), duration_s, source)
-
-
 class _Silero:
     """The bundled model, held by one thread at a time: two at once would share its state, and crash."""
 
@@ -136,14 +106,3 @@ def _one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _pitch(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(frame,) Times of Praat's frames and whether they are voiced; one unvoiced frame where it makes none."""
-    import parselmouth
-
-    if len(samples) < 3 * SAMPLE_RATE_HZ / PITCH_FLOOR_HZ:
-        return np.zeros(1), np.zeros(1, dtype=bool)
-    sound = parselmouth.Sound(np.asarray(samples, dtype=np.float64), SAMPLE_RATE_HZ)
-    pitch = sound.to_pitch_ac(time_step=PITCH_STEP_S, pitch_floor=PITCH_FLOOR_HZ, pitch_ceiling=PITCH_CEILING_HZ)
-    return pitch.xs(), pitch.selected_array["frequency"] > 0

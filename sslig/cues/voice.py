@@ -1,11 +1,13 @@
-"""The voice by Praat: fundamental frequency (F0), its range, jitter and shimmer, and which frames are voiced."""
+"""The voice by Praat: fundamental frequency (F0), its range, jitter and shimmer, and where it sounds."""
 
 import math
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
-from sslig.frames import SAMPLE_RATE_HZ, FrameClock
+from sslig.cues.tiers import Tier
+from sslig.frames import SAMPLE_RATE_HZ
 
 FLOOR_HZ, CEILING_HZ = 60.0, 500.0
 """Between these F0 is searched for: low male to high female and child voices."""
@@ -41,7 +43,7 @@ def measure(samples: np.ndarray) -> dict[str, float]:
     """
     missing = dict.fromkeys(MEASURES, math.nan) | {"voiced_share": 0.0}
     sound, pitch = _pitch(samples)
-    f0_hz = np.empty(0) if pitch is None else pitch.selected_array["frequency"]  # (frame,)
+    f0_hz = np.empty(0) if pitch is None else _f0_hz(pitch)  # (frame,)
     voiced_hz = f0_hz[f0_hz > 0]
     if not len(voiced_hz):
         return missing
@@ -53,15 +55,36 @@ def measure(samples: np.ndarray) -> dict[str, float]:
     } | _perturbation(sound, pitch)
 
 
-def voicing(samples: np.ndarray, clock: FrameClock) -> np.ndarray:
-    """(frame,) Whether each frame of `clock` is voiced: 1.0 where Praat finds an F0 nearest to its centre, else 0.0."""
-    n_frames = clock.n_frames(len(samples))
+def voicing(samples: np.ndarray) -> Tier:
+    """The tier ``voicing``, which covers the recording with ``voiced`` and ``unvoiced``: whether Praat finds an F0.
+
+    Silence, and a recording too short for a pitch, are unvoiced.
+
+    Parameters
+    ----------
+    samples
+        (samples,) at 16 kHz.
+
+    References
+    ----------
+    P. Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a sampled
+    sound", 1993.
+    """
+    duration_s = len(samples) / SAMPLE_RATE_HZ
     _, pitch = _pitch(samples)
-    if pitch is None:
-        return np.zeros(n_frames)
-    voiced = pitch.selected_array["frequency"] > 0
-    nearest = np.rint((clock.centre_s(n_frames) - pitch.x1) / pitch.dx).astype(int)
-    return voiced[np.clip(nearest, 0, len(voiced) - 1)].astype(np.float64)
+    time_s, voiced = (np.zeros(1), np.zeros(1, bool)) if pitch is None else (pitch.xs(), _f0_hz(pitch) > 0)
+    change = np.flatnonzero(voiced[1:] != voiced[:-1]) + 1
+    cuts_s = np.concatenate([[0.0], (time_s[change - 1] + time_s[change]) / 2, [duration_s]])
+    labels = np.where(voiced[np.concatenate([[0], change])], "voiced", "unvoiced").tolist()
+    values = {"step_s": STEP_S, "floor_hz": FLOOR_HZ, "ceiling_hz": CEILING_HZ}
+    source = {"tool": "praat-parselmouth", "version": version("praat-parselmouth"), "model": "to_pitch_ac", **values}
+    kept = slice(None) if len(samples) else slice(0)
+    return Tier("voicing", cuts_s[:-1][kept], cuts_s[1:][kept], tuple(labels[kept]), duration_s, source)
+
+
+def _f0_hz(pitch: Any) -> np.ndarray:
+    """(frame,) F0 of Praat's frames, 0 where they are unvoiced."""
+    return pitch.selected_array["frequency"]
 
 
 def _pitch(samples: np.ndarray) -> tuple[Any, Any]:

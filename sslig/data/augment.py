@@ -84,8 +84,8 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Chain:
-    """Parts in series, done with probability `p`; each part has its own probability besides."""
+class _Group:
+    """Parts that are done, or not, together."""
 
     parts: tuple["Part", ...]
     p: float = 1.0
@@ -94,6 +94,10 @@ class Chain:
     def changes_length(self) -> bool:
         """Whether the samples may be more or fewer after it."""
         return any(part.changes_length for part in self.parts)
+
+
+class Chain(_Group):
+    """Parts in series, done with probability `p`; each part has its own probability besides."""
 
     def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """(samples,) The samples after all parts, or as they are."""
@@ -104,17 +108,8 @@ class Chain:
         return samples
 
 
-@dataclass(frozen=True)
-class OneOf:
+class OneOf(_Group):
     """One part, each as likely, done with probability `p`."""
-
-    parts: tuple["Part", ...]
-    p: float = 1.0
-
-    @property
-    def changes_length(self) -> bool:
-        """Whether the samples may be more or fewer after it."""
-        return any(part.changes_length for part in self.parts)
 
     def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """(samples,) The samples after the drawn part, or as they are."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from sslig import records
-from sslig.cues import ctc, phones, segments, vad
+from sslig.cues import ctc, phones, segments, vad, voice
 from sslig.experiment import Experiment
 from sslig.files import write_json, write_parquet, write_tsv
 
@@ -42,5 +42,5 @@ def decoded(
 
 def _decoders() -> list[str]:
     """What decides segments besides sources and recordings: the modules that decode, and the tools they call."""
-    modules = [records.hash_of_file(Path(module.__file__)) for module in (vad, phones, ctc, segments)]
+    modules = [records.hash_of_file(Path(module.__file__)) for module in (vad, voice, phones, ctc, segments)]
     return modules + [version(tool) for tool in TOOLS]
