@@ -1,19 +1,11 @@
 """All values of a study in one file."""
 
+from sslig.experiment.explaining import Annotation, Artefacts, Attribution, Masking, Validation
 from sslig.experiment.reading import derive, load
-from sslig.experiment.values import (
-    Artefacts,
-    Attribution,
-    Corpus,
-    Evaluation,
-    Experiment,
-    ExperimentError,
-    Masking,
-    Scoring,
-    Training,
-)
+from sslig.experiment.values import Corpus, Evaluation, Experiment, ExperimentError, Scoring, Training
 
 __all__ = [
+    "Annotation",
     "Artefacts",
     "Attribution",
     "Corpus",
@@ -23,6 +15,7 @@ __all__ = [
     "Masking",
     "Scoring",
     "Training",
+    "Validation",
     "derive",
     "load",
 ]

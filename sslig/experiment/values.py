@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sslig.experiment.explaining import Annotation, Artefacts, Attribution, Masking, Validation
+
 
 class ExperimentError(ValueError):
     """An experiment file that cannot be used; the message names the file, the key and what is accepted."""
@@ -113,65 +115,6 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Attribution:
-    """Integrated Gradients: which utterances, from which baseline, and when it counts as complete."""
-
-    utterances: int = 60
-    baseline: str = "bonafide_mean"
-    baseline_utterances: int | None = 1000
-    freeze_selection: bool = True
-    tolerance: float = 0.01
-    min_steps: int = 16
-    max_steps: int = 512
-
-
-@dataclass(frozen=True)
-class Masking:
-    """Which cues are taken away, from which utterances, and what a drop is compared with.
-
-    Attributes
-    ----------
-    utterances
-        Of *eval*, drawn evenly over classes and attacks; the explained ones are among them where these are more.
-    masks
-        By name (`sslig.cues.interventions`); none: `sslig.cues.masking.MASKS`.
-    sweeps
-        Masks with other parameters, for the dose-response curves.
-    draws
-        Matched random controls of each mask and utterance.
-    rounds
-        Bootstrap rounds of the intervals and tests.
-    segments
-        Sources of the places of masks (`sslig.cues.segments`): one of speech, of voicing, of phones and of words.
-    profile_utterances
-        Bona fide training utterances that the non-speech profile is averaged over; none: all.
-    waveform_masks_per_job
-        How many masks in the waveform one job does; each needs the backbone again for every control.
-    workers
-        Processes that decode segments.
-    """
-
-    utterances: int = 400
-    masks: list[str] | None = None
-    sweeps: list[str] | None = None
-    draws: int = 20
-    rounds: int = 5000
-    segments: list[str] = field(default_factory=lambda: ["vad", "voicing", "pocketsphinx:phones", "pocketsphinx:words"])
-    profile_utterances: int | None = 1000
-    waveform_masks_per_job: int = 1
-    workers: int = 2
-
-
-@dataclass(frozen=True)
-class Artefacts:
-    """Which utterances of *eval* are measured (none: all), and whether their pitch is followed, which takes longest."""
-
-    utterances: int | None = None
-    f0: bool = True
-    workers: int = 2
-
-
-@dataclass(frozen=True)
 class Experiment:
     """A study: corpus, backbone, detectors, seeds and the values of each step.
 
@@ -202,6 +145,8 @@ class Experiment:
     attribution: Attribution = field(default_factory=Attribution)
     masking: Masking = field(default_factory=Masking)
     artefacts: Artefacts = field(default_factory=Artefacts)
+    validation: Validation = field(default_factory=Validation)
+    annotation: Annotation = field(default_factory=Annotation)
     selection: list[dict[str, Any]] | None = None
     device: str = "auto"
 
