@@ -12,6 +12,7 @@ STAIRS = [
     "labels",
     "frames",
     "files",
+    "specs",
     "audio",
     "protocol",
     "metrics",

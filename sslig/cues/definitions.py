@@ -1,6 +1,5 @@
 """What each intervention is: its space, parameters, place and control, and the function that does it."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from torch import Tensor
 from sslig.cues import feature_masks, waveform_masks
 from sslig.data import codecs
 from sslig.frames import FrameClock
+from sslig.specs import Parameter
 
 FEATURE, WAVEFORM = "feature", "waveform"
 
@@ -20,50 +20,6 @@ CODECS = MappingProxyType(
     {"".join(filter(str.isalnum, codec.name)).lower(): codec for codec in (*codecs.CODECS.values(), codecs.G722)}
 )
 """``opus``, ``mp3``, ``aac`` and ``g722``."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of an intervention.
-
-    Parameters
-    ----------
-    default
-        None: it must be given. A bool, an int or a float decides what is accepted.
-    low, high
-        Range of numbers, both ends included.
-    words
-        What is accepted, where it is no number.
-    """
-
-    default: bool | int | float | None
-    low: float = -math.inf
-    high: float = math.inf
-    words: tuple[str, ...] = ()
-
-    @property
-    def accepted(self) -> str:
-        """What may stand after the equals sign."""
-        if self.words:
-            return " or ".join(self.words)
-        return f"a {'whole ' if isinstance(self.default, int) else ''}number from {self.low:g} to {self.high:g}"
-
-    def read(self, text: str) -> bool | int | float | str:
-        """The value that `text` stands for.
-
-        Raises
-        ------
-        ValueError
-            It stands for none that is accepted.
-        """
-        if self.words:
-            if text not in self.words:
-                raise ValueError(text)
-            return text == "true" if isinstance(self.default, bool) else text
-        value = int(text) if isinstance(self.default, int) else float(text)
-        if not self.low <= value <= self.high:
-            raise ValueError(text)
-        return value
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ References
 "What Do Deepfake Speech Detectors Actually Hear?", arXiv 2606.10912, section on causal masking, and its release.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sslig.cues.definitions import FEATURE, REGISTRY, WAVEFORM, Definition
+from sslig import specs
+from sslig.cues.definitions import FEATURE, REGISTRY, WAVEFORM
 from sslig.frames import FrameClock
+from sslig.specs import SpecError
 
 PAPER = ("noise", "phonemes", "word_boundaries", "spectral", "volume", "compressor")
 """The six masks of the paper."""
@@ -128,15 +129,16 @@ def parse(spec: str) -> Intervention:
     InterventionError
         A name, a parameter or a value is not accepted; the message lists what is.
     """
-    found = re.fullmatch(r"\s*([^\s()]+)\s*(?:\((.*)\))?\s*", spec)
-    if not found or found[1] not in REGISTRY:
-        raise InterventionError(f"intervention {spec!r}; accepted: {', '.join(REGISTRY)}, each alone or with "
-                                "(parameter=value, ...)")  # fmt: skip
-    definition = REGISTRY[found[1]]
-    parameters = _values(spec, definition, found[2] or "")
+    try:
+        definition, parameters = specs.read(spec, REGISTRY, "intervention")
+    except SpecError as error:
+        raise InterventionError(str(error)) from error
+    if "lo_hz" in parameters and parameters["lo_hz"] >= parameters["hi_hz"]:
+        raise InterventionError(f"{spec!r}: a band from {parameters['lo_hz']:g} to {parameters['hi_hz']:g} Hz; "
+                                "accepted: lo_hz below hi_hz")  # fmt: skip
     published = parameters.get("published", False)
     return Intervention(
-        spec=_canonical(definition, parameters),
+        spec=specs.written(definition.name, definition.parameters, parameters),
         name=definition.name,
         space=definition.space,
         parameters=parameters,
@@ -144,30 +146,3 @@ def parse(spec: str) -> Intervention:
         control=definition.control,
         description=definition.description.format_map(parameters) + (FOUND_AS_RELEASED if published else ""),
     )
-
-
-def _values(spec: str, definition: Definition, text: str) -> dict[str, Any]:
-    accepted = {name: f"{name} ({parameter.accepted})" for name, parameter in definition.parameters.items()}
-    pairs = [tuple(map(str.strip, part.split("=", 1))) for part in text.split(",") if part.strip()]
-    names = [pair[0] for pair in pairs]
-    if any(len(pair) < 2 or pair[0] not in accepted for pair in pairs) or len(set(names)) < len(names):
-        raise InterventionError(f"{spec!r}: {text!r} are no parameters of {definition.name}; accepted, each once, as "
-                                f"parameter=value: {', '.join(accepted.values()) or 'none'}")  # fmt: skip
-    given, values = dict(pairs), {}
-    for name, parameter in definition.parameters.items():
-        if name not in given and parameter.default is None:
-            raise InterventionError(f"{spec!r}: {accepted[name]} must be given")
-        try:
-            values[name] = parameter.read(given[name]) if name in given else parameter.default
-        except ValueError as error:
-            raise InterventionError(f"{spec!r}: {name}={given[name]}; accepted: {parameter.accepted}") from error
-    if "lo_hz" in values and values["lo_hz"] >= values["hi_hz"]:
-        raise InterventionError(f"{spec!r}: a band from {values['lo_hz']:g} to {values['hi_hz']:g} Hz; accepted: "
-                                "lo_hz below hi_hz")  # fmt: skip
-    return values
-
-
-def _canonical(definition: Definition, parameters: Mapping[str, Any]) -> str:
-    told = {name: value for name, value in parameters.items() if value != definition.parameters[name].default}
-    inner = ", ".join(f"{name}={str(value).lower().removesuffix('.0')}" for name, value in told.items())
-    return f"{definition.name}({inner})" if inner else definition.name

@@ -1,0 +1,81 @@
+"""Lines such as ``colour(shade=dark)``: what they name, what their parameters accept, and the one way to write them."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from sslig.specs import Parameter, SpecError, read, written
+
+SHADES = {
+    "shade": Parameter("light", words=("light", "dark")),
+    "depth": Parameter(2, 1, 9),
+    "gain": Parameter(None, 0, 1),
+}
+REGISTRY = {"colour": SimpleNamespace(name="colour", parameters=SHADES)}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "value"),
+    [
+        (Parameter(0.5, 0, 1), "1", 1.0),
+        (Parameter(None, 0, 8000), "6e2", 600.0),
+        (Parameter(1, 1, 3), "3", 3),
+        (Parameter(False, words=("false", "true")), "true", True),
+        (Parameter(None, words=("silence", "noise")), "noise", "noise"),
+    ],
+)
+def test_a_parameter_reads_its_kind(parameter, text, value):
+    found = parameter.read(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "text", "accepted"),
+    [
+        (Parameter(0.5, 0, 1), "1.01", "a number from 0 to 1"),
+        (Parameter(0.5, 0, 1), "nan", "a number from 0 to 1"),
+        (Parameter(1, 1, 3), "2.0", "a whole number from 1 to 3"),
+        (Parameter(False, words=("false", "true")), "True", "false or true"),
+    ],
+)
+def test_a_parameter_refuses_the_rest(parameter, text, accepted):
+    assert parameter.accepted == accepted
+    with pytest.raises(ValueError, match=text):
+        parameter.read(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "text"),
+    [
+        ("colour(gain=1)", {"shade": "light", "depth": 2, "gain": 1.0}, "colour(gain=1)"),
+        (
+            " colour( gain = 0.50, shade=dark ) ",
+            {"shade": "dark", "depth": 2, "gain": 0.5},
+            "colour(shade=dark, gain=0.5)",
+        ),
+        ("colour(gain=0, depth=2)", {"shade": "light", "depth": 2, "gain": 0.0}, "colour(gain=0)"),
+    ],
+)
+def test_a_line_is_read_and_written_in_one_way(line, values, text):
+    entry, found = read(line, REGISTRY, "paint")
+    assert found == values
+    assert written(entry.name, entry.parameters, found) == text
+    assert read(text, REGISTRY, "paint")[1] == values
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("sound", "paint 'sound'; accepted: colour, each alone or with"),
+        ("colour(gain=1", "accepted: colour"),
+        ("colour", r"gain \(a number from 0 to 1\) must be given"),
+        ("colour(gain=1, hue=3)", r"accepted, each once, as parameter=value: shade \(light or dark\), depth"),
+        ("colour(gain=1, gain=1)", "each once"),
+        ("colour(gain=2)", "gain=2; accepted: a number from 0 to 1"),
+        ("colour(gain=1, depth=1.5)", "depth=1.5; accepted: a whole number from 1 to 9"),
+    ],
+)
+def test_what_is_not_accepted_is_refused(line, says):
+    with pytest.raises(SpecError, match=says):
+        read(line, REGISTRY, "paint")
