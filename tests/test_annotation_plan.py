@@ -1,0 +1,182 @@
+"""Plans of annotators: deterministic, blind where asked, decoys of matched length, repeats far away, and kept."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sslig.annotation import plan as plans
+from sslig.annotation.plan import PlanError
+from sslig.annotation.store import Store
+from sslig.experiment import Annotation
+
+OPEN, BLIND = Annotation(), Annotation(blind=True)
+
+
+def material(n=40, read_s=4.0, length_s=0.5):
+    """`n` utterances of two groups with a region of three detectors each."""
+    utterances = pd.DataFrame({"utterance": [f"E_{i:03d}" for i in range(n)], "group": ["wrong", "right"] * (n // 2)})
+    rows = [
+        {"utterance": utterance, "detector": detector, "start_s": start_s, "end_s": start_s + length_s * (1 + place),
+         "read_s": read_s}
+        for utterance in utterances["utterance"]
+        for place, (detector, start_s) in enumerate({"aasist": 0.0, "camhfa": 0.7, "own.one": 2.5}.items())
+    ]  # fmt: skip
+    return utterances, pd.DataFrame(rows)
+
+
+def test_an_open_plan_goes_through_the_groups_with_detectors_by_name():
+    items = plans.plan(*material(), "Ann", OPEN, seed=0)
+    assert [item.group for item in items] == ["wrong"] * 20 + ["right"] * 20
+    assert {tuple(track.name for track in item.tracks) for item in items} == {("AASIST", "CA-MHFA", "own.one")}
+    assert not any(track.decoy for item in items for track in item.tracks)
+    assert items[0].tracks[1].region == (0.7, 1.7)
+    assert not any(item.repeat_of for item in items)
+    assert plans.public(items[0])["group"] == "wrong"
+
+
+def test_a_plan_depends_on_annotator_and_seed_and_not_on_the_order_of_rows():
+    utterances, regions = material()
+    shuffled = regions.sort_values(["start_s", "utterance"], ascending=[True, False])
+    once = plans.plan(utterances, regions, "Ann", BLIND, seed=0)
+    assert plans.plan(utterances.iloc[::-1], shuffled, " Ann ", BLIND, seed=0) == once
+    for annotator, seed in (("Bob", 0), ("Ann", 1)):
+        assert [item.utterance for item in plans.plan(utterances, regions, annotator, BLIND, seed)] != [
+            item.utterance for item in once
+        ]
+
+
+def test_a_blind_plan_tells_nothing_and_letters_say_nothing_of_detectors():
+    items = plans.plan(*material(), "Ann", BLIND, seed=0)
+    assert {tuple(track.name for track in item.tracks) for item in items} == {("A", "B", "C", "D")}
+    told = str([plans.public(item) for item in items])
+    assert not any(word in told for word in ("E_0", "aasist", "camhfa", "own", "wrong", "right", "decoy", "repeat"))
+    real = [track for item in items for track in item.tracks if not track.decoy]
+    counts = pd.crosstab([track.detector for track in real], [track.name for track in real])
+    assert counts.to_numpy().min() >= 3
+    groups = [item.group for item in items]
+    assert groups != sorted(groups)
+
+
+def test_decoys_are_as_long_as_a_region_and_where_no_detector_points():
+    utterances, regions = material()
+    items = plans.plan(utterances, regions, "Ann", BLIND, seed=0)
+    matched = []
+    for item in items:
+        (decoy,) = [track for track in item.tracks if track.decoy]
+        real = {track.detector: track.region for track in item.tracks if not track.decoy}
+        start_s, end_s = decoy.region
+        own = real[decoy.detector]
+        assert end_s - start_s == pytest.approx(own[1] - own[0])
+        assert decoy.shift_s == pytest.approx(start_s - own[0])
+        assert 0 <= start_s < end_s <= 4.0 + 1e-9
+        matched += [] if item.repeat_of else [decoy.detector]
+        if decoy.detector == "aasist":  # there is room for half a second: between 1.7 and 2.5 s
+            assert 1.7 <= start_s <= 2.0
+        else:
+            assert end_s <= own[0] + 1e-9 or start_s >= own[1] - 1e-9
+    assert pd.Series(matched).value_counts().to_dict() == {"aasist": 14, "camhfa": 13, "own.one": 13}
+
+
+def test_where_there_is_no_room_at_all_a_decoy_may_overlap():
+    utterances, regions = material(n=4)
+    regions = regions.assign(start_s=0.0, end_s=3.5)
+    for item in plans.plan(utterances, regions, "Ann", BLIND, seed=0):
+        (decoy,) = [track for track in item.tracks if track.decoy]
+        assert 0 <= decoy.region[0] <= 0.5
+    silent = plans.plan(utterances, regions.assign(start_s=np.nan, end_s=np.nan), "Ann", BLIND, seed=0)
+    assert {track.region for track in silent[0].tracks} == {None}
+    assert len(silent[0].tracks) == 3
+
+
+def test_places_of_decoys_are_even_over_the_room():
+    rng = np.random.default_rng(0)
+    found = np.array([plans._place(1.0, np.array([[2.0, 3.0]]), 6.0, rng) for _ in range(3000)])
+    assert not ((found > 1.0) & (found < 3.0)).any()
+    assert (found <= 1.0).mean() == pytest.approx(1 / 3, abs=0.03)  # 1 s of starts before it, 2 s after it
+    assert plans._place(3.5, np.array([[2.0, 3.0]]), 6.0, rng) is None
+    assert plans._place(2.0, np.array([[2.0, 5.0]]), 6.0, rng) == 0.0
+
+
+@pytest.mark.parametrize(("n", "share", "repeats"), [(40, 0.1, 4), (40, 0.5, 20), (6, 0.1, 1), (2, 0.1, 0), (40, 0, 0)])
+def test_repeats_come_at_least_half_of_the_utterances_later(n, share, repeats):
+    for seed in range(5):
+        items = plans.plan(*material(n), "Ann", dataclasses.replace(BLIND, repeats=share), seed)
+        place = {item.id: at for at, item in enumerate(items)}
+        again = [item for item in items if item.repeat_of]
+        assert (len(again), len(items), len(place)) == (repeats, n + repeats, n + repeats)
+        assert all(place[item.id] - place[item.repeat_of] > n / 2 for item in again)
+        for item in again:
+            first = items[place[item.repeat_of]]
+            regions = [{(track.detector, track.decoy, track.region) for track in one.tracks} for one in (first, item)]
+            assert regions[0] == regions[1]
+
+
+def test_a_kept_plan_stays_when_regions_move(tmp_path):
+    utterances, regions = material(6)
+    with Store(tmp_path / "s.sqlite") as store:
+        first = plans.kept(store, utterances, regions, "Ann", BLIND, seed=0)
+        moved = regions.assign(start_s=regions["start_s"] + 0.1, end_s=regions["end_s"] + 0.1, read_s=5.0)
+        assert plans.kept(store, utterances, moved, "Ann", BLIND, seed=0) == first
+        assert plans.plan(utterances, regions, "Ann", BLIND, seed=0) == first
+        other = plans.kept(store, utterances, regions, "Ann", OPEN, seed=0)
+        assert not {item.id for item in other} & {item.id for item in first}
+        assert plans.plans(store) == {"Ann": [*first, *other]}
+
+
+def test_an_annotator_goes_on_where_they_stopped(tmp_path):
+    utterances, regions = material(4)
+    items = plans.plan(utterances, regions, "Ann", OPEN, seed=0)
+    with Store(tmp_path / "s.sqlite") as store:
+        assert plans.resume(items, store, "Ann") == 0
+        store.append("Ann", items[2].id, "comment", "began here")
+        assert plans.resume(items, store, "Ann") == 2
+        store.append("Ann", items[2].id, "done", True)
+        assert plans.resume(items, store, "Ann") == 3
+        store.append("Ann", items[3].id, "done", True)
+        assert plans.resume(items, store, "Ann") == 0
+        assert plans.progress(items, store.states("Ann")) == (2, 4, {"wrong": (0, 2), "right": (2, 2)})
+        assert plans.first_of(items, "right", store.states("Ann")) == 2
+        for item in items:
+            store.append("Ann", item.id, "done", True)
+        assert plans.resume(items, store, "Ann") == 3
+        assert plans.first_of(items, "wrong", {}) == 0
+
+
+def test_a_blind_plan_has_no_groups_to_jump_to():
+    items = plans.plan(*material(4), "Ann", BLIND, seed=0)
+    assert plans.progress(items, {}) == (0, 4, {})
+    with pytest.raises(PlanError, match="there are none: the plan is blind"):
+        plans.first_of(items, "wrong", {})
+    with pytest.raises(PlanError, match="unknown group 'other'; there are wrong, right"):
+        plans.first_of(plans.plan(*material(4), "Ann", OPEN, seed=0), "other", {})
+
+
+def changed(kind):
+    """Material with one fault."""
+    utterances, regions = material(4)
+    return {
+        "column": (utterances, regions.drop(columns="read_s")),
+        "twice": (utterances, pd.concat([regions, regions.head(1)])),
+        "no utterance": (utterances.head(0), regions),
+        "no regions": (utterances, regions[regions["utterance"] != "E_003"]),
+        "backwards": (utterances, regions.assign(end_s=0.0)),
+        "not read": (utterances, regions.assign(read_s=1.0)),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("column", "the regions lack read_s; they have utterance"), ("twice", "regions: .*E_000.* stands twice"),
+     ("no utterance", "0 utterances"), ("no regions", "1 of 4 utterances have no regions.*E_003"),
+     ("backwards", "empty or not within"), ("not read", "empty or not within what is read: .*camhfa")],
+)  # fmt: skip
+def test_faulty_material_is_refused(kind, said):
+    with pytest.raises(PlanError, match=said):
+        plans.plan(*changed(kind), "Ann", BLIND, seed=0)
+
+
+def test_faulty_repeats_are_refused():
+    with pytest.raises(PlanError, match="a share from 0 to"):
+        plans.plan(*material(4), "Ann", Annotation(blind=True, repeats=0.6), seed=0)
