@@ -10,6 +10,10 @@ from sslig.style import BLACK, EVIDENCE, GREY
 
 TIME = "time (s)"
 
+RANGE_DB = 70.0
+TICKS_KHZ = (0.5, 1, 2, 4, 8)
+"""Of a spectrogram."""
+
 
 def draw_waveform(axis: Axes, waveform: np.ndarray) -> None:
     """Draw (samples,) at 16 kHz."""
@@ -20,6 +24,15 @@ def draw_waveform(axis: Axes, waveform: np.ndarray) -> None:
 
 def draw_spectrogram(axis: Axes, waveform: np.ndarray, clock: FrameClock, n_fft: int = 1024, n_mels: int = 80) -> None:
     """Draw (samples,) at 16 kHz as mel bands in dB on the frame clock: each column is the window its frame sees."""
+    decibel = mel_decibel(waveform, clock, n_fft, n_mels)  # (mel band, frame)
+    extent = (*edges_s(clock, decibel.shape[1]), 0, 1)
+    axis.imshow(decibel, cmap="gray_r", extent=extent, origin="lower", aspect="auto", interpolation="nearest")
+    axis.set_yticks([mel_share(tick) for tick in TICKS_KHZ], [f"{tick:g}" for tick in TICKS_KHZ])
+    axis.set_ylabel("frequency\n(kHz, mel scale)")
+
+
+def mel_decibel(waveform: np.ndarray, clock: FrameClock, n_fft: int = 1024, n_mels: int = 80) -> np.ndarray:
+    """(mel band, frame) Power in dB below the loudest, at most `RANGE_DB`, of (samples,) at 16 kHz."""
     import librosa
 
     # The window is padded to n_fft on both sides, and so is the waveform: frame t keeps its centre.
@@ -28,12 +41,14 @@ def draw_spectrogram(axis: Axes, waveform: np.ndarray, clock: FrameClock, n_fft:
         y=np.pad(waveform, margin), sr=SAMPLE_RATE_HZ, n_fft=n_fft, hop_length=clock.hop_samples,
         win_length=clock.receptive_field_samples, center=False, n_mels=n_mels,
     )  # fmt: skip
-    extent = (*edges_s(clock, power.shape[1]), 0, librosa.hz_to_mel(SAMPLE_RATE_HZ / 2))
-    decibel = librosa.power_to_db(power, ref=np.max, top_db=70)  # (mel band, frame)
-    axis.imshow(decibel, cmap="gray_r", extent=extent, origin="lower", aspect="auto", interpolation="nearest")
-    ticks_khz = [0.5, 1, 2, 4, 8]
-    axis.set_yticks(librosa.hz_to_mel(1000 * np.array(ticks_khz)), [f"{tick:g}" for tick in ticks_khz])
-    axis.set_ylabel("frequency\n(kHz, mel scale)")
+    return librosa.power_to_db(power, ref=np.max, top_db=RANGE_DB)
+
+
+def mel_share(khz: float) -> float:
+    """Where a frequency lies between 0 Hz and the highest one on the mel scale, from 0 to 1."""
+    import librosa
+
+    return float(librosa.hz_to_mel(1000 * khz) / librosa.hz_to_mel(SAMPLE_RATE_HZ / 2))
 
 
 def draw_evidence(axis: Axes, frames: np.ndarray, clock: FrameClock, trend_frames: int) -> None:

@@ -1,0 +1,492 @@
+// One recording on one clock: timeline, waveform, spectrogram, evidence of each detector, layers, labelled stretches.
+//
+//   const view = createView(root, { onRegion, onTime, onReady, keys });
+//   view.show(message);                     what sslig.widgets.view.message gives: another recording
+//   view.set({ smooth: true });             options, see OPTIONS; the recording, place and zoom stay
+//   view.play() .pause() .toggle() .playRegion(key) .seek(time_s) .time() .zoom(factor) .zoom(0)
+//   view.mark(key, start_s, end_s, { lane, color, label, editable, quiet })
+//                                           a region: over all lanes, or over one where `lane` is its key
+//   view.region(key)                        -> { key, lane, start_s, end_s } or null;  view.unmark(key)
+//   view.mute("outside" | "inside" | null)  what is heard: the selection alone, all but it, or everything
+//   view.element(lane)                      the element of a lane, to put something below it
+//   view.destroy()
+//
+// onRegion({ key, lane, start_s, end_s, done })   a person drew or changed a region; done = let go. A drag makes the region
+//                                 SELECTION over all lanes, or with the option perLane the region <lane> over its lane.
+// onTime(time_s), onReady()       the playhead moved; a recording is drawn and can be played.
+// keys: { n: { label, run } }     more keys, by event.key; view.keys lists all with their labels, for a help.
+//
+// wavesurfer draws the waveform, the timeline, the regions, the line under the pointer and the playhead. Our lanes lie
+// in its scrolled wrapper, so all of these span them. Each lane is one canvas as wide as the window that is drawn again
+// when the window moves: no canvas is longer than the screen, however long the recording. The spectrogram is computed in
+// Python on the frame clock, so that a column is what one frame sees.
+
+import { decodedSamples, mutedSamples, wavBlob } from "./sound.js";
+import { isDark, make, onTheme } from "./page.js";
+import { drawEvidence, drawPicture, drawStretches, evidenceColors, loudnessColors, numbers, picture } from "./signals.js";
+
+export const SELECTION = "selection";
+const SELECTION_COLOR = "rgba(230, 159, 0, 0.2)";
+const SHORTEST_S = 0.02;
+const HEIGHTS = { wave: 72, spectrogram: 112, evidence: 76, tier: 22, layer: 9, fewestLayers: 48 };
+const FASTEST_PX_PER_S = 2500;
+const LABELS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
+const LABEL_PX = 48;
+const STEP_S = { ArrowLeft: -0.1, ArrowRight: 0.1 };
+
+/** smooth: the running median in place of the values; common: one scale for all detectors; hidden: keys of lanes. */
+const OPTIONS = { smooth: false, common: false, hidden: [], maps: false, perLane: false, loop: false };
+
+const LOOKS = {
+  light: { dark: false, ink: "#1a1a1a", paper: "#ffffff", faint: "#9a9a9a", tint: "rgba(0, 0, 0, 0.05)" },
+  dark: { dark: true, ink: "#ececec", paper: "#161616", faint: "#7d7d7d", tint: "rgba(255, 255, 255, 0.08)" },
+};
+
+export function createView(root, handlers = {}) {
+  return new LaneView(root, handlers);
+}
+
+class LaneView {
+  constructor(root, handlers) {
+    Object.assign(this, { root, handlers, options: { ...OPTIONS }, lanes: [], regions: new Map(), heard: null });
+    this.body = make("div", { className: "sslig-view" });
+    root.append(make("style", { textContent: STYLES }), this.body);
+    root.classList.add("sslig");
+    root.tabIndex = 0;
+    // JupyterLab takes keys before any listener of ours, unless it is told to leave them.
+    root.setAttribute("data-lm-suppress-shortcuts", "true");
+    root.setAttribute("data-jp-suppress-context-menu", "");
+    this.onKey = (event) => this.pressed(event);
+    root.addEventListener("keydown", this.onKey);
+    this.stopTheme = onTheme(() => this.theme());
+    this.theme();
+    this.keys = { ...ownKeys(this), ...handlers.keys };
+  }
+
+  // ---------------------------------------------------------------- what is shown
+
+  show(message) {
+    this.clear();
+    this.message = message;
+    this.clock = message.clock;
+    this.sound = numbers(message.audio);
+    this.url = URL.createObjectURL(new Blob([this.sound], { type: message.mime }));
+    this.body.style.minHeight = `${this.body.offsetHeight}px`; // the page must not jump while nothing is drawn
+    this.box = make("div");
+    this.body.replaceChildren(this.box);
+    const plugins = (this.plugins = { regions: Regions.create(), hover: this.hoverLine(), zoom: Zoom.create({ scale: 2, maxZoom: FASTEST_PX_PER_S }) });
+    const timeline = this.timeline();
+    const wave = WaveSurfer.create({
+      container: this.box, height: HEIGHTS.wave, waveColor: "#8a8a8a", progressColor: "#8a8a8a", cursorWidth: 2,
+      cursorColor: "#d62728", autoCenter: false, plugins: [timeline, ...Object.values(plugins)],
+    });
+    this.wave = wave;
+    this.media = wave.getMediaElement();
+    this.wrapper = wave.getWrapper();
+    this.scroll = this.wrapper.parentElement;
+    this.fill();
+    this.listen();
+    wave.load(this.url, waveSides(message.peaks), message.duration_s).catch((error) => this.fail(error));
+  }
+
+  /** Labels as close as they can be read, whatever the zoom. */
+  timeline() {
+    const timeline = Timeline.create({ height: 18, insertPosition: "beforebegin", style: { position: "relative", fontSize: "10px" } });
+    const label_s = () => LABELS_S.find((s) => s * this.perS() >= LABEL_PX) ?? LABELS_S.at(-1);
+    const everyLabel = { get: label_s };
+    Object.defineProperties(timeline.options, {
+      timeInterval: { get: () => label_s() / 5 }, primaryLabelInterval: everyLabel, secondaryLabelInterval: everyLabel,
+    });
+    return timeline;
+  }
+
+  perS() {
+    return this.wrapper.clientWidth / this.message.duration_s;
+  }
+
+  hoverLine() {
+    return Hover.create({ lineColor: "#888", labelBackground: "#444", labelColor: "#fff", formatTimeCallback: (time_s) => `${time_s.toFixed(2)} s` });
+  }
+
+  /** The lanes of a message, inside what wavesurfer scrolls. */
+  fill() {
+    const { spectrogram, lanes = [], maps = [], tiers = [] } = this.message;
+    this.wrapper.append(make("style", { textContent: STYLES }));
+    this.wrapper.classList.add("sslig-wrapper");
+    this.lanes = [];
+    if (spectrogram) this.add(spectrogramLane(spectrogram));
+    for (const lane of lanes) {
+      this.add(evidenceLane(lane));
+      maps.filter((map) => map.key === lane.key).forEach((map) => this.add(layerLane(map, lane)));
+    }
+    tiers.forEach((tier) => this.add(tierLane(tier)));
+    this.theme();
+  }
+
+  add(lane) {
+    lane.title = make("span", { className: "sslig-title", textContent: lane.name });
+    lane.note = make("span", { className: "sslig-note", textContent: lane.told ?? "" });
+    lane.scale = make("span", { className: "sslig-note" });
+    lane.readout = make("span", { className: "sslig-readout" });
+    lane.canvas = make("canvas", { className: "sslig-canvas" });
+    lane.canvas.style.height = `${lane.height}px`;
+    const head = make("div", { className: "sslig-head" }, lane.title, lane.note, lane.scale, lane.readout);
+    lane.element = make("div", { className: `sslig-lane sslig-lane-${lane.kind}` }, head, lane.canvas);
+    lane.element.dataset.lane = lane.key;
+    if (lane.color) lane.title.style.borderColor = lane.color;
+    this.wrapper.append(lane.element);
+    this.lanes.push(lane);
+  }
+
+  element(key) {
+    return this.lanes.find((lane) => lane.key === key)?.element ?? null;
+  }
+
+  set(options) {
+    Object.assign(this.options, options);
+    this.layout();
+  }
+
+  listen() {
+    const { wave, plugins } = this;
+    wave.on("redrawcomplete", () => this.layout());
+    wave.on("scroll", () => this.redraw());
+    wave.on("timeupdate", (time_s) => this.played(time_s));
+    wave.once("ready", () => {
+      this.body.style.minHeight = "";
+      this.loaded = true;
+      this.waiting?.forEach(([key, ...rest]) => this.mark(key, ...rest));
+      this.waiting = [];
+      this.handlers.onReady?.();
+    });
+    wave.on("error", (error) => this.fail(error));
+    plugins.regions.enableDragSelection({ color: SELECTION_COLOR, minLength: SHORTEST_S, drag: true });
+    plugins.regions.on("region-initialized", (region) => this.drawn(region));
+    this.wrapper.addEventListener("pointerdown", (event) => this.down(event), { capture: true });
+    this.wrapper.addEventListener("pointermove", (event) => this.hover(event));
+    this.wrapper.addEventListener("pointerleave", () => this.lanes.forEach((lane) => (lane.readout.textContent = "")));
+    // Wheels scroll the page; with Ctrl, which is what pinching a touchpad sends too, they zoom.
+    this.scroll.addEventListener("wheel", (event) => event.ctrlKey || event.stopImmediatePropagation(), { capture: true });
+  }
+
+  fail(error) {
+    // What is left behind by a recording that was replaced while it was loading is no fault.
+    if (error?.name !== "AbortError" && this.message) this.handlers.onError?.(String(error?.message ?? error));
+  }
+
+  // ---------------------------------------------------------------- drawing
+
+  theme() {
+    const dark = isDark(this.root);
+    this.look = dark ? LOOKS.dark : LOOKS.light;
+    this.root.classList.toggle("sslig-dark", dark);
+    this.wrapper?.classList.toggle("sslig-dark", dark);
+    this.lanes.forEach((lane) => (lane.image = null));
+    this.redraw();
+  }
+
+  layout() {
+    for (const lane of this.lanes) {
+      const hidden = this.options.hidden.includes(lane.key) || (lane.kind === "layers" && !this.options.maps);
+      lane.element.style.display = hidden ? "none" : "";
+    }
+    for (const region of this.regions.values()) this.place(region);
+    this.redraw();
+  }
+
+  redraw() {
+    cancelAnimationFrame(this.frame);
+    this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    const width = this.scroll?.clientWidth;
+    if (!width) return;
+    const per_s = this.perS();
+    const from_s = this.scroll.scrollLeft / per_s;
+    const shown = this.lanes.filter((lane) => lane.element.style.display !== "none");
+    const scale = Math.max(...this.lanes.map((lane) => lane.largest ?? 0));
+    for (const lane of shown) {
+      const box = { width, height: lane.height, from_s, to_s: from_s + width / per_s };
+      const own = this.options.common ? scale : lane.largest;
+      lane.draw(prepared(lane.canvas, box), box, this, own);
+      lane.scale.textContent = lane.largest === undefined ? "" : `±${own.toPrecision(2)} logit`;
+    }
+  }
+
+  // ---------------------------------------------------------------- pointer, regions
+
+  down(event) {
+    this.root.focus({ preventScroll: true });
+    this.under = event.composedPath().find((node) => node.dataset?.lane)?.dataset.lane ?? null;
+  }
+
+  hover(event) {
+    const box = this.wrapper.getBoundingClientRect();
+    const time_s = ((event.clientX - box.left) / box.width) * this.message.duration_s;
+    for (const lane of this.lanes) lane.readout.textContent = lane.at?.(time_s, this) ?? "";
+  }
+
+  /** A region that a person has begun to draw. */
+  drawn(region) {
+    if (region.id.startsWith("sslig-")) return; // one of `mark`
+    const lane = this.options.perLane ? this.under : null;
+    const key = lane ?? SELECTION;
+    this.unmark(key);
+    this.keep(key, lane, region);
+  }
+
+  keep(key, lane, region) {
+    const kept = { key, lane, region };
+    this.regions.set(key, kept);
+    region.on("update", () => this.told(kept, false));
+    region.on("update-end", () => this.told(kept, true));
+    this.place(kept);
+    // A region that is being drawn is announced when it is let go.
+    const off = this.plugins.regions.on("region-created", (made) => {
+      if (made === region) off();
+      if (made === region && !region.id.startsWith("sslig-")) this.told(kept, true);
+    });
+  }
+
+  told({ key, lane, region }, done) {
+    if (done) this.remute();
+    this.handlers.onRegion?.({ key, lane, start_s: region.start, end_s: region.end, done });
+  }
+
+  place({ lane, region }) {
+    const element = lane && this.element(lane);
+    if (!element || !region.element) return;
+    Object.assign(region.element.style, { top: `${element.offsetTop}px`, height: `${element.offsetHeight}px` });
+  }
+
+  mark(key, start_s, end_s, { lane = null, color = SELECTION_COLOR, label, editable = true, quiet = true } = {}) {
+    if (!this.loaded) return void (this.waiting ??= []).push([key, start_s, end_s, { lane, color, label, editable, quiet }]);
+    this.unmark(key);
+    const made = { start: start_s, end: end_s, color, drag: editable, resize: editable, minLength: SHORTEST_S, content: label };
+    const region = this.plugins.regions.addRegion({ ...made, id: `sslig-${key}` });
+    this.keep(key, lane, region);
+    if (!editable) region.element.style.pointerEvents = "none";
+    this.remute();
+    if (!quiet) this.told(this.regions.get(key), true);
+  }
+
+  unmark(key) {
+    this.regions.get(key)?.region.remove();
+    this.regions.delete(key);
+  }
+
+  region(key = SELECTION) {
+    const kept = this.regions.get(key);
+    return kept ? { key, lane: kept.lane, start_s: kept.region.start, end_s: kept.region.end } : null;
+  }
+
+  // ---------------------------------------------------------------- sound
+
+  time() {
+    return this.wave?.getCurrentTime() ?? 0;
+  }
+
+  seek(time_s) {
+    this.wave.setTime(Math.max(0, Math.min(this.message.duration_s, time_s)));
+  }
+
+  toggle() {
+    this.wave.isPlaying() ? this.pause() : this.play();
+  }
+
+  async play(start_s, end_s) {
+    this.until_s = end_s ?? null;
+    const region = this.region();
+    if (start_s === undefined && this.options.loop && region) [start_s, this.until_s] = [region.start_s, region.end_s];
+    if (start_s === undefined && this.time() >= this.message.duration_s - 0.01) start_s = 0;
+    this.begun_s = start_s;
+    try {
+      await this.wave.play(start_s);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  pause() {
+    this.until_s = null;
+    this.wave.pause();
+  }
+
+  playRegion(key = SELECTION) {
+    const region = this.region(key);
+    if (region) this.play(region.start_s, region.end_s);
+  }
+
+  played(time_s) {
+    this.handlers.onTime?.(time_s);
+    if (this.until_s === null || this.until_s === undefined || time_s < this.until_s || !this.wave.isPlaying()) return;
+    if (this.options.loop) return this.wave.setTime(this.begun_s);
+    this.pause();
+  }
+
+  async mute(what) {
+    this.heard = what;
+    const region = this.region();
+    const url = what && region ? await this.mutedUrl(region, what === "inside") : this.url;
+    const [time_s, playing] = [this.time(), this.wave.isPlaying()];
+    this.media.src = url;
+    this.seek(time_s);
+    if (playing) await this.wave.play();
+  }
+
+  async mutedUrl(region, inside) {
+    this.samples ??= await decodedSamples(this.sound);
+    URL.revokeObjectURL(this.partUrl);
+    this.partUrl = URL.createObjectURL(wavBlob(mutedSamples(this.samples, region.start_s, region.end_s, inside)));
+    return this.partUrl;
+  }
+
+  remute() {
+    if (this.heard) this.mute(this.heard);
+  }
+
+  // ---------------------------------------------------------------- zoom, keys, end
+
+  /** Zoom by a factor around the playhead or, where that is out of sight, the middle; 0 shows all. */
+  zoom(factor) {
+    if (!this.loaded) return;
+    const width = this.scroll.clientWidth;
+    const now = this.perS();
+    const next = Math.min(FASTEST_PX_PER_S, Math.max(width / this.message.duration_s, now * factor));
+    const at = this.time() * now - this.scroll.scrollLeft;
+    const anchor = at >= 0 && at <= width ? at : width / 2;
+    const anchor_s = (this.scroll.scrollLeft + anchor) / now;
+    this.wave.zoom(next * this.message.duration_s <= width ? 0 : next);
+    this.scroll.scrollLeft = anchor_s * next - anchor;
+    this.redraw();
+  }
+
+  pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || !this.message) return;
+    if (event.composedPath()[0].closest?.("input, select, textarea, button, summary, [contenteditable]")) {
+      if (event.key === " " || event.composedPath()[0].matches("input:not([type=checkbox]), select, textarea")) return;
+    }
+    const found = this.keys[event.key];
+    if (!found) return;
+    event.preventDefault();
+    event.stopPropagation();
+    found.run(event);
+  }
+
+  clear() {
+    this.loaded = false;
+    this.waiting = [];
+    this.regions.clear();
+    this.message = null;
+    this.heard = this.samples = this.until_s = null;
+    this.wave?.destroy();
+    [this.url, this.partUrl].forEach((url) => url && URL.revokeObjectURL(url));
+    this.wave = this.wrapper = this.scroll = null;
+    this.lanes = [];
+  }
+
+  destroy() {
+    this.clear();
+    cancelAnimationFrame(this.frame);
+    this.stopTheme();
+    this.root.removeEventListener("keydown", this.onKey);
+    this.body.remove();
+  }
+}
+
+function ownKeys(view) {
+  const key = (label, run) => ({ label, run });
+  const move = ({ key: name, shiftKey }) => view.seek(view.time() + STEP_S[name] * (shiftKey ? 10 : 1));
+  return {
+    " ": key("play or pause", () => view.toggle()),
+    Enter: key("play the selection", () => view.playRegion()),
+    ArrowLeft: key("back by 0.1 s (1 s with Shift)", move),
+    ArrowRight: key("on by 0.1 s (1 s with Shift)", move),
+    Home: key("to the start", () => view.seek(0)),
+    "+": key("zoom in", () => view.zoom(2)),
+    "-": key("zoom out", () => view.zoom(0.5)),
+    0: key("show all", () => view.zoom(0)),
+  };
+}
+
+// -------------------------------------------------------------------- lanes
+
+function spectrogramLane({ values, rows, columns, ticks, unit }) {
+  const bands = numbers(values);
+  return {
+    key: "spectrogram", kind: "spectrogram", name: "mel spectrogram", told: unit, height: HEIGHTS.spectrogram,
+    draw(context, box, view) {
+      this.image ??= picture(bands, rows, columns, loudnessColors(view.look));
+      drawPicture(context, box, view.clock, this.image);
+      context.font = "10px system-ui, sans-serif";
+      for (const [share, label] of ticks) outlined(context, label, 3, box.height * (1 - share) + 3, view.look);
+    },
+  };
+}
+
+function evidenceLane({ key, name, note, frames, trend, color }) {
+  const [values, running] = [numbers(frames, Float32Array), numbers(trend, Float32Array)];
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return {
+    key, kind: "evidence", name, told: note, color, largest, height: HEIGHTS.evidence,
+    draw(context, box, view, scale) {
+      const smooth = view.options.smooth;
+      drawEvidence(context, box, view.clock, smooth ? running : values, smooth ? null : running, scale, view.look);
+    },
+    at(time_s, view) {
+      const frame = Math.floor((time_s - view.clock.start_s) / view.clock.hop_s);
+      const value = (view.options.smooth ? running : values)[frame];
+      return value === undefined ? "" : `${value > 0 ? "+" : ""}${value.toPrecision(2)} at ${time_s.toFixed(2)} s`;
+    },
+  };
+}
+
+function layerLane({ key, values, rows, columns }, { name }) {
+  const cells = numbers(values, Float32Array);
+  const largest = cells.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return {
+    key, kind: "layers", name: `${name}, by layer`, told: `layer 0 at the bottom, ${rows - 1} on top`,
+    height: Math.max(HEIGHTS.fewestLayers, rows * HEIGHTS.layer),
+    draw(context, box, view) {
+      this.image ??= picture(cells, rows, columns, evidenceColors(largest, view.look));
+      drawPicture(context, box, view.clock, this.image);
+    },
+  };
+}
+
+function tierLane({ key, name, stretches }) {
+  return {
+    key, kind: "tier", name, height: HEIGHTS.tier,
+    draw: (context, box, view) => drawStretches(context, box, stretches, view.look),
+    at: (time_s) => stretches.find(([start_s, end_s]) => time_s >= start_s && time_s < end_s)?.[2] ?? "",
+  };
+}
+
+/** Text that can be read on any ground. */
+function outlined(context, text, x, y, look) {
+  context.strokeStyle = look.paper;
+  context.lineWidth = 3;
+  context.strokeText(text, x, y);
+  context.fillStyle = look.ink;
+  context.fillText(text, x, y);
+}
+
+/** Two rows, maxima and minima, of which the largest is 1. */
+function waveSides(bytes) {
+  const peaks = numbers(bytes, Int8Array);
+  const largest = peaks.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  const scaled = Float32Array.from(peaks, (value) => value / largest);
+  return [scaled.slice(0, peaks.length / 2), scaled.slice(peaks.length / 2)];
+}
+
+/** The context of a canvas, cleared and scaled so that one unit is one CSS pixel. */
+function prepared(canvas, { width, height }) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.style.width = `${width}px`;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  return context;
+}

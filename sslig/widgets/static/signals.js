@@ -1,0 +1,135 @@
+// Draws what runs over time on a canvas: evidence, spectrogram, layers, labelled stretches.
+//
+// Every function takes (context, box, ..., look): box = {width, height, from_s, to_s} is the part of the recording that
+// the canvas shows, in CSS pixels and seconds; look = {dark, ink, paper, faint} are the colours of the page.
+
+export const SPOOF = "#D55E00";
+export const BONAFIDE = "#0072B2";
+const EVIDENCE_ALPHA = 0.75;
+const LABEL_FONT = "11px system-ui, sans-serif";
+
+/** Numbers of a message: bytes come from the kernel as a DataView and in a page as {base64}. */
+export function numbers(bytes, Kind = Uint8Array) {
+  if (bytes === undefined || bytes === null) return new Kind(0);
+  if (bytes.base64 !== undefined) {
+    const text = atob(bytes.base64);
+    const found = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) found[i] = text.charCodeAt(i);
+    return new Kind(found.buffer);
+  }
+  // Copied, because a typed array must begin at a multiple of its size.
+  return new Kind(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+}
+
+/** Frame t of a clock covers [start_s + t hop_s, start_s + (t + 1) hop_s]; the frames that a box shows. */
+function framesIn(box, clock, count) {
+  const first = Math.max(0, Math.floor((box.from_s - clock.start_s) / clock.hop_s));
+  const last = Math.min(count, Math.ceil((box.to_s - clock.start_s) / clock.hop_s));
+  return [first, last];
+}
+
+function xOf(box, time_s) {
+  return ((time_s - box.from_s) / (box.to_s - box.from_s)) * box.width;
+}
+
+/** Evidence as steps from 0, spoof above and bona fide below, and its running median as a line; scale = the largest. */
+export function drawEvidence(context, box, clock, frames, trend, scale, look) {
+  const middle = box.height / 2;
+  const unit = (middle - 2) / (scale || 1);
+  const [first, last] = framesIn(box, clock, frames.length);
+  context.globalAlpha = EVIDENCE_ALPHA;
+  for (let t = first; t < last; t++) {
+    const x = xOf(box, clock.start_s + t * clock.hop_s);
+    const width = xOf(box, clock.start_s + (t + 1) * clock.hop_s) - x;
+    const height = frames[t] * unit;
+    context.fillStyle = frames[t] > 0 ? SPOOF : BONAFIDE;
+    context.fillRect(x, middle - Math.max(height, 0), width, Math.abs(height));
+  }
+  context.globalAlpha = 1;
+  line(context, look.faint, 1, [[0, middle], [box.width, middle]]);
+  if (!trend) return;
+  const points = [];
+  for (let t = Math.max(0, first - 1); t < Math.min(trend.length, last + 1); t++) {
+    points.push([xOf(box, clock.start_s + (t + 0.5) * clock.hop_s), middle - trend[t] * unit]);
+  }
+  line(context, look.ink, 1.4, points);
+}
+
+function line(context, color, width, points) {
+  context.strokeStyle = color;
+  context.lineWidth = width;
+  context.beginPath();
+  points.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
+  context.stroke();
+}
+
+/** A picture of (row, frame) values, one pixel each, row 0 at the bottom; colorOf(value) = [red, green, blue]. */
+export function picture(values, rows, columns, colorOf) {
+  const canvas = document.createElement("canvas");
+  canvas.width = columns;
+  canvas.height = rows;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(columns, rows);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const at = 4 * ((rows - 1 - row) * columns + column);
+      image.data.set(colorOf(values[row * columns + column]), at);
+      image.data[at + 3] = 255;
+    }
+  }
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
+export function drawPicture(context, box, clock, image) {
+  const x = xOf(box, clock.start_s);
+  const width = xOf(box, clock.start_s + image.width * clock.hop_s) - x;
+  context.imageSmoothingEnabled = false;
+  context.drawImage(image, x, 0, width, box.height);
+}
+
+function mixed(from, to, share) {
+  return from.map((value, i) => value + share * (to[i] - value));
+}
+
+function rgb(hex) {
+  return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+}
+
+/** Loudness from 0 to 255 as ink on paper. */
+export function loudnessColors(look) {
+  const [paper, ink] = [rgb(look.paper), rgb(look.ink)];
+  return (value) => mixed(paper, ink, value / 255);
+}
+
+/** Evidence from -scale to scale: blue over paper to vermillion. */
+export function evidenceColors(scale, look) {
+  const [paper, spoof, bonafide] = [rgb(look.paper), rgb(SPOOF), rgb(BONAFIDE)];
+  return (value) => mixed(paper, value > 0 ? spoof : bonafide, Math.min(1, Math.abs(value) / (scale || 1)));
+}
+
+/** [start_s, end_s, label] as boxes; a label that does not fit is shortened, and left out where no letter fits. */
+export function drawStretches(context, box, stretches, look) {
+  context.font = LABEL_FONT;
+  context.textBaseline = "middle";
+  context.textAlign = "center";
+  for (const [start_s, end_s, label] of stretches) {
+    if (end_s < box.from_s || start_s > box.to_s) continue;
+    const [left, right] = [Math.max(-2, xOf(box, start_s)), Math.min(box.width + 2, xOf(box, end_s))];
+    context.fillStyle = look.tint;
+    context.fillRect(left, 1, right - left, box.height - 2);
+    line(context, look.faint, 1, [[left, 1], [left, box.height - 1]]);
+    line(context, look.faint, 1, [[right, 1], [right, box.height - 1]]);
+    context.fillStyle = look.ink;
+    const shown = fitted(context, label, right - left - 4);
+    if (shown) context.fillText(shown, (left + right) / 2, box.height / 2 + 0.5);
+  }
+}
+
+function fitted(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  for (let n = text.length - 1; n > 0; n--) {
+    if (context.measureText(text.slice(0, n) + "…").width <= width) return text.slice(0, n) + "…";
+  }
+  return "";
+}
