@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from sslig import protocol
-from sslig.data import corpora
 from sslig.experiment import Experiment
 
 SPEED = ("workers", "batch_size")
@@ -16,6 +15,8 @@ SPEED = ("workers", "batch_size")
 
 def contents(experiment: Experiment, set_name: str) -> list[str]:
     """Hashes of what a set consists of: its protocol, and what a corpus built here was made from and how."""
+    from sslig.data import corpora  # brings all that makes corpora; whoever only reads keys does without
+
     root = experiment.corpus_root
     made = json.loads(path.read_text(encoding="utf-8")) if (path := root / corpora.SUMMARY).is_file() else {}
     return [hash_of_file(root / protocol.SETS[set_name][0]), hash_of(made.get("fingerprint"), made.get("asked_for"))]

@@ -1,6 +1,7 @@
 """What several test modules share: reference data, generators, small sound files, tiny detectors and a tiny corpus."""
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,18 @@ def golden(reference: Path) -> Callable[[str], tuple[dict[str, torch.Tensor], di
         return weights, {length: (held[f"features_{length}"], held[f"logit_{length}"]) for length in lengths}
 
     return read
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Finds a port of this machine that nothing listens on."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    return find
 
 
 @pytest.fixture

@@ -1,0 +1,241 @@
+"""The server of pages, asked by real requests: what it serves, what it refuses, and when it does not start."""
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import contextmanager
+
+import nbformat
+import pytest
+import websocket
+
+from sslig.widgets import serve
+from sslig.widgets.serve import TOKEN, ServingError
+
+SECRET = "not for browsers"
+CODE = f"""
+import os
+from pathlib import Path
+Path("page.flac").write_text("{SECRET}")
+Path("page.png").write_text("{SECRET}")
+os.symlink("{__file__}", "link.png")
+print("experiment:", experiment)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A study without detectors, with one page."""
+    root = tmp_path_factory.mktemp("study")
+    code = nbformat.v4.new_code_cell
+    page = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        cells=[code('experiment = "e"  # a file', metadata={"tags": ["parameters"]}), code(CODE)],
+    )
+    nbformat.write(page, root / "page.ipynb")
+    return root
+
+
+START = """
+import sys
+from pathlib import Path
+from sslig.widgets import serve
+notebook, port, token = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+serve.serve(notebook, {"experiment": "given"}, serve.settings("127.0.0.1", port, token))
+"""
+
+
+@contextmanager
+def running(folder, free_port, token=""):
+    """A server of the page as a process of its own; yields its port."""
+    port = free_port()
+    with (folder / "log.txt").open("w") as log:
+        command = [sys.executable, "-c", START, str(folder / "page.ipynb"), str(port), token]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _wait(port, process)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait(port, process):
+    for _ in range(300):
+        try:
+            return get(port, "/voila/files/x")
+        except OSError:
+            assert process.poll() is None
+            time.sleep(0.1)
+    raise AssertionError("the server did not start within 30 s")
+
+
+def get(port, path, **headers):
+    """Status, headers and text of one request, its path sent as it stands."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("GET", path, headers=headers)
+    answer = connection.getresponse()
+    return answer.status, dict(answer.getheaders()), answer.read().decode("utf-8", "replace")
+
+
+@pytest.fixture(scope="module")
+def server(folder, free_port):
+    with running(folder, free_port) as port:
+        yield port
+
+
+@pytest.fixture(scope="module")
+def page(server):
+    return get(server, "/")
+
+
+def loaded_from_elsewhere(text):
+    return re.findall(r"""<(?:script|link|img|iframe)[^>]*(?:src|href)=["'](?:https?:|//)[^"']*""", text)
+
+
+def kernel_of(page):
+    return json.loads(re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page[2], re.DOTALL)[1])[
+        "kernelId"
+    ]
+
+
+def test_the_page_is_served_with_its_parameters_and_without_its_code(page):
+    status, headers, text = page
+    assert status == 200
+    assert "experiment: given" in text
+    assert "os.symlink" not in text
+    assert "connect-src 'self'" in headers["Content-Security-Policy"]
+    assert loaded_from_elsewhere(text) == []
+
+
+PATHS = [
+    "/page.ipynb", "/page.png", "/page.flac", "/link.png", "/voila/files/page.ipynb", "/voila/files/page.png",
+    "/voila/files/page.flac", "/voila/files/link.png", "/voila/files/PAGE.PNG", "/files/page.flac", "/static/page.png",
+    "/voila/files/../page.png", "/voila/files/..%2f..%2f{away}", "/voila/files/%2e%2e/%2e%2e/{away}",
+    "/voila/files//{away}",
+    "/voila/files/....//{away}", "/voila/files/..%5c{away}", "/voila/files/%00{away}", "/{away}",
+    "//{away}", "/%2e%2e/{away}",
+    "/voila/static/../../../../../../../../../..{away}", "/voila/static/{away}", "/voila/static/%2e%2e/%2e%2e/{away}",
+    "/voila/templates/..{away}", "/voila/templates/../static/../../../../../../../..{away}",
+    "/voila/templates/lab/static/..%2f..%2f..%2f..%2f..%2f..%2f..%2f..{away}", "/voila/templates/sslig/static/{away}",
+    "/voila/templates/%2e%2e/static/{away}", "/voila/labextensions/../../../../../../../..{away}",
+    "/voila/labextensions/%2e%2e/%2e%2e/{away}", "/voila/api/themes/../../../../../../../..{away}",
+    "/voila/api/contents/", "/api/contents/", "/api/contents/page.ipynb", "/api/kernels", "/api/kernelspecs",
+    "/api/terminals",
+    "/voila/tree", "/voila/tree/..", "/voila/render/page.ipynb", "/lab", "/notebooks/page.ipynb", "/edit/page.ipynb",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_file_is_served_by_its_path(server, page, path):
+    status, headers, text = get(server, path.format(away=__file__))
+    assert SECRET not in text
+    if status == 302:  # Voila sends any other path to where it would serve files, on this server
+        assert headers["Location"].startswith("/voila/files/")
+        status, _, text = get(server, headers["Location"])
+        assert SECRET not in text
+    assert status in (400, 403, 404, 500)
+
+
+def test_only_names_of_this_machine_are_answered(server):
+    assert get(server, "/", Host=f"evil.example:{server}")[0] == 403
+    assert get(server, "/", Host=f"localhost:{server}")[0] == 200
+
+
+def connect(port, kernel, **options):
+    return websocket.create_connection(
+        f"ws://127.0.0.1:{port}/api/kernels/{kernel}/channels?session_id=s", 20, **options
+    )
+
+
+@pytest.mark.parametrize("options", [
+    {"origin": "http://evil.example"}, {"host": "evil.example", "origin": "http://evil.example"},
+])  # fmt: skip
+def test_no_other_site_can_talk_to_a_kernel(server, page, options):
+    with pytest.raises(websocket.WebSocketBadStatusException, match=r"403|404"):
+        connect(server, kernel_of(page), **options)
+
+
+def message(kind, content):
+    header = {
+        "msg_id": uuid.uuid4().hex,
+        "session": "s",
+        "username": "u",
+        "date": "",
+        "msg_type": kind,
+        "version": "5.3",
+    }
+    return json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"})
+
+
+def test_a_browser_cannot_run_code(server, page, folder):
+    mark = folder / "ran"
+    socket = connect(server, kernel_of(page), origin=f"http://127.0.0.1:{server}")
+    socket.send(message("execute_request", {"code": f"open({str(mark)!r}, 'w')", "silent": False}))
+    socket.send(message("kernel_info_request", {}))
+    while json.loads(socket.recv())["msg_type"] != "kernel_info_reply":
+        pass  # the kernel answers in turn: what came before was dealt with
+    socket.close()
+    assert not mark.exists()
+
+
+def test_a_token_is_asked_for_by_page_and_kernel(folder, free_port):
+    token = "a-token-of-this-test"
+    with running(folder, free_port, token) as port:
+        status, headers, _ = get(port, "/")
+        assert (status, headers["Location"].split("?")[0]) == (302, "/login")
+        assert get(port, "/?token=wrong")[0] == 302
+        page = get(port, f"/?token={token}")
+        assert page[0] == 200
+        with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
+            connect(port, kernel_of(page), origin=f"http://127.0.0.1:{port}")
+        assert get(port, "/voila/files/page.png")[0] == 403
+        assert loaded_from_elsewhere(get(port, "/login")[2]) == []
+    assert token not in (folder / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(("address", "expected"), [
+    ("127.0.0.1", True), ("127.9.9.9", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False),
+    ("", False), ("*", False), ("192.0.2.1", False),
+])  # fmt: skip
+def test_only_loopback_needs_no_token(address, expected):
+    assert serve.is_loopback(address) is expected
+    serve.check_token(address, "token")
+    if not expected:
+        with pytest.raises(
+            ServingError, match=r"reached from other machines, and there is no token; add --token, or set"
+        ):
+            serve.settings(address, 8866, "")
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ServingError, match=r"'no\.such\.name\.invalid' is unknown"):
+        serve.settings("no.such.name.invalid", 8866, "token")
+
+
+def test_the_command_line_refuses_in_one_line(monkeypatch, experiment):
+    monkeypatch.delenv(TOKEN, raising=False)
+    monkeypatch.setattr(sys, "argv", ["serve", str(experiment.path), "--address", "0.0.0.0"])
+    with pytest.raises(SystemExit, match=r"error: 0\.0\.0\.0 is reached from other machines"):
+        serve.main()
+
+
+def test_unknown_parameters_are_refused(folder, tmp_path):
+    with pytest.raises(ServingError, match="unknown parameter 'n'; known: experiment"):
+        serve.parameterised(folder / "page.ipynb", tmp_path / "copy.ipynb", {"n": 1})
+    with pytest.raises(ServingError, match="no such notebook"):
+        serve.parameterised(folder / "none.ipynb", tmp_path / "copy.ipynb", {})
+
+
+def test_settings_of_other_servers_do_not_open_what_is_closed(folder, free_port, tmp_path, monkeypatch):
+    """A voila.json of the person who serves is not read."""
+    (tmp_path / "voila.json").write_text('{"VoilaConfiguration": {"file_allowlist": [".*"], "file_denylist": []}}')
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", str(tmp_path))
+    assert os.environ["JUPYTER_CONFIG_PATH"] == str(tmp_path)
+    with running(folder, free_port) as port:
+        assert get(port, "/voila/files/page.ipynb")[0] == 403
