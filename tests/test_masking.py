@@ -6,7 +6,7 @@ from sslig import audio, protocol, scoring
 from sslig.cues import feature_masks
 from sslig.cues.effects import ALL_FRAMES, APPLIED, NO_FRAMES
 from sslig.cues.interventions import PAPER, parse
-from sslig.cues.masking import MASKS, SWEEPS, _with_controls, mask_scores
+from sslig.cues.masking import MASKS, SWEEPS, MaskedUtterance, _with_controls, mask_scores
 from sslig.cues.places import Places
 from sslig.cues.tiers import Tier
 from sslig.experiment import Scoring
@@ -171,3 +171,18 @@ def test_the_masks_of_a_study_are_known_and_begin_with_the_papers():
     assert tuple(MASKS[: len(PAPER)]) == PAPER
     canonical = [parse(spec).spec for spec in (*MASKS, *SWEEPS)]
     assert len(set(canonical)) == len(MASKS) + len(SWEEPS)
+
+
+@pytest.mark.parametrize("spec", ["time:non_speech(fill=noise)", "codec:opus", "trim_silence", "volume"])
+def test_the_recording_that_is_heard_is_the_one_that_is_scored(spec, utterances, places, tiny_detector):
+    detector, row = tiny_detector(), utterances.iloc[0]
+    waveform = torch.from_numpy(audio.read(row["path"]))[None]
+    waveform = waveform[:, : SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(waveform.shape[1]))]
+    intervention = parse(spec)
+    with torch.inference_mode():
+        one = MaskedUtterance(detector, row["utterance"], waveform, DRAWS, 0)
+        mask = places.mask(intervention, one.name, waveform, SSL_CLOCK, one.n_read)
+        changed = one.recording(intervention, mask)
+        used = SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(len(changed)))
+        heard = detector(changed[None, :used]).item()
+    assert heard == pytest.approx(one.under(intervention, mask, None)["masked_score"], abs=1e-4)

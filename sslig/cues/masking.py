@@ -120,7 +120,7 @@ def mask_scores(
     with torch.inference_mode(), scoring.evaluating(detector, device):
         for batch in drawn:
             row = utterances.iloc[batch.rows[0]]
-            one = _Utterance(detector, row["utterance"], batch.waveforms.to(device), places, draws, seed)
+            one = MaskedUtterance(detector, row["utterance"], batch.waveforms.to(device), draws, seed)
             told = row[DESCRIPTION].to_dict() | {"spoof_score": one.score}
             for intervention in interventions:
                 mask = places.mask(intervention, one.name, one.waveform, detector.clock, one.n_read)
@@ -134,10 +134,31 @@ def mask_scores(
     return table.sort_values(["mask", "utterance"], ignore_index=True), without
 
 
-class _Utterance:
-    """One utterance on the device with its features, which all masks in feature space share."""
+class MaskedUtterance:
+    """One utterance on the device with its features, which all masks in feature space share.
 
-    def __init__(self, detector: Detector, name: str, waveform: Tensor, places: Places, draws: int, seed: int) -> None:
+    Make and use it without gradients, the detector in evaluation mode (`sslig.scoring.evaluating`).
+
+    Parameters
+    ----------
+    detector
+        What scores it.
+    name
+        Of the utterance: it decides draws.
+    waveform
+        (1, samples), trimmed to whole frames.
+    draws, seed
+        As of `mask_scores`.
+
+    Attributes
+    ----------
+    score
+        Spoof logit without a mask.
+    n_frames, n_read
+        Frames of the utterance, and how many of them the head reads.
+    """
+
+    def __init__(self, detector: Detector, name: str, waveform: Tensor, draws: int, seed: int) -> None:
         self.detector, self.name, self.waveform, self.draws, self.seed = detector, name, waveform, draws, seed
         features = detector.features(waveform)  # (1, layer, frame, feature)
         self.score = detector.head(features).item()
@@ -148,10 +169,14 @@ class _Utterance:
         self.projected = detector.head.project(features)
 
     def under(self, intervention: Intervention, mask: Tensor, profile: Tensor | None) -> dict[str, object]:
-        """Score and control scores under a mask, a (1, frame) bool, which is full where there is no place."""
-        generator = torch.Generator().manual_seed(crc32(f"{self.seed} {self.name} {intervention.spec}".encode()))
-        if intervention.control == "shift":
-            mask = mask & (torch.arange(self.n_frames, device=mask.device) < self.n_read)
+        """Score and control scores under a mask, a (1, frame) bool, which is full where there is no place.
+
+        Returns
+        -------
+        dict
+            ``masked_score``, ``control_scores`` (draw,), ``status`` and the coverage, as of `mask_scores`.
+        """
+        generator, mask = self._generator(intervention), self._seen(intervention, mask)
         covered = coverage(mask[0].cpu().numpy(), self.detector.clock)
         status = ALL_FRAMES if mask.all() and intervention.place else APPLIED if mask.any() else NO_FRAMES
         if status == NO_FRAMES:
@@ -162,6 +187,20 @@ class _Utterance:
             scores = self._in_waveform(intervention, mask, generator, status)
         scores = np.where(np.isclose(scores, self.score, rtol=ROUNDING, atol=ROUNDING), self.score, scores)
         return {"masked_score": scores[0], "control_scores": scores[1:], "status": status} | covered
+
+    def recording(self, intervention: Intervention, mask: Tensor) -> Tensor:
+        """(samples,) The recording after an intervention in the waveform, as `under` scores it."""
+        generator, mask = self._generator(intervention), self._seen(intervention, mask)
+        return self._changed(intervention, mask, generator)[0] if mask.any() else self.waveform[0]
+
+    def _generator(self, intervention: Intervention) -> torch.Generator:
+        return torch.Generator().manual_seed(crc32(f"{self.seed} {self.name} {intervention.spec}".encode()))
+
+    def _seen(self, intervention: Intervention, mask: Tensor) -> Tensor:
+        """The mask, without frames that the head does not read where controls are shifted among those that it does."""
+        if intervention.control != "shift":
+            return mask
+        return mask & (torch.arange(self.n_frames, device=mask.device) < self.n_read)
 
     def _in_features(
         self, intervention: Intervention, mask: Tensor, profile: Tensor | None, generator: torch.Generator
