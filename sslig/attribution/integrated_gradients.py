@@ -105,47 +105,102 @@ def explain(head: nn.Module, features: Tensor, baseline: Baseline, options: Opti
     Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, equation 1 and proposition 1; quadrature
     by Gauss and Legendre.
     """
-    _check(features)
-    frozen = options.freeze_selection and hasattr(head, "select")
-    # Wrapped so that every point of the path sees the nodes that the explained input selects.
-    selection = head.select(features) if frozen else None
-    explained = _same_rows((lambda x: head(x, selection)) if frozen else head)
+    check(features)
+    explained, selection = explained_by(head, features, options.freeze_selection)
     start = baseline.like(features)
+    path = integrate(explained, features, start, options)
+    free_baseline_score = path.baseline_score if selection == FREE else mean_score(head, start)
+    return Attribution(
+        path.by_feature.sum(dim=-1).cpu().numpy(), path.spoof_score, path.baseline_score, path.residual, path.steps,
+        path.status, selection, free_baseline_score,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Path:
+    """Gradients integrated along straight paths to the features, averaged over the starts of the paths.
+
+    Attributes
+    ----------
+    by_feature
+        (layer, frame, feature) in float64.
+    spoof_score, baseline_score
+        F(x), and the mean of F over the starts.
+    residual
+        sum of `by_feature` - (F(x) - F(b)), a logit.
+    change
+        By how much the residual differs from the one with half as many points; None where the first was complete.
+    steps
+        Points on each path.
+    status
+        As of `Attribution`.
+    """
+
+    by_feature: Tensor
+    spoof_score: float
+    baseline_score: float
+    residual: float
+    change: float | None
+    steps: int
+    status: str
+
+
+def explained_by(head: nn.Module, features: Tensor, freeze: bool) -> tuple[Callable[[Tensor], Tensor], str]:
+    """The function that is explained, and ``frozen`` or ``free``.
+
+    With `freeze`, a head that selects nodes sees everywhere the nodes that `features` select. The function refuses to
+    go on where it does not give one logit a row.
+    """
+    if not freeze or not hasattr(head, "select"):
+        return same_rows(head), FREE
+    selection = head.select(features)
+    return same_rows(lambda x: head(x, selection)), FROZEN
+
+
+def mean_score(explained: Callable[[Tensor], Tensor], x: Tensor) -> float:
+    """The mean logit of (batch, layer, frame, feature)."""
     with torch.no_grad():
-        spoof_score, baseline_score = (explained(x).double().item() for x in (features, start))
-        free_baseline_score = head(start).double().item() if frozen else baseline_score
+        return explained(x).double().mean().item()
+
+
+def integrate(explained: Callable[[Tensor], Tensor], features: Tensor, starts: Tensor, options: Options) -> Path:
+    """Integrated Gradients from each of the (start, layer, frame, feature) `starts`, averaged; see `explain`."""
+    spoof_score, baseline_score = mean_score(explained, features), mean_score(explained, starts)
+    difference = spoof_score - baseline_score
     earlier, steps = None, options.min_steps
     while True:
-        attribution = _integrate(explained, features, start, steps)  # (layer, frame)
-        residual = attribution.sum() - (spoof_score - baseline_score)
-        status = _status(residual, earlier, spoof_score - baseline_score, options.tolerance)
+        by_feature = _integral(explained, features, starts, steps)  # (layer, frame, feature)
+        residual = by_feature.sum().item() - difference
+        status = _status(residual, earlier, difference, options.tolerance)
         if status == COMPLETE or 2 * steps > options.max_steps:
             break
         earlier, steps = residual, 2 * steps
-    kind = FROZEN if frozen else FREE
-    return Attribution(
-        attribution, spoof_score, baseline_score, float(residual), steps, status, kind, free_baseline_score
-    )
+    change = None if earlier is None else abs(residual - earlier)
+    return Path(by_feature, spoof_score, baseline_score, residual, change, steps, status)
 
 
-def _integrate(explained: Callable[[Tensor], Tensor], x: Tensor, baseline: Tensor, steps: int) -> np.ndarray:
-    """(layer, frame) in float64: the sum over features of (x - b) * integral of dF/dx from b to x."""
-    method = IntegratedGradients(explained)
-    by_feature = method.attribute(
-        x, baseline, n_steps=steps, method="gausslegendre", internal_batch_size=PATH_POINTS_AT_ONCE
-    )
-    return by_feature.detach().double().sum(dim=-1)[0].cpu().numpy()
+def _integral(explained: Callable[[Tensor], Tensor], x: Tensor, starts: Tensor, steps: int) -> Tensor:
+    """(layer, frame, feature) in float64: (x - b) * integral of dF/dx from b to x, averaged over the starts b."""
+    by_feature = IntegratedGradients(explained).attribute(
+        x.expand_as(starts), starts, n_steps=steps, method="gausslegendre", internal_batch_size=PATH_POINTS_AT_ONCE
+    )  # (start, layer, frame, feature)
+    return by_feature.detach().double().mean(dim=0)
+
+
+def allowance(difference: float, tolerance: float) -> float:
+    """The largest residual, a logit, with which an explanation of F(x) - F(b) = `difference` counts as complete."""
+    return max(tolerance * abs(difference), FLOOR_LOGIT)
 
 
 def _status(residual: float, earlier: float | None, difference: float, tolerance: float) -> str:
-    allowed = max(tolerance * abs(difference), FLOOR_LOGIT)
+    allowed = allowance(difference, tolerance)
     if abs(residual) <= allowed:
         return COMPLETE
     settled = earlier is not None and abs(residual - earlier) <= allowed
     return JUMP if settled else NOT_CONVERGED
 
 
-def _same_rows(head: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def same_rows(head: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The head, refused where it does not give one logit a row.
 
     captum lays path points along dimension 0. A head that reads another axis as the batch would return numbers all
@@ -162,7 +217,14 @@ def _same_rows(head: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     return guarded
 
 
-def _check(features: Tensor) -> None:
+def check(features: Tensor) -> None:
+    """Refuse what is not (1, layer, frame, feature) of one utterance, finite and in float32.
+
+    Raises
+    ------
+    AttributionError
+        It is something else.
+    """
     if features.ndim != 4 or len(features) != 1:
         raise AttributionError(f"features of shape {tuple(features.shape)}; (1, layer, frame, feature) of one "
                                "utterance is needed")  # fmt: skip
