@@ -184,5 +184,5 @@ def test_the_recording_that_is_heard_is_the_one_that_is_scored(spec, utterances,
         mask = places.mask(intervention, one.name, waveform, SSL_CLOCK, one.n_read)
         changed = one.recording(intervention, mask)
         used = SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(len(changed)))
-        heard = detector(changed[None, :used]).item()
-    assert heard == pytest.approx(one.under(intervention, mask, None)["masked_score"], abs=1e-4)
+        heard, scored = detector(changed[None, :used]).item(), one.under(intervention, mask, None)["masked_score"]
+    assert heard == pytest.approx(scored, abs=1e-4)
