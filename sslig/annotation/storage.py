@@ -1,6 +1,7 @@
 """The SQLite file below a store: its tables, how it is opened and made, and its faults as sentences."""
 
 import os
+import random
 import sqlite3
 import time
 from pathlib import Path
@@ -9,7 +10,9 @@ APPLICATION = 0x53534C47  # "SSLG": marks the file as a store of this project
 VERSION = 1
 """Of the tables; a newer file is refused, because what it means is not known here."""
 
-RETRY_S = 0.02
+RETRY_S = (0.001, 0.005)
+"""Between two tries to write, drawn anew each time, which decides nothing but who is next. SQLite itself waits ever
+longer, up to 0.1 s, so that of many writers those that have waited longest try least often."""
 
 SCHEMA = (
     """CREATE TABLE changes (
@@ -84,7 +87,7 @@ def _prepare(base: sqlite3.Connection, path: Path, until_s: float) -> None:
     """Make the tables where the file is new, and have every commit reach the disk."""
     base.execute("PRAGMA synchronous=FULL")
     if base.execute("PRAGMA user_version").fetchone()[0] == 0 and not _tables(base):
-        _to_wal(base, until_s)
+        _patiently(base, "PRAGMA journal_mode=WAL", until_s)  # SQLite does not wait by itself here
         base.execute("BEGIN IMMEDIATE")
         if not _tables(base):  # another process may have been faster
             for statement in SCHEMA:
@@ -94,16 +97,25 @@ def _prepare(base: sqlite3.Connection, path: Path, until_s: float) -> None:
         base.execute("COMMIT")
 
 
-def _to_wal(base: sqlite3.Connection, until_s: float) -> None:
-    """Switch to WAL; SQLite does not wait for others by itself here."""
+def begin(base: sqlite3.Connection, patience_s: float) -> None:
+    """Begin a transaction as a writer: one that begins as a reader may find later that it cannot write."""
+    base.execute("PRAGMA busy_timeout=0")
+    try:
+        _patiently(base, "BEGIN IMMEDIATE", time.monotonic() + patience_s)
+    finally:
+        base.execute(f"PRAGMA busy_timeout={int(1000 * patience_s)}")
+
+
+def _patiently(base: sqlite3.Connection, statement: str, until_s: float) -> None:
+    """Try a statement until no other process is in its way."""
     while True:
         try:
-            base.execute("PRAGMA journal_mode=WAL")
+            base.execute(statement)
             return
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > until_s:
                 raise
-            time.sleep(RETRY_S)
+            time.sleep(random.uniform(*RETRY_S))
 
 
 def _tables(base: sqlite3.Connection) -> list[str]:

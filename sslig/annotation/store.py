@@ -82,7 +82,7 @@ class Store:
 
     def __init__(self, path: str | os.PathLike, *, read_only: bool = False, patience_s: float = 60.0) -> None:
         self.path, self.read_only = Path(path), read_only
-        self._lock = threading.RLock()
+        self._patience_s, self._lock = patience_s, threading.RLock()
         self._base = storage.connect(self.path, read_only, patience_s)
 
     def close(self) -> None:
@@ -203,11 +203,11 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """A transaction of its own, begun as a writer: one that begins as a reader may find that it cannot write."""
+        """A transaction of its own."""
         if self.read_only:
             raise StoreError(f"{self.path}: opened to read only")
         with self._lock, self._naming(), self._base:  # commits, or rolls back where something is raised
-            self._base.execute("BEGIN IMMEDIATE")
+            storage.begin(self._base, self._patience_s)
             yield
 
     @contextmanager
