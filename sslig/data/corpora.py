@@ -3,25 +3,20 @@
 import argparse
 import hashlib
 import json
-import multiprocessing
 import os
-import shutil
 import sys
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from multiprocessing import connection
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from sslig import audio, files, protocol
-from sslig.data import codecs, prompts, synthetic
+from sslig.data import building, codecs, prompts, synthetic
 from sslig.data import recordings as own
+from sslig.data.building import ASKED_FOR, SUMMARY, CorpusError
 from sslig.data.conditioning import LEAD_S, finish, trim
 from sslig.data.planning import Options, PlanError, Trial, plan, protocol_table, recordings_table
 from sslig.data.recordings import Recording
@@ -29,14 +24,8 @@ from sslig.data.spoofs import ATTACKS
 
 VERSION = 1
 """Raised with every change of a method that changes samples, so that no corpus mixes two of them."""
-SUMMARY, BEGUN = "corpus.json", "building.json"
-EVERY_S = 10.0
 NAMED = ("prompts", "synthetic")
 """Sources by name; any other is a folder."""
-
-
-class CorpusError(RuntimeError):
-    """A corpus that cannot be built; the message names the utterance and its recording, or the folder."""
 
 
 def build(
@@ -78,14 +67,14 @@ def build(
     root, options = Path(root), options or Options()
     trials = plan(recordings, sets, options)
     mark = fingerprint(trials, options)
-    _claim(root, mark)
+    building.claim(root, mark)
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(trial.original or trial.utterance, []).append(trial)
     todo = [group for group in groups.values() if not all(sound_path(root, trial).is_file() for trial in group)]
     done = len(trials) - sum(map(len, todo))
     progress(done, len(trials))
-    for made in _each(_Maker(root, options.seed), todo, workers):
+    for made in building.each(_Maker(root, options.seed), todo, workers):
         done += made
         progress(done, len(trials))
     return _finish(root, trials, options, mark)
@@ -93,7 +82,7 @@ def build(
 
 def sound_path(root: Path, trial: Trial) -> Path:
     """Where the sound file of `trial` lies in the corpus at `root`."""
-    return root / protocol.SETS[trial.set][1] / f"{trial.utterance}.flac"
+    return building.sound_path(root, trial.set, trial.utterance)
 
 
 def fingerprint(trials: Sequence[Trial], options: Options) -> str:
@@ -133,45 +122,8 @@ class _Maker:
                 said = f"{type(error).__name__}: {error}"
                 raise CorpusError(f"{trial.utterance} ({what} of recording {trial.recording.id}): {said}") from error
         # From the written file, so that a resumed build codes the same samples.
-        original = audio.read(self.root / protocol.SETS[trial.set][1] / f"{trial.original}.flac")
+        original = audio.read(building.sound_path(self.root, trial.set, trial.original))
         return codecs.apply(original, codecs.CODECS[trial.codec], trial.codec_q)
-
-
-def _each(maker: _Maker, groups: list[list[Trial]], workers: int) -> Iterator[int]:
-    if workers <= 1 or len(groups) <= 1:
-        # One thread here too: the sums of linear algebra depend on the number of threads.
-        with threadpool_limits(1):
-            yield from map(maker, groups)
-        return
-    # Spawned and not forked: a fork of a process that runs threads (torch, a notebook) can hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
-        yield from pool.map(maker, groups, chunksize=4)
-
-
-def _start_worker() -> None:
-    """Hold this worker to one thread, and end it when its parent is killed; else it would wait for work for ever."""
-    threadpool_limits(1)
-    parent = multiprocessing.parent_process().sentinel
-    threading.Thread(target=lambda: connection.wait([parent]) and os._exit(1), daemon=True).start()
-
-
-def _claim(root: Path, mark: str) -> None:
-    """Make `root` the place of the corpus `mark`: without sound files of another, and none of someone else's."""
-    folders = [root / folder for _, folder in protocol.SETS.values()]
-    marks = [json.loads(path.read_text())["fingerprint"] for path in (root / SUMMARY, root / BEGUN) if path.is_file()]
-    if not marks and any(folder.exists() for folder in folders):
-        raise CorpusError(f"{root}: holds sound files but no {SUMMARY} or {BEGUN} of this builder; give another folder")
-    if marks and marks != [mark] * len(marks):
-        for name in (SUMMARY, protocol.RECORDINGS, *(name for name, _ in protocol.SETS.values())):
-            (root / name).unlink(missing_ok=True)
-        for folder in filter(Path.is_dir, folders):
-            shutil.rmtree(folder)
-    files.write_json(root / BEGUN, {"fingerprint": mark})
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-        for left_over in folder.glob(".*.part*"):
-            left_over.unlink()
 
 
 def _finish(root: Path, trials: Sequence[Trial], options: Options, mark: str) -> dict:
@@ -191,9 +143,7 @@ def _finish(root: Path, trials: Sequence[Trial], options: Options, mark: str) ->
         "licences": sorted({f"{trial.recording.speaker}: {trial.recording.licence}" for trial in trials}),
         "without_text_to_speech": len({trial.recording.id for trial in trials if not trial.recording.english}),
     }
-    files.write_json(root / SUMMARY, summary)
-    (root / BEGUN).unlink(missing_ok=True)
-    return summary
+    return building.finish(root, summary)
 
 
 def ensure(
@@ -218,17 +168,14 @@ def ensure(
     """
     root, options = Path(root), Options(seed=seed, recordings={**Options().recordings, **(recordings or {})})
     asked = {"source": listing(source), "seed": seed, "recordings": dict(options.recordings), "version": VERSION}
-    written_last = (SUMMARY, protocol.RECORDINGS, *(name for name, _ in protocol.SETS.values()))
-    if all((root / name).is_file() for name in written_last):
-        made = json.loads((root / SUMMARY).read_text(encoding="utf-8"))
-        if made.get("asked_for") == asked:
-            return made
+    if made := building.finished(root, asked):
+        return made
     try:
         found, sets = _source(source, root, seed)
-        made = build(found, root, sets, options, workers, _progress())
+        made = build(found, root, sets, options, workers, building.progress())
     except (prompts.PromptsError, own.RecordingError, audio.AudioError, PlanError) as error:
         raise CorpusError(str(error)) from error
-    made["asked_for"] = asked
+    made[ASKED_FOR] = asked
     files.write_json(root / SUMMARY, made)
     return made
 
@@ -258,19 +205,6 @@ def _counts(text: str) -> dict[str, int | None]:
         return {name: None if value == "all" else int(value) for name, value in pairs}
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}; expected for example train=100,dev=90,eval=all") from error
-
-
-def _progress() -> Callable[[int, int], None]:
-    """A line that changes on a terminal; elsewhere a line every 10 s."""
-    last = [time.monotonic()]
-
-    def show(done: int, of: int) -> None:
-        terminal = sys.stderr.isatty()
-        if time.monotonic() - last[0] >= (0.2 if terminal else EVERY_S) or (terminal and done == of):
-            last[0] = time.monotonic()
-            print(f"\rcorpus: {done} of {of} utterances", end="" if terminal else "\n", file=sys.stderr, flush=True)
-
-    return show
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -69,6 +69,27 @@ def derive(path: str | os.PathLike, source: str) -> Path:
     return target
 
 
+def changed(section: Any, values: dict[str, Any], path: Path, prefix: str) -> Any:
+    """A section of an experiment with some of its keys given other `values`, which are read as strictly as the file.
+
+    Parameters
+    ----------
+    section
+        A dataclass of values, such as `Training`.
+    values
+        By key.
+    path, prefix
+        The file that they stand in, and what stands before their keys there, for the message.
+
+    Raises
+    ------
+    ExperimentError
+        A key is unknown, or a value is of a wrong type.
+    """
+    held = {item.name: getattr(section, item.name) for item in dataclasses.fields(section)}
+    return _build(type(section), held | values, path, prefix)
+
+
 def _find(path: Path) -> Path:
     for folder in (Path.cwd(), *Path.cwd().parents):
         if (folder / path).is_file():

@@ -21,6 +21,7 @@ from sslig.stages.masked import (
     tiers_by_utterance,
 )
 from sslig.stages.measured import measured_utterances, measures
+from sslig.stages.planted import plant, planted, planted_truth
 from sslig.stages.scored import score, set_scores
 from sslig.stages.trained import READY_MADE, checkpoint, corpus, epochs
 
@@ -45,6 +46,9 @@ __all__ = [
     "measured_utterances",
     "measures",
     "nonspeech_profile",
+    "plant",
+    "planted",
+    "planted_truth",
     "score",
     "segment",
     "segment_sources",

@@ -5,10 +5,10 @@ import sys
 import time
 
 from sslig.experiment import Experiment, load
-from sslig.stages import attribute, baseline, corpus, epochs, mask_jobs, masked, measures, score, segment
+from sslig.stages import attribute, baseline, corpus, epochs, mask_jobs, masked, measures, plant, score, segment
 
 OF_STUDIES = {"segment": segment, "measure": measures}
-"""Stages that all detectors share, by name; ``corpus`` is one too."""
+"""Stages that all detectors share, by name; ``corpus`` and ``plant`` are such too, and ``plant`` takes a job."""
 
 OF_DETECTORS = {"train": epochs, "score": score, "baseline": baseline, "attribute": attribute}
 """Stages of one detector and seed, by name; ``mask`` is one too, and takes a job."""
@@ -17,11 +17,11 @@ OF_DETECTORS = {"train": epochs, "score": score, "baseline": baseline, "attribut
 def main() -> None:
     """Do one stage from the command line, and say so in a line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=["corpus", *OF_STUDIES, *OF_DETECTORS, "mask"])
+    parser.add_argument("stage", choices=["corpus", "plant", *OF_STUDIES, *OF_DETECTORS, "mask"])
     parser.add_argument("experiment")
     parser.add_argument("--detector")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--job", help="which masks (sslig.stages.mask_jobs); by default all")
+    parser.add_argument("--job", help="which masks (sslig.stages.mask_jobs) or kind of planted cue; all by default")
     parser.add_argument("--workers", type=int, default=2, help="processes that build a corpus")
     arguments = parser.parse_args()
     start = time.monotonic()
@@ -37,6 +37,8 @@ def _do(arguments: argparse.Namespace, experiment: Experiment) -> str:
     if arguments.stage == "corpus":
         corpus(experiment, arguments.workers)
         return ""
+    if arguments.stage == "plant":
+        return _plant(experiment, arguments.job, arguments.workers)
     if arguments.stage in OF_STUDIES:
         OF_STUDIES[arguments.stage](experiment)
         return ""
@@ -47,6 +49,14 @@ def _do(arguments: argparse.Namespace, experiment: Experiment) -> str:
     else:
         OF_DETECTORS[arguments.stage](experiment, name, seed)
     return f" {name} seed {seed}"
+
+
+def _plant(experiment: Experiment, job: str | None, workers: int) -> str:
+    """Build the corpora of planted cues; of which kinds they are."""
+    kinds = experiment.validation.planted if job is None else [job]
+    for kind in kinds:
+        plant(experiment, kind, workers)
+    return f" {', '.join(kinds)}"
 
 
 def _masks_of(experiment: Experiment, job: str | None) -> list[str] | None:

@@ -5,15 +5,22 @@ from pathlib import Path
 import pandas as pd
 
 from sslig import protocol, records, training
-from sslig.data import corpora
+from sslig.data import building, corpora, planted
 from sslig.experiment import Experiment
 
 READY_MADE = "asvspoof5"
 
 
 def corpus(experiment: Experiment, workers: int = 2) -> Path:
-    """The folder of the corpus, built from its source unless it lies there ready-made or finished."""
+    """The folder of the corpus, built from its source unless it lies there ready-made or finished.
+
+    That of a study of planted cues was built when the study was derived (`sslig.stages.planted`).
+    """
     root, values = experiment.corpus_root, experiment.corpus
+    if values.source.startswith(planted.SOURCE):
+        if not (root / building.SUMMARY).is_file():
+            raise building.CorpusError(f"{root}: no {building.SUMMARY}; sslig.stages.planted builds this corpus")
+        return root
     if values.source == READY_MADE:
         for name in protocol.SETS:
             if not (root / protocol.SETS[name][0]).is_file():
