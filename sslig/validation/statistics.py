@@ -33,6 +33,7 @@ class Statistic:
 
 
 _SHIFTED = "the same with the map shifted around the end of the recording by a random number of frames"
+_ALL_SHIFTS = "the mean over all shifts of the map around the end of the recording"
 _NEIGHBOURS = "the rank correlation of the map with itself, shifted by a random number of frames"
 
 STATISTICS: Mapping[str, Statistic] = MappingProxyType({
@@ -90,6 +91,23 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType({
     "loudness_share": Statistic(
         -1, "share of variance", "of the map over time that level and amplitude of the frames explain",
         "the same with the loudness shifted by a random number of frames",
+    ),
+    "relevance_mass": Statistic(1, "share", "of the positive evidence that lies in the known place", _ALL_SHIFTS),
+    "relevance_rank": Statistic(
+        1, "share", "of the frames of most evidence, as many as the known place has, that lie in it", _ALL_SHIFTS,
+    ),
+    "pointing_20ms": Statistic(
+        1, "share", "of maps whose highest frame lies in the known place or up to 20 ms from it", _ALL_SHIFTS,
+    ),
+    "pointing_100ms": Statistic(
+        1, "share", "of maps whose highest frame lies in the known place or up to 100 ms from it", _ALL_SHIFTS,
+    ),
+    "roc_auc": Statistic(
+        1, "share", "of pairs of a frame in the known place and one outside it in which the first has more evidence",
+        _ALL_SHIFTS,
+    ),
+    "evidence_ratio": Statistic(
+        1, "ratio", "of the share of the positive evidence in the known place to its share of time", _ALL_SHIFTS,
     ),
 })  # fmt: skip
 """Every measure by name."""
