@@ -125,7 +125,7 @@ def test_annotations_are_read_and_empty_forms_left_out(annotations, selection):
 @pytest.mark.parametrize(
     ("row", "fault"),
     [
-        (("hum", 1, 0, 2), r"row 3 \(E_1\): aasist: a cue that is none of phoneme"),
+        (("hum", 1, 0, 2), r"row 3 \(E_1\): aasist: a cue that is none of glitch"),
         (("noise", 6, 0, 2), "aasist: a locality that is not 1 to 5"),
         (("noise", 1, 2, 2), "a range that does not end after it starts"),
         (("noise", 1, 2, ""), "a range that does not end after it starts"),

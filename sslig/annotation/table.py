@@ -133,8 +133,14 @@ def judged(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of real regions that were heard for the first time."""
-    return table[~table["decoy"] & ~table["repeat"]]
+    """The rows of real regions that were heard for the first time; of one annotator and region, the `latest` one."""
+    return latest(table[~table["decoy"] & ~table["repeat"]])
+
+
+def latest(table: pd.DataFrame) -> pd.DataFrame:
+    """One row for each annotator, utterance, detector and kind of region: what was said last, under whichever plan."""
+    keys = ["annotator", "utterance", "detector", "decoy", "repeat"]
+    return table.sort_values("changed_at", kind="stable").drop_duplicates(keys, keep="last").sort_index()
 
 
 def _as(column: str, value: Any, check: Callable[[Any], Any]) -> Any:

@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sslig.annotation.regions import intersection_over_union
+from sslig.annotation.vocabulary import CUES, DETECTORS, LOCALITY
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
 from sslig.report.audit_draws import LEVEL, ROUNDS, difference, drawn, interval, mean, mean_of_pairs, rounded, verdict
-
-DETECTORS = {"aasist": "AASIST", "camhfa": "CA-MHFA", "sls": "SLS"}
-CUES = ("phoneme", "transition", "glitch", "noise", "silence", "breath", "spectral", "unclear")
-LOCALITY = (1, 5)
-"""From spread over time to one spike."""
 
 SLS_FRAMES = 201
 """Frames that the released SLS head reads (Zhang et al., ACM MM 2024)."""
@@ -169,7 +166,7 @@ def overlaps(table: pd.DataFrame, draws: np.ndarray) -> list[dict]:
     rows = []
     for one, other in combinations(DETECTORS, 2):
         both = table[[f"{one}_end_s", f"{other}_end_s"]].notna().all(axis=1).to_numpy()
-        found = _intersection_over_union(_marks(table[both], one), _marks(table[both], other))
+        found = intersection_over_union(_marks(table[both], one), _marks(table[both], other))
         same, counts = np.diag(found), draws[:, both]
         observed, chance = mean(same, counts), mean_of_pairs(found, counts)
         rows.append({"detectors": [one, other], "marks": len(same), "apart": int((same == 0).sum()),
@@ -194,16 +191,10 @@ def _is_among(labels: pd.Series, cues: tuple[str, ...]) -> np.ndarray:
     return np.where(labels.notna(), labels.isin(cues), np.nan)
 
 
-def _marks(table: pd.DataFrame, detector: str) -> tuple[np.ndarray, np.ndarray]:
-    """(utterance,) twice: starts, which drawing by hand puts a little before 0 here and there, and ends in seconds."""
-    return table[f"{detector}_start_s"].clip(lower=0).to_numpy(), table[f"{detector}_end_s"].to_numpy()
-
-
-def _intersection_over_union(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """(one, other) The overlap of each mark of one detector with each of the other."""
-    (start, end), (other_start, other_end) = ((a[:, None], b[:, None]) for a, b in (one, other))
-    shared = np.clip(np.minimum(end, other_end.T) - np.maximum(start, other_start.T), 0, None)
-    return shared / (end - start + (other_end - other_start).T - shared)
+def _marks(table: pd.DataFrame, detector: str) -> np.ndarray:
+    """(utterance, 2) Start, which drawing by hand puts a little before 0 here and there, and end in seconds."""
+    marks = table[[f"{detector}_start_s", f"{detector}_end_s"]].to_numpy()
+    return np.clip(marks, 0, None)
 
 
 def _check(path: Path, table: pd.DataFrame) -> None:
