@@ -68,6 +68,17 @@ def test_a_map_that_ignores_the_features_does_not_change():
     assert max_sensitivity(lambda x: np.arange(5.0), torch.randn(1, 2, 5, 3), seed=0) == 0
 
 
+def test_sensitivity_stands_beside_the_change_by_a_shift():
+    features = torch.arange(30.0)[None, None, :, None]
+    row = faithfulness.sensitivity_row(lambda x: x[0, 0, :, 0].numpy(), features, n_read=30, draws=29, seed=0)
+    frames = np.arange(30.0)
+    expected = [np.linalg.norm(np.roll(frames, by) - frames) / np.linalg.norm(frames) for by in range(1, 30)]
+    assert row["control"] == pytest.approx(np.mean(expected))
+    assert row["beaten"] == 1
+    nothing = faithfulness.sensitivity_row(lambda x: np.zeros(30), features, n_read=30, draws=5, seed=0)
+    assert np.isnan(nothing["control"])
+
+
 def test_sensitivity_explains_with_gradients(tiny_detector):
     head, features = tiny_detector().head, torch.randn(1, 3, 20, 16)
 
@@ -88,9 +99,11 @@ def test_a_table_holds_each_map_in_each_space(evidence, rng):
     options = {"n_read": 60, "draws": 20, "seed": 1}
     rows = faithfulness.rows(spaces, maps, 1, **options)
     found = {(row["method"], row["replacement"], row["statistic"], row["at"]): row for row in rows}
-    assert len(found) == len(rows) == 2 * 2 * (2 * 7 + 2 + 2)
-    for statistic in ("deletion_area", "insertion_area", "infidelity", "sensitivity_n"):
+    assert len(found) == len(rows) == 2 * 2 * (7 + 1 + 2) + 2 * (7 + 1)  # deletion, and insertion in one space
+    for statistic in ("deletion_area", "infidelity", "sensitivity_n"):
         assert found["true", "interpolation", statistic, ""]["beaten"] == 1
+    assert found["true", "bonafide_mean", "insertion_area", ""]["beaten"] == 1
+    assert ("true", "interpolation", "insertion_area", "") not in found
     assert rows == faithfulness.rows(spaces, maps, 1, **options)
 
 

@@ -5,6 +5,7 @@ from torch import nn
 
 from sslig.validation import randomisation
 from sslig.validation.randomisation import entropy, groups, shuffled
+from sslig.validation.replacement import in_features
 
 
 def explain(head, features):
@@ -27,6 +28,19 @@ def trained(tiny_detector):
         nn.functional.binary_cross_entropy_with_logits(head(features), labels.float()).backward()
         optimiser.step()
     return head.eval()
+
+
+@pytest.fixture
+def tested(trained, features):
+    """The rows of the test for a way to explain heads."""
+
+    def rows(method, **options):
+        def scores_of(head):
+            return in_features(head, features, "interpolation", {})
+
+        return randomisation.rows(method, trained, features, scores_of, n_read=40, draws=20, seed=0, **options)
+
+    return rows
 
 
 @pytest.fixture
@@ -61,31 +75,42 @@ def test_shuffled_parameters_hold_the_same_values_and_others_stay(tiny_detector)
     assert all(torch.equal(before[name], after[name]) for name in before if name != "pooling_fc.weight")
 
 
-def test_a_gradient_knows_the_parameters_of_a_trained_head(trained, features):
-    rows = randomisation.rows(explain, trained, features, n_read=40, draws=20, seed=0)
-    cascading = [row["value"] for row in rows if row["statistic"] == "randomised_cascading"]
+def values(rows, statistic):
+    return [row["value"] for row in rows if row["statistic"] == statistic]
+
+
+def test_a_gradient_knows_the_parameters_of_a_trained_head(tested):
+    rows = tested(explain)
+    cascading = values(rows, "randomised_cascading")
     assert len(cascading) == 5
     assert max(cascading) < 0.9
     assert cascading[-1] < 0.6
     assert rows[-1]["statistic"] == "complexity_rise"
 
 
-def test_what_ignores_the_head_stays_as_it_is(trained, features):
+def test_what_ignores_the_head_stays_as_it_is(tested, features):
     loud = features.square().sum(dim=(1, 3))[0].numpy()
-    rows = randomisation.rows(lambda head, x: loud, trained, features, n_read=40, draws=20, seed=0)
-    alike = [row for row in rows if row["statistic"] != "complexity_rise"]
-    assert [row["value"] for row in alike] == pytest.approx([1] * 10)
-    assert {row["beaten"] for row in alike} == {0}
-    assert rows[-1]["value"] == 0
+    rows = tested(lambda head, x: loud)
+    for kind in ("cascading", "independent"):
+        assert values(rows, f"randomised_{kind}") == pytest.approx([1] * 5)
+        assert {row["beaten"] for row in rows if row["statistic"] == f"randomised_{kind}"} == {0}
+    assert values(rows, "complexity_rise") == [0]
 
 
-def test_groups_are_counted_and_named(trained, features):
-    rows = randomisation.rows(explain, trained, features, n_read=40, draws=20, seed=0, at_most=2)
-    found = [(row["statistic"], row["at"].split()[0]) for row in rows[:-1]]
-    assert found == [
-        ("randomised_cascading", "1"), ("randomised_independent", "1"),
-        ("randomised_cascading", "2"), ("randomised_independent", "2"),
-    ]  # fmt: skip
+def test_heads_are_compared_by_what_they_do(tested, trained):
+    with torch.no_grad():
+        trained.weights_k.fill_(0.3)  # equal values in another order are the same
+    rows = tested(explain)
+    alone = {row["at"]: row["value"] for row in rows if row["statistic"] == "randomised_head_independent"}
+    assert alone["5 weights_k"] == pytest.approx(1)
+    assert alone["1 pooling_fc … att_head"] < 0.95
+
+
+def test_groups_are_counted_and_named(tested):
+    found = [(row["statistic"], row["at"].split()[0]) for row in tested(explain, at_most=2)[:-1]]
+    kinds = ["randomised_cascading", "randomised_head_cascading", "randomised_independent",
+             "randomised_head_independent"]  # fmt: skip
+    assert found == [(kind, number) for number in "12" for kind in kinds]
 
 
 def test_the_entropy_is_that_of_the_histogram():

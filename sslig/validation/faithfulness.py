@@ -1,6 +1,6 @@
 """Whether an explanation says what the score rests on: removed stretches, small changes, and curves in one table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from captum.metrics import sensitivity_max
 from torch import Tensor
 
 from sslig.validation import curves
-from sslig.validation.replacement import Scores
+from sslig.validation.replacement import PROFILES, Scores
 from sslig.validation.statistics import measured, rolled, shifts
 
 REMOVALS = 40
@@ -146,6 +146,26 @@ def max_sensitivity(
     return float(found.item())
 
 
+def sensitivity_row(
+    explain: Explain, features: Tensor, *, n_read: int, draws: int, seed: int, **options: float
+) -> dict[str, object]:
+    """`max_sensitivity` of an explanation, beside how much it changes when it is shifted.
+
+    Parameters
+    ----------
+    n_read, draws
+        Frames from the start that the head reads, and shifts around the end of them.
+    options
+        Of `max_sensitivity`.
+    """
+    value = max_sensitivity(explain, features, seed=seed, **options)
+    frames = explain(features)[:n_read]
+    moved = rolled(frames, shifts(len(frames), draws, np.random.default_rng(seed)))  # (draw, frame)
+    size = np.sqrt((frames**2).sum())
+    changed = np.sqrt(((moved - frames) ** 2).sum(axis=1)) / size if size > 0 else np.full(draws, np.nan)
+    return measured("max_sensitivity", value, changed, at="")
+
+
 def rows(
     spaces: Mapping[tuple[str, str], Scores],
     maps: Mapping[str, np.ndarray],
@@ -154,6 +174,7 @@ def rows(
     n_read: int,
     draws: int,
     seed: int,
+    insertion: Collection[str] = PROFILES[:1],
     fast: bool = False,
 ) -> list[dict[str, object]]:
     """Curves, infidelity and sensitivity-n of the explanations of one utterance, each beside its control.
@@ -172,6 +193,9 @@ def rows(
         Shifted controls of each explanation.
     seed
         Of shifts and stretches, the same for each explanation.
+    insertion
+        Replacements whose insertion curve is drawn too. Not of interpolation: where all but a few frames are made of
+        these, they are the whole recording.
     fast
         Only the deletion curve at 5 and 20 %, for a space where every mask is a pass through the whole detector.
 
@@ -185,7 +209,7 @@ def rows(
     held = np.stack([np.asarray(maps[name], dtype=np.float64) for name in names])  # (map, frame)
     for (space, replacement), scores in spaces.items():
         where = {"space": space, "replacement": replacement}
-        options = {"n_read": n_read, "draws": draws, "insertion": not fast}
+        options = {"n_read": n_read, "draws": draws, "insertion": replacement in insertion and not fast}
         options |= {"percents": (5, 20)} if fast else {}
         for name, frames in zip(names, held, strict=True):
             found = curves.curves(scores, frames, direction, generator=np.random.default_rng(seed), **options)

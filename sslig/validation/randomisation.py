@@ -2,12 +2,15 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sslig.validation.faithfulness import removals
+from sslig.validation.replacement import Scores
 from sslig.validation.sanity import agreement
 from sslig.validation.statistics import measured
 
@@ -62,6 +65,7 @@ def rows(
     explain: ExplainHead,
     head: nn.Module,
     features: Tensor,
+    scores_of: Callable[[nn.Module], Scores],
     *,
     n_read: int,
     draws: int,
@@ -76,6 +80,9 @@ def rows(
     shuffled parameters may turn the sign of all evidence. By chance maps correlate because neighbouring frames are
     alike: the control is the map against itself after shifts.
 
+    Some parameters hold nothing, and shuffled they leave the head as it was. Therefore the heads are compared too, by
+    what removing stretches does to the score of either: a map may stay as alike as they are.
+
     The rise of complexity is that of the whole head: (E(shuffled) - E) / E, where E is `entropy`.
 
     Parameters
@@ -84,10 +91,12 @@ def rows(
         The method, told which head.
     head, features
         What is explained, (1, layer, frame, feature).
+    scores_of
+        The scores of a head by the frames that are replaced.
     n_read
         Frames from the start that the head reads.
     draws, seed
-        Of the shifts, and of the shuffles.
+        Of the shifts, the shuffles and the stretches.
     at_most
         Groups of parameters (`groups`).
 
@@ -102,21 +111,42 @@ def rows(
     A. Hedström et al., "A fresh look at sanity checks for saliency maps", xAI 2024 (efficient MPRT: the rise of
     complexity, in place of a comparison of maps layer by layer).
     """
-    original = explain(head, features)[:n_read]
-    chance = np.abs(agreement(original, original, draws=draws, generator=np.random.default_rng(seed))[1])
-    parts = groups(head, at_most)
-    told, done, last = [], [], original
-    for number, (name, own) in enumerate(parts, start=1):
+
+    def changes(changed: nn.Module) -> np.ndarray:
+        generator = np.random.default_rng(seed)
+        return removals(scores_of(changed), features.shape[2], n_read, generator=generator).changes
+
+    of_map = _Likeness.of(explain(head, features)[:n_read], draws, seed)
+    of_head = _Likeness.of(changes(head), draws, seed)
+    told, done, last = [], [], of_map.original
+    for number, (name, own) in enumerate(groups(head, at_most), start=1):
         done += own
-        cascaded = explain(shuffled(head, done, seed), features)[:n_read]
-        alone = cascaded if number == 1 else explain(shuffled(head, own, seed), features)[:n_read]
-        for kind, frames in (("cascading", cascaded), ("independent", alone)):
-            value = abs(agreement(original, frames)[0])
-            told.append(measured(f"randomised_{kind}", value, chance, at=f"{number} {name}"))
-        last = cascaded
-    before = entropy(original)
+        both = {"cascading": shuffled(head, done, seed)}
+        both["independent"] = both["cascading"] if number == 1 else shuffled(head, own, seed)
+        maps = {kind: explain(changed, features)[:n_read] for kind, changed in both.items()}
+        for kind, changed in both.items():
+            told.append(of_map.row(f"randomised_{kind}", maps[kind], f"{number} {name}"))
+            told.append(of_head.row(f"randomised_head_{kind}", changes(changed), f"{number} {name}"))
+        last = maps["cascading"]
+    before = entropy(of_map.original)
     rise = (entropy(last) - before) / before if before > 0 else np.nan
     return told + [measured("complexity_rise", rise, [0.0], at="")]
+
+
+@dataclass(frozen=True)
+class _Likeness:
+    """What others are compared with, and how alike it is to itself by chance."""
+
+    original: np.ndarray
+    chance: np.ndarray
+
+    @classmethod
+    def of(cls, original: np.ndarray, draws: int, seed: int) -> "_Likeness":
+        controls = agreement(original, original, draws=draws, generator=np.random.default_rng(seed))[1]
+        return cls(original, np.abs(controls))
+
+    def row(self, statistic: str, other: np.ndarray, at: str) -> dict[str, object]:
+        return measured(statistic, abs(agreement(self.original, other)[0]), self.chance, at=at)
 
 
 def entropy(frames: np.ndarray, bins: int = BINS) -> float:

@@ -35,6 +35,8 @@ class Statistic:
 _SHIFTED = "the same with the map shifted around the end of the recording by a random number of frames"
 _ALL_SHIFTS = "the mean over all shifts of the map around the end of the recording"
 _NEIGHBOURS = "the rank correlation of the map with itself, shifted by a random number of frames"
+_REORDERED = "the same with other stretches"
+
 
 STATISTICS: Mapping[str, Statistic] = MappingProxyType({
     "deletion": Statistic(
@@ -69,6 +71,14 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType({
     ),
     "randomised_independent": Statistic(
         -1, "|rank correlation|", "of the map with that of the head with these parameters alone shuffled", _NEIGHBOURS,
+    ),
+    "randomised_head_cascading": Statistic(
+        -1, "|rank correlation|", "of what removed stretches do to the score of the head, and of the head with this "
+        "and all later parameters shuffled: as alike may the maps stay", _REORDERED,
+    ),
+    "randomised_head_independent": Statistic(
+        -1, "|rank correlation|", "of what removed stretches do to the score of the head, and of the head with these "
+        "parameters alone shuffled: as alike may the maps stay", _REORDERED,
     ),
     "complexity_rise": Statistic(
         1, "share", "by how much the histogram entropy of the map rises when all parameters of the head are shuffled",
