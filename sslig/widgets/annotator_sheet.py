@@ -6,7 +6,7 @@ process opens this file and no other, so no recording is served that is not on t
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from sslig.files import atomic, write_json, write_parquet
 from sslig.widgets.messages import joined, parted
 
 FOLDER = "annotation"
+VIEWS = "views.parquet"
 
 
 class SheetError(ValueError):
@@ -55,7 +56,7 @@ class Sheet:
         SheetError
             The utterance is not on the sheet.
         """
-        path = self.folder / "views.parquet"
+        path = self.folder / VIEWS
         names = self.utterances["utterance"].sort_values().tolist()
         if utterance not in names:
             raise SheetError(f"{path}: {utterance!r} is not among its {len(names)} utterances")
@@ -90,6 +91,11 @@ def make(experiment: Experiment) -> None:
 
     In a blind study the evidence lies on it without its sign, the largest as 1: sign and size would tell the label, the
     score and, with some practice, the detector.
+
+    Raises
+    ------
+    SheetError
+        A recording is a link to a place outside the corpus.
     """
     from sslig.stages import annotated, attributions  # with torch, which an annotator's kernel does without
 
@@ -97,17 +103,28 @@ def make(experiment: Experiment) -> None:
     curves = {name: attributions(experiment, name, seed).set_index("utterance")["by_frame"] for name in detectors}
     if ready(experiment):
         return
-    folder = _folder(experiment)
-    (folder / "sheet.json").unlink(missing_ok=True)
     utterances = annotated.annotated_utterances(experiment, detectors, seed)
     regions = annotated.annotated_regions(experiment, detectors, seed)
-    names = utterances["utterance"].sort_values()
-    paths = utterances.set_index("utterance")["path"]
-    rows = [(name, paths[name], {one: curves[one][name] for one in detectors}) for name in names]
-    _write_views(folder / "views.parquet", rows, experiment)
-    write_parquet(folder / "regions.parquet", regions[regions["utterance"].isin(set(names))])
-    write_parquet(folder / "utterances.parquet", utterances[["utterance", "group"]])
-    write_json(folder / "sheet.json", {"key": _key(experiment), "utterances": len(names), "detectors": detectors})
+    regions = regions[regions["utterance"].isin(set(utterances["utterance"]))]
+    folder, key = _folder(experiment), _key(experiment)
+    write(Sheet(folder, utterances[["utterance", "group"]], regions), _views(experiment, utterances, curves), key)
+
+
+def write(sheet: Sheet, views: Iterable[Mapping[str, Any]], key: str) -> None:
+    """Write a sheet; `views` are messages of `sslig.widgets.view`, a recording each, utterances in sorted order."""
+    record = sheet.folder / "sheet.json"
+    record.unlink(missing_ok=True)
+    columns = {"utterance": pyarrow.string(), "message": pyarrow.string(), "buffers": pyarrow.list_(pyarrow.binary())}
+    schema = pyarrow.schema(list(columns.items()))
+    with atomic(sheet.folder / VIEWS) as part, pq.ParquetWriter(part, schema) as writer:
+        for view in views:
+            message, buffers = parted(dict(view))
+            row = {"utterance": view["name"], "message": json.dumps(message), "buffers": buffers}
+            # One row group an utterance, so that one is read without the others.
+            writer.write_table(pyarrow.Table.from_pylist([row], schema=schema))
+    write_parquet(sheet.folder / "regions.parquet", sheet.regions)
+    write_parquet(sheet.folder / "utterances.parquet", sheet.utterances)
+    write_json(record, {"key": key, "utterances": len(sheet.utterances)})
 
 
 def lane(view: Mapping[str, Any], track: Track, read_s: float, *, blind: bool) -> dict[str, Any]:
@@ -137,28 +154,34 @@ def _key(experiment: Experiment) -> str:
     return records.hash_of(made, options, experiment.selection, experiment.corpus.seed)
 
 
-def _write_views(path: Path, rows: Sequence[tuple[str, str, dict[str, np.ndarray]]], experiment: Experiment) -> None:
-    """One row group an utterance, so that one is read without the others."""
+def _views(
+    experiment: Experiment, utterances: pd.DataFrame, curves: Mapping[str, pd.Series]
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """What is drawn and heard of each utterance, in sorted order."""
     from sslig import audio
     from sslig.models.detector import Detector
     from sslig.stages import checkpoint
     from sslig.widgets import view
 
-    clock = Detector.from_pretrained(
-        checkpoint(experiment, next(iter(experiment.detectors)), experiment.seeds[0])
-    ).clock
-    columns = {"utterance": pyarrow.string(), "message": pyarrow.string(), "buffers": pyarrow.list_(pyarrow.binary())}
-    with atomic(path) as part, pq.ParquetWriter(part, pyarrow.schema(list(columns.items()))) as writer:
-        for utterance, source, curves in rows:
-            n_frames = len(next(iter(curves.values())))
-            waveform = audio.read(source)[: clock.n_samples(n_frames)]
-            shown = {
-                name: _unsigned(frames) if experiment.annotation.blind else frames for name, frames in curves.items()
-            }
-            lanes = [view.Lane(name, frames) for name, frames in shown.items()]
-            message, buffers = parted(view.message(view.Recording(utterance, waveform, clock, lanes)))
-            row = {"utterance": utterance, "message": json.dumps(message), "buffers": buffers}
-            writer.write_table(pyarrow.Table.from_pylist([row], schema=writer.schema), row_group_size=1)
+    clock = Detector.from_pretrained(checkpoint(experiment, next(iter(curves)), experiment.seeds[0])).clock
+    for row in utterances.sort_values("utterance").itertuples():
+        frames = {name: by_utterance[row.utterance] for name, by_utterance in curves.items()}
+        shown = {name: _unsigned(one) if experiment.annotation.blind else one for name, one in frames.items()}
+        samples = clock.n_samples(len(next(iter(frames.values()))))
+        waveform = audio.read(_within(experiment.corpus_root, Path(row.path)), length=samples)
+        yield view.message(
+            view.Recording(row.utterance, waveform, clock, [view.Lane(name, one) for name, one in shown.items()])
+        )
+
+
+def _within(root: Path, path: Path) -> Path:
+    """The recording at `path`, if it lies in the corpus; the folder of a set may be a link, a recording may not."""
+    resolved = path.resolve()
+    if not (resolved.is_relative_to(path.parent.resolve()) or resolved.is_relative_to(root.resolve())):
+        raise SheetError(
+            f"{path}: a link to {resolved}, outside the corpus; annotators hear what lies in it, and no more"
+        )
+    return path
 
 
 def _unsigned(frames: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ def parted(message: Any) -> tuple[Any, list[bytes]]:
 def joined(message: Any, buffers: Sequence[bytes]) -> Any:
     """The message that `parted` took apart."""
     if isinstance(message, dict):
-        if message.keys() == {PLACE}:
+        if message.keys() == {PLACE} and isinstance(message[PLACE], int):
             return buffers[message[PLACE]]
         return {name: joined(value, buffers) for name, value in message.items()}
     return [joined(value, buffers) for value in message] if isinstance(message, list) else message

@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 
-from sslig.experiment import Experiment, ExperimentError, load
+from sslig.experiment import Experiment, load
 from sslig.files import write_text
 from sslig.widgets import annotator_sheet
 
@@ -112,8 +112,6 @@ def settings(address: str, port: int, token: str, browser: bool = False) -> dict
         "allow_remote_access": not is_loopback(address),
         "local_hostnames": ["localhost"],
         "headers": headers,
-        # Voila's own address of MathJax is a content delivery network; pages of widgets hold no formulas.
-        "mathjax_url": "/voila/static/no-formulas.js",
         "websocket_max_message_size": LARGEST_BYTES,
     }
     page = {
@@ -177,7 +175,7 @@ def main() -> None:
             _elsewhere(annotator_sheet.make, experiment)
         notebook = experiment.root / "notebooks" / f"{arguments.page}.ipynb"
         serve(notebook, {"experiment": str(experiment.path)}, values)
-    except (ServingError, ExperimentError) as error:
+    except ValueError as error:
         raise SystemExit(f"error: {error}") from error
 
 

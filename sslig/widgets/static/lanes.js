@@ -210,7 +210,7 @@ class LaneView {
       const box = { width, height: lane.height, from_s, to_s: from_s + width / per_s };
       const own = this.options.common ? scale : lane.largest;
       lane.draw(prepared(lane.canvas, box), box, this, own);
-      lane.scale.textContent = lane.largest === undefined ? "" : `±${own.toPrecision(2)} logit`;
+      lane.scale.textContent = lane.largest === undefined || lane.plain ? "" : `±${own.toPrecision(2)} logit`;
     }
   }
 
@@ -364,9 +364,9 @@ class LaneView {
 
   pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.message) return;
-    if (event.composedPath()[0].closest?.("input, select, textarea, button, summary, [contenteditable]")) {
-      if (event.key === " " || event.composedPath()[0].matches("input:not([type=checkbox]), select, textarea")) return;
-    }
+    const target = event.composedPath()[0];
+    if (target.closest?.("input:not([type=checkbox]), select, textarea, [contenteditable], audio")) return;
+    if (target.closest?.("button, summary, a, input") && [" ", "Enter"].includes(event.key)) return; // its own
     const found = this.keys[event.key];
     if (!found) return;
     event.preventDefault();
@@ -425,16 +425,18 @@ function spectrogramLane({ values, rows, columns, ticks, unit }) {
   };
 }
 
-function evidenceLane({ key, name, note, frames, trend, color }) {
+/** Of a plain lane nobody sees the direction or the unit: sizes stand on its floor, in grey. */
+function evidenceLane({ key, name, note, frames, trend, color, plain = false }) {
   const [values, running] = [numbers(frames, Float32Array), numbers(trend, Float32Array)];
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return {
-    key, kind: "evidence", name, told: note, color, largest, height: HEIGHTS.evidence,
+    key, kind: "evidence", name, told: note, color, largest, plain, height: HEIGHTS.evidence,
     draw(context, box, view, scale) {
       const smooth = view.options.smooth;
-      drawEvidence(context, box, view.clock, smooth ? running : values, smooth ? null : running, scale, view.look);
+      drawEvidence(context, box, view.clock, smooth ? running : values, smooth ? null : running, scale, view.look, plain);
     },
     at(time_s, view) {
+      if (plain) return "";
       const frame = Math.floor((time_s - view.clock.start_s) / view.clock.hop_s);
       const value = (view.options.smooth ? running : values)[frame];
       return value === undefined ? "" : `${value > 0 ? "+" : ""}${value.toPrecision(2)} at ${time_s.toFixed(2)} s`;

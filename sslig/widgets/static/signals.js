@@ -33,16 +33,17 @@ function xOf(box, time_s) {
 }
 
 /** Evidence as steps from 0, spoof above and bona fide below, and its running median as a line; scale = the largest. */
-export function drawEvidence(context, box, clock, frames, trend, scale, look) {
-  const middle = box.height / 2;
+export function drawEvidence(context, box, clock, frames, trend, scale, look, plain = false) {
+  const middle = plain ? box.height - 1 : box.height / 2;
   const unit = (middle - 2) / (scale || 1);
+  const [up, down] = plain ? [look.faint, look.faint] : [SPOOF, BONAFIDE];
   const [first, last] = framesIn(box, clock, frames.length);
   context.globalAlpha = EVIDENCE_ALPHA;
   for (let t = first; t < last; t++) {
     const x = xOf(box, clock.start_s + t * clock.hop_s);
     const width = xOf(box, clock.start_s + (t + 1) * clock.hop_s) - x;
     const height = frames[t] * unit;
-    context.fillStyle = frames[t] > 0 ? SPOOF : BONAFIDE;
+    context.fillStyle = frames[t] > 0 ? up : down;
     context.fillRect(x, middle - Math.max(height, 0), width, Math.abs(height));
   }
   context.globalAlpha = 1;
