@@ -9,6 +9,7 @@ from sslig.stages.attributed import (
     free_attributions,
 )
 from sslig.stages.calibrated import RATIO, calibrated, fused
+from sslig.stages.faithful import faithful
 from sslig.stages.masked import (
     interventions,
     mask_jobs,
@@ -22,8 +23,18 @@ from sslig.stages.masked import (
 )
 from sslig.stages.measured import measured_utterances, measures
 from sslig.stages.planted import plant, planted, planted_truth
+from sslig.stages.profiled import (
+    profile,
+    profile_left_out,
+    profile_summary,
+    profiled,
+    profiled_parts,
+    profiled_utterances,
+)
+from sslig.stages.sane import sane, stable
 from sslig.stages.scored import score, set_scores
 from sslig.stages.trained import READY_MADE, checkpoint, corpus, epochs
+from sslig.stages.validating import validated_utterances
 
 __all__ = [
     "EXPLAINED_SET",
@@ -37,6 +48,7 @@ __all__ = [
     "corpus",
     "epochs",
     "explained",
+    "faithful",
     "free_attributions",
     "fused",
     "interventions",
@@ -49,10 +61,19 @@ __all__ = [
     "plant",
     "planted",
     "planted_truth",
+    "profile",
+    "profile_left_out",
+    "profile_summary",
+    "profiled",
+    "profiled_parts",
+    "profiled_utterances",
+    "sane",
     "score",
     "segment",
     "segment_sources",
     "segmented",
     "set_scores",
+    "stable",
     "tiers_by_utterance",
+    "validated_utterances",
 ]

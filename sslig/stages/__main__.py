@@ -5,12 +5,34 @@ import sys
 import time
 
 from sslig.experiment import Experiment, load
-from sslig.stages import attribute, baseline, corpus, epochs, mask_jobs, masked, measures, plant, score, segment
+from sslig.stages import (
+    attribute,
+    baseline,
+    corpus,
+    epochs,
+    faithful,
+    mask_jobs,
+    masked,
+    measures,
+    plant,
+    profile,
+    sane,
+    score,
+    segment,
+)
 
 OF_STUDIES = {"segment": segment, "measure": measures}
 """Stages that all detectors share, by name; ``corpus`` and ``plant`` are such too, and ``plant`` takes a job."""
 
-OF_DETECTORS = {"train": epochs, "score": score, "baseline": baseline, "attribute": attribute}
+OF_DETECTORS = {
+    "train": epochs,
+    "score": score,
+    "baseline": baseline,
+    "attribute": attribute,
+    "faithful": faithful,
+    "sane": sane,
+    "profile": profile,
+}
 """Stages of one detector and seed, by name; ``mask`` is one too, and takes a job."""
 
 
