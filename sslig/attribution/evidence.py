@@ -34,7 +34,7 @@ class Evidence:
         sum of the attribution - (F(x) - F(b)), where the method promises that it is 0; else None.
     uncertainty
         How much of the residual is due to too few points: its change by the last doubling of the points of a path, or
-        twice the standard error of random draws; None where no more can be said.
+        the half width of the 99 % confidence interval of random draws; None where no more can be said.
     status
         ``complete``, ``jump`` or ``not converged`` (`sslig.attribution.integrated_gradients`), ``incomplete`` or ``not
         promised``.

@@ -5,6 +5,7 @@ import warnings
 
 import torch
 from captum.attr import DeepLift, GradientShap, InputXGradient, IntegratedGradients, NoiseTunnel
+from scipy.stats import t
 from torch import Tensor, nn
 
 from sslig.attribution.contexts import Context, drawing_from
@@ -30,8 +31,8 @@ FREE_MAX_STEPS = 64
 DRAWS_AT_ONCE = 8
 """Random draws in one call of captum: bounds memory, and the spread between calls gives the standard error."""
 
-STANDARD_ERRORS = 2.0
-"""A residual within as many is due to chance."""
+SAMPLING_LEVEL = 0.99
+"""A residual within the confidence interval of this level around 0 may be due to chance."""
 
 
 def integrated_gradients(
@@ -79,7 +80,7 @@ def gradient_x_input(head: nn.Module, features: Tensor, context: Context) -> Evi
 def gradient_shap(head: nn.Module, features: Tensor, context: Context, *, samples: int, draws: int) -> Evidence:
     """Gradients at random points between the features and random bona fide utterances, times the way between them.
 
-    In expectation that is `expected_gradients`, so the sum is held to the same promise within its standard error, which
+    In expectation that is `expected_gradients`, so the sum is held to the same promise within its sampling error, which
     is taken from the spread between calls of `DRAWS_AT_ONCE` points: a residual that chance does not explain is a jump.
 
     References
@@ -98,7 +99,7 @@ def gradient_shap(head: nn.Module, features: Tensor, context: Context, *, sample
     by_feature, sums = parts.mean(dim=0), parts.sum(dim=(1, 2, 3))
     spoof_score, baseline_score = mean_score(explained, features), mean_score(explained, starts)
     residual = by_feature.sum().item() - (spoof_score - baseline_score)
-    error = STANDARD_ERRORS * (sums.std() / len(sums) ** 0.5).item()
+    error = (sums.std() / len(sums) ** 0.5).item() * t.ppf((1 + SAMPLING_LEVEL) / 2, len(sums) - 1)
     within = abs(residual) <= allowance(spoof_score - baseline_score, context.options.tolerance)
     status = COMPLETE if within else NOT_CONVERGED if abs(residual) <= error else JUMP
     free = mean_score(head, starts) if selection == FROZEN else baseline_score
@@ -111,7 +112,8 @@ def smoothgrad_ig(
 ) -> Evidence:
     """Integrated Gradients averaged over copies of the features with noise; nothing is promised of their sum.
 
-    `noise` is a share of the standard deviation of all feature values.
+    `noise` is a share of the standard deviation of each layer. Layers are brought to one scale for it, which changes
+    nothing else: Integrated Gradients do not depend on the scale of a feature.
 
     References
     ----------
@@ -119,11 +121,12 @@ def smoothgrad_ig(
     """
     explained, selection = explained_by(head, features, context.options.freeze_selection)
     start, steps = context.start(baseline, features), context.options.min_steps
+    spread = features.std(dim=(2, 3), keepdim=True)
+    scale = torch.where(spread > 0, spread, torch.ones_like(spread))  # (1, layer, 1, 1)
     with drawing_from(context.generator("smoothgrad_ig")):
-        found = NoiseTunnel(IntegratedGradients(explained)).attribute(
-            features, nt_type="smoothgrad", nt_samples=samples, nt_samples_batch_size=1, baselines=start,
-            stdevs=noise * features.std().item(), n_steps=steps, method="gausslegendre",
-            internal_batch_size=PATH_POINTS_AT_ONCE,
+        found = NoiseTunnel(IntegratedGradients(lambda x: explained(x * scale))).attribute(
+            features / scale, nt_type="smoothgrad", nt_samples=samples, nt_samples_batch_size=1, stdevs=float(noise),
+            baselines=start / scale, n_steps=steps, method="gausslegendre", internal_batch_size=PATH_POINTS_AT_ONCE,
         )  # fmt: skip
     score, baseline_score = mean_score(explained, features), mean_score(explained, start)
     return Evidence(found.detach()[0].double(), score, baseline_score, steps=steps, selection=selection)

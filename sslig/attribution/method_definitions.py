@@ -92,8 +92,8 @@ REGISTRY = MappingProxyType({one.name: one for one in (
     Definition(
         "smoothgrad_ig", gradients.smoothgrad_ig,
         "Integrated Gradients from the baseline {baseline}, averaged over {samples} copies of the features with noise "
-        "of {noise:g} standard deviations.",
-        {"samples": Parameter(4, 2, 256), "noise": Parameter(0.1, 0, 10)} | _BASELINE,
+        "of {noise:g} standard deviations of their layer.",
+        {"samples": Parameter(4, 2, 256), "noise": Parameter(0.5, 0, 10)} | _BASELINE,
     ),
     Definition("random", random, "Noise, which knows nothing."),
 )})  # fmt: skip

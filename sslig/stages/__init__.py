@@ -10,6 +10,13 @@ from sslig.stages.attributed import (
 )
 from sslig.stages.calibrated import RATIO, calibrated, fused
 from sslig.stages.faithful import faithful
+from sslig.stages.localised import (
+    detected,
+    localised,
+    localised_costs,
+    localised_maps,
+    localised_summary,
+)
 from sslig.stages.masked import (
     interventions,
     mask_jobs,
@@ -46,12 +53,17 @@ __all__ = [
     "calibrated",
     "checkpoint",
     "corpus",
+    "detected",
     "epochs",
     "explained",
     "faithful",
     "free_attributions",
     "fused",
     "interventions",
+    "localised",
+    "localised_costs",
+    "localised_maps",
+    "localised_summary",
     "mask_jobs",
     "masked",
     "masked_utterances",

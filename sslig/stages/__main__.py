@@ -11,6 +11,7 @@ from sslig.stages import (
     corpus,
     epochs,
     faithful,
+    localised,
     mask_jobs,
     masked,
     measures,
@@ -33,13 +34,13 @@ OF_DETECTORS = {
     "sane": sane,
     "profile": profile,
 }
-"""Stages of one detector and seed, by name; ``mask`` is one too, and takes a job."""
+"""Stages of one detector and seed, by name; ``mask`` and ``localise`` are such too, and take a job."""
 
 
 def main() -> None:
     """Do one stage from the command line, and say so in a line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=["corpus", "plant", *OF_STUDIES, *OF_DETECTORS, "mask"])
+    parser.add_argument("stage", choices=["corpus", "plant", *OF_STUDIES, *OF_DETECTORS, "mask", "localise"])
     parser.add_argument("experiment")
     parser.add_argument("--detector")
     parser.add_argument("--seed", type=int)
@@ -68,6 +69,9 @@ def _do(arguments: argparse.Namespace, experiment: Experiment) -> str:
     seed = experiment.seeds[0] if arguments.seed is None else arguments.seed
     if arguments.stage == "mask":
         masked(experiment, name, seed, _masks_of(experiment, arguments.job))
+    elif arguments.stage == "localise":
+        for kind in experiment.validation.planted if arguments.job is None else [arguments.job]:
+            localised(experiment, name, seed, kind)
     else:
         OF_DETECTORS[arguments.stage](experiment, name, seed)
     return f" {name} seed {seed}"
