@@ -6,6 +6,7 @@ A bona fide twin goes through the same steps with the recording itself in place 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
@@ -17,7 +18,7 @@ FADE_S = 0.005
 """Length of each cross-fade, within the place; a quarter of the place where that is shorter."""
 CONTEXT_S = 0.25
 """What a vocoder hears before and after a place, so that the place is not at an end of what it hears."""
-NOTCH_HZ = (2000.0, 4000.0)
+NOTCH_HZ = (1000.0, 4000.0)
 FLOOR_HZ = 80.0
 """Below this no noise is added: the recordings of the built corpora end here."""
 
@@ -174,20 +175,20 @@ KINDS: Mapping[str, Kind] = {
         "dB of the added noise above the level of the pauses", (-20.0, 40.0), noise_floor,
     ),
     "phone_glitch": Kind(
-        "60 to 150 ms within voiced speech from a vocoder of linear prediction", VOICED, (0.06, 0.15), 1.0, 1.0,
-        "share of vocoded speech", (0.0, 1.0), vocoded(spoofs.lpc_vocoder),
+        "60 to 150 ms within voiced speech from a noise vocoder", VOICED, (0.06, 0.15), 1.0, 1.0,
+        "share of vocoded speech", (0.0, 1.0), vocoded(partial(spoofs.channel_vocoder, n_bands=6, whispered=True)),
     ),
     "boundary": Kind(
         "20 to 40 ms of broken spectrum and phase at the edges of pauses", EDGES, (0.02, 0.04), None, 1.0,
         "share of the way to a flat spectrum with random phases", (0.0, 1.0), boundary,
     ),
     "band": Kind(
-        "a notch from 2 to 4 kHz in one stretch of 0.5 to 1 s", SPEECH, (0.5, 1.0), 2.5, 20.0,
+        "a notch from 1 to 4 kHz in a stretch of 0.5 to 1 s", SPEECH, (0.5, 1.0), 2.5, 20.0,
         "dB of attenuation", (0.0, 60.0), band,
     ),
     "splice": Kind(
-        "0.3 to 1 s from a channel vocoder (a partial spoof)", SPEECH, (0.3, 1.0), 2.5, 1.0,
-        "share of vocoded speech", (0.0, 1.0), vocoded(spoofs.channel_vocoder),
+        "0.3 to 1 s from a noise vocoder (a partial spoof)", SPEECH, (0.3, 1.0), 2.5, 1.0,
+        "share of vocoded speech", (0.0, 1.0), vocoded(partial(spoofs.channel_vocoder, n_bands=6, whispered=True)),
     ),
 }  # fmt: skip
 """Every kind of planted cue by name."""

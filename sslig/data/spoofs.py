@@ -48,18 +48,24 @@ def lpc_vocoder(samples: np.ndarray, generator: np.random.Generator, order: int 
     return _overlap_add(np.fft.irfft(spectrum), len(samples))
 
 
-def channel_vocoder(samples: np.ndarray, generator: np.random.Generator, n_bands: int = 32) -> np.ndarray:
+def channel_vocoder(
+    samples: np.ndarray, generator: np.random.Generator, n_bands: int = 32, whispered: bool = False
+) -> np.ndarray:
     """Band energies of the recording imposed on a sum of harmonics where voiced and on noise where not.
+
+    `whispered`: on noise all over.
 
     References
     ----------
-    Dudley, "Remaking speech", JASA 11(2), 1939; here with the mel scale and a harmonic-plus-noise excitation.
+    Dudley, "Remaking speech", JASA 11(2), 1939; here with the mel scale and a harmonic-plus-noise excitation. With
+    noise alone: Shannon et al., "Speech recognition with primarily temporal cues", Science 270, 1995.
     """
     import librosa
 
     basis = librosa.filters.mel(sr=SAMPLE_RATE_HZ, n_fft=FFT_SAMPLES, n_mels=n_bands, norm=None)  # (band, bin)
     stft = {"n_fft": FFT_SAMPLES, "hop_length": HOP_SAMPLES}
-    excitation = librosa.stft(harmonics_and_noise(samples, generator).astype(np.float32), **stft)  # (bin, frame)
+    source = generator.standard_normal(len(samples)) if whispered else harmonics_and_noise(samples, generator)
+    excitation = librosa.stft(source.astype(np.float32), **stft)  # (bin, frame)
     wanted = basis @ np.abs(librosa.stft(samples, **stft)) ** 2  # (band, frame)
     present = basis @ np.abs(excitation) ** 2
     gain = np.sqrt(wanted / np.maximum(present, 1e-10))

@@ -55,7 +55,7 @@ def planted(experiment: Experiment, kind: str) -> Experiment:
     return dataclasses.replace(experiment, name=name, corpus=values, training=recipe)
 
 
-def plant(experiment: Experiment, kind: str, workers: int = 2) -> Path:
+def plant(experiment: Experiment, kind: str, workers: int = 1) -> Path:
     """The corpus of one kind of planted cue, ``corpora/<study>-planted/<kind>``, built unless it is there; its folder.
 
     A second process that asks for it waits until it is whole.
@@ -87,7 +87,7 @@ def planted_truth(experiment: Experiment, kind: str, set_name: str = "eval") -> 
     return planted_corpus.truth(plant(experiment, kind), set_name)
 
 
-def originals(experiment: Experiment, kind: str, workers: int = 2) -> list[Original]:
+def originals(experiment: Experiment, kind: str, workers: int = 1) -> list[Original]:
     """The uncoded bona fide recordings of the study, and the stretches of each where cues of one kind may lie.
 
     Of each set at most ``validation.planted_recordings`` are drawn. A recording that cannot be read is an error: a
