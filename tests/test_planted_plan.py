@@ -50,7 +50,7 @@ def test_boundaries_lie_around_the_ends_of_pauses():
 
 
 def test_ends_of_one_pause_that_are_near_have_one_place():
-    assert len(places_s("boundary", replace(LONG, stretches_s=((1.0, 1.07),)))) == 1
+    assert len(places_s("boundary", replace(LONG, stretches_s=((1.0, 1.035),)))) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -63,6 +63,11 @@ def test_a_recording_without_room_has_no_place(kind):
 def test_no_place_leaves_the_recording():
     at_the_ends = replace(LONG, n_samples=16_000, stretches_s=((0.0, 1.0),))
     assert places_s("boundary", at_the_ends) == []
+
+
+def test_boundaries_are_planted_wherever_there_is_room():
+    pauses = tuple((start / 2, start / 2 + 0.1) for start in range(1, 15))
+    assert len(places_s("boundary", replace(LONG, stretches_s=pauses))) == 28
 
 
 def test_each_recording_comes_as_bona_fide_and_as_spoof_with_one_plan():

@@ -1,6 +1,7 @@
 """Plans a corpus of planted cues: which recordings have room for a cue, where in them it goes, under which names."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,11 +9,11 @@ import numpy as np
 
 from sslig import protocol
 from sslig.data import planning
-from sslig.data.planting import EDGES, PAUSES, Kind, PlantedError, kind_of
+from sslig.data.planting import EDGES, PAUSES, SPEECH, VOICED, Kind, PlantedError, kind_of
 from sslig.frames import SAMPLE_RATE_HZ
 
-APART_S = 0.1
-"""Least distance between two places; pauses are all taken as they are."""
+APART_S = {PAUSES: 0.0, EDGES: 0.02, VOICED: 0.1, SPEECH: 0.1}
+"""Least distance between two places, by where they lie."""
 TRIES = 20
 """Draws of each place before a recording has no more room."""
 
@@ -80,7 +81,7 @@ def draw_places(kind: Kind, original: Original, generator: np.random.Generator) 
     """First sample, and one past the last, of each place in a recording; in order, none where there is no room."""
     at_most = _at_most(kind, original.n_samples / SAMPLE_RATE_HZ)
     stretches = [(round(start * SAMPLE_RATE_HZ), round(stop * SAMPLE_RATE_HZ)) for start, stop in original.stretches_s]
-    apart = 0 if kind.where == PAUSES else round(APART_S * SAMPLE_RATE_HZ)
+    apart = round(APART_S[kind.where] * SAMPLE_RATE_HZ)
     chosen: list[tuple[int, int]] = []
     for start, stop in _candidates(kind, stretches, at_most, generator):
         free = all(stop + apart <= begun or ended + apart <= start for begun, ended in chosen)
@@ -90,7 +91,7 @@ def draw_places(kind: Kind, original: Original, generator: np.random.Generator) 
 
 
 def _candidates(
-    kind: Kind, stretches: Sequence[tuple[int, int]], at_most: int, generator: np.random.Generator
+    kind: Kind, stretches: Sequence[tuple[int, int]], at_most: float, generator: np.random.Generator
 ) -> Iterator[tuple[int, int]]:
     """Places to try, in turn."""
     shortest, longest = (round(duration * SAMPLE_RATE_HZ) for duration in kind.duration_s)
@@ -116,10 +117,9 @@ def _shares(stretches: Sequence[tuple[int, int]]) -> np.ndarray:
     return length / length.sum()
 
 
-def _at_most(kind: Kind, duration_s: float) -> int:
-    """Places of a recording: one for every `every_s`, at least one."""
-    every_s = APART_S if kind.every_s is None else kind.every_s
-    return max(1, int(duration_s // every_s))
+def _at_most(kind: Kind, duration_s: float) -> float:
+    """Places of a recording: one for every `every_s`, at least one; without it as many as there is room for."""
+    return math.inf if kind.every_s is None else max(1, int(duration_s // kind.every_s))
 
 
 def _require_disjoint(originals: Sequence[Original]) -> None:
