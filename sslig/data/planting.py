@@ -18,7 +18,7 @@ FADE_S = 0.005
 """Length of each cross-fade, within the place; a quarter of the place where that is shorter."""
 CONTEXT_S = 0.25
 """What a vocoder hears before and after a place, so that the place is not at an end of what it hears."""
-NOTCH_HZ = (1000.0, 4000.0)
+CUT_HZ = 1000.0
 FLOOR_HZ = 80.0
 """Below this no noise is added: the recordings of the built corpora end here."""
 
@@ -152,9 +152,9 @@ def boundary(samples: np.ndarray, places: Places, severity: float, generator: np
 
 
 def band(samples: np.ndarray, places: Places, severity: float, generator: np.random.Generator) -> np.ndarray:
-    """The band `NOTCH_HZ` lowered by `severity` dB, without delay."""
-    filters = butter(4, NOTCH_HZ, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
-    return samples - (1 - 10 ** (-severity / 20)) * sosfiltfilt(filters, samples)
+    """What is below `CUT_HZ` lowered by `severity` dB without delay, and each place as loud as it was."""
+    filters = butter(4, CUT_HZ, "lowpass", fs=SAMPLE_RATE_HZ, output="sos")
+    return _as_loud(samples - (1 - 10 ** (-severity / 20)) * sosfiltfilt(filters, samples), samples, places)
 
 
 def _as_loud(changed: np.ndarray, samples: np.ndarray, places: Places) -> np.ndarray:
@@ -183,7 +183,7 @@ KINDS: Mapping[str, Kind] = {
         "share of the way to a flat spectrum with random phases", (0.0, 1.0), boundary,
     ),
     "band": Kind(
-        "a notch from 1 to 4 kHz in a stretch of 0.5 to 1 s", SPEECH, (0.5, 1.0), 2.5, 20.0,
+        "0.5 to 1 s limited to the band above 1 kHz", SPEECH, (0.5, 1.0), 2.5, 20.0,
         "dB of attenuation", (0.0, 60.0), band,
     ),
     "splice": Kind(
