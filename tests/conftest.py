@@ -14,7 +14,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from sslig import audio, protocol
+from sslig import audio, protocol, stages
 from sslig.experiment import Experiment, load
 from sslig.models.detector import Detector
 
@@ -166,3 +166,19 @@ def write_experiment(corpus: Path) -> Callable[..., Experiment]:
 def experiment(tmp_path: Path, write_experiment: Callable[..., Experiment]) -> Experiment:
     """A study of `corpus` with the three heads; its file lies in `tmp_path`."""
     return write_experiment(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def explained_study(
+    tmp_path_factory: pytest.TempPathFactory, write_experiment: Callable[..., Experiment]
+) -> Experiment:
+    """A study of `corpus` whose three detectors are trained, scored and explained, with segments. Not to be changed."""
+    masking = {"utterances": 8, "masks": ["noise"], "sweeps": [], "draws": 3, "workers": 1,
+               "profile_utterances": 4, "segments": ["vad", "voicing", "pocketsphinx:phones"]}  # fmt: skip
+    study = write_experiment(tmp_path_factory.mktemp("explained"), seeds=[0], masking=masking)
+    for name in study.detectors:
+        for set_name in ("dev", "eval"):
+            stages.set_scores(study, name, 0, set_name)
+        stages.attributions(study, name, 0)
+    stages.segmented(study)
+    return study

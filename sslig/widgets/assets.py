@@ -36,17 +36,17 @@ def module(entry: str) -> str:
     """The text of ``static/<entry>.js`` with everything it imports before it, as one ES module.
 
     Our modules are joined in the order of their imports into one scope, so no two may define one name at the top. The
-    style sheet of the view and, where it has one, of the entry stand in it as the text ``STYLES``.
+    style sheets of the same names, where there are any, stand in it as the text ``STYLES``.
 
     Raises
     ------
     AssetError
         A file is missing.
     """
-    ours = "\n".join(_own(name) for name in _in_order(entry, []))
-    sheets = [name for name in dict.fromkeys(["lanes.css", f"{entry}.css"]) if (STATIC / name).is_file()]
-    styles = f"const STYLES = {json.dumps(''.join(_static(sheet) for sheet in sheets))};"
-    return "\n".join([_notice(), *(_library(name, file) for name, file in SCRIPTS.items()), styles, ours])
+    names = _in_order(entry, [])
+    sheets = "".join(_static(f"{name}.css") for name in names if (STATIC / f"{name}.css").is_file())
+    library = [_library(name, file) for name, file in SCRIPTS.items()]
+    return "\n".join([_notice(), *library, f"const STYLES = {json.dumps(sheets)};", *map(_own, names)])
 
 
 def _in_order(name: str, above: list[str]) -> list[str]:

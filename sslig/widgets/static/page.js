@@ -5,7 +5,7 @@ export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name in element && name !== "list") element[name] = value;
+    else if (name in element && name !== "list" && name !== "style") element[name] = value;
     else element.setAttribute(name, value);
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));

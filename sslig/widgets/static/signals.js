@@ -38,7 +38,7 @@ export function drawEvidence(context, box, clock, frames, trend, scale, look, pl
   const unit = (middle - 2) / (scale || 1);
   const [up, down] = plain ? [look.faint, look.faint] : [SPOOF, BONAFIDE];
   const [first, last] = framesIn(box, clock, frames.length);
-  context.globalAlpha = EVIDENCE_ALPHA;
+  context.globalAlpha = look.dark ? 1 : EVIDENCE_ALPHA;
   for (let t = first; t < last; t++) {
     const x = xOf(box, clock.start_s + t * clock.hop_s);
     const width = xOf(box, clock.start_s + (t + 1) * clock.hop_s) - x;

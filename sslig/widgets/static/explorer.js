@@ -1,0 +1,272 @@
+// The explorer: a list to pick from, the view, the numbers beside it, what if, own files, exports. The kernel holds the
+// state (sslig.widgets.explorer.Explorer); here it is drawn, and what a person does is told to the kernel.
+
+import { changesTable, createControls, flipLane, scoresTable, segmentsTable } from "./controls.js";
+import { createView, SELECTION } from "./lanes.js";
+import { make } from "./page.js";
+import { numbers } from "./signals.js";
+
+const ANY = "any";
+const EXPORT = "Export …";
+
+function render({ model, el }) {
+  const root = make("div", { className: "sslig-explorer" });
+  el.append(root);
+  const ask = (content, buffers = []) => model.send(content, undefined, buffers);
+  const put = (name, value) => {
+    model.set(name, value);
+    model.save_changes();
+  };
+  const parts = [createPicker, createQuestions, createNumbers].map((create) => create(model, ask, put));
+  const [picker, questions, tables] = parts;
+  const status = createStatus(model);
+  const main = make("div", { className: "sslig-main" });
+  const side = make("div", { className: "sslig-side" }, tables.element, questions.element);
+  const view = createView(root, {
+    onReady: () => {
+      showSelection();
+      view.set(model.get("options"));
+      controls.refresh();
+      root.dataset.drawn = model.get("utterance");
+    },
+    onTime: () => controls.playing(),
+    onError: (what) => status.say(what),
+    onRegion: ({ start_s, end_s, done }) => {
+      questions.selected(start_s, end_s);
+      if (done) put("selection", start_s === null ? [] : [start_s, end_s]);
+    },
+  });
+  const options = () => model.get("options");
+  const choose = (changed) => put("options", { ...options(), ...changed });
+  const controls = createControls(view, options, choose);
+  Object.assign(view.keys, {
+    n: { label: "next utterance", run: () => ask({ do: "next" }) },
+    p: { label: "previous utterance", run: () => ask({ do: "previous" }) },
+    w: { label: "what if the selection were not there", run: () => questions.region() },
+  }, controls.keys);
+  model.get("choices").detectors.slice(0, 9).forEach((name, i) => {
+    view.keys[i + 1] = { label: `show or hide ${name}`, run: () => flipLane(name, options, choose) };
+  });
+
+  main.append(view.body, controls.element, controls.help);
+  root.append(picker.element, status.element, make("div", { className: "sslig-layout" }, main, side));
+
+  const showView = () => {
+    delete root.dataset.drawn;
+    view.show(model.get("view"));
+  };
+  const showSelection = () => {
+    const [start_s, end_s] = model.get("selection");
+    questions.selected(start_s ?? null, end_s ?? null);
+    const now = view.region();
+    if (now && now.start_s === start_s && now.end_s === end_s) return;
+    start_s === undefined ? view.unmark(SELECTION) : view.mark(SELECTION, start_s, end_s);
+  };
+  tables.onPick = (row) => {
+    put("selection", [row.start_s, row.end_s]);
+    view.seek(row.start_s);
+  };
+  const listened = {
+    "change:view": showView,
+    "change:selection": showSelection,
+    "change:options": () => (view.set(options()), controls.refresh()),
+    "msg:custom": (content, buffers) => content.file && save(content, buffers[0]),
+  };
+  Object.entries(listened).forEach(([event, run]) => model.on(event, run));
+  const stopDrop = acceptDrops(root, (file) => picker.upload(file));
+  showView();
+  return () => {
+    Object.entries(listened).forEach(([event, run]) => model.off(event, run));
+    [...parts, status].forEach((part) => part.stop());
+    stopDrop();
+    view.destroy();
+  };
+}
+
+/** Calls run() now and whenever one of the traits changes; returns what stops it. */
+function whenever(model, traits, run) {
+  const events = traits.map((name) => `change:${name}`).join(" ");
+  model.on(events, run);
+  run();
+  return () => model.off(events, run);
+}
+
+// -------------------------------------------------------------------- which recording
+
+function createPicker(model, ask, put) {
+  const choices = model.get("choices");
+  const list = make("select", { className: "sslig-list", ariaLabel: "utterance", onchange: () => ask({ do: "open", name: list.value }) });
+  const count = make("span", { className: "sslig-quiet" });
+  const button = (label, title, run) => make("button", { type: "button", textContent: label, title, onclick: run });
+  const filter = (name, value) => put("filters", { ...model.get("filters"), [name]: value });
+  const search = make("input", { type: "search", placeholder: "part of a name", ariaLabel: "part of a name", oninput: () => filter("text", search.value) });
+  const file = make("input", { type: "file", accept: choices.endings.join(","), hidden: true, onchange: () => upload(file.files[0]) });
+  const upload = (chosen) => chosen && sendFile(model, chosen, ask);
+  const exports = make("select", { ariaLabel: "export", onchange: () => {
+    if (exports.value) ask({ do: "export", kind: exports.value });
+    exports.value = "";
+  } }, make("option", { value: "", textContent: EXPORT }), ...Object.entries(choices.exports).map(([kind, told]) => make("option", { value: kind, textContent: told })));
+  const element = make("div", { className: "sslig-picker" },
+    make("div", { className: "sslig-controls" },
+      make("span", { className: "sslig-group sslig-grow" }, button("‹", "previous utterance (p)", () => ask({ do: "previous" })), list, button("›", "next utterance (n)", () => ask({ do: "next" })), count),
+      make("span", { className: "sslig-group" }, button("Own file …", `a recording of your own: ${choices.endings.join(", ")}; or drop it here`, () => file.click()), file, exports)),
+    make("details", {}, make("summary", { textContent: "Filter and sort" }),
+      make("div", { className: "sslig-controls sslig-filters" }, labelled("name", search), ...columnFilters(choices, filter), ...scoreFilters(choices, filter), ...sorting(model, choices, filter, put))));
+  const fill = () => {
+    const { rows, total, place } = model.get("listing");
+    const open = model.get("utterance");
+    const shown = rows.some(([name]) => name === open) ? rows : [[open, open], ...rows];
+    list.replaceChildren(...shown.map(([name, text]) => make("option", { value: name, textContent: text })));
+    list.value = open;
+    count.textContent = place < 0 ? `${total} listed` : `${place + 1} of ${total}`;
+  };
+  return { element, upload, stop: whenever(model, ["listing", "utterance"], fill) };
+}
+
+function labelled(text, control) {
+  return make("label", { className: "sslig-labelled" }, make("span", { textContent: text }), control);
+}
+
+function columnFilters(choices, filter) {
+  const words = { bonafide: "bona fide" };
+  return ["key", "attack", "codec", "speaker", "group"].filter((name) => choices[name].length > 1).map((name) => {
+    const options = choices[name].map((value) => make("option", { value, textContent: value === "-" ? "none" : words[value] ?? value }));
+    const select = make("select", { onchange: () => filter(name, select.value) }, make("option", { value: "", textContent: ANY }), ...options);
+    return labelled(name === "key" ? "label" : name, select);
+  });
+}
+
+function scoreFilters(choices, filter) {
+  const number = (input) => (input.value === "" || Number.isNaN(Number(input.value)) ? null : Number(input.value));
+  const ends = ["low", "high"].map((name) => {
+    const input = make("input", { type: "number", step: "any", className: "sslig-short", oninput: () => {
+      filter("detector", which.value);
+      filter(name, number(input));
+    } });
+    return labelled(name === "low" ? "score from" : "to", input);
+  });
+  const which = make("select", { onchange: () => filter("detector", which.value) }, ...choices.detectors.map((value) => make("option", { value, textContent: value })));
+  return [labelled("detector", which), ...ends];
+}
+
+function sorting(model, choices, filter, put) {
+  const told = (name) => (name.startsWith("-") ? `${name.slice(1)}, falling` : name);
+  const order = make("select", { onchange: () => put("order", order.value) }, ...choices.orders.map((value) => make("option", { value, textContent: told(value) })));
+  const explained = make("input", { type: "checkbox", checked: model.get("filters").explained !== false, onchange: () => filter("explained", explained.checked) });
+  return [labelled("sort by", order), labelled("explained only", explained)];
+}
+
+/** A file in parts, since servers of notebooks refuse large messages. */
+async function sendFile(model, file, ask) {
+  const { part_bytes: size } = model.get("choices");
+  for (let at = 0; at < Math.max(1, file.size); at += size) {
+    const part = await file.slice(at, at + size).arrayBuffer();
+    ask({ do: "upload", name: file.name, size: file.size, first: at === 0 }, [part]);
+    if (file.size > model.get("choices").largest_bytes) return; // it is refused with words
+  }
+}
+
+function acceptDrops(root, take) {
+  const over = (event) => {
+    if (![...event.dataTransfer.types].includes("Files")) return;
+    event.preventDefault();
+    root.classList.add("sslig-dropping");
+  };
+  const leave = () => root.classList.remove("sslig-dropping");
+  const drop = (event) => {
+    leave();
+    if (!event.dataTransfer.files.length) return;
+    event.preventDefault();
+    take(event.dataTransfer.files[0]);
+  };
+  const listeners = { dragover: over, dragleave: leave, drop };
+  Object.entries(listeners).forEach(([name, run]) => root.addEventListener(name, run));
+  return () => Object.entries(listeners).forEach(([name, run]) => root.removeEventListener(name, run));
+}
+
+function save({ file, mime }, bytes) {
+  const url = URL.createObjectURL(new Blob([numbers(bytes)], { type: mime }));
+  const link = make("a", { href: url, download: file });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
+// -------------------------------------------------------------------- beside it
+
+function createStatus(model) {
+  const bar = make("progress", { max: 1 });
+  const what = make("span");
+  const busy = make("div", { className: "sslig-busy", hidden: true }, bar, what);
+  const problem = make("div", { className: "sslig-problem", hidden: true, role: "alert" });
+  const say = (text) => {
+    problem.textContent = text;
+    problem.hidden = !text;
+  };
+  const stopProgress = whenever(model, ["progress"], () => {
+    const told = model.get("progress");
+    busy.hidden = !told.what;
+    bar.value = told.share ?? 0;
+    what.textContent = told.what ?? "";
+  });
+  const stopProblem = whenever(model, ["problem"], () => say(model.get("problem")));
+  return { element: make("div", {}, busy, problem), say, stop: () => (stopProgress(), stopProblem()) };
+}
+
+function createNumbers(model, ask) {
+  const element = make("div");
+  const made = { element, onPick: () => {} };
+  made.stop = whenever(model, ["numbers"], () => {
+    const { title, scores, segments, decoded } = model.get("numbers");
+    const find = make("button", { type: "button", textContent: "Find segments", title: "speech, phones and words of this recording; takes seconds", onclick: () => ask({ do: "decode" }) });
+    element.replaceChildren(make("div", { className: "sslig-heading", textContent: title }), scoresTable(scores), segmentsTable(segments, (row) => made.onPick(row)), decoded ? "" : find);
+  });
+  return made;
+}
+
+function createQuestions(model, ask) {
+  const choices = model.get("choices");
+  const where = make("span");
+  const option = (value) => make("option", { value, textContent: value });
+  const fill = make("select", { ariaLabel: "what stands in its place", title: "what stands in the recording in its place" }, ...choices.fills.map(option));
+  fill.value = "noise";
+  const region = () => ask({ do: "what_if", fill: fill.value });
+  const without = make("button", { type: "button", textContent: "Take it away", title: "score again without the selection (w)", onclick: region });
+  const listId = `sslig-interventions-${Math.random().toString(36).slice(2)}`;
+  const spec = make("input", { type: "text", placeholder: "such as phone:vowel", ariaLabel: "intervention", spellcheck: false, list: listId });
+  const named = () => spec.value.trim() && ask({ do: "what_if", spec: spec.value.trim() });
+  spec.addEventListener("keydown", (event) => event.key === "Enter" && named());
+  const result = make("div", { className: "sslig-result" });
+  const element = make("div", { className: "sslig-questions" },
+    make("div", { className: "sslig-heading", textContent: "What if it were not there?" }),
+    make("div", { className: "sslig-controls" }, make("span", { className: "sslig-group" }, where, fill, without)),
+    make("div", { className: "sslig-controls" }, make("span", { className: "sslig-group sslig-grow" }, spec,
+      make("datalist", { id: listId }, ...choices.interventions.map((value) => make("option", { value }))),
+      make("button", { type: "button", textContent: "Try", title: "score again after this intervention", onclick: named }))),
+    result);
+  const selected = (start_s, end_s) => {
+    const none = start_s === null || start_s === undefined;
+    where.textContent = none ? "Drag over the recording to select." : `${start_s.toFixed(2)} – ${end_s.toFixed(2)} s`;
+    without.disabled = fill.disabled = none;
+  };
+  let url = null;
+  const player = make("audio", { controls: true });
+  const listen = make("div", { hidden: true }, make("div", { className: "sslig-quiet", textContent: "The changed recording:" }), player);
+  const stopChanges = whenever(model, ["changes"], () => {
+    const rows = model.get("changes");
+    const told = [...new Set(rows.map((row) => row.description))];
+    result.replaceChildren(...(rows.length ? [changesTable(rows), ...told.map((text) => make("p", { className: "sslig-quiet", textContent: text })), listen] : []));
+  });
+  const stopHeard = whenever(model, ["heard"], () => {
+    const bytes = numbers(model.get("heard"));
+    listen.hidden = !bytes.length;
+    if (url) URL.revokeObjectURL(url);
+    url = bytes.length ? URL.createObjectURL(new Blob([bytes], { type: "audio/flac" })) : null;
+    url ? (player.src = url) : player.removeAttribute("src");
+  });
+  selected(null, null);
+  return { element, selected, region, stop: () => (stopChanges(), stopHeard()) };
+}
+
+export default { render };

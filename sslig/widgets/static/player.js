@@ -1,0 +1,53 @@
+// A page that shows and plays one recording by itself. Its data stand in the page as JSON.
+
+import { createControls, flipLane, scoresTable, segmentsTable } from "./controls.js";
+import { createView, SELECTION } from "./lanes.js";
+import { make } from "./page.js";
+
+const START = { smooth: false, common: false, hidden: [], maps: false, loop: false };
+
+function start(root, { view: message, numbers, options }) {
+  const state = { ...START, ...options };
+  const title = make("div", { className: "sslig-heading", textContent: numbers.title });
+  root.append(title);
+  const choose = (changed) => {
+    Object.assign(state, changed);
+    view.set(state);
+    controls.refresh();
+  };
+  const view = createView(root, {
+    onReady: () => choose({}),
+    onTime: () => controls.playing(),
+    onRegion: () => controls.refresh(),
+  });
+  const controls = createControls(view, () => state, choose);
+  Object.assign(view.keys, controls.keys);
+  const detectors = message.lanes.map((lane) => lane.key);
+  detectors.slice(0, 9).forEach((key, i) => {
+    view.keys[i + 1] = { label: `show or hide ${key}`, run: () => flipLane(key, () => state, choose) };
+  });
+  const picked = (row) => {
+    view.mark(SELECTION, row.start_s, row.end_s);
+    view.seek(row.start_s);
+  };
+  const tables = make("div", { className: "sslig-tables" }, scoresTable(numbers.scores), segmentsTable(numbers.segments, picked));
+  root.append(controls.element, controls.help, make("details", {}, make("summary", { textContent: "Numbers" }), tables));
+  view.show(message);
+  return view;
+}
+
+/** In a frame of a page, the frame grows with what is in it. */
+function fitFrame() {
+  let frame = null;
+  try {
+    frame = window.frameElement;
+  } catch {
+    return; // a frame of another origin keeps the height it was given
+  }
+  if (!frame) return;
+  const fit = () => (frame.style.height = `${Math.ceil(document.body.getBoundingClientRect().height) + 14}px`);
+  new ResizeObserver(fit).observe(document.body);
+}
+
+start(document.getElementById("recording"), JSON.parse(document.getElementById("data").textContent));
+fitFrame();
