@@ -16,11 +16,11 @@ from sslig.attribution.integrated_gradients import (
     FROZEN,
     JUMP,
     NOT_CONVERGED,
-    PATH_POINTS_AT_ONCE,
     allowance,
     explained_by,
     integrate,
     mean_score,
+    rows_at_once,
     same_rows,
 )
 from sslig.experiment import Attribution as Options
@@ -126,7 +126,7 @@ def smoothgrad_ig(
     with drawing_from(context.generator("smoothgrad_ig")):
         found = NoiseTunnel(IntegratedGradients(lambda x: explained(x * scale))).attribute(
             features / scale, nt_type="smoothgrad", nt_samples=samples, nt_samples_batch_size=1, stdevs=float(noise),
-            baselines=start / scale, n_steps=steps, method="gausslegendre", internal_batch_size=PATH_POINTS_AT_ONCE,
+            baselines=start / scale, n_steps=steps, method="gausslegendre", internal_batch_size=rows_at_once(features),
         )  # fmt: skip
     score, baseline_score = mean_score(explained, features), mean_score(explained, start)
     return Evidence(found.detach()[0].double(), score, baseline_score, steps=steps, selection=selection)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sslig.attribution.contexts import Context
 from sslig.attribution.evidence import Evidence
-from sslig.attribution.integrated_gradients import PATH_POINTS_AT_ONCE, mean_score, same_rows
+from sslig.attribution.integrated_gradients import mean_score, rows_at_once, same_rows
 
 
 def occlusion(
@@ -31,7 +31,7 @@ def occlusion(
     with torch.no_grad():
         found = Occlusion(explained).attribute(
             x, (x.shape[1], width, x.shape[3]), strides=(x.shape[1], min(stride, width), x.shape[3]),
-            baselines=start, perturbations_per_eval=PATH_POINTS_AT_ONCE,
+            baselines=start, perturbations_per_eval=rows_at_once(x),
         )  # fmt: skip
     by_feature = torch.zeros(1, n_frames, 1, dtype=torch.float64)
     by_feature[0, :n_read, 0] = found[0, 0, :, 0].double().cpu()
