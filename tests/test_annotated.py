@@ -6,6 +6,7 @@ import pytest
 
 from sslig import protocol
 from sslig.annotation.store import Store
+from sslig.annotation.study import store_path
 from sslig.experiment import ExperimentError
 from sslig.frames import SSL_CLOCK
 from sslig.stages import annotated as stage
@@ -73,7 +74,7 @@ def test_regions_are_the_top_ones_and_end_where_the_head_stops(experiment, expla
 
 
 def test_items_are_kept_in_the_store_of_the_study(experiment, explained):
-    path = stage.store_path(experiment)
+    path = store_path(experiment)
     assert path == experiment.runs / "annotations.sqlite"
     with Store(path) as store:
         items = stage.annotation_items(experiment, ["aasist", "sls"], 0, store, "Ann")

@@ -1,6 +1,4 @@
-"""What the annotators of a study hear, which regions they judge, and where what they say is kept."""
-
-from pathlib import Path
+"""What the annotators of a study hear, and which regions they judge."""
 
 import numpy as np
 import pandas as pd
@@ -19,11 +17,6 @@ from sslig.stages.selected import selected
 from sslig.stages.trained import checkpoint
 
 CLASSES = {"bonafide": "bona fide", "spoof": "spoof"}
-
-
-def store_path(experiment: Experiment) -> Path:
-    """The file that every change of every annotator is appended to."""
-    return experiment.runs / experiment.annotation.store
 
 
 def annotated_utterances(experiment: Experiment, detectors: list[str], seed: int) -> pd.DataFrame:
