@@ -95,6 +95,7 @@ def test_what_ignores_the_head_stays_as_it_is(tested, features):
         assert values(rows, f"randomised_{kind}") == pytest.approx([1] * 5)
         assert {row["beaten"] for row in rows if row["statistic"] == f"randomised_{kind}"} == {0}
     assert values(rows, "complexity_rise") == [0]
+    assert min(values(rows, "randomised_excess_cascading")) > 0
 
 
 def test_heads_are_compared_by_what_they_do(tested, trained):
@@ -108,8 +109,7 @@ def test_heads_are_compared_by_what_they_do(tested, trained):
 
 def test_groups_are_counted_and_named(tested):
     found = [(row["statistic"], row["at"].split()[0]) for row in tested(explain, at_most=2)[:-1]]
-    kinds = ["randomised_cascading", "randomised_head_cascading", "randomised_independent",
-             "randomised_head_independent"]  # fmt: skip
+    kinds = [f"randomised_{what}{kind}" for kind in ("cascading", "independent") for what in ("", "head_", "excess_")]
     assert found == [(kind, number) for number in "12" for kind in kinds]
 
 

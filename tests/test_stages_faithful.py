@@ -1,5 +1,6 @@
 import json
 import shutil
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -7,10 +8,11 @@ import pytest
 
 from sslig import metrics, protocol, scoring, stages
 from sslig.experiment import load
-from sslig.stages import faithful as stage
 from sslig.stages import validating
 from sslig.validation.statistics import STATISTICS
 from sslig.validation.summary import summarise
+
+stage = import_module("sslig.stages.faithful")  # the function of that name hides it in the folder
 
 NAME, SEED = "camhfa", 0
 METHODS = ["ig", "random"]

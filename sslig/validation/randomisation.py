@@ -81,7 +81,8 @@ def rows(
     alike: the control is the map against itself after shifts.
 
     Some parameters hold nothing, and shuffled they leave the head as it was. Therefore the heads are compared too, by
-    what removing stretches does to the score of either: a map may stay as alike as they are.
+    what removing stretches does to the score of either: a map may stay as alike as they are, and the *excess* says how
+    much more alike it is.
 
     The rise of complexity is that of the whole head: (E(shuffled) - E) / E, where E is `entropy`.
 
@@ -125,8 +126,11 @@ def rows(
         both["independent"] = both["cascading"] if number == 1 else shuffled(head, own, seed)
         maps = {kind: explain(changed, features)[:n_read] for kind, changed in both.items()}
         for kind, changed in both.items():
-            told.append(of_map.row(f"randomised_{kind}", maps[kind], f"{number} {name}"))
-            told.append(of_head.row(f"randomised_head_{kind}", changes(changed), f"{number} {name}"))
+            at = f"{number} {name}"
+            one = of_map.row(f"randomised_{kind}", maps[kind], at)
+            other = of_head.row(f"randomised_head_{kind}", changes(changed), at)
+            excess = one["value"] - other["value"]
+            told += [one, other, measured(f"randomised_excess_{kind}", excess, [0.0], at=at)]
         last = maps["cascading"]
     before = entropy(of_map.original)
     rise = (entropy(last) - before) / before if before > 0 else np.nan

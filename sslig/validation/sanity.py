@@ -11,7 +11,7 @@ from sslig.validation.statistics import measured, rolled, shifts
 
 SHIFTS_FRAMES = (1, 3, 10)
 STEPS = (16, 32, 64)
-MANY_STEPS = 256
+MANY_STEPS = 128
 
 NO_SPREAD = 1e-20
 """A variance that is this small a share of the mean square is what rounding leaves of a constant."""

@@ -36,6 +36,7 @@ _SHIFTED = "the same with the map shifted around the end of the recording by a r
 _ALL_SHIFTS = "the mean over all shifts of the map around the end of the recording"
 _NEIGHBOURS = "the rank correlation of the map with itself, shifted by a random number of frames"
 _REORDERED = "the same with other stretches"
+_AS_ALIKE = "0: maps as alike as the heads are"
 
 
 STATISTICS: Mapping[str, Statistic] = MappingProxyType({
@@ -79,6 +80,14 @@ STATISTICS: Mapping[str, Statistic] = MappingProxyType({
     "randomised_head_independent": Statistic(
         -1, "|rank correlation|", "of what removed stretches do to the score of the head, and of the head with these "
         "parameters alone shuffled: as alike may the maps stay", _REORDERED,
+    ),
+    "randomised_excess_cascading": Statistic(
+        -1, "|rank correlation|", "how much more alike the maps stay than the heads do, with this and all later "
+        "parameters shuffled", _AS_ALIKE,
+    ),
+    "randomised_excess_independent": Statistic(
+        -1, "|rank correlation|", "how much more alike the maps stay than the heads do, with these parameters alone "
+        "shuffled", _AS_ALIKE,
     ),
     "complexity_rise": Statistic(
         1, "share", "by how much the histogram entropy of the map rises when all parameters of the head are shuffled",
