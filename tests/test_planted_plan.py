@@ -27,7 +27,7 @@ def one_of_each_set(**changed):
     ]
 
 
-@pytest.mark.parametrize(("kind", "n"), [("phone_glitch", 8), ("band", 3), ("splice", 3)])
+@pytest.mark.parametrize(("kind", "n"), [("phone_glitch", 16), ("band", 3), ("splice", 3)])
 def test_places_lie_within_the_stretches_one_for_so_many_seconds(kind, n):
     found = places_s(kind, LONG)
     assert len(found) == n

@@ -175,8 +175,8 @@ KINDS: Mapping[str, Kind] = {
         "dB of the added noise above the level of the pauses", (-20.0, 40.0), noise_floor,
     ),
     "phone_glitch": Kind(
-        "60 to 150 ms within voiced speech from a noise vocoder", VOICED, (0.06, 0.15), 1.0, 1.0,
-        "share of vocoded speech", (0.0, 1.0), vocoded(partial(spoofs.channel_vocoder, n_bands=6, whispered=True)),
+        "60 to 150 ms within voiced speech from a noise vocoder of two bands", VOICED, (0.06, 0.15), 0.5, 1.0,
+        "share of vocoded speech", (0.0, 1.0), vocoded(partial(spoofs.channel_vocoder, n_bands=2, whispered=True)),
     ),
     "boundary": Kind(
         "20 to 40 ms of broken spectrum and phase at the edges of pauses", EDGES, (0.02, 0.04), None, 1.0,
@@ -187,7 +187,7 @@ KINDS: Mapping[str, Kind] = {
         "dB of attenuation", (0.0, 60.0), band,
     ),
     "splice": Kind(
-        "0.3 to 1 s from a noise vocoder (a partial spoof)", SPEECH, (0.3, 1.0), 2.5, 1.0,
+        "0.3 to 1 s from a noise vocoder of six bands (a partial spoof)", SPEECH, (0.3, 1.0), 2.5, 1.0,
         "share of vocoded speech", (0.0, 1.0), vocoded(partial(spoofs.channel_vocoder, n_bands=6, whispered=True)),
     ),
 }  # fmt: skip

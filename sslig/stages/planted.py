@@ -58,7 +58,8 @@ def planted(experiment: Experiment, kind: str) -> Experiment:
 def plant(experiment: Experiment, kind: str, workers: int = 1) -> Path:
     """The corpus of one kind of planted cue, ``corpora/<study>-planted/<kind>``, built unless it is there; its folder.
 
-    A second process that asks for it waits until it is whole.
+    A second process that asks for it waits until it is whole. More than one of the `workers` are spawned, so a script
+    that asks for them needs the usual ``if __name__ == "__main__"``.
 
     Raises
     ------
@@ -69,16 +70,11 @@ def plant(experiment: Experiment, kind: str, workers: int = 1) -> Path:
     root = experiment.root / "corpora" / f"{experiment.name}-{FOLDER}" / kind
     corpus(experiment, workers)
     asked_for = _asked_for(experiment, kind, severity)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{root}.lock"):
-        if building.finished(root, asked_for) is None:
-            found = originals(experiment, kind, workers)
-            workers = min(workers, 1 + len(found) // WORTH_A_PROCESS)
-            seed = experiment.corpus.seed
-            planted_corpus.build(
-                kind, found, root, severity=severity, seed=seed, asked_for=asked_for, workers=workers,
-                progress=building.progress(),
-            )  # fmt: skip
+    if building.finished(root, asked_for) is None:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{root}.lock"):
+            if building.finished(root, asked_for) is None:  # another process may have built it meanwhile
+                _build(experiment, kind, root, severity, asked_for, workers)
     return root
 
 
@@ -96,9 +92,7 @@ def originals(experiment: Experiment, kind: str, workers: int = 1) -> list[Origi
     where = planted_corpus.kind_of(kind).where
     table = pd.concat([_bonafide(experiment, name).assign(set=name) for name in protocol.SETS])
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        found = Parallel(n_jobs=min(workers, 1 + len(table) // WORTH_A_PROCESS))(
-            delayed(stretches)(path, where) for path in table["path"]
-        )
+        found = Parallel(_worth(workers, len(table)))(delayed(stretches)(path, where) for path in table["path"])
     return [
         Original(row.set, row.utterance, row.speaker, row.gender, row.path, row.recording, *one)
         for row, one in zip(table.itertuples(), found, strict=True)
@@ -116,6 +110,8 @@ def stretches(path: str, where: str) -> tuple[int, tuple[tuple[float, float], ..
         tier = voice.voicing(samples)
         voiced = tier.has(["voiced"])
         return len(samples), tuple(zip(tier.start_s[voiced].tolist(), tier.end_s[voiced].tolist(), strict=True))
+    if not np.any(samples):
+        return len(samples), ()
     found = np.array([speech_bounds(samples)]) if where == planting.SPEECH else _pauses(samples)  # (stretch, 2)
     return len(samples), tuple((start / SAMPLE_RATE_HZ, stop / SAMPLE_RATE_HZ) for start, stop in found.tolist())
 
@@ -127,6 +123,18 @@ def _pauses(samples: np.ndarray) -> np.ndarray:
     inner = quiet[(quiet[:, 0] > 0) & (quiet[:, 1] < len(level_db))]
     bounds = np.stack([inner[:, 0] * HOP_SAMPLES, (inner[:, 1] - 1) * HOP_SAMPLES + FRAME_SAMPLES], axis=1)
     return bounds[np.diff(bounds, axis=1)[:, 0] >= SHORTEST_PAUSE_S * SAMPLE_RATE_HZ]
+
+
+def _build(experiment: Experiment, kind: str, root: Path, severity: float, asked_for: dict, workers: int) -> None:
+    found = originals(experiment, kind, workers)
+    planted_corpus.build(
+        kind, found, root, severity=severity, seed=experiment.corpus.seed, asked_for=asked_for,
+        workers=_worth(workers, len(found)), progress=building.progress(),
+    )  # fmt: skip
+
+
+def _worth(workers: int, n_recordings: int) -> int:
+    return min(workers, 1 + n_recordings // WORTH_A_PROCESS)
 
 
 def _bonafide(experiment: Experiment, set_name: str) -> pd.DataFrame:
