@@ -115,6 +115,15 @@ def test_names_are_one_line_of_visible_characters(store):
             store.append(refused, "u1", "done", True)
 
 
+def test_items_and_tracks_keep_their_names_as_they_are(store):
+    decomposed = "cafe\u0301 1/2"  # as some file systems write an accent
+    store.append("Ann", decomposed, "own.one.cue", "noise")
+    assert store.state("Ann", decomposed) == {"own.one.cue": "noise"}
+    for item, field in ((" u1", "done"), ("u\n1", "done"), ("u" * 201, "done"), ("u1", "A\x07.cue"), ("u1", ".cue")):
+        with pytest.raises(StoreError, match="visible characters"):
+            store.append("Ann", item, field, None)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "accepted"),
     [

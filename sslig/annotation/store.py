@@ -20,7 +20,15 @@ from typing import Any
 
 from sslig.annotation import storage
 from sslig.annotation.storage import StoreError
-from sslig.annotation.vocabulary import ITEM_CHARACTERS, VocabularyError, check_region, checked, name, parts_of
+from sslig.annotation.vocabulary import (
+    ITEM_CHARACTERS,
+    VocabularyError,
+    check_region,
+    checked,
+    identifier,
+    name,
+    parts_of,
+)
 
 __all__ = ["CHANGE", "REDO", "UNDO", "Change", "Store", "StoreError"]
 
@@ -103,7 +111,7 @@ class Store:
     def record(self, annotator: str, item: str, values: Mapping[str, Any]) -> tuple[Change, ...]:
         """Set several fields of one item in one step, all or none: both ends of a region, say. `undo` takes a step."""
         with self._writing():
-            annotator, item = name(annotator), name(item, "item", ITEM_CHARACTERS)
+            annotator, item = name(annotator), identifier(item, "item", ITEM_CHARACTERS)
             values = {field: checked(field, value) for field, value in values.items()}
             _check_regions(values)
             return self._add(annotator, [(item, field, value) for field, value in values.items()], CHANGE, None)

@@ -16,6 +16,7 @@ from sslig.annotation.vocabulary import (
     check_region,
     field_of,
     flag,
+    identifier,
     name,
     parts_of,
     seconds,
@@ -101,13 +102,12 @@ def row_of(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = {column: value for column, value in values.items() if not _missing(value)}
     row = {**DEFAULTS, **given}
-    row["utterance"] = name(row.get("utterance"), "utterance", ITEM_CHARACTERS)
-    for column in ("detector", "annotator"):
-        row[column] = name(row.get(column), column)
+    row["utterance"] = identifier(row.get("utterance"), "utterance", ITEM_CHARACTERS)
+    row["detector"], row["annotator"] = identifier(row.get("detector"), "detector"), name(row["annotator"])
     for column in ("repeat", "blind", "decoy"):
         row[column] = _as(column, row[column], flag)
-    row["item"] = name(row.get("item", row["utterance"] + "/2" * row["repeat"]), "item", ITEM_CHARACTERS)
-    row["track"] = name(row.get("track", shown(row["detector"]) + " decoy" * row["decoy"]), "track")
+    row["item"] = identifier(row.get("item", row["utterance"] + "/2" * row["repeat"]), "item", ITEM_CHARACTERS)
+    row["track"] = identifier(row.get("track", shown(row["detector"]) + " decoy" * row["decoy"]), "track")
     for column, check in CHECKS.items():
         row[column] = _as(column, given[column], check) if column in given else row[column]
     for ends in (("start_s", "end_s"), ("proposed_start_s", "proposed_end_s")):

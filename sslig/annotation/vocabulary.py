@@ -49,7 +49,7 @@ def shown(detector: str) -> str:
 
 
 def name(value: Any, what: str = "annotator", most: int = NAME_CHARACTERS) -> str:
-    """A name as it is stored: one line, single spaces, in the composed form of Unicode; markup stays as it is typed.
+    """The name of a person as it is stored: single spaces, in the composed form of Unicode; markup stays as typed.
 
     Raises
     ------
@@ -64,6 +64,20 @@ def name(value: Any, what: str = "annotator", most: int = NAME_CHARACTERS) -> st
         found = f"holds {hidden[0]!r}" if hidden else f"has {len(text)} characters"
         raise VocabularyError(f"{what} {text[:most]!r} {found}; 1 to {most} visible characters are needed")
     return text
+
+
+def identifier(value: Any, what: str, most: int = NAME_CHARACTERS) -> str:
+    """The name of an utterance, an item, a detector or a track, which is never changed, only checked.
+
+    Raises
+    ------
+    VocabularyError
+        It is no text, empty, too long, holds an invisible character, or begins or ends with a space.
+    """
+    name(value, what, most)
+    if value != value.strip() or "\n" in value or len(value) > most:
+        raise VocabularyError(f"{what} {value!r}; 1 to {most} visible characters on one line are needed")
+    return value
 
 
 def text(value: Any) -> str:
@@ -154,8 +168,8 @@ def checked(field: str, value: Any) -> Any:
     if own not in known:
         listed = ", ".join([*ITEM_FIELDS, *(f"<track>{SEPARATOR}{one}" for one in TRACK_FIELDS)])
         raise VocabularyError(f"unknown field {field!r}; accepted: {listed}")
-    if track is not None and name(track, "track") != track:
-        raise VocabularyError(f"track {track!r}; single spaces and no others are needed")
+    if track is not None:
+        identifier(track, "track")
     try:
         return None if value is None else known[own](value)
     except VocabularyError as error:
