@@ -121,6 +121,15 @@ def test_two_annotators_decoys_and_repeats(experiment, explained):
     assert list(annotation_tables.cue_table(found))[1::2] == ["AASIST", "SLS"]  # the project's order
 
 
+def test_regions_that_nobody_moved_are_told(experiment, explained):
+    proposed = {"proposed_start_s": 0.1, "proposed_end_s": 0.2}
+    found = material(
+        experiment, said("Ann", ["noise", "noise"], **proposed), said("Bob", ["noise", "glitch"], **proposed),
+        said("Bob", ["noise"], detector="aasist", proposed_start_s=0.1, proposed_end_s=0.3),
+    )  # fmt: skip
+    assert "moved 20 % of them" in annotation_text.between_note(found, annotation_tables.pairs(found))
+
+
 def test_what_was_typed_is_no_markup(experiment, explained):
     found = material(experiment, said(MARKUP, ["noise"], comment="<img src=x onerror=alert(1)> **b**"))
     table = annotation_tables.said_table(found)

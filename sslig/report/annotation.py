@@ -70,6 +70,7 @@ def material(
         A file or folder; none: the store.
     """
     source = store_path(study) if annotations is None else Path(annotations)
+    source = source if source.exists() else study.root / source  # wherever the page is computed
     given = partial(interchange.read, source, annotator=source.stem[:NAME_CHARACTERS])
     found, progress = _stored(source) if annotations is None else (given(), _no_progress())
     corpus(study)  # its protocol says what is known of an utterance

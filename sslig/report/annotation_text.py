@@ -115,7 +115,7 @@ def between_note(found: Material, rows: pd.DataFrame) -> str:
     said = f"{said or 'The two annotators have '}{listed(parts)}. " if parts else "Only one answer was ever given. "
     return (f"{said}A kappa or alpha of 0 is what chance gives, 1 is full agreement. Two marks are the same segment "
             f"where they overlap by {agreement.LEAST_OVERLAP:g} or more. Who marks another place may well hear another "
-            "cue there.")  # fmt: skip
+            f"cue there.{_moved(found)}")  # fmt: skip
 
 
 def repeat_note(rows: pd.DataFrame) -> str:
@@ -173,6 +173,17 @@ def verbatim(text: str) -> str:
 def _path(study: Experiment) -> str:
     """The file of a study as a command names it."""
     return str(study.path.relative_to(study.root) if study.path.is_relative_to(study.root) else study.path.name)
+
+
+def _moved(found: Material) -> str:
+    """How many regions were not left where they had been proposed: agreement on the others is no merit."""
+    rows = judged(found)
+    rows = rows[rows["proposed_start_s"].notna()]
+    if rows.empty:
+        return ""
+    moved = (rows["start_s"] != rows["proposed_start_s"]) | (rows["end_s"] != rows["proposed_end_s"])
+    return (f" Annotators start from the same proposed regions and moved {100 * moved.mean():.0f} % of them; the "
+            "others agree because nobody touched them.")  # fmt: skip
 
 
 def _most(found: Material) -> str:
