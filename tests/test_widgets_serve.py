@@ -184,6 +184,21 @@ def test_a_browser_cannot_run_code(server, page, folder):
     assert not mark.exists()
 
 
+def post(port, path, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", path, headers=headers)
+    return connection.getresponse().status
+
+
+def test_a_closed_page_ends_its_kernel_and_no_other_site_can(server, folder):
+    path = f"/voila/api/shutdown/{kernel_of(get(server, '/'))}"
+    assert post(server, path, Origin="http://evil.example") == 404
+    assert post(server, path, Host="evil.example", Origin="http://evil.example") == 403
+    assert post(server, f"/voila/api/shutdown/{uuid.uuid4()}") == 404
+    assert post(server, path, Origin=f"http://127.0.0.1:{server}") == 204
+    assert post(server, path, Origin=f"http://127.0.0.1:{server}") == 404  # it is gone
+
+
 def test_a_token_is_asked_for_by_page_and_kernel(folder, free_port):
     token = "a-token-of-this-test"
     with running(folder, free_port, token) as port:
@@ -194,6 +209,7 @@ def test_a_token_is_asked_for_by_page_and_kernel(folder, free_port):
         assert page[0] == 200
         with pytest.raises(websocket.WebSocketBadStatusException, match="403"):
             connect(port, kernel_of(page), origin=f"http://127.0.0.1:{port}")
+        assert post(port, f"/voila/api/shutdown/{kernel_of(page)}") == 403
         assert get(port, "/voila/files/page.png")[0] == 403
         assert loaded_from_elsewhere(get(port, "/login")[2]) == []
     assert token not in (folder / "log.txt").read_text()

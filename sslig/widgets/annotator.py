@@ -6,6 +6,7 @@ import anywidget
 import traitlets
 
 from sslig.annotation.store import Store
+from sslig.annotation.study import store_path
 from sslig.annotation.vocabulary import CUES, LOCALITY, NAME_CHARACTERS, TEXT_CHARACTERS
 from sslig.experiment import Experiment
 from sslig.widgets import annotator_sheet, assets
@@ -42,7 +43,7 @@ def annotator(experiment: Experiment) -> Annotator:
     """The annotator of a study; its sheet is made first where it is not there, which takes what the study lacks."""
     if not annotator_sheet.ready(experiment):
         annotator_sheet.make(experiment)
-    store = Store(experiment.runs / experiment.annotation.store)
+    store = Store(store_path(experiment))
     session = Session(annotator_sheet.read(experiment), store, experiment.annotation, experiment.corpus.seed)
     return Annotator(session, experiment.name)
 

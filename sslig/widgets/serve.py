@@ -112,6 +112,9 @@ def settings(address: str, port: int, token: str, browser: bool = False) -> dict
         "allow_remote_access": not is_loopback(address),
         "local_hostnames": ["localhost"],
         "headers": headers,
+        # A page that is closed ends its kernel by a request that Voila sends without the token against forged ones, so
+        # that the kernel would stay. Whoever forges it has to know the kernel's random id, and come from this origin.
+        "disable_check_xsrf": True,
         "websocket_max_message_size": LARGEST_BYTES,
     }
     page = {

@@ -437,7 +437,11 @@ class Annotator {
 
   dialog(title, content) {
     const close = make("button", { type: "button", textContent: "close", onclick: () => box.close() });
-    const box = make("dialog", { className: "sslig-dialog", ariaLabel: title, onclose: () => box.remove() },
+    const closed = () => {
+      box.remove();
+      this.viewRoot.focus({ preventScroll: true });
+    };
+    const box = make("dialog", { className: "sslig-dialog", ariaLabel: title, onclose: closed },
       make("div", { className: "sslig-heading" }, make("h2", { textContent: title }), close), content);
     this.body.append(box);
     box.showModal();
