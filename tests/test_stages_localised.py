@@ -174,3 +174,15 @@ def test_the_command_line_takes_one_kind_or_all(study, monkeypatch, job, kinds):
     monkeypatch.setattr(sys, "argv", ["stages", "localise", str(study.path), "--detector", NAME, *job])
     module.main()
     assert asked == [(NAME, SEED, kind) for kind in kinds]
+
+
+def test_a_detector_that_detects_nothing_ends_no_job(study, monkeypatch, capsys):
+    module = importlib.import_module("sslig.stages.__main__")
+
+    def refuse(*asked_for):
+        raise LocalisationError("none of 4 spoofs")
+
+    monkeypatch.setattr(module, "localised", refuse)
+    monkeypatch.setattr(sys, "argv", ["stages", "localise", str(study.path), "--detector", NAME, "--job", KIND])
+    module.main()
+    assert "localise camhfa seed 0, nothing to explain of band (none of 4 spoofs): done in" in capsys.readouterr().err

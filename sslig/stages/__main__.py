@@ -21,6 +21,7 @@ from sslig.stages import (
     score,
     segment,
 )
+from sslig.validation.localisation import LocalisationError
 
 OF_STUDIES = {"segment": segment, "measure": measures}
 """Stages that all detectors share, by name; ``corpus`` and ``plant`` are such too, and ``plant`` takes a job."""
@@ -70,8 +71,7 @@ def _do(arguments: argparse.Namespace, experiment: Experiment) -> str:
     if arguments.stage == "mask":
         masked(experiment, name, seed, _masks_of(experiment, arguments.job))
     elif arguments.stage == "localise":
-        for kind in experiment.validation.planted if arguments.job is None else [arguments.job]:
-            localised(experiment, name, seed, kind)
+        return f" {name} seed {seed}{_localise(experiment, name, seed, arguments.job)}"
     else:
         OF_DETECTORS[arguments.stage](experiment, name, seed)
     return f" {name} seed {seed}"
@@ -83,6 +83,17 @@ def _plant(experiment: Experiment, job: str | None, workers: int) -> str:
     for kind in kinds:
         plant(experiment, kind, workers)
     return f" {', '.join(kinds)}"
+
+
+def _localise(experiment: Experiment, name: str, seed: int, job: str | None) -> str:
+    """Look for the planted cues of each kind; why in some there is nothing to look for, which is a result too."""
+    told = ""
+    for kind in experiment.validation.planted if job is None else [job]:
+        try:
+            localised(experiment, name, seed, kind)
+        except LocalisationError as error:
+            told += f", nothing to explain of {kind} ({error})"
+    return told
 
 
 def _masks_of(experiment: Experiment, job: str | None) -> list[str] | None:
