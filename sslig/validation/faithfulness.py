@@ -15,6 +15,9 @@ from sslig.validation.statistics import measured, rolled, shifts
 
 REMOVALS = 40
 REMOVED_SHARE = 0.1
+FEW_PERCENTS = (5, 20)
+"""Points of the deletion curve where every mask is a pass through the whole detector."""
+
 PERTURBED = 0.02
 """Small changes of features, over the standard deviation of their layer."""
 
@@ -57,7 +60,7 @@ def removals(
 ) -> Removals:
     """The change of the score without each of `count` stretches, which hold `share` of the frames read.
 
-    They begin at random places, none twice before all came up once. One length, because of stretches of several the
+    They begin at random places, none twice before all came up once. They have one length, because of several the
     longest alone would decide every statistic.
     """
     n_read = n_frames if n_read is None else min(n_read, n_frames)
@@ -197,7 +200,7 @@ def rows(
         Replacements whose insertion curve is drawn too. Not of interpolation: where all but a few frames are made of
         these, they are the whole recording.
     fast
-        Only the deletion curve at 5 and 20 %, for a space where every mask is a pass through the whole detector.
+        Only the deletion curve at `FEW_PERCENTS`.
 
     Returns
     -------
@@ -210,7 +213,7 @@ def rows(
     for (space, replacement), scores in spaces.items():
         where = {"space": space, "replacement": replacement}
         options = {"n_read": n_read, "draws": draws, "insertion": replacement in insertion and not fast}
-        options |= {"percents": (5, 20)} if fast else {}
+        options |= {"percents": FEW_PERCENTS} if fast else {}
         for name, frames in zip(names, held, strict=True):
             found = curves.curves(scores, frames, direction, generator=np.random.default_rng(seed), **options)
             told += [{"method": name} | where | row for row in curves.rows(found)]

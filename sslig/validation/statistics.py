@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 CONTROL_LEVEL = 0.95
+TIE = 1e-6
+"""Values that differ by less are equal: scores in float32 resolve no more."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,6 @@ _ALL_SHIFTS = "the mean over all shifts of the map around the end of the recordi
 _NEIGHBOURS = "the rank correlation of the map with itself, shifted by a random number of frames"
 _REORDERED = "the same with other stretches"
 _AS_ALIKE = "0: maps as alike as the heads are"
-
 
 STATISTICS: Mapping[str, Statistic] = MappingProxyType({
     "deletion": Statistic(
@@ -165,7 +166,7 @@ def measured(statistic: str, value: float, controls: ArrayLike, **told: object) 
         return row | {"value": np.nan} | nothing | {"draws": len(controls)}
     low, high = np.quantile(controls, [(1 - CONTROL_LEVEL) / 2, (1 + CONTROL_LEVEL) / 2])
     ahead = better * (value - controls)
-    beaten = np.mean(np.where(np.isclose(value, controls, rtol=1e-9, atol=1e-12), 0.5, ahead > 0))
+    beaten = np.mean(np.where(np.isclose(value, controls, rtol=TIE, atol=TIE), 0.5, ahead > 0))
     return row | {
         "control": float(controls.mean()), "control_low": float(low), "control_high": float(high),
         "beaten": float(beaten), "draws": len(controls),
