@@ -5,7 +5,7 @@ import warnings
 
 import torch
 from captum.attr import DeepLift, GradientShap, InputXGradient, IntegratedGradients, NoiseTunnel
-from scipy.stats import t
+from scipy import stats
 from torch import Tensor, nn
 
 from sslig.attribution.contexts import Context, drawing_from
@@ -99,7 +99,8 @@ def gradient_shap(head: nn.Module, features: Tensor, context: Context, *, sample
     by_feature, sums = parts.mean(dim=0), parts.sum(dim=(1, 2, 3))
     spoof_score, baseline_score = mean_score(explained, features), mean_score(explained, starts)
     residual = by_feature.sum().item() - (spoof_score - baseline_score)
-    error = (sums.std() / len(sums) ** 0.5).item() * t.ppf((1 + SAMPLING_LEVEL) / 2, len(sums) - 1)
+    width = stats.t.ppf((1 + SAMPLING_LEVEL) / 2, len(sums) - 1)  # in standard errors
+    error = float(width * sums.std().item() / len(sums) ** 0.5)
     within = abs(residual) <= allowance(spoof_score - baseline_score, context.options.tolerance)
     status = COMPLETE if within else NOT_CONVERGED if abs(residual) <= error else JUMP
     free = mean_score(head, starts) if selection == FROZEN else baseline_score
