@@ -110,7 +110,7 @@ class Annotation:
     Attributes
     ----------
     utterances
-        Names of the utterances that are annotated; none: those of `selection` that are explained.
+        Names of the utterances that are annotated; none: all that are explained.
     blind
         Hides label, scores and detectors, which come in random order as A, B, C.
     decoys

@@ -14,6 +14,9 @@ from sslig.report.display import listed
 
 SPOKEN = {"bonafide": "bona fide", "spoof": "spoofed"}
 
+ENOUGH = 20
+"""Speakers or utterances from which percentile intervals are about as wide as they claim (`sslig.intervals`)."""
+
 NOTHING = "Nobody has judged a region yet."
 
 
@@ -64,11 +67,13 @@ def cue_note(found: Material) -> str:
     rows = judged(found)
     speakers = rows["speaker"].nunique() if rows["speaker"].notna().all() else 0
     rest = f"{speakers:,} speakers" if speakers > 1 else f"{rows['utterance'].nunique():,} utterances"
+    n = speakers if speakers > 1 else rows["utterance"].nunique()
+    few = f"With only {n:,} of them the intervals are too narrow. " if n < ENOUGH else ""
     return (
         f"In brackets are {100 * found.how.level:.0f} % intervals from {found.how.rounds:,} bootstrap rounds over "
         f"{rest}{' and their recordings' if found.how.recordings and speakers > 1 else ''}; labels of one speaker, and "
         "what several annotators say of one utterance, depend on each other, so independent draws would claim too "
-        "much. Regions without a cue are left out."
+        f"much. {few}Regions without a cue are left out."
     )
 
 

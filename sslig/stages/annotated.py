@@ -22,8 +22,8 @@ CLASSES = {"bonafide": "bona fide", "spoof": "spoof"}
 def annotated_utterances(experiment: Experiment, detectors: list[str], seed: int) -> pd.DataFrame:
     """The utterances that are annotated: rows of the protocol with ``path`` and ``group``.
 
-    They are those that the experiment names, else those of its selection that are explained, else all explained ones.
-    The group is the reason that the selection gives, or the class.
+    They are those that the experiment names, else all that every detector explains. The group is the reason for which
+    the selection of the study has an utterance, or the class of those that it has not.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def annotated_utterances(experiment: Experiment, detectors: list[str], seed: int
     explained = [set(attributions(experiment, name, seed)["utterance"]) for name in detectors]
     by_all = sorted(set.intersection(*explained))
     reasons = selected(experiment, detectors, seed)[0].set_index("utterance")["reason"]
-    names = experiment.annotation.utterances or [one for one in by_all if one in reasons.index] or by_all
+    names = experiment.annotation.utterances or by_all
     if lacking := [one for one in names if one not in by_all]:
         raise ExperimentError(f"{experiment.path}: annotation.utterances: {len(lacking)} of {len(names)} are not among "
                               f"the {len(by_all)} explained ones; the first: {lacking[0]!r}")  # fmt: skip
