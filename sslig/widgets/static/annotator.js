@@ -431,7 +431,7 @@ class Annotator {
   help() {
     const name = (key) => ({ " ": "space", ArrowLeft: "←", ArrowRight: "→" })[key] ?? key;
     const keys = Object.entries({ ...this.view.keys, Escape: { label: "leave a field of text" } });
-    this.dialog("Keys", make("dl", { className: "sslig-keys" }, ...keys.flatMap(([key, { label }]) =>
+    this.dialog("Keys", make("dl", { className: "sslig-keylist" }, ...keys.flatMap(([key, { label }]) =>
       [make("dt", {}, make("kbd", { textContent: name(key) })), make("dd", { textContent: label })])));
   }
 

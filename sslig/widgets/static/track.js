@@ -43,9 +43,9 @@ export class TrackCard {
     return make("div", { className: "sslig-place" },
       button("▶", "play the region (Enter)", calls.play),
       this.start, make("span", { textContent: "to" }), this.end, make("span", { textContent: "s" }),
-      button("start here", "let the region start at the playhead (i)", () => calls.mark("start_s")),
-      button("end here", "let the region end at the playhead (o)", () => calls.mark("end_s")),
-      button("as proposed", "take the proposed region (r)", calls.propose));
+      button("from here", "let the region start at the playhead (i)", () => calls.mark("start_s")),
+      button("to here", "let the region end at the playhead (o)", () => calls.mark("end_s")),
+      button("reset", "take the proposed region (r)", calls.propose));
   }
 
   typed() {
