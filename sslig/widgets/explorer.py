@@ -219,7 +219,10 @@ class Explorer(anywidget.AnyWidget):
 
     def _upload(self, part: bytes, name: str, size: int, first: bool) -> None:
         if first:
+            self.upload = None
             self.upload = Upload(own_file.shown_name(name), size)
+        if self.upload is None:
+            raise own_file.OwnFileError(f"{name!r}: a part of a file whose beginning is missing; send it again")
         if self.upload.add(part):
             content, self.upload = self.upload.content(), None
             self.show_file(content, name)
