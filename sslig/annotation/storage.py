@@ -86,6 +86,7 @@ def _address(path: Path, read_only: bool) -> str:
 def _prepare(base: sqlite3.Connection, path: Path, until_s: float) -> None:
     """Make the tables where the file is new, and have every commit reach the disk."""
     base.execute("PRAGMA synchronous=FULL")
+    base.execute("PRAGMA fullfsync=ON")  # macOS: to the disk, and not only to its cache
     if base.execute("PRAGMA user_version").fetchone()[0] == 0 and not _tables(base):
         _patiently(base, "PRAGMA journal_mode=WAL", until_s)  # SQLite does not wait by itself here
         base.execute("BEGIN IMMEDIATE")
