@@ -22,6 +22,9 @@ NOISE = "random"
 
 BAND = "0.85"
 
+WIDTH_IN = 5.6
+"""Narrow, so that numbers can be read on a phone."""
+
 
 def method_styles(names: Sequence[str]) -> dict[str, dict]:
     """Keywords of a line for each method: ``color``, ``linestyle`` and ``marker``."""
@@ -68,7 +71,7 @@ def method_curves(
     )
     looks = method_styles(rows["method"])
     figure, axes = figure_grid(
-        len(detectors), heights=[2.3] * len(detectors), columns=len(shown), sharex=True, sharey="row"
+        len(detectors), heights=[2.3] * len(detectors), columns=len(shown), width=WIDTH_IN, sharex=True, sharey="row"
     )
     for place, axis in enumerate(axes):
         detector, statistic = detectors[place // len(shown)], shown[place % len(shown)]
@@ -86,7 +89,7 @@ def method_curves(
     figure.supylabel(y, fontsize=10)
     lines = [Line2D([], [], ms=5, label=name, **look) for name, look in looks.items()]
     figure.legend(handles=[*lines, Patch(color=BAND, label=chance)], loc="outside upper center",
-                  ncols=3 if len(lines) < 6 else 2)  # fmt: skip
+                  ncols=2)  # fmt: skip
     return figure
 
 

@@ -38,7 +38,7 @@ def class_ratios(table: pd.DataFrame) -> Figure:
         y, look = classes.index(row.segment_class) + beside, looks[row.detector]
         ends = np.clip([row.low, row.high], SMALLEST, LARGEST)
         axis.plot(ends, [y, y], color=look["color"], lw=2, zorder=2)
-        beyond = row.low > 1 or row.high < 1
+        beyond = row.low < row.high and (row.low > 1 or row.high < 1)
         face, edge = (look["color"], BLACK) if beyond else ("white", look["color"])
         value = np.clip(row.value, SMALLEST, LARGEST)
         axis.plot(value, y, look["marker"], ls="", ms=6, mew=1.2, mfc=face, mec=edge, zorder=3)
@@ -48,7 +48,7 @@ def class_ratios(table: pd.DataFrame) -> Figure:
     axis.set_xlabel("evidence over share of time; 1 is what any frames would have")
     axis.set_yticks(range(len(classes)), classes)
     axis.set_xticks(2.0 ** np.arange(np.log2(low), np.log2(high) + 1))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}" if ratio >= 1 else f"1/{1 / ratio:g}"))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: _ratio(ratio)))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.grid(axis="x", color="0.9")
     axis.set_axisbelow(True)
@@ -58,6 +58,12 @@ def class_ratios(table: pd.DataFrame) -> Figure:
     unsure = Line2D([], [], ls="", marker="o", mfc="white", mec=GREY, label="not beyond doubt")
     figure.legend(handles=[*handles, unsure], loc="outside upper center", ncols=4)
     return figure
+
+
+def _ratio(ratio: float) -> str:
+    """As the axis writes it; at the ends stands whatever lies beyond them too."""
+    end = "≤ " if np.isclose(ratio, SMALLEST) else "≥ " if np.isclose(ratio, LARGEST) else ""
+    return end + (f"{ratio:g}" if ratio >= 1 else f"1/{1 / ratio:g}")
 
 
 def _limits(table: pd.DataFrame) -> tuple[float, float]:

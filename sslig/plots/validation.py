@@ -1,6 +1,7 @@
 """Figures of explanations that are held against a known truth: one recording, and methods by kind of cue."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,15 @@ from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.style import BLACK, GREY, YELLOW, evidence_patches, figure_grid, style
 from sslig.timeline import TIME, draw_evidence, draw_spectrogram, symmetric
 
-PLACE = {"facecolor": YELLOW, "alpha": 0.45, "edgecolor": BLACK, "linewidth": 0.8, "linestyle": "--"}
+PLACE = {"facecolor": YELLOW, "alpha": 0.35, "edgecolor": BLACK, "linewidth": 0.8, "linestyle": "--"}
 """A known place; its edge shows it without colour."""
+
+UNREAD = {"facecolor": "0.96", "edgecolor": "0.8", "hatch": "///", "linewidth": 0}
 
 TREND_FRAMES = 5
 
-MAP_WIDTH_IN = 5.6
-"""Of a heat map: narrow, so that its numbers can be read on a phone."""
+WIDTH_IN = 5.6
+"""Narrow, so that numbers can be read on a phone."""
 
 
 DARK = 0.75
@@ -33,6 +36,7 @@ def planted_cue(
     places_s: Sequence[tuple[float, float]],
     clock: FrameClock,
     *,
+    read_s: Mapping[str, float] = MappingProxyType({}),
     title: str | None = None,
 ) -> Figure:
     """A recording with the places of a planted cue, and below it, on the same clock, what maps say.
@@ -47,22 +51,29 @@ def planted_cue(
         Start and end of each place.
     clock
         The frame grid of the maps.
+    read_s
+        By name, up to when a head reads; what follows is hatched.
     title
         Title of the figure.
     """
-    figure, axes = figure_grid(1 + len(maps), heights=[1.7] + [1.0] * len(maps), sharex=True)
+    figure, axes = figure_grid(1 + len(maps), heights=[1.7] + [1.0] * len(maps), width=WIDTH_IN, sharex=True)
+    whole_s = len(waveform) / SAMPLE_RATE_HZ
     draw_spectrogram(axes[0], waveform, clock)
     for axis, (name, frames) in zip(axes[1:], maps.items(), strict=True):
         draw_evidence(axis, frames, clock, TREND_FRAMES)
         symmetric(axis, np.abs(frames).max())
         axis.set_ylabel(f"{name}\n(logit)")
+        if read_s.get(name, whole_s) < whole_s - clock.hop_s:
+            axis.axvspan(read_s[name], whole_s, zorder=0.4, **UNREAD)
     for axis in axes:
         for start_s, end_s in places_s:
             axis.axvspan(start_s, end_s, zorder=0.5 if axis is not axes[0] else 2, **PLACE)
-    axes[0].set_xlim(0, len(waveform) / SAMPLE_RATE_HZ)
+    axes[0].set_xlim(0, whole_s)
     axes[-1].set_xlabel(TIME)
     handles = [Patch(**PLACE, label="planted"), *evidence_patches("evidence for {}")]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    if any(stop_s < whole_s - clock.hop_s for stop_s in read_s.values()):
+        handles.append(Patch(**UNREAD, label="not read"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     figure.suptitle(title, fontsize=11)
     figure.align_ylabels(axes)
     return figure
@@ -101,7 +112,7 @@ def localisation_heatmap(table: pd.DataFrame, statistic: str, *, label: str, fac
     detectors = list(rows["detector"].unique())
     heights = [0.75 + 0.235 * rows.loc[rows["detector"] == name, "method"].nunique() for name in detectors]
     n_kinds = rows["kind"].nunique()
-    width = min(MAP_WIDTH_IN, 2.9 + 0.66 * n_kinds)
+    width = min(WIDTH_IN, 2.9 + 0.66 * n_kinds)
     figure, axes = figure_grid(len(detectors), heights=heights, width=width)
     for axis, name in zip(axes, detectors, strict=True):
         _draw_cells(axis, rows[rows["detector"] == name], limit, 2 if factor == 1 else 0)
