@@ -187,8 +187,8 @@ KINDS: Mapping[str, Kind] = {
         "dB of attenuation", (0.0, 60.0), band,
     ),
     "splice": Kind(
-        "0.3 to 1 s from a noise vocoder of six bands (a partial spoof)", SPEECH, (0.3, 1.0), 2.5, 1.0,
-        "share of vocoded speech", (0.0, 1.0), vocoded(partial(spoofs.channel_vocoder, n_bands=6, whispered=True)),
+        "0.3 to 1 s from a noise vocoder of three bands (a partial spoof)", SPEECH, (0.3, 1.0), 2.5, 1.0,
+        "share of vocoded speech", (0.0, 1.0), vocoded(partial(spoofs.channel_vocoder, n_bands=3, whispered=True)),
     ),
 }  # fmt: skip
 """Every kind of planted cue by name."""
