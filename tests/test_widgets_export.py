@@ -105,6 +105,7 @@ def test_a_page_is_embedded_as_one_attribute(one):
     assert "<" not in attributes["srcdoc"]
     assert "width: 100%" in attributes["style"]
     assert frame.count("<iframe") == 1
+    assert export.player(one).data.count("<iframe") == 1
     assert "<script>alert" not in frame
 
 

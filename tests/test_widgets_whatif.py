@@ -7,23 +7,25 @@ from sslig import stages
 from sslig.cues.interventions import InterventionError
 from sslig.frames import SSL_CLOCK
 from sslig.widgets import opened, whatif
-from sslig.widgets.bench import Bench
-from sslig.widgets.catalogue import Catalogue
+from sslig.widgets.archive import Archive
 from sslig.widgets.whatif import Change, WhatIfError
 
 DRAWS = 3
 
 
 @pytest.fixture(scope="module")
-def bench(explained_study):
-    return Bench(explained_study)
+def archive(explained_study):
+    return Archive(explained_study)
 
 
 @pytest.fixture(scope="module")
-def one(bench, explained_study):
-    catalogue = Catalogue(explained_study, bench.names, bench.seed, bench.explained())
-    name = sorted(bench.explained())[0]
-    return opened.utterance(bench, catalogue, stages.segmented(explained_study), name)
+def bench(archive):
+    return archive.bench
+
+
+@pytest.fixture(scope="module")
+def one(archive):
+    return archive.open("E_0000")
 
 
 def ask(bench, one, trials, draws=DRAWS):

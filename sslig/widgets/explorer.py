@@ -13,8 +13,8 @@ from sslig.cues.waveform_masks import FILLS
 from sslig.experiment import Experiment, load
 from sslig.report.display import listed
 from sslig.widgets import assets, export, opened, own_file, view, whatif
-from sslig.widgets.bench import Bench
-from sslig.widgets.catalogue import Catalogue, CatalogueError, Filter
+from sslig.widgets.archive import Archive
+from sslig.widgets.catalogue import CatalogueError, Filter
 from sslig.widgets.opened import Opened
 from sslig.widgets.own_file import Upload
 
@@ -81,9 +81,8 @@ class Explorer(anywidget.AnyWidget):
         utterance: str | None = None,
     ) -> None:  # fmt: skip
         self.study = experiment if isinstance(experiment, Experiment) else load(experiment)
-        self.bench = Bench(self.study, detectors, seed)
-        self.catalogue = Catalogue(self.study, self.bench.names, self.bench.seed, self.bench.explained())
-        self.segmented = stages.segmented(self.study)
+        self.archive = Archive(self.study, detectors, seed)
+        self.bench, self.catalogue = self.archive.bench, self.archive.catalogue
         self.opened: Opened | None = None
         self.upload: Upload | None = None
         super().__init__(filters={"explained": True})
@@ -107,8 +106,7 @@ class Explorer(anywidget.AnyWidget):
         CatalogueError
             There is no such utterance, or its file lies outside the corpus.
         """
-        found = opened.utterance(self.bench, self.catalogue, self.segmented, name, progress=self._progress)
-        return self._show(found)
+        return self._show(self.archive.open(name, self._progress))
 
     def show_file(self, file: str | Path | bytes, name: str = "") -> Opened:
         """Show a file of one's own, or what is in one, explained now: first the evidence, then the segments.

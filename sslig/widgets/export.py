@@ -146,6 +146,11 @@ def embedded(page: str, title: str, height_px: int = FRAME_PX) -> HTML:
     )
 
 
+def player(opened: Opened, options: Mapping[str, Any] | None = None) -> HTML:
+    """What is open as an embedded page, for a book: it plays where there is no kernel and no network."""
+    return embedded(_page(opened, options or {}, None).decode(), opened.title())
+
+
 def _page(opened: Opened, options: Mapping[str, Any], region: Region | None) -> bytes:
     return html_page(view.message(opened.recording()), opened.numbers(), options).encode()
 

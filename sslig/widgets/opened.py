@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslig import stages
 from sslig.attribution.integrated_gradients import Attribution
 from sslig.cues.segments import source_of
 from sslig.cues.tiers import Tier
 from sslig.cues.top_regions import described, top_regions
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.report.display import listed
-from sslig.report.explanation import as_scored
 from sslig.widgets.bench import Bench
-from sslig.widgets.catalogue import COLUMNS, Catalogue
 from sslig.widgets.view import Lane, Recording
 
 SHOWN_TIERS = ("speech", "phones", "words")
@@ -116,31 +113,6 @@ class Opened:
         ]
         table = pd.concat(parts, ignore_index=True)
         return table[["detector", *(column for column in table if column != "detector")]]
-
-
-def utterance(
-    bench: Bench, catalogue: Catalogue, segmented: pd.DataFrame, name: str, progress: Progress = silent
-) -> Opened:
-    """The utterance `name` of a study, from what the study has made; what it lacks is computed.
-
-    Parameters
-    ----------
-    bench, catalogue
-        Of one study.
-    segmented
-        The table of its segments (`sslig.stages.segmented`); an utterance that is not in it has no tiers.
-
-    Raises
-    ------
-    sslig.widgets.catalogue.CatalogueError
-        There is no such utterance, or its file lies outside the corpus.
-    """
-    row = catalogue.row(name)
-    waveform = as_scored(bench.experiment, str(catalogue.path(name)), bench.clock)
-    made = {one: bench.attribution(one, name) for one in bench.names} if row["explained"] else {}
-    tiers = stages.tiers_by_utterance(segmented[segmented["utterance"] == name]).get(name, {})
-    about = {column: row[column] for column in COLUMNS}
-    return recording(bench, name, waveform, about=about, tiers=tiers, made=made, progress=progress)
 
 
 def recording(
