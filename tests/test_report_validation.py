@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from sslig.data.planting import PlantedError
+from sslig.frames import SSL_CLOCK
 from sslig.report import (
     validation,
     validation_cells,
@@ -18,6 +19,7 @@ from sslig.report import (
 from sslig.report.validation import Planted
 from sslig.report.validation_choice import choices
 from sslig.validation.localisation import LocalisationError
+from sslig.validation.planted_maps import Map, PlantedMaps
 
 N = 12
 SKILLS = {"ig": 0.3, "occlusion": 0.1, "random": 0.0, "energy": 0.2, "feature_change": 0.45}
@@ -322,3 +324,35 @@ def test_few_speakers_are_said_to_speak_for_themselves(study):
     note = validation_text.interval_note(study, planted_of())
     assert "50 bootstrap rounds over speakers and, within each, recordings" in note
     assert "With 3 speakers they speak for other recordings of these speakers" in note
+
+
+def test_values_of_a_column_become_headings():
+    table = pd.DataFrame(
+        {"kind": ["band", "band", "splice"], "method": ["ig", "random", "ig"], "mass": ["1", "2", "3"]}
+    )
+    found = validation_cells.headed(table, "kind")
+    assert found["method"].tolist() == ["band", "ig", "random", "splice", "ig"]
+    assert found["mass"].tolist() == ["", "1", "2", "", "3"]
+    assert validation_cells.tall(found).to_html().count("font-weight: bold") == 1  # one rule for all headings
+    assert validation_cells.once(table, "kind")["kind"].tolist() == ["band", "", "splice"]
+
+
+def test_the_maps_of_an_example_are_those_of_the_detectors_that_explain_it(study, monkeypatch):
+    signed, unsigned = np.zeros(20), np.ones(20)
+    made = PlantedMaps(
+        [Map("ig", "absolute", unsigned), Map("ig", "signed", signed)], signed > 0, 10, SSL_CLOCK, np.zeros(6_480)
+    )
+    monkeypatch.setattr("sslig.report.validation_localisation.stages.localised_maps", lambda *asked: made)
+    truth = pd.DataFrame({"utterance": ["E_000", "E_001"], "start_s": [0.1, 0.2], "end_s": [0.3, 0.4]})
+    monkeypatch.setattr("sslig.report.validation_localisation.stages.planted_truth", lambda study, kind: truth)
+    planted, chosen = planted_of(), pd.Series({"kind": "band", "utterance": "E_001"})
+    maps = validation_localisation.maps_of(study, planted, chosen, 0, ["ig"])
+    assert list(maps) == ["camhfa", "sls"]
+    assert list(validation_localisation.maps_of(study, planted, chosen, 0, ["ig"], ["sls"])) == ["sls"]
+    waveform, drawn = validation_localisation.drawn(maps)
+    assert (len(waveform), drawn["sls"] is signed) == (6_480, True)
+    assert validation_localisation.read_s(maps)["sls"] == pytest.approx(0.0125 + 10 * 0.02 - 0.01)
+    assert validation_localisation.clock_of(maps) is SSL_CLOCK
+    assert validation_localisation.places_s(study, chosen) == [(0.2, 0.4)]
+    ((label, (sound,)),) = validation_localisation.sounds(maps, chosen).items()
+    assert (label, sound[:4]) == ("E_001 (band)", b"fLaC")
