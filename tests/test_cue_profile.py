@@ -90,6 +90,21 @@ def test_time_is_shared_among_classes(made):
     assert set(others["time_unknown"]) == {1.0}
 
 
+def test_evidence_in_regions_is_shared_among_the_classes_of_their_frames(made):
+    evidence = made.utterances.set_index("utterance")[[f"evidence_{name}" for name in CLASSES]]
+    in_regions = made.regions.groupby("utterance")["share"].sum()
+    assert evidence.sum(axis=1).to_dict() == pytest.approx(in_regions.to_dict())
+    first = made.regions[made.regions["utterance"] == evidence.index[0]]
+    assert evidence.iloc[0][["evidence_leading", "evidence_speech"]].sum() == pytest.approx(first["share"].sum())
+
+
+def test_even_evidence_lies_in_each_class_as_much_as_it_has_time():
+    classes = np.array(["vowel"] * 30 + ["plosive"] * 10 + ["vowel"] * 20, dtype=object)
+    found = cue_profile._by_class(np.full(60, -0.3), top_regions(np.full(60, -0.3)), classes)
+    for name, share in (("vowel", 5 / 6), ("plosive", 1 / 6), ("pause", 0)):
+        assert found[f"time_{name}"] == found[f"evidence_{name}"] == pytest.approx(share)
+
+
 def test_faulty_files_are_listed(tiny_detector, utterances, tmp_path):
     detector = tiny_detector()
     baseline = baselines.zero(detector.backbone.n_layers, detector.backbone.feature_size)

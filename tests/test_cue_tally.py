@@ -13,7 +13,8 @@ OPTIONS = {"seed": 0, "rounds": 100, "resample_recordings": False}
 def utterances():
     rows = []
     for number in range(12):
-        times = dict.fromkeys((f"time_{name}" for name in CLASSES), 0.0) | {"time_vowel": 0.25, "time_pause": 0.75}
+        times = dict.fromkeys((f"{kind}_{name}" for kind in ("time", "evidence") for name in CLASSES), 0.0)
+        times |= {"time_vowel": 0.25, "time_pause": 0.75, "evidence_vowel": 0.3, "evidence_pause": 0.1}
         rows.append({"utterance": f"u{number}", "speaker": f"s{number % 4}", "attack": f"A{number % 2}", "n_regions": 2,
                      "effective_frames": 10.0 + number, "effective_share": 0.1, "gini": 0.5, **times})  # fmt: skip
     return pd.DataFrame(rows)

@@ -33,7 +33,7 @@ LOCALITY = ("effective_frames", "participation_frames", "effective_share", "gini
 REGION_COLUMNS = (*DESCRIPTION, *COLUMNS, "level_dbfs", "above_floor_db")
 UTTERANCE_COLUMNS = (
     *DESCRIPTION, "duration_s", "n_read", "spoof_score", "relative_residual", "status", "n_regions", *LOCALITY,
-    "floor_dbfs", *(f"time_{name}" for name in CLASSES),
+    "floor_dbfs", *(f"time_{name}" for name in CLASSES), *(f"evidence_{name}" for name in CLASSES),
 )  # fmt: skip
 
 
@@ -49,7 +49,9 @@ class Profiles:
         how audible it is.
     utterances
         `UTTERANCE_COLUMNS`, a row an utterance: of what was explained and how far it adds up, `locality`, the noise
-        floor, and the share of the frames read that is of each class of segments.
+        floor, the share of the frames read that is of each class of segments, and the share of all evidence that frames
+        of each class hold within the top regions. It is counted frame by frame: the class of most frames of a region
+        takes the others' share, so that long classes would seem to hold more than they do.
     left_out
         ``utterance`` and ``reason`` of the files that could not be read.
     """
@@ -165,8 +167,19 @@ def _profile(
         "relative_residual": result.relative_residual, "status": result.status, "n_regions": len(regions),
         "floor_dbfs": floor_dbfs,
     }  # fmt: skip
-    about |= locality(frames) | {f"time_{name}": float(np.mean(classes == name)) for name in CLASSES}
+    about |= locality(frames) | _by_class(frames, regions, classes)
     return _audible(regions, rms, floor_dbfs, detector.clock, tiers), about
+
+
+def _by_class(frames: np.ndarray, regions: list[Region], classes: np.ndarray) -> dict[str, float]:
+    """The share of the frames that is of each class, and of all evidence that such frames hold within regions."""
+    within = np.zeros(len(frames), dtype=bool)
+    for region in regions:
+        within[region.start : region.stop] = True
+    size = np.abs(frames)
+    share = within * size / (size.sum() or 1.0)
+    time = {f"time_{name}": float(np.mean(classes == name)) for name in CLASSES}
+    return time | {f"evidence_{name}": float(share[classes == name].sum()) for name in CLASSES}
 
 
 def _audible(

@@ -50,11 +50,10 @@ def tally(regions: pd.DataFrame, utterances: pd.DataFrame, by: Sequence[str]) ->
     if missing:
         raise TallyError(f"columns {missing} are missing of the profiles; there are {list(utterances.columns)}")
     held = regions.assign(share_for_spoof=regions["share"].where(regions["sign"] > 0, 0.0))
-    for name in CLASSES:
-        held[f"evidence_{name}"] = held["share"].where(held["segment_class"] == name, 0.0)
-    added = ["duration_s", "above_floor_db", "share", "share_for_spoof", *(f"evidence_{name}" for name in CLASSES)]
+    added = ["duration_s", "above_floor_db", "share", "share_for_spoof"]
     sums = held.groupby("utterance")[added].sum().reindex(utterances["utterance"], fill_value=0.0)
-    own = ["effective_frames", "effective_share", "gini", "n_regions", *(f"time_{name}" for name in CLASSES)]
+    own = ["effective_frames", "effective_share", "gini", "n_regions"]
+    own += [f"{kind}_{name}" for kind in ("time", "evidence") for name in CLASSES]
     found = pd.concat([utterances[own].fillna(0.0).reset_index(drop=True), sums.reset_index(drop=True)], axis=1)
     found = found.assign(n=1, n_local=utterances["gini"].notna().to_numpy().astype(int))
     keys = [*by, "speaker", *(["recording"] if "recording" in utterances else [])]
