@@ -6,7 +6,7 @@ import { SELECTION } from "./lanes.js";
 
 const DIRECTIONS = { 1: ["spoof", "sslig-spoof"], "-1": ["bona fide", "sslig-bonafide"] };
 const SVG = "http://www.w3.org/2000/svg";
-const PLOT = { width: 110, height: 16 };
+const PLOT = { width: 84, height: 16 };
 
 export function signed(value, digits = 2) {
   if (value === null || value === undefined) return "–";
@@ -92,10 +92,12 @@ const KEY_NAMES = { " ": "space", ArrowLeft: "←", ArrowRight: "→", Escape: "
 
 function keyHelp(keys) {
   const element = make("div", { className: "sslig-help", hidden: true, role: "dialog", ariaLabel: "keys" });
-  const fill = () =>
-    element.replaceChildren(make("dl", {}, ...Object.entries(keys()).flatMap(([key, { label }]) => [
-      make("dt", {}, make("kbd", { textContent: KEY_NAMES[key] ?? key })), make("dd", { textContent: label }),
-    ])));
+  const fill = () => {
+    // Names that are numbers come first in an object, in whatever order they were put in.
+    const entries = Object.entries(keys()).sort(([a], [b]) => /[1-9]/.test(a) - /[1-9]/.test(b));
+    element.replaceChildren(make("dl", {}, ...entries.map(([key, { label }]) =>
+      make("div", {}, make("dt", {}, make("kbd", { textContent: KEY_NAMES[key] ?? key })), make("dd", { textContent: label })))));
+  };
   const flip = () => {
     element.hidden = !element.hidden;
     if (!element.hidden) fill();
@@ -146,7 +148,7 @@ export function segmentsTable(rows, picked) {
     const pick = make("button", { type: "button", className: "sslig-link", textContent: time, title: "select it", onclick: () => picked(row) });
     return {
       className: row.rank === 1 ? "sslig-first" : "",
-      cells: [row.rank === 1 ? row.detector : "", pick, [`${(100 * row.share).toFixed(0)} %`, NUMBER],
+      cells: [row.rank === 1 ? row.detector : "", pick, [row.share < 0.005 ? "< 1 %" : `${(100 * row.share).toFixed(0)} %`, NUMBER],
         [direction, { className }], row.segment_class],
     };
   }), "Top segments");
@@ -157,9 +159,10 @@ export function changesTable(rows) {
   const largest = Math.max(...rows.flatMap((row) => [row.change, row.control_low, row.control_high].map((v) => Math.abs(v ?? 0))), 1e-9);
   const headings = ["space", "detector", ["before", NUMBER], ["after", NUMBER], ["change", NUMBER],
     ["random controls", { title: "dot: change; bar: 2.5 to 97.5 % of the controls; stroke: no change" }], ["as far", { title: "controls that move the score at least as far" }]];
-  return table(headings, rows.map((row) => ({
-    cells: [[row.space, { title: row.description }], row.detector, [signed(row.spoof_score), NUMBER], [signed(row.masked_score), NUMBER],
-      [signed(row.change), { ...NUMBER, className: "sslig-number sslig-change" }], besideChance(row, largest), asFar(row)],
+  return table(headings, rows.map((row, i) => ({
+    className: row.space === rows[i - 1]?.space ? "" : "sslig-first",
+    cells: [[row.space === rows[i - 1]?.space ? "" : row.space, { title: row.description }], row.detector, [signed(row.spoof_score), NUMBER], [signed(row.masked_score), NUMBER],
+      [signed(row.change), { ...NUMBER, className: "sslig-number sslig-change" }], besideChance(row, largest), [asFar(row), { className: "sslig-wrap" }]],
   })));
 }
 

@@ -159,6 +159,7 @@ class LaneView {
       this.waiting = [];
       this.handlers.onReady?.();
     });
+    wave.on("finish", () => this.options.loop && this.play(this.until_s === null ? 0 : this.begun_s, this.until_s));
     wave.on("error", (error) => this.fail(error));
     plugins.regions.enableDragSelection({ color: SELECTION_COLOR, minLength: SHORTEST_S, drag: true });
     plugins.regions.on("region-initialized", (region) => this.drawn(region));
