@@ -261,6 +261,16 @@ def test_failures_are_those_not_beyond_chance_or_the_best_plain_map(study):
     assert "and 2 are not beyond the best plain map; of `ig` alone 0 and 0 of 2." in note
 
 
+def test_evidence_of_the_other_sign_in_the_place_is_told(study):
+    planted = planted_of({("splice", "camhfa"): SKILLS | {"energy": 0.4}})
+    unsigned = planted.table["aggregation"] == "absolute"
+    changed = Planted(planted.table.assign(value=planted.table["value"] + 0.1 * unsigned), planted.about)
+    failed = validation_failures.failures(study, changed, validation_localisation.summary(study, changed))
+    assert failed.set_index("method").at["ig", "why"] == ["some evidence in the place is for bona fide (unsigned 0.90)"]
+    unchanged = validation_failures.failures(study, planted, validation_localisation.summary(study, planted))
+    assert unchanged.set_index("method").at["ig", "why"] == ["unexplained by what is measured here"]
+
+
 def test_noise_that_beats_chance_is_told_as_luck(study):
     lucky = {("band", "camhfa"): SKILLS | {"random": 0.1}}
     planted = planted_of(lucky)

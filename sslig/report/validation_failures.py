@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from sslig.attribution.evidence import SIGNED
+from sslig.attribution.evidence import ABSOLUTE, SIGNED
 from sslig.attribution.integrated_gradients import COMPLETE
 from sslig.experiment import Experiment
 from sslig.report.validation import LEARNT_EER, NOTHING, Planted
@@ -75,9 +75,9 @@ def _reasons(row: dict[str, object], about: pd.Series, part: pd.DataFrame) -> li
     limit = part[part["group"] == LIMIT]["value"]
     if len(limit) and limit.iloc[0] < FAR_LIMIT:
         said.append(f"the features change by the cue outside its place too (limit {limit.iloc[0]:.2f})")
-    unsigned = part[(part["method"] == row["method"]) & ~part["aggregation"].isin([SIGNED])]
-    if not row["supported"] and unsigned["supported"].any():
-        said.append("there is evidence in the place, of both signs")
+    unsigned = part[(part["method"] == row["method"]) & (part["aggregation"] == ABSOLUTE)]
+    if (unsigned["value_low"] > row["value"]).any():
+        said.append(f"some evidence in the place is for bona fide (unsigned {unsigned['value'].iloc[0]:.2f})")
     if row["advantage_high"] < 0:
         said.append("the evidence for spoof lies elsewhere beyond doubt")
     return said or ["unexplained by what is measured here"]

@@ -110,7 +110,8 @@ def rival_note(found: pd.DataFrame) -> str:
         said.append(f"{detector}: an explanation comes first in {n - len(plain)} of {n} learnt kinds"
                     + (f", a plain map otherwise ({listed(plain)})" if plain else ""))  # fmt: skip
     limit = part[part["group"] == LIMIT]["value"]
-    best = "" if limit.empty else f" The limit `{FEATURE_CHANGE}` lies at {limit.min():.2f} to {limit.max():.2f}."
+    ends = dict.fromkeys(f"{value:.2f}" for value in (limit.min(), limit.max()))
+    best = "" if limit.empty else f" The limit `{FEATURE_CHANGE}` lies at {' to '.join(ends)}."
     return f"{'; '.join(said)}.{best}"
 
 
