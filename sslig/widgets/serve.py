@@ -22,6 +22,9 @@ from sslig.widgets import annotator_sheet
 PAGES = ("annotate", "explore")
 TEMPLATES = Path(__file__).parent / "jupyter"
 TEMPLATE = "sslig"
+ANYWHERE = ("", "0.0.0.0", "::")
+"""Addresses that stand for all of a machine."""
+
 TOKEN = "JUPYTER_TOKEN"
 """The variable that Jupyter and Voila read a token from."""
 
@@ -56,7 +59,7 @@ def is_loopback(address: str) -> bool:
     ServingError
         The name is unknown.
     """
-    if address in ("", "*"):
+    if address in ANYWHERE:
         return False
     try:
         found = socket.getaddrinfo(address, None)
@@ -74,7 +77,7 @@ def check_token(address: str, token: str) -> None:
         The address is not loopback and `token` is empty.
     """
     if not token and not is_loopback(address):
-        raise ServingError(f"{address or '*'} is reached from other machines, and there is no token; add --token, or "
+        raise ServingError(f"address {address!r} is reached from other machines, without a token; add --token, or "
                            f"set {TOKEN}, or serve on 127.0.0.1 and let others in by an ssh tunnel")  # fmt: skip
 
 
@@ -137,6 +140,12 @@ def settings(address: str, port: int, token: str, browser: bool = False) -> dict
     }
 
 
+def url(address: str, port: int, token: str) -> str:
+    """Where a browser finds the page."""
+    host = socket.gethostname() if address in ANYWHERE else f"[{address}]" if ":" in address else address
+    return f"http://{host}:{port}/" + (f"?token={token}" if token else "")
+
+
 def serve(notebook: Path, parameters: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> None:
     """Serve a copy of `notebook`, alone in a folder, with `parameters` and the `settings` until it is stopped."""
     # Before Voila is imported: it looks for templates where this points, and kernels take their threads from here.
@@ -177,6 +186,8 @@ def main() -> None:
             print("making what annotators see and hear", file=sys.stderr)
             _elsewhere(annotator_sheet.make, experiment)
         notebook = experiment.root / "notebooks" / f"{arguments.page}.ipynb"
+        if arguments.token and not os.environ.get(TOKEN):
+            print(f"open {url(arguments.address, arguments.port, token)}", flush=True)  # Voila does not show tokens
         serve(notebook, {"experiment": str(experiment.path)}, values)
     except ValueError as error:
         raise SystemExit(f"error: {error}") from error

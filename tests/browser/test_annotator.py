@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+from sslig import audio
 from sslig.annotation.store import Store
 from sslig.annotation.study import store_path
+from sslig.frames import SSL_CLOCK
 
 HOP_S = 0.02
 """A frame of evidence: nobody has to mark more finely."""
@@ -83,13 +85,28 @@ def drag(page, track, start, end):
     page.mouse.up()
 
 
+def title(page):
+    return page.inner_text(".sslig-heading h2 >> nth=0")
+
+
+def length_s(server, utterance):
+    """Of what is shown: as far as frames use the recording."""
+    samples = audio.n_samples(server.study.corpus_root / "flac_E_eval" / f"{utterance}.flac")
+    return SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(samples)) / 16_000
+
+
+def moved_on(page, before):
+    page.wait_for_function(f"document.querySelector('.sslig-heading h2').textContent !== {json.dumps(before)}")
+    ready(page)
+
+
 def clock_s(page):
     return float(page.inner_text(".sslig-clock").removesuffix(" s") or 0)
 
 
 def test_listen_mark_choose_save_and_find_it_again(annotate, server):
     window, page = annotate(server, "Ada")
-    assert page.inner_text(".sslig-progress") == "0 of 4 done"
+    assert page.inner_text(".sslig-progress") == "0 of 8 done"
     page.keyboard.press(" ")
     page.wait_for_function("parseFloat(document.querySelector('.sslig-clock').textContent) > 0.3")
     page.keyboard.press(" ")
@@ -98,7 +115,7 @@ def test_listen_mark_choose_save_and_find_it_again(annotate, server):
     assert clock_s(page) == pytest.approx(stopped_s, abs=0.05)
 
     drag(page, "CA-MHFA", 0.25, 0.45)
-    duration_s = 1.985  # 32,000 samples, as far as frames use them
+    duration_s = length_s(server, title(page))
     marked = eventually(["CA-MHFA.start_s", "CA-MHFA.end_s"], server, "Ada")
     assert marked["CA-MHFA.start_s"] == pytest.approx(0.25 * duration_s, abs=HOP_S)
     assert marked["CA-MHFA.end_s"] == pytest.approx(0.45 * duration_s, abs=HOP_S)
@@ -151,15 +168,15 @@ def test_keys_do_everything(annotate, server):
     assert "play or pause" in keys
     assert "cue: Silence / pause" in keys
     page.keyboard.press("Escape")
-    first = page.inner_text(".sslig-heading h2 >> nth=0")
+    first = title(page)
     page.keyboard.press("d")
-    page.wait_for_function(f"document.querySelector('.sslig-heading h2').textContent !== {json.dumps(first)}")
-    assert page.inner_text(".sslig-progress") == "1 of 4 done"
+    moved_on(page, first)
+    assert page.inner_text(".sslig-progress") == "1 of 8 done"
     eventually({"done": True, "comment": "n2h? nothing odd"}, server, "Bo")
     page.keyboard.press("p")
     page.wait_for_function(f"document.querySelector('.sslig-heading h2').textContent === {json.dumps(first)}")
     page.keyboard.press("n")
-    page.wait_for_function(f"document.querySelector('.sslig-heading h2').textContent !== {json.dumps(first)}")
+    moved_on(page, first)
     assert "✓" in page.locator("select option").first.inner_text()
 
 
@@ -247,9 +264,9 @@ def test_a_blind_page_hides_what_it_should(visit, copied, serving):
         page.click(".sslig-start button")
         ready(page)
         for _ in range(3):
-            before = page.inner_text(".sslig-heading h2 >> nth=0")
+            before = title(page)
             page.keyboard.press("n")
-            page.wait_for_function(f"document.querySelector('.sslig-heading h2').textContent !== {json.dumps(before)}")
+            moved_on(page, before)
         texts = [frame if isinstance(frame, str) else frame.decode("utf-8", "ignore") for frame in frames]
         texts = [text for text in texts if '"_esm"' not in text]
         assert any('"kind": "item"' in text or '"kind":"item"' in text for text in texts)

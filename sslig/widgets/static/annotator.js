@@ -33,6 +33,7 @@ class Annotator {
     for (const kind of ["pagehide", "beforeunload", "blur"]) window.addEventListener(kind, this.onLeave);
     document.addEventListener("visibilitychange", this.onLeave);
     this.body = make("div", { className: "sslig-annotator" });
+    this.body.setAttribute("data-lm-suppress-shortcuts", "true"); // of JupyterLab, as in the view
     root.classList.add("sslig");
     root.append(make("style", { textContent: STYLES }), this.body); // the view brings its own, but only once it is shown
     this.theme = () => root.classList.toggle("sslig-dark", isDark(root));
@@ -172,6 +173,7 @@ class Annotator {
     if (place < 0 || place >= this.items.length) return;
     this.flush();
     this.quiet();
+    delete this.body.dataset.ready;
     this.place = place;
     this.list();
     this.send({ kind: "open", item: this.items[place].handle });
@@ -307,12 +309,14 @@ class Annotator {
 
   changed({ item, state, changed }) {
     if (item !== this.items[this.place].handle) return;
-    this.state = state;
-    this.items[this.place].done = Boolean(state.done);
+    this.state = merged(state, this.outbox.pending(item)); // what was said since is still on its way
+    this.items[this.place].done = Boolean(this.state.done);
     this.list();
     this.say(changed.length ? "" : "Nothing left to take back or to bring back here.");
-    for (const card of this.cards) card.comment.value = state[card.field("comment")] ?? "";
-    this.cards.forEach((card) => this.mark(card));
+    for (const card of this.cards) {
+      if (!this.typing.has(card.field("comment"))) card.comment.value = this.state[card.field("comment")] ?? "";
+      this.mark(card);
+    }
     this.show();
   }
 
@@ -336,7 +340,7 @@ class Annotator {
   }
 
   refused({ id, item, why, again }) {
-    if (!this.name) return this.welcome(why);
+    if (!item) return this.welcome(why); // the name
     this.say(`Not accepted: ${why}`);
     if (id && again) this.outbox.later(id);
     else if (id) this.outbox.settled(id);
@@ -378,6 +382,7 @@ class Annotator {
 
   leave() {
     this.flush();
+    if (this.outbox.entries.size) return this.say("Wait until all is saved, then change the name.");
     this.quiet();
     this.welcome();
   }
