@@ -40,11 +40,3 @@ def test_what_is_missing_is_computed_and_adds_up(archive):
 def test_only_utterances_of_the_study_are_opened(archive):
     with pytest.raises(CatalogueError, match=r"no utterance '\.\./E_0000' among 8 of eval"):
         archive.open("../E_0000")
-
-
-def test_the_bench_keeps_one_utterance_of_each_detector_under_masks(archive):
-    bench, opened = archive.bench, archive.open("E_0000")
-    first = bench.on_the_table("sls", opened.name, opened.waveform, 2)
-    assert bench.on_the_table("sls", opened.name, opened.waveform, 2) is first
-    assert bench.on_the_table("sls", opened.name, opened.waveform, 3) is not first
-    assert first.score == pytest.approx(opened.attributions["sls"].spoof_score, abs=1e-5)
