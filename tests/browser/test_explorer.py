@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from sslig.widgets import assets
 from sslig.widgets.explorer import Explorer
 
 OPENED_MS = 120_000
@@ -215,3 +216,22 @@ def test_hostile_names_stay_text_in_a_page_of_its_own(explored, visit, tmp_path,
     assert alone.page.locator("img").count() == 0
     assert re.search(re.escape(HOSTILE), alone.page.locator(".sslig-heading").text_content())
     alone.check()
+
+
+def test_muting_is_exact_to_the_sample(visit):
+    page = visit("about:blank").page
+    tools = "Object.assign(window, { decodedSamples, mutedSamples, wavBlob });"
+    page.add_script_tag(type="module", content=assets.module("sound") + tools)
+    soon(lambda: page.evaluate("() => 'wavBlob' in window"))
+    heard = page.evaluate("""async () => {
+        const ones = new Float32Array(16000).fill(0.5);
+        const found = [false, true].map((inside) => mutedSamples(ones, 0.25, 0.5, inside));
+        const coded = new Uint8Array(await wavBlob(found[0]).arrayBuffer());
+        return [...found, await decodedSamples(coded)].map((samples) => [...samples]);
+    }""")
+    alone, without, decoded = map(np.array, heard)
+    time_s = np.arange(16_000) / 16_000
+    assert (alone[(time_s < 0.25) | (time_s > 0.5)] == 0).all()
+    assert alone[(time_s > 0.256) & (time_s < 0.494)] == pytest.approx(0.5)
+    assert alone + without == pytest.approx(0.5)
+    assert decoded == pytest.approx(alone, abs=1e-4)
