@@ -100,7 +100,7 @@ def points(methods=("ig", "occlusion", "random"), detectors=("camhfa", "sls")):
     for detector, method, statistic, x in itertools.product(detectors, methods, ("deletion", "insertion"), (1, 10)):
         value = {"ig": 2.0, "random": 0.1}.get(method, 1.0) * x
         rows.append({"detector": detector, "method": method, "statistic": statistic, "x": x, "value": value,
-                     "control": 0.2, "control_low": 0.1 if method == "ig" else np.nan, "control_high": 0.3,
+                     "control": 0.2, "band_low": 0.1 if method == "ig" else np.nan, "band_high": 0.3,
                      "supported": method == "ig"})  # fmt: skip
     return pd.DataFrame(rows)
 

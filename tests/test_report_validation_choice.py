@@ -99,6 +99,12 @@ def test_each_detector_has_a_choice_of_its_own_and_all_share_what_explains_all(s
     assert found == {ALL: "ig", "camhfa": "ig", "aasist": "ig(selection=free)"}
 
 
+def test_what_did_not_learn_is_not_spoken_for(study):
+    skills = {("band", "camhfa"): SKILLS, ("band", "sls"): SKILLS}
+    (one,) = choices(study, planted_of(skills, {("band", "sls"): 0.4}))
+    assert one.scope == "all detectors that learnt a kind (camhfa)"
+
+
 def test_one_unit_to_resample_separates_nothing(study):
     planted = of(SKILLS | {"ig(baseline=zero)": 0.4})
     single = planted.learnt[planted.learnt["utterance"] == "E_000"]

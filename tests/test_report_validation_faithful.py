@@ -125,7 +125,7 @@ def test_the_table_of_sanity_takes_the_farthest_shift_and_loudness(sane, found):
 def test_seeds_are_compared_where_there_are_several(sane):
     alike = faithful.alike(sane, pd.DataFrame())
     assert faithful.alike_table(alike)["maps compared"].tolist() == ["points 16 of 256"]
-    assert faithful.alike_note(alike, [0]).startswith("The study trains from 1 seed")
+    assert faithful.alike_note(alike, [0]).startswith("There is one training seed")
     both = faithful.alike(sane, pd.DataFrame([row("sls", "ig", "seeds", 0.4, control=0.02, at="0 and 1")]))
     assert faithful.alike_table(both).set_index("maps compared").at["seeds 0 and 1", "camhfa"] == ""
     assert "agree least in sls (0.40, by chance 0.02)" in faithful.alike_note(both, [0, 1])
@@ -190,3 +190,20 @@ def test_what_could_not_be_read_is_counted(profiled, monkeypatch):
     assert profile.set_note(None, DETECTORS, 0, profiled) == (
         "12 utterances of *eval* are profiled; not read: 2 by sls."
     )
+
+
+def test_summaries_keep_the_order_of_methods_and_the_band_of_the_shifts(tmp_path, write_experiment, monkeypatch):
+    study = write_experiment(tmp_path, validation={"rounds": 20})
+    rows = [
+        {"utterance": f"E_{n}", "speaker": f"S{n % 2}", "recording": f"R{n}", "method": method, "aggregation": "signed",
+         "space": "", "replacement": "", "statistic": "steps", "at": "16", "value": 0.5, "control": 0.1,
+         "control_low": -0.1 * n, "control_high": 0.2 * n, "beaten": 1.0}
+        for method in ("random", "ig") for n in range(5)
+    ]  # fmt: skip
+    monkeypatch.setattr(faithful, "sane", lambda study, name, seed, methods: pd.DataFrame(rows).assign(detector=name))
+    found = faithful.sane_of(study, ["sls", "camhfa"], 0)
+    assert found[["detector", "method"]].to_numpy().tolist() == [
+        ["sls", "random"], ["sls", "ig"], ["camhfa", "random"], ["camhfa", "ig"],
+    ]  # fmt: skip
+    assert found["band_low"].tolist() == pytest.approx([-0.2] * 4)
+    assert found["band_high"].tolist() == pytest.approx([0.4] * 4)

@@ -40,14 +40,14 @@ def method_curves(
 ) -> Figure:
     """Each method as a line, a row of panels a detector and a column a statistic, over a band of the controls.
 
-    The band reaches from the lowest to the highest interval of any method's control. A marker is filled where the
-    interval of the advantage over the method's own control lies above 0.
+    The band reaches from the lowest to the highest end of any method's controls. A marker is filled where the interval
+    of the advantage over the method's own control, utterance by utterance, lies above 0.
 
     Parameters
     ----------
     table
-        ``detector``, ``method``, ``statistic``, ``x``, ``value``, ``control_low``, ``control_high`` (or NaN, then
-        ``control`` is taken) and ``supported``.
+        ``detector``, ``method``, ``statistic``, ``x``, ``value``, ``band_low`` and ``band_high`` (of the controls; or
+        NaN, then ``control`` is taken) and ``supported``.
     statistics
         Those that are drawn, with the title of each.
     x, y
@@ -94,7 +94,7 @@ def method_curves(
 
 
 def _draw(axis: Axes, rows: pd.DataFrame, looks: Mapping[str, dict]) -> None:
-    low, high = rows["control_low"].fillna(rows["control"]), rows["control_high"].fillna(rows["control"])
+    low, high = rows["band_low"].fillna(rows["control"]), rows["band_high"].fillna(rows["control"])
     band = rows.assign(low=low, high=high).groupby("x").agg(low=("low", "min"), high=("high", "max"))
     axis.fill_between(band.index, band["low"], band["high"], color=BAND, lw=0, zorder=0)
     axis.axhline(0, color=GREY, lw=0.8)

@@ -140,10 +140,11 @@ def kind_note(about: pd.DataFrame) -> str:
     if about.empty:
         return "The study plants no cues (`validation.planted` is empty), so no truth is known to hold maps against."
     learnt, n = int(about["learnt"].sum()), len(about)
+    verb = "is" if learnt == 1 else "are"
     false_share = 100 * LEARNT_EER / (1 - LEARNT_EER)
     said = [
-        f"{learnt} of {n} pairs of detector and kind are learnt: an EER of {100 * LEARNT_EER:.0f} % or less. Above it "
-        f"more than {false_share:.0f} % of what is detected would be called spoof without the cue too, so that "
+        f"{learnt} of {n} pairs of detector and kind {verb} learnt: an EER of {100 * LEARNT_EER:.0f} % or less. Above "
+        f"it more than {false_share:.0f} % of what is detected would be called spoof without the cue too, so that "
         "explanations have nothing to point at; what they score there is shown, and counts for no conclusion."
     ]
     silent = about[(about["reason"] != "")]

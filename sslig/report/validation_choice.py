@@ -38,7 +38,7 @@ class Choice:
     Attributes
     ----------
     scope
-        The detector, or `ALL`.
+        The detector, or `ALL`, and which these are where not all have learnt a kind.
     candidates
         A row a method, the best first: ``method``, ``n``, ``cells``, ``value``, ``value_low``, ``value_high``,
         ``difference`` (to the best) with its ends, ``promises``, ``kept`` (share, NaN where nothing is promised),
@@ -60,9 +60,11 @@ class Choice:
 
 
 def choices(study: Experiment, planted: Planted) -> list[Choice]:
-    """What the rule finds for all detectors together and for each that learnt a kind."""
+    """What the rule finds for all detectors that learnt a kind together, which come first, and for each of them."""
     learnt = planted.learnt
-    scopes = [(ALL, learnt)]
+    names = [] if learnt.empty else list(learnt["detector"].unique())
+    some = 0 < len(names) < planted.about["detector"].nunique()
+    scopes = [(f"{ALL} that learnt a kind ({listed(names)})" if some else ALL, learnt)]
     if len(learnt) and learnt["detector"].nunique() > 1:
         scopes += [(name, part) for name, part in learnt.groupby("detector", sort=False)]
     return [choose(study, part, scope) for scope, part in scopes]
@@ -131,8 +133,8 @@ def choice_table(choice: Choice) -> pd.DataFrame:
     rows = [{
         "method": row.method,
         "promise": f"{100 * row.kept:.0f} % complete" if row.promises else "nothing promised",
-        "ROC-AUC": interval(row.value, row.value_low, row.value_high, 3),
-        "to the best": interval(row.difference, row.difference_low, row.difference_high, 3, "+"),
+        "ROC-AUC": interval(row.value, row.value_low, row.value_high, 3).replace(" [", "\n["),
+        "to the best": interval(row.difference, row.difference_low, row.difference_high, 3, "+").replace(" [", "\n["),
         "s": f"{row.seconds:.2f}",
         "rule": "default" if row.chosen else "ties" if row.tied else "behind" if row.admitted else "out",
     } for row in choice.candidates.itertuples()]  # fmt: skip

@@ -15,7 +15,7 @@ from sslig.report.artefact_text import interval
 from sslig.report.display import listed
 from sslig.report.validation import Planted
 from sslig.report.validation_cells import once
-from sslig.report.validation_localisation import MEASURE
+from sslig.report.validation_localisation import EXPLANATION, MEASURE, group
 from sslig.report.validation_paired import paired
 
 FROZEN_IG, FREE_IG = "ig", f"ig(selection={FREE})"
@@ -57,6 +57,7 @@ def cost_note(planted: Planted) -> str:
     said = [f"{listed(always)} {'add' if len(always) > 1 else 'adds'} up in every utterance"] if always else []
     said += [f"{listed(broken)} utterances"] if broken else []
     said = said or ["No method promises to add up"]
+    costs = costs[costs["method"].map(group) == EXPLANATION]
     slow, fast = (costs.loc[getattr(costs["seconds_median"], which)()] for which in ("idxmax", "idxmin"))
     return (
         f"{'; '.join(said)}. The dearest, `{slow['method']}`, takes {slow['seconds_median']:.2f} s an utterance, the "

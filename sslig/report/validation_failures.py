@@ -77,7 +77,7 @@ def _reasons(row: dict[str, object], about: pd.Series, part: pd.DataFrame) -> li
         said.append(f"the features change by the cue outside its place too (limit {limit.iloc[0]:.2f})")
     unsigned = part[(part["method"] == row["method"]) & (part["aggregation"] == ABSOLUTE)]
     if (unsigned["value_low"] > row["value"]).any():
-        said.append(f"some evidence in the place is for bona fide (unsigned {unsigned['value'].iloc[0]:.2f})")
+        said.append("unsigned it does better: in the place evidence of both signs cancels, or counts for bona fide")
     if row["advantage_high"] < 0:
         said.append("the evidence for spoof lies elsewhere beyond doubt")
     return said or ["unexplained by what is measured here"]

@@ -13,7 +13,7 @@ from sslig.report.validation_cells import FAITHFULNESS, WORSE, cell, headed, wid
 from sslig.stages.faithful import faithful
 from sslig.stages.sane import sane, stable
 from sslig.validation.replacement import FEATURES, PROFILES, WAVEFORM
-from sslig.validation.summary import summarise
+from sslig.validation.summary import WHAT, summarise
 
 CURVES = ("deletion", "insertion")
 RANDOMISED = ("randomised_cascading", "randomised_independent")
@@ -52,14 +52,17 @@ def stable_of(study: Experiment, detectors: Sequence[str], seeds: Sequence[int])
 
 
 def _summary(study: Experiment, table: pd.DataFrame) -> pd.DataFrame:
-    """With detectors and methods in the order of `table`."""
+    """Detectors and methods in the order of `table`; ``band_low`` and ``band_high`` are the ends of what the shifted
+    maps of an utterance give, averaged over utterances."""
     found = summarise(
         table, ["detector"], seed=study.corpus.seed, rounds=study.validation.rounds,
         resample_recordings=study.evaluation.resample_recordings,
     )  # fmt: skip
-    order = {
-        name: place for place, name in enumerate(dict.fromkeys(zip(table["detector"], table["method"], strict=True)))
-    }
+    keys = ["detector", *(name for name in WHAT if name in table)]
+    bands = {"band_low": ("control_low", "mean"), "band_high": ("control_high", "mean")}
+    found = found.merge(table.groupby(keys, dropna=False).agg(**bands).reset_index(), on=keys, how="left")
+    pairs = dict.fromkeys(zip(table["detector"], table["method"], strict=True))
+    order = {pair: place for place, pair in enumerate(pairs)}
     places = [order[pair] for pair in zip(found["detector"], found["method"], strict=True)]
     return found.assign(order=places).sort_values("order", kind="stable", ignore_index=True).drop(columns="order")
 
@@ -134,9 +137,7 @@ def alike_note(found: pd.DataFrame, seeds: Sequence[int]) -> str:
     """The lowest agreement over seeds, or that the study has one seed only."""
     own = found[found["statistic"] == "seeds"]
     if own.empty:
-        return f"The study trains from {len(seeds)} seed, so nothing is known of how far maps depend on it." if (
-            len(seeds) < 2
-        ) else ""  # fmt: skip
+        return "There is one training seed, so nothing is known of how far maps depend on it." if len(seeds) < 2 else ""
     row = own.loc[own["value"].idxmin()]
     return (f"Trainings that differ in nothing but the seed agree least in {row['detector']} ({row['value']:.2f}, by "
             f"chance {row['control']:.2f}): what is not alike may be the detector, not the method.")  # fmt: skip

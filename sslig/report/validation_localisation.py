@@ -87,7 +87,7 @@ def aggregation_note(study: Experiment, planted: Planted) -> str:
         worse = sum(one["difference_high"] < 0 for one in found)
         said.append(f"`{name}` finds the places better than the signed sum with {better} of {len(found)} methods and "
                     f"worse with {worse}")  # fmt: skip
-    return f"{'; '.join(said)}; with the others the interval of the difference holds 0. Unsigned maps cannot tell " \
+    return f"{'; '.join(said)}; with any other the interval of the difference holds 0. Unsigned maps cannot tell " \
            "evidence for spoof from evidence for bona fide."  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from sslig.experiment import Experiment
 from sslig.report.evaluation import FEW_SPEAKERS
 from sslig.report.validation import Planted
-from sslig.report.validation_choice import ALL, Choice
+from sslig.report.validation_choice import Choice
 from sslig.report.validation_faithful import REPLACED
 from sslig.report.validation_localisation import EXPLANATION, MEASURE, RIVAL, of_default
 from sslig.validation.replacement import FEATURES
@@ -41,7 +41,8 @@ def _opening(planted: Planted) -> str:
         return "No cues are planted in this study, so no truth is known; only whether scores follow the maps is tested."
     if not learnt:
         return "No detector has learnt to detect a planted cue, so whether maps find what decides is not known here."
-    return f"Of {n} pairs of detector and planted kind of cue {learnt} are learnt, and on these maps can be tested."
+    verb = "is" if learnt == 1 else "are"
+    return f"{learnt} of {n} pairs of detector and planted kind of cue {verb} learnt, and there maps can be tested."
 
 
 def _of_detector(
@@ -87,7 +88,7 @@ def _follows(detector: str, faithful: pd.DataFrame, method: str) -> str:
 
 
 def _closing(choices: Sequence[Choice]) -> str:
-    first = next(one for one in choices if one.scope == ALL)
+    first = choices[0]
     if first.chosen is None:
         return "The evidence names no default method."
     tied = int(first.candidates["tied"].sum()) - 1
