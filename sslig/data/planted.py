@@ -23,7 +23,7 @@ from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 
 __all__ = ["KINDS", "Original", "PlantedError", "Trial", "build", "kind_of", "plan", "truth", "truth_mask"]
 
-VERSION = 3
+VERSION = 4
 """Raised with every change of a method that changes samples, so that no corpus mixes two of them."""
 SOURCE = "planted:"
 """Begins the source of a corpus of planted cues; the name of the kind follows."""

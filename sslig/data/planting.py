@@ -104,14 +104,13 @@ def fades(n_samples: int, places: Places) -> np.ndarray:
 
 
 def noise_floor(samples: np.ndarray, places: Places, severity: float, generator: np.random.Generator) -> np.ndarray:
-    """Pink noise on top, `severity` dB above the level of all places together."""
+    """Pink noise on top, `severity` dB above the level of the whole recording, hence the same step from its speech."""
     size = len(samples)
     frequency_hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
     spectrum = np.fft.rfft(generator.standard_normal(size))
     shape = np.where(frequency_hz < FLOOR_HZ, 0.0, 1 / np.sqrt(np.maximum(frequency_hz, FLOOR_HZ)))
     noise = np.fft.irfft(spectrum * shape, size)
-    quiet = np.concatenate([samples[start:stop] for start, stop in places])
-    return samples + noise * 10 ** (severity / 20) * _rms(quiet) / _rms(noise)
+    return samples + noise * 10 ** (severity / 20) * _rms(samples) / _rms(noise)
 
 
 def vocoded(
@@ -171,11 +170,11 @@ def _rms(samples: np.ndarray) -> float:
 
 KINDS: Mapping[str, Kind] = {
     "noise_floor": Kind(
-        "another noise floor in pauses", PAUSES, (0.06, 10.0), None, 12.0,
-        "dB of the added noise above the level of the pauses", (-20.0, 40.0), noise_floor,
+        "another noise floor in pauses", PAUSES, (0.06, 10.0), None, -18.0,
+        "dB of the added noise above the level of the recording", (-60.0, 0.0), noise_floor,
     ),
     "phone_glitch": Kind(
-        "60 to 150 ms within voiced speech from a noise vocoder of two bands", VOICED, (0.06, 0.15), 0.5, 1.0,
+        "60 to 150 ms within voiced speech from a noise vocoder of two bands", VOICED, (0.06, 0.15), 0.5, 0.4,
         "share of vocoded speech", (0.0, 1.0), vocoded(partial(spoofs.channel_vocoder, n_bands=2, whispered=True)),
     ),
     "boundary": Kind(
