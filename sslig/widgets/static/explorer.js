@@ -5,6 +5,7 @@ import { changesTable, createControls, flipLane, scoresTable, segmentsTable } fr
 import { createView, SELECTION } from "./lanes.js";
 import { make } from "./page.js";
 import { numbers } from "./signals.js";
+import { decodedSamples, wavBlob } from "./sound.js";
 
 const ANY = "any";
 const EXPORT = "Export …";
@@ -258,12 +259,15 @@ function createQuestions(model, ask) {
     const told = [...new Set(rows.map((row) => row.description))];
     result.replaceChildren(...(rows.length ? [changesTable(rows), ...told.map((text) => make("p", { className: "sslig-quiet", textContent: text })), listen] : []));
   });
-  const stopHeard = whenever(model, ["heard"], () => {
-    const bytes = numbers(model.get("heard"));
-    listen.hidden = !bytes.length;
+  const stopHeard = whenever(model, ["heard"], async () => {
+    const heard = model.get("heard");
+    const bytes = numbers(heard);
+    const sound = bytes.length ? wavBlob(await decodedSamples(bytes)) : null; // as the view plays it
+    if (heard !== model.get("heard")) return;
+    listen.hidden = !sound;
     if (url) URL.revokeObjectURL(url);
-    url = bytes.length ? URL.createObjectURL(new Blob([bytes], { type: "audio/flac" })) : null;
-    url ? (player.src = url) : player.removeAttribute("src");
+    url = sound && URL.createObjectURL(sound);
+    sound ? (player.src = url) : player.removeAttribute("src");
   });
   selected(null, null);
   return { element, selected, region, stop: () => (stopChanges(), stopHeard()) };

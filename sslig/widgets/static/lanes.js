@@ -69,8 +69,6 @@ class LaneView {
     this.clear();
     this.message = message;
     this.clock = message.clock;
-    this.sound = numbers(message.audio);
-    this.url = URL.createObjectURL(new Blob([this.sound], { type: message.mime }));
     this.body.style.minHeight = `${this.body.offsetHeight}px`; // the page must not jump while nothing is drawn
     this.box = make("div");
     this.body.replaceChildren(this.box);
@@ -86,7 +84,16 @@ class LaneView {
     this.scroll = this.wrapper.parentElement;
     this.fill();
     this.listen();
-    wave.load(this.url, waveSides(message.peaks), message.duration_s).catch((error) => this.fail(error));
+    this.load(message).catch((error) => this.message === message && this.fail(error));
+  }
+
+  /** Played as WAV: browsers seek in it to the sample, and in FLAC near the end not at all. */
+  async load(message) {
+    const samples = await decodedSamples(numbers(message.audio));
+    if (this.message !== message) return; // another recording was asked for meanwhile
+    this.samples = samples;
+    this.url = URL.createObjectURL(wavBlob(samples));
+    await this.wave.load(this.url, waveSides(message.peaks), message.duration_s);
   }
 
   /** Labels as close as they can be read, whatever the zoom. */
@@ -329,15 +336,14 @@ class LaneView {
   async mute(what) {
     this.heard = what;
     const region = this.region();
-    const url = what && region ? await this.mutedUrl(region, what === "inside") : this.url;
+    const url = what && region ? this.mutedUrl(region, what === "inside") : this.url;
     const [time_s, playing] = [this.time(), this.wave.isPlaying()];
     this.media.src = url;
     this.seek(time_s);
     if (playing) await this.wave.play();
   }
 
-  async mutedUrl(region, inside) {
-    this.samples ??= await decodedSamples(this.sound);
+  mutedUrl(region, inside) {
     URL.revokeObjectURL(this.partUrl);
     this.partUrl = URL.createObjectURL(wavBlob(mutedSamples(this.samples, region.start_s, region.end_s, inside)));
     return this.partUrl;
@@ -383,7 +389,7 @@ class LaneView {
     this.heard = this.samples = this.until_s = null;
     this.wave?.destroy();
     [this.url, this.partUrl].forEach((url) => url && URL.revokeObjectURL(url));
-    this.wave = this.wrapper = this.scroll = null;
+    this.wave = this.wrapper = this.scroll = this.url = this.partUrl = null;
     this.lanes = [];
   }
 

@@ -9,7 +9,8 @@ const START = { smooth: false, common: false, hidden: [], maps: false, loop: fal
 function start(root, { view: message, numbers, options }) {
   const state = { ...START, ...options };
   const title = make("div", { className: "sslig-heading", textContent: numbers.title });
-  root.append(title);
+  const problem = make("div", { role: "alert", hidden: true });
+  root.append(title, problem);
   const choose = (changed) => {
     Object.assign(state, changed);
     view.set(state);
@@ -19,6 +20,7 @@ function start(root, { view: message, numbers, options }) {
     onReady: () => choose({}),
     onTime: () => controls.playing(),
     onRegion: () => controls.refresh(),
+    onError: (what) => Object.assign(problem, { textContent: what, hidden: false }),
   });
   const controls = createControls(view, () => state, choose);
   Object.assign(view.keys, controls.keys);
