@@ -23,12 +23,12 @@
 
 import { decodedSamples, mutedSamples, wavBlob } from "./sound.js";
 import { isDark, make, onTheme } from "./page.js";
-import { drawEvidence, drawPicture, drawStretches, evidenceColors, loudnessColors, numbers, picture } from "./signals.js";
+import { HEIGHTS, evidenceLane, layerLane, prepared, spectrogramLane, tierLane, waveSides } from "./kinds.js";
+import { numbers } from "./signals.js";
 
 export const SELECTION = "selection";
 const SELECTION_COLOR = "rgba(230, 159, 0, 0.2)";
 const SHORTEST_S = 0.02;
-const HEIGHTS = { wave: 72, spectrogram: 112, evidence: 76, tier: 22, layer: 9, fewestLayers: 48 };
 const FASTEST_PX_PER_S = 2500;
 const LABELS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
 const LABEL_PX = 48;
@@ -415,87 +415,4 @@ function ownKeys(view) {
     "-": key("zoom out", () => view.zoom(0.5)),
     0: key("show all", () => view.zoom(0)),
   };
-}
-
-// -------------------------------------------------------------------- lanes
-
-function spectrogramLane({ values, rows, columns, ticks, unit }) {
-  const bands = numbers(values);
-  return {
-    key: "spectrogram", kind: "spectrogram", name: "mel spectrogram", told: unit, height: HEIGHTS.spectrogram,
-    draw(context, box, view) {
-      this.image ??= picture(bands, rows, columns, loudnessColors(view.look));
-      drawPicture(context, box, view.clock, this.image);
-      context.font = "10px system-ui, sans-serif";
-      for (const [share, label] of ticks) outlined(context, label, 3, box.height * (1 - share) + 3, view.look);
-    },
-  };
-}
-
-/** Of a plain lane nobody sees the direction or the unit: sizes stand on its floor, in grey. */
-function evidenceLane({ key, name, note, frames, trend, color, plain = false }) {
-  const [values, running] = [numbers(frames, Float32Array), numbers(trend, Float32Array)];
-  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return {
-    key, kind: "evidence", name, told: note, color, largest, plain, height: HEIGHTS.evidence,
-    draw(context, box, view, scale) {
-      const smooth = view.options.smooth;
-      drawEvidence(context, box, view.clock, smooth ? running : values, smooth ? null : running, scale, view.look, plain);
-    },
-    at(time_s, view) {
-      if (plain) return "";
-      const frame = Math.floor((time_s - view.clock.start_s) / view.clock.hop_s);
-      const value = (view.options.smooth ? running : values)[frame];
-      return value === undefined ? "" : `${value > 0 ? "+" : ""}${value.toPrecision(2)} at ${time_s.toFixed(2)} s`;
-    },
-  };
-}
-
-function layerLane({ key, values, rows, columns }, { name }) {
-  const cells = numbers(values, Float32Array);
-  const largest = cells.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  return {
-    key, kind: "layers", name: `${name}, by layer`, told: `layer 0 at the bottom, ${rows - 1} on top`,
-    height: Math.max(HEIGHTS.fewestLayers, rows * HEIGHTS.layer),
-    draw(context, box, view) {
-      this.image ??= picture(cells, rows, columns, evidenceColors(largest, view.look));
-      drawPicture(context, box, view.clock, this.image);
-    },
-  };
-}
-
-function tierLane({ key, name, stretches }) {
-  return {
-    key, kind: "tier", name, height: HEIGHTS.tier,
-    draw: (context, box, view) => drawStretches(context, box, stretches, view.look),
-    at: (time_s) => stretches.find(([start_s, end_s]) => time_s >= start_s && time_s < end_s)?.[2] ?? "",
-  };
-}
-
-/** Text that can be read on any ground. */
-function outlined(context, text, x, y, look) {
-  context.strokeStyle = look.paper;
-  context.lineWidth = 3;
-  context.strokeText(text, x, y);
-  context.fillStyle = look.ink;
-  context.fillText(text, x, y);
-}
-
-/** Two rows, maxima and minima, of which the largest is 1. */
-function waveSides(bytes) {
-  const peaks = numbers(bytes, Int8Array);
-  const largest = peaks.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
-  const scaled = Float32Array.from(peaks, (value) => value / largest);
-  return [scaled.slice(0, peaks.length / 2), scaled.slice(peaks.length / 2)];
-}
-
-/** The context of a canvas, cleared and scaled so that one unit is one CSS pixel. */
-function prepared(canvas, { width, height }) {
-  const ratio = window.devicePixelRatio || 1;
-  canvas.style.width = `${width}px`;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
-  return context;
 }

@@ -1,0 +1,87 @@
+// The kinds of lanes of a view. Each is { key, kind, name, told, height, draw(context, box, view, scale), at(time_s, view) }:
+// what it is called, how it is drawn on its canvas, and what it says of a moment. What a message holds is in view.py.
+
+import { drawEvidence, drawPicture, drawStretches, evidenceColors, loudnessColors, numbers, picture } from "./signals.js";
+
+export const HEIGHTS = { wave: 72, spectrogram: 112, evidence: 76, tier: 22, layer: 9, fewestLayers: 48 };
+
+export function spectrogramLane({ values, rows, columns, ticks, unit }) {
+  const bands = numbers(values);
+  return {
+    key: "spectrogram", kind: "spectrogram", name: "mel spectrogram", told: unit, height: HEIGHTS.spectrogram,
+    draw(context, box, view) {
+      this.image ??= picture(bands, rows, columns, loudnessColors(view.look));
+      drawPicture(context, box, view.clock, this.image);
+      context.font = "10px system-ui, sans-serif";
+      for (const [share, label] of ticks) outlined(context, label, 3, box.height * (1 - share) + 3, view.look);
+    },
+  };
+}
+
+/** Of a plain lane nobody sees the direction or the unit: sizes stand on its floor, in grey. */
+export function evidenceLane({ key, name, note, frames, trend, color, plain = false }) {
+  const [values, running] = [numbers(frames, Float32Array), numbers(trend, Float32Array)];
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return {
+    key, kind: "evidence", name, told: note, color, largest, plain, height: HEIGHTS.evidence,
+    draw(context, box, view, scale) {
+      const smooth = view.options.smooth;
+      drawEvidence(context, box, view.clock, smooth ? running : values, smooth ? null : running, scale, view.look, plain);
+    },
+    at(time_s, view) {
+      if (plain) return "";
+      const frame = Math.floor((time_s - view.clock.start_s) / view.clock.hop_s);
+      const value = (view.options.smooth ? running : values)[frame];
+      return value === undefined ? "" : `${value > 0 ? "+" : ""}${value.toPrecision(2)} at ${time_s.toFixed(2)} s`;
+    },
+  };
+}
+
+export function layerLane({ key, values, rows, columns }, { name }) {
+  const cells = numbers(values, Float32Array);
+  const largest = cells.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  return {
+    key, kind: "layers", name: `${name}, by layer`, told: `layer 0 at the bottom, ${rows - 1} on top`,
+    height: Math.max(HEIGHTS.fewestLayers, rows * HEIGHTS.layer),
+    draw(context, box, view) {
+      this.image ??= picture(cells, rows, columns, evidenceColors(largest, view.look));
+      drawPicture(context, box, view.clock, this.image);
+    },
+  };
+}
+
+export function tierLane({ key, name, stretches }) {
+  return {
+    key, kind: "tier", name, height: HEIGHTS.tier,
+    draw: (context, box, view) => drawStretches(context, box, stretches, view.look),
+    at: (time_s) => stretches.find(([start_s, end_s]) => time_s >= start_s && time_s < end_s)?.[2] ?? "",
+  };
+}
+
+/** Text that can be read on any ground. */
+function outlined(context, text, x, y, look) {
+  context.strokeStyle = look.paper;
+  context.lineWidth = 3;
+  context.strokeText(text, x, y);
+  context.fillStyle = look.ink;
+  context.fillText(text, x, y);
+}
+
+/** Two rows, maxima and minima, of which the largest is 1. */
+export function waveSides(bytes) {
+  const peaks = numbers(bytes, Int8Array);
+  const largest = peaks.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  const scaled = Float32Array.from(peaks, (value) => value / largest);
+  return [scaled.slice(0, peaks.length / 2), scaled.slice(peaks.length / 2)];
+}
+
+/** The context of a canvas, cleared and scaled so that one unit is one CSS pixel. */
+export function prepared(canvas, { width, height }) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.style.width = `${width}px`;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  return context;
+}
