@@ -1,10 +1,13 @@
 # make demo    from nothing to a book about real speech
 # make test    the tests
+# make test-browser    the tests of the pages of widgets in Chromium
+# make annotate, make explore    serve one of these pages to browsers of this machine
 # make book EXPERIMENT=experiments/published.yaml    another study, in an environment that is there
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 EXPERIMENT ?= experiments/demo.yaml
+PORT ?= 8866
 CORPUS ?=
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 
@@ -15,7 +18,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo book test lint clean
+.PHONY: demo book annotate explore test test-browser lint clean
 
 # Said before minutes of installing: the demo's recordings come as Debian packages.
 demo:
@@ -31,8 +34,14 @@ book:
 	snakemake --cores $(CORES) $(GPUS) --quiet all --nolock --rerun-incomplete --config experiment="$$study"; \
 	echo "$$(python -m sslig.experiment "$$study" --runs)/book/_build/html/index.html"
 
+annotate explore: $(READY)
+	@python -m sslig.widgets.serve "$(EXPERIMENT)" --page $@ --port $(PORT)
+
 test: $(READY)
-	@python -m pytest -n $(CORES)
+	@python -m pytest -n $(CORES) --ignore=tests/browser
+
+test-browser: $(READY)
+	@python -m pytest tests/browser
 
 lint: $(READY)
 	@ruff check . && ruff format --check .

@@ -10,6 +10,7 @@ import os
 from snakemake.exceptions import WorkflowError
 
 from sslig import protocol, stages
+from sslig.annotation.study import store_path
 from sslig.data import corpora
 from sslig.experiment import load
 
@@ -25,9 +26,11 @@ EXPERIMENT = os.path.relpath(E.path)
 RUNS = E.runs
 PROTOCOLS = {name: E.corpus_root / file for name, (file, _) in protocol.SETS.items()}
 DONE = f"{RUNS}/done/{{step}}.{{detector}}.{{seed}}"
+ANNOTATIONS, VALIDATION = "07_annotations", "08_validate"
 PAGES = ["01_corpus", "02_train", "02b_augment", "03_evaluate", "03b_select", "04_attribute", "05_mask", "06_artefacts",
-         "published_audit"]
+         ANNOTATIONS, VALIDATION, "published_audit"]
 MASKS = stages.mask_jobs(E)
+KINDS = E.validation.planted
 CODE = sorted(Path("sslig").rglob("*.py"))
 BOOK = [path for path in sorted(Path("book").rglob("*")) if path.is_file() and path.parts[1] not in ("pages", "_build")]
 STAGE = "python -m sslig.stages"
@@ -45,6 +48,19 @@ def masks_done(seeds=E.seeds[:1]):
     return [mark for detector in reversed(E.detectors) for mark in expand(DONE, step=jobs, detector=detector, seed=seeds)]
 
 
+def validated_done():
+    """The marks of all that the page of validation shows: of every detector and every kind of planted cue, and the
+    attributions of every seed."""
+    steps = [*expand("localise_{kind}", kind=KINDS), "faithful", "sane", "profile"]
+    return [mark for step in steps for mark in done(step, E.seeds[:1])] + done("attribute")
+
+
+def annotations():
+    """The files of the store of annotations that are there; SQLite writes to the second one first."""
+    store = store_path(E)
+    return [path for path in (store, store.with_name(f"{store.name}-wal")) if path.is_file()]
+
+
 def values(*parts):
     """The values that a step depends on, as text: it runs again when they change."""
     return repr([dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts])
@@ -53,6 +69,8 @@ def values(*parts):
 wildcard_constraints:
     step="train|score|baseline|attribute",
     job="|".join(MASKS),
+    kind="|".join(KINDS) or "none",
+    judged="faithful|sane",
     detector="|".join(E.detectors),
     seed="|".join(map(str, E.seeds)),
 
@@ -176,6 +194,63 @@ rule mask:
         "--job {wildcards.job}"
 
 
+rule plant:
+    input:
+        list(PROTOCOLS.values()),
+    output:
+        touch(f"{RUNS}/done/plant.{{kind}}"),
+    params:
+        values=lambda wildcards: values(
+            E.corpus.seed, E.validation.planted_recordings, E.validation.severity.get(wildcards.kind)
+        ),
+    shell:
+        f"{STAGE} plant {{EXPERIMENT:q}} --job {{wildcards.kind}}"
+
+
+rule localise:
+    input:
+        f"{RUNS}/done/plant.{{kind}}",
+    output:
+        touch(DONE.replace("{step}", "localise_{kind}")),
+    params:
+        values=lambda wildcards: values(
+            E.backbone, E.detectors[wildcards.detector], E.training, E.scoring, E.attribution, E.validation
+        ),
+    resources:
+        gpu=1,
+    shell:
+        f"{STAGE} localise {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}} "
+        "--job {wildcards.kind}"
+
+
+rule judge:
+    input:
+        DONE.replace("{step}", "score"),
+        DONE.replace("{step}", "attribute"),
+        f"{RUNS}/done/segment",
+    output:
+        touch(DONE.replace("{step}", "{judged}")),
+    params:
+        values=values(E.validation, E.masking.profile_utterances, E.scoring, E.attribution, E.corpus.seed),
+    resources:
+        gpu=1,
+    shell:
+        f"{STAGE} {{wildcards.judged}} {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
+
+
+rule profile:
+    input:
+        DONE.replace("{step}", "baseline"),
+    output:
+        touch(DONE.replace("{step}", "profile")),
+    params:
+        values=values(E.validation.profile_utterances, E.masking.segments, E.scoring, E.attribution, E.corpus.seed),
+    resources:
+        gpu=1,
+    shell:
+        f"{STAGE} profile {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
+
+
 rule page:
     input:
         list(PROTOCOLS.values()),
@@ -183,12 +258,16 @@ rule page:
         done("attribute", E.seeds[:1]),
         masks_done(),
         f"{RUNS}/done/measure",
+        lambda wildcards: validated_done() if wildcards.page == VALIDATION else [],
+        lambda wildcards: annotations() if wildcards.page == ANNOTATIONS else [],
         CODE,
         notebook="notebooks/{page}.ipynb",
     output:
         RUNS / "pages/{page}.ipynb",
     params:
-        values=values(E.evaluation, E.masking, E.artefacts, E.selection, E.corpus.seed),
+        values=values(
+            E.evaluation, E.masking, E.artefacts, E.selection, E.validation, E.annotation, E.corpus.seed
+        ),
     wildcard_constraints:
         page="|".join(PAGES),
     resources:
