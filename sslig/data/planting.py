@@ -174,7 +174,7 @@ KINDS: Mapping[str, Kind] = {
         "dB of the added noise above the level of the recording", (-60.0, 0.0), noise_floor,
     ),
     "phone_glitch": Kind(
-        "60 to 150 ms within voiced speech from a noise vocoder of two bands", VOICED, (0.06, 0.15), 0.5, 0.6,
+        "60 to 150 ms within voiced speech from a noise vocoder of two bands", VOICED, (0.06, 0.15), 0.5, 0.5,
         "share of vocoded speech", (0.0, 1.0), vocoded(partial(spoofs.channel_vocoder, n_bands=2, whispered=True)),
     ),
     "boundary": Kind(
