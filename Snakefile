@@ -203,8 +203,9 @@ rule plant:
         values=lambda wildcards: values(
             E.corpus.seed, E.validation.planted_recordings, E.validation.severity.get(wildcards.kind)
         ),
+    threads: 2
     shell:
-        f"{STAGE} plant {{EXPERIMENT:q}} --job {{wildcards.kind}}"
+        f"{STAGE} plant {{EXPERIMENT:q}} --job {{wildcards.kind}} --workers {{threads}}"
 
 
 rule localise:
