@@ -224,9 +224,7 @@ def test_only_loopback_needs_no_token(address, expected):
     assert serve.is_loopback(address) is expected
     serve.check_token(address, "token")
     if not expected:
-        with pytest.raises(
-            ServingError, match=r"reached from other machines, without a token; add --token, or set"
-        ):
+        with pytest.raises(ServingError, match=r"reached from other machines, without a token; add --token, or set"):
             serve.settings(address, 8866, "")
 
 
