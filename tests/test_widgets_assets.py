@@ -29,7 +29,8 @@ def test_a_module_is_one_scope_that_parses(entry, tmp_path):
     if not (node := shutil.which("node")):
         pytest.skip("no node to parse it")
     (tmp_path / "module.mjs").write_text(assets.module(entry), encoding="utf-8")
-    subprocess.run([node, "--check", tmp_path / "module.mjs"], check=True, capture_output=True)
+    checked = subprocess.run([node, "--check", tmp_path / "module.mjs"], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_our_modules_never_read_text_as_markup():

@@ -201,7 +201,7 @@ def test_a_name_that_is_none_is_asked_for_again(visit, server):
     page = visit(server.url).page
     page.fill(".sslig-start input", "   ")
     page.click(".sslig-start button")
-    page.wait_for_selector("text=1 to 80 visible characters are needed")
+    assert page.wait_for_selector("text=1 to 80 visible characters are needed").is_visible()
 
 
 def test_a_server_that_dies_loses_nothing(annotate, copied, serving, free_port):
