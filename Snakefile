@@ -211,6 +211,7 @@ rule plant:
 rule localise:
     input:
         f"{RUNS}/done/plant.{{kind}}",
+        [DONE.replace("{step}", "train")] * (E.validation.start == "study"),
     output:
         touch(DONE.replace("{step}", "localise_{kind}")),
     params:

@@ -108,6 +108,7 @@ def test_none_is_a_value_where_it_is_allowed(write):
         ("moods: 3", r"unknown key moods; known: name, corpus, .*, device$"),
         ("root: /data", "unknown key root"),
         ("path: /data", "unknown key path"),
+        ("start: demo", "unknown key start"),
         ("training: {epoch: 3}", "unknown key training.epoch; known: epochs, steps_per_epoch"),
         ("scoring: 16", "scoring is 16; a mapping of keys to values is needed"),
         ("training: {epochs: 2.5}", "training.epochs is 2.5; accepted: int"),

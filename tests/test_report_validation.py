@@ -126,6 +126,12 @@ def test_the_table_of_kinds_tells_the_severity_of_the_study(study):
     assert table.at["splice", "time (%)"] == "25"
 
 
+def test_the_start_of_training_is_told(study):
+    assert "from the backbone and a random head" in validation.start_note(study)
+    further = dataclasses.replace(study, validation=dataclasses.replace(study.validation, start="study"))
+    assert "from where the training of the study left it" in validation.start_note(further)
+
+
 def scores(study, detectors, seeds):
     """Of eight twins: the spoofs score higher."""
     parts = [

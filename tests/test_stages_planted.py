@@ -5,8 +5,10 @@ import importlib
 import numpy as np
 import pytest
 import soundfile
+import torch
+from safetensors.torch import load_file, save_file
 
-from sslig import audio, protocol, stages
+from sslig import audio, protocol, stages, training
 from sslig.data.building import CorpusError
 from sslig.data.planted import PlantedError
 from sslig.experiment import ExperimentError
@@ -36,6 +38,28 @@ def test_stages_work_on_it_as_on_any_other(study):
     scores = set_scores(derived, "camhfa", 0, "eval")
     assert sorted(scores["utterance"]) == protocol.load_set(derived.corpus_root, "eval")["utterance"].tolist()
     assert (derived.run("camhfa", 0) / "checkpoint").is_dir()
+
+
+def test_detectors_of_planted_cues_start_from_those_of_the_study(study):
+    still = {"epochs": 1, "steps_per_epoch": 1, "lr_backbone": 0.0, "lr_head": 0.0, "weight_decay": 0.0}
+    experiment = study(start="study", training=still)
+    derived = stages.planted(experiment, "band")
+    stages.checkpoint(derived, "camhfa", 0)
+    first = experiment.run("camhfa", 0) / "checkpoint"  # trained by the way
+    weights, started = (load_file(folder / "model.safetensors")
+                        for folder in (derived.run("camhfa", 0) / "last", first))  # fmt: skip
+    assert weights.keys() == started.keys()
+    for name in weights:
+        torch.testing.assert_close(weights[name], started[name], atol=0, rtol=0)
+
+
+def test_another_start_is_another_training(study):
+    derived, alone = (stages.planted(study(start=start, **SHORT), "band") for start in ("study", "backbone"))
+    start = stages.checkpoint(derived.start, "camhfa", 0)
+    keys = [training.key(derived, "camhfa", 0), training.key(alone, "camhfa", 0)]
+    weights = load_file(start / "model.safetensors")
+    save_file({name: values + 1 for name, values in weights.items()}, start / "model.safetensors")
+    assert len({*keys, training.key(derived, "camhfa", 0)}) == 3
 
 
 def test_the_truth_is_of_spoofs_of_the_set(study):
@@ -84,6 +108,7 @@ def test_no_more_recordings_are_drawn_than_asked_for(study):
 @pytest.mark.parametrize(
     ("validation", "message"),
     [
+        ({"start": "head"}, r"experiment\.yaml: validation\.start names 'head'; accepted: backbone, study"),
         ({"severity": {"click": 1}}, r"experiment\.yaml: validation\.severity names 'click'; accepted: noise_floor, "),
         ({"planted": ["band", "clik"]}, r"experiment\.yaml: validation\.planted names 'clik'"),
         ({"planted_recordings": {"test": 1}}, r"validation\.planted_recordings names 'test'; accepted: train, dev, "),

@@ -75,6 +75,9 @@ class Validation:
         By kind, in place of its own.
     planted_recordings
         Bona fide recordings of each set that cues are planted in, at most, by set; a set that is not named gives all.
+    start
+        What the detectors of planted cues are trained from: ``backbone``, as those of the study are, or ``study``, the
+        study's own trained detectors.
     training
         Keys of the study's `training` with other values for the detectors of planted cues.
     planted_utterances
@@ -94,6 +97,7 @@ class Validation:
     planted: list[str] = field(default_factory=lambda: ["noise_floor", "phone_glitch", "boundary", "band", "splice"])
     severity: dict[str, float] = field(default_factory=dict)
     planted_recordings: dict[str, int | None] = field(default_factory=dict)
+    start: str = "backbone"
     training: dict[str, Any] = field(default_factory=dict)
     planted_utterances: int = 60
     methods: list[str] | None = None

@@ -39,7 +39,7 @@ def load(path: str | os.PathLike) -> Experiment:
     blank = [name for name, value in _leaves(values) if isinstance(value, str) and PLACEHOLDER in value]
     if blank:
         raise ExperimentError(f"{found}: still to be filled in: {', '.join(blank)}")
-    experiment = _build(Experiment, values, found, "", {"path": found, "root": _root(found)})
+    experiment = _build(Experiment, values, found, "", {"path": found, "root": _root(found), "start": None})
     if not experiment.detectors or not experiment.seeds:
         raise ExperimentError(f"{found}: at least one detector and one seed are needed")
     return experiment
@@ -110,7 +110,7 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return leaves
 
 
-def _build(kind: type, values: Any, path: Path, prefix: str, given: dict[str, Path] | None = None) -> Any:
+def _build(kind: type, values: Any, path: Path, prefix: str, given: dict[str, Path | None] | None = None) -> Any:
     """A dataclass from a mapping, with every key and type checked, and from what is `given` and no key of the file."""
     if not isinstance(values, dict):
         raise ExperimentError(f"{path}: {prefix.rstrip('.')} is {values!r}; a mapping of keys to values is needed")

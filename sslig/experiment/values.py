@@ -130,6 +130,9 @@ class Experiment:
         ``auto``, ``cpu``, ``cuda`` ...
     path, root
         The file this was read from, and the folder that relative paths start at.
+    start
+        The study whose trained detectors the training of this one goes on from, in place of a backbone and a random
+        head; no key of a file, since only studies derived from others have one.
     """
 
     name: str
@@ -139,6 +142,7 @@ class Experiment:
     seeds: list[int]
     path: Path
     root: Path
+    start: "Experiment | None" = None
     training: Training = field(default_factory=Training)
     scoring: Scoring = field(default_factory=Scoring)
     evaluation: Evaluation = field(default_factory=Evaluation)

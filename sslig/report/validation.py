@@ -14,6 +14,7 @@ from sslig.experiment import Experiment
 from sslig.report import evaluation
 from sslig.report.artefact_text import interval
 from sslig.report.resampled import over_seeds
+from sslig.stages.planted import BACKBONE, STUDY
 from sslig.validation.localisation import LocalisationError
 
 LEARNT_EER = 0.2
@@ -119,6 +120,12 @@ def kind_table(study: Experiment, about: pd.DataFrame) -> pd.DataFrame:
              "time (%)": "" if pd.isna(share) else f"{100 * share:.0f}"}
         )  # fmt: skip
     return pd.DataFrame(rows, columns=["kind", "what", "severity", "time (%)"])
+
+
+def start_note(study: Experiment) -> str:
+    """What the next table shows, and what the detectors in it were trained from."""
+    start = {BACKBONE: "from the backbone and a random head", STUDY: "from where the training of the study left it"}
+    return f"The EER of each detector, trained on each kind {start[study.validation.start]}, in percent:"
 
 
 def learnt_table(about: pd.DataFrame) -> pd.DataFrame:

@@ -25,6 +25,8 @@ from sslig.stages.trained import corpus
 
 FOLDER = "planted"
 """Of the derived studies, below the runs of the study."""
+BACKBONE, STUDY = STARTS = ("backbone", "study")
+"""What the detectors of planted cues are trained from: the backbone and a random head, or those of the study."""
 PAUSE_DB = -30.0
 """A frame this far below the loud frames belongs to a pause; closures of plosives do too."""
 SHORTEST_PAUSE_S = 0.06
@@ -35,13 +37,14 @@ WORTH_A_PROCESS = 50
 def planted(experiment: Experiment, kind: str) -> Experiment:
     """The derived study of one kind of planted cue, whose corpus is there: `plant` made it, or makes it now.
 
-    It is the study with another corpus and with the recipe that ``validation.training`` says; all it makes lies in
-    ``planted/<kind>/`` below the runs of the study, and every stage works on it as on any other.
+    It is the study with another corpus and with the recipe that ``validation.training`` says, from the start that
+    ``validation.start`` says; all it makes lies in ``planted/<kind>/`` below the runs of the study, and every stage
+    works on it as on any other.
 
     Raises
     ------
     PlantedError
-        The kind or a severity is not accepted, or the study is a derived one itself.
+        The kind, the start or a severity is not accepted, or the study is a derived one itself.
     ExperimentError
         ``validation.training`` has an unknown key or a value of a wrong type.
     CorpusError, ProtocolError
@@ -52,7 +55,8 @@ def planted(experiment: Experiment, kind: str) -> Experiment:
     recipe = changed(experiment.training, options.training, experiment.path, "validation.training.")
     values = Corpus(f"{planted_corpus.SOURCE}{kind}", str(root), experiment.corpus.seed, options.planted_recordings)
     name = f"{experiment.name}/{FOLDER}/{kind}"
-    return dataclasses.replace(experiment, name=name, corpus=values, training=recipe)
+    start = experiment if options.start == STUDY else experiment.start
+    return dataclasses.replace(experiment, name=name, corpus=values, training=recipe, start=start)
 
 
 def plant(experiment: Experiment, kind: str, workers: int = 1) -> Path:
@@ -152,6 +156,7 @@ def _severity(experiment: Experiment, kind: str) -> float:
             f"{experiment.name} is a study of planted cues; cues are planted in the study it is derived from"
         )
     for key, given, accepted in (
+        ("start", [options.start], STARTS),
         ("planted", options.planted, planting.KINDS),
         ("severity", options.severity, planting.KINDS),
         ("planted_recordings", options.planted_recordings, protocol.SETS),

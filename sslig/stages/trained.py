@@ -32,8 +32,13 @@ def corpus(experiment: Experiment, workers: int = 2) -> Path:
 
 
 def epochs(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
-    """The table of epochs of a trained detector, whose folder then holds ``checkpoint/`` and ``last/``."""
+    """The table of epochs of a trained detector, whose folder then holds ``checkpoint/`` and ``last/``.
+
+    Where another study is the start of this one, its detector is trained first.
+    """
     corpus(experiment)
+    if experiment.start is not None:
+        epochs(experiment.start, detector, seed)
     run, key = experiment.run(detector, seed), training.key(experiment, detector, seed)
     if records.stored_key(run / training.RECORD) != key:
         training.train(experiment, detector, seed, key)
@@ -43,4 +48,4 @@ def epochs(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
 def checkpoint(experiment: Experiment, detector: str, seed: int) -> Path:
     """The folder of the trained detector."""
     epochs(experiment, detector, seed)
-    return experiment.run(detector, seed) / training.CHECKPOINT
+    return training.checkpoint(experiment, detector, seed)

@@ -3,8 +3,8 @@
 from sslig.training.archive import RECORD
 from sslig.training.development import MONITOR
 from sslig.training.errors import Interrupted, TrainingError
-from sslig.training.fitting import CHECKPOINT, EPOCHS, LAST, make_detector, train
-from sslig.training.identity import deciding, key
+from sslig.training.fitting import EPOCHS, LAST, make_detector, train
+from sslig.training.identity import CHECKPOINT, checkpoint, deciding, key
 from sslig.training.recipe import Recipe
 from sslig.training.step_log import STEPS
 
@@ -18,6 +18,7 @@ __all__ = [
     "Interrupted",
     "Recipe",
     "TrainingError",
+    "checkpoint",
     "deciding",
     "key",
     "make_detector",

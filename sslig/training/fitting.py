@@ -28,13 +28,14 @@ from sslig.training import archive, averaging, generators, soundness, step_log
 from sslig.training.archive import RECORD, STARTED, WORK
 from sslig.training.development import MONITOR, DevEvaluation, judge
 from sslig.training.errors import TrainingError
+from sslig.training.identity import CHECKPOINT, checkpoint
 from sslig.training.processes import Processes, connected
 from sslig.training.progress import Progress, wanted
 from sslig.training.recipe import Recipe
 from sslig.training.resuming import Resume
 from sslig.training.signals import Signals, leave_to_parent, listening
 
-CHECKPOINT, LAST = "checkpoint", "last"
+LAST = "last"
 EPOCHS = "epochs.tsv"
 RESUME = "resume.ckpt"
 
@@ -73,7 +74,7 @@ def train(experiment: Experiment, detector: str, seed: int, key: str) -> Path:
     for name, table in sets.items():
         soundness.require_classes(name, table)
     soundness.require_recipe(options, experiment.path)
-    model = make_detector(experiment.backbone_source(), experiment.detector(detector), seed)
+    model = _at_first(experiment, detector, seed)
     soundness.require_length(options, model, experiment.path)
     identity = {"detector": detector, "seed": seed}
     with (connected(select_device(experiment.device)) as processes, listening() as signals,
@@ -225,6 +226,13 @@ class Fit:
         detector.save_pretrained(part)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
+
+
+def _at_first(experiment: Experiment, detector: str, seed: int) -> Detector:
+    """What training starts from."""
+    if experiment.start is None:
+        return make_detector(experiment.backbone_source(), experiment.detector(detector), seed)
+    return Detector.from_pretrained(checkpoint(experiment.start, detector, seed)).train()
 
 
 def _loader(table: pd.DataFrame, options: Training, seed: int, processes: Processes) -> DataLoader:

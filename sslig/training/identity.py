@@ -7,6 +7,7 @@ from typing import Any
 
 from sslig import records
 from sslig.experiment import Experiment, Training
+from sslig.models.detector import fingerprint
 
 SPEED = ("workers", "checkpoint_steps", "log_steps", "tensorboard", "progress")
 """Options of training that change how fast a result comes or what is seen of it, and not the result."""
@@ -14,6 +15,9 @@ SPEED = ("workers", "checkpoint_steps", "log_steps", "tensorboard", "progress")
 LATER = ("accumulate", "layer_decay", "backbone_gradient", "schedule", "lr_end", "augmentation", "patience", "average",
          "average_of")  # fmt: skip
 """Options that came when there were results already: where they have their default, results are what they were."""
+
+CHECKPOINT = "checkpoint"
+"""Below a run: the trained detector."""
 
 BACKBONE_FILES = ("config.json", "preprocessor_config.json", "model*.safetensors*", "pytorch_model*.bin*")
 """What Hugging Face reads of an encoder in a folder: its values, what it does to a waveform, and its weights."""
@@ -29,11 +33,18 @@ def deciding(options: Training) -> dict[str, Any]:
 def key(experiment: Experiment, detector: str, seed: int) -> str:
     """A short hash of all that decides what training gives: corpus, backbone, detector, recipe, dev scoring, seed.
 
-    A backbone in a folder counts with what its files hold; one on the Hub counts with its name.
+    A backbone in a folder counts with what its files hold; one on the Hub counts with its name. Of a study that
+    another one is the start of, the detector that training goes on from counts too, which has to be there.
     """
     sets = [records.contents(experiment, name) for name in ("train", "dev")]
     values = experiment.backbone, experiment.detector(detector), deciding(experiment.training), records.how(experiment)
-    return records.hash_of(sets, *values, seed, *_pretrained(experiment.backbone_source()))
+    start = [] if experiment.start is None else [fingerprint(checkpoint(experiment.start, detector, seed))]
+    return records.hash_of(sets, *values, seed, *_pretrained(experiment.backbone_source()), *start)
+
+
+def checkpoint(experiment: Experiment, detector: str, seed: int) -> Path:
+    """The folder that the training of a detector leaves the best of its epochs in."""
+    return experiment.run(detector, seed) / CHECKPOINT
 
 
 def _pretrained(source: str | dict[str, Any]) -> list[list[str]]:
