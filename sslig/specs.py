@@ -82,6 +82,11 @@ def read(spec: str, registry: Mapping[str, Any], noun: str) -> tuple[Any, dict[s
     return entry, _values(spec, entry.name, entry.parameters, found[2] or "")
 
 
+def file_name(spec: str, ending: str) -> str:
+    """A name for a file about what a line names: all but letters, digits, dots and underscores as one dash."""
+    return f"{re.sub(r'[^A-Za-z0-9._]+', '-', spec).strip('-')}.{ending}"
+
+
 def written(name: str, parameters: Mapping[str, Parameter], values: Values) -> str:
     """The one line for a name and its values: in the order of `parameters`, those at their default left out."""
     told = {parameter: value for parameter, value in values.items() if value != parameters[parameter].default}

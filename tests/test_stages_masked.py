@@ -58,7 +58,7 @@ def test_masked_utterances_begin_with_the_explained(study):
 def test_each_mask_is_stored_by_itself_and_not_made_again(study, made):
     run = study.run(NAME, SEED) / "masks"
     assert {path.name.removesuffix(".parquet") for path in run.glob("*.parquet")} == {
-        "noise", "noise-alpha-0.5", "volume-gain-1", "time-energy-fill-silence", "top-attribution-percent-20",
+        "noise", "noise-alpha-0.5", "volume-gain-1", "time-energy-fill-silence", "top_attribution-percent-20",
     }  # fmt: skip
     stages.masked(study, NAME, SEED)
     stages.masked(study, NAME, SEED, ["noise"])

@@ -1,7 +1,6 @@
 """Whether explanations find planted cues: maps of detected spoofs against the known places, beside plain maps."""
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from sslig.files import write_json, write_parquet, write_tsv
 from sslig.labels import BONAFIDE, KEYS, SPOOF
 from sslig.models.detector import Detector, fingerprint, select_device
 from sslig.selection import draw
+from sslig.specs import file_name
 from sslig.stages.attributed import EXPLAINED_SET
 from sslig.stages.explaining import DRAWS, context
 from sslig.stages.planted import planted, planted_truth
@@ -109,14 +109,14 @@ def localised(
     utterances, run = detected(study, detector, seed), study.run(detector, seed) / FOLDER
     common = _common_key(study, detector, seed, utterances)
     keys = {spec: records.hash_of(common, spec) for spec in (*(one.spec for one in wanted), RIVALS)}
-    missing = [spec for spec, key in keys.items() if records.stored_key(_path(run, spec, "json")) != key]
+    missing = [spec for spec, key in keys.items() if records.stored_key(run / file_name(spec, "json")) != key]
     if missing:
         rows = _measured(experiment, study, model, detector, seed, kind, utterances, missing, run)
         for spec in missing:
             table = pd.DataFrame(rows[spec]).assign(kind=kind, detector=detector, seed=seed)
-            write_parquet(_path(run, spec, "parquet"), table)
-            write_json(_path(run, spec, "json"), {"key": keys[spec], "method": spec})
-    return pd.concat([pd.read_parquet(_path(run, spec, "parquet")) for spec in keys], ignore_index=True)
+            write_parquet(run / file_name(spec, "parquet"), table)
+            write_json(run / file_name(spec, "json"), {"key": keys[spec], "method": spec})
+    return pd.concat([pd.read_parquet(run / file_name(spec, "parquet")) for spec in keys], ignore_index=True)
 
 
 def localised_summary(
@@ -216,8 +216,3 @@ def _common_key(study: Experiment, detector: str, seed: int, utterances: pd.Data
         records.contents(study, EXPLAINED_SET), study.masking.profile_utterances, study.corpus.seed,
         records.how(study), code,
     )  # fmt: skip
-
-
-def _path(run: Path, spec: str, ending: str) -> Path:
-    """A file of one method: its text with everything but letters, digits and dots as one dash."""
-    return run / f"{re.sub(r'[^A-Za-z0-9._]+', '-', spec).strip('-')}.{ending}"

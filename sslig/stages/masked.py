@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from sslig.files import write_json, write_parquet, write_tsv
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint, select_device
 from sslig.selection import draw, stratified
+from sslig.specs import file_name
 from sslig.stages.attributed import EXPLAINED_SET, attributions
 from sslig.stages.decoded import decoded
 from sslig.stages.trained import checkpoint, corpus
@@ -97,10 +97,10 @@ def masked(experiment: Experiment, detector: str, seed: int, specs: Sequence[str
     utterances = masked_utterances(experiment)
     common = _common_key(experiment, fingerprint(folder), utterances)
     keys = {one: _key(experiment, common, one, detector, seed) for one in wanted}
-    missing = [one for one in wanted if records.stored_key(_path(run, one, "json")) != keys[one]]
+    missing = [one for one in wanted if records.stored_key(run / file_name(one.spec, "json")) != keys[one]]
     if missing:
         _make(experiment, detector, seed, utterances, {one: keys[one] for one in missing}, run)
-    parts = [pd.read_parquet(_path(run, one, "parquet")) for one in wanted]
+    parts = [pd.read_parquet(run / file_name(one.spec, "parquet")) for one in wanted]
     return pd.concat([part for part in parts if len(part)], ignore_index=True).assign(detector=detector, seed=seed)
 
 
@@ -120,8 +120,8 @@ def _make(
     )  # fmt: skip
     write_tsv(run.parent / "left_out_masks.tsv", left_out)
     for one, key in keys.items():
-        write_parquet(_path(run, one, "parquet"), table[table["mask"] == one.spec].reset_index(drop=True))
-        write_json(_path(run, one, "json"), {"key": key, "mask": one.spec, "description": one.description})
+        write_parquet(run / file_name(one.spec, "parquet"), table[table["mask"] == one.spec].reset_index(drop=True))
+        write_json(run / file_name(one.spec, "json"), {"key": key, "mask": one.spec, "description": one.description})
 
 
 def _common_key(experiment: Experiment, mark: str, utterances: pd.DataFrame) -> str:
@@ -136,11 +136,6 @@ def _key(experiment: Experiment, common: str, one: Intervention, detector: str, 
     explained = dataclasses.asdict(experiment.attribution) if one.place in ATTRIBUTED else None
     profiled = experiment.masking.profile_utterances if one.name == "noise" else None
     return records.hash_of(common, one.spec, explained, profiled)
-
-
-def _path(run: Path, one: Intervention, ending: str) -> Path:
-    """A file of one mask: its text with everything but letters, digits and dots as one dash."""
-    return run / f"{re.sub(r'[^A-Za-z0-9.]+', '-', one.spec).strip('-')}.{ending}"
 
 
 def _profiled(experiment: Experiment) -> pd.DataFrame:

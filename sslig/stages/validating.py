@@ -1,7 +1,6 @@
 """Measures of attribution methods on the utterances of a study, made once for each method and detector."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from sslig.labels import BONAFIDE, KEYS, SPOOF
 from sslig.metrics import eer_threshold
 from sslig.models.detector import Detector, fingerprint, select_device
 from sslig.selection import stratified
+from sslig.specs import file_name
 from sslig.stages.attributed import EXPLAINED_SET
 from sslig.stages.explaining import context
 from sslig.stages.scored import set_scores
@@ -130,16 +130,16 @@ def validated(
     chosen, run = offered(model.head, methods), experiment.run(detector, seed) / folder
     common = _common_key(experiment, detector, seed, folder, utterances)
     keys = {one.spec: records.hash_of(common, one.spec) for one in chosen}
-    missing = [one for one in chosen if records.stored_key(_path(run, one, "json")) != keys[one.spec]]
+    missing = [one for one in chosen if records.stored_key(run / file_name(one.spec, "json")) != keys[one.spec]]
     if missing:
         threshold = _threshold(experiment, detector, seed)
         prepared = context(experiment, detector, seed)
         found = _rows(experiment, model, threshold, prepared, missing, utterances, measure, run)
         for one in missing:
             rows = [dict.fromkeys(WHERE, "") | row for row in found[one.spec]]
-            write_parquet(_path(run, one, "parquet"), pd.DataFrame(rows).assign(detector=detector, seed=seed))
-            write_json(_path(run, one, "json"), {"key": keys[one.spec], "method": one.spec})
-    return pd.concat([pd.read_parquet(_path(run, one, "parquet")) for one in chosen], ignore_index=True)
+            write_parquet(run / file_name(one.spec, "parquet"), pd.DataFrame(rows).assign(detector=detector, seed=seed))
+            write_json(run / file_name(one.spec, "json"), {"key": keys[one.spec], "method": one.spec})
+    return pd.concat([pd.read_parquet(run / file_name(one.spec, "parquet")) for one in chosen], ignore_index=True)
 
 
 def _threshold(experiment: Experiment, detector: str, seed: int) -> float:
@@ -197,8 +197,3 @@ def _common_key(experiment: Experiment, detector: str, seed: int, folder: str, u
         folder, mark, seed, utterances["utterance"].tolist(), sets, explained, experiment.validation.draws,
         experiment.masking.profile_utterances, experiment.corpus.seed, records.how(experiment), code,
     )  # fmt: skip
-
-
-def _path(run: Path, method: Method, ending: str) -> Path:
-    """A file of one method: its text with everything but letters, digits, dots and underscores as one dash."""
-    return run / f"{re.sub(r'[^A-Za-z0-9._]+', '-', method.spec).strip('-')}.{ending}"
