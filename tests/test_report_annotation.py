@@ -9,6 +9,7 @@ from sslig.annotation.keeping import keep
 from sslig.annotation.store import Store
 from sslig.annotation.table import conformed, row_of
 from sslig.report import annotation, annotation_tables, annotation_text
+from sslig.report.display import shown
 
 MARKUP = "Eve <script>x</script> *b* | $y$"
 
@@ -108,7 +109,7 @@ def test_two_annotators_decoys_and_repeats(experiment, explained):
     counts, first, second = annotation_tables.confusion(found, pairs)
     assert (first, second, counts.loc["breath", "noise"]) == ("Ann", " ".join(MARKUP.split()), 1)
     assert annotation_tables.agreement_table(pairs)["annotators"].tolist() == [
-        "Ann and Eve &lt;script&gt;x&lt;/script&gt; *b* | $y$"
+        "Ann and Eve <script>x</script> *b* | $y$"
     ]
     assert (
         annotation_tables.agreement_table(annotation_tables.repeats(found))["same cue"].tolist()[0].startswith("1.00")
@@ -133,9 +134,11 @@ def test_regions_that_nobody_moved_are_told(experiment, explained):
 def test_what_was_typed_is_no_markup(experiment, explained):
     found = material(experiment, said(MARKUP, ["noise"], comment="<img src=x onerror=alert(1)> **b**"))
     table = annotation_tables.said_table(found)
-    assert table["comment"].tolist() == ["&lt;img src=x onerror=alert(1)&gt; **b**"]
+    assert table["comment"].tolist() == ["<img src=x onerror=alert(1)> **b**"]
     for one in (table, annotation_tables.annotator_table(found)):
-        assert "<" not in one.to_csv()
+        page = shown(one).to_html()
+        assert "<script" not in page
+        assert "<img" not in page
     assert annotation_text.verbatim("<b> *x* [l](u) `c` $y$ {z}") == (
         r"&lt;b&gt; \*x\* \[l\]\(u\) \`c\` \$y\$ \{z\}"
     )  # fmt: skip

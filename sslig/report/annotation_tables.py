@@ -1,6 +1,4 @@
-"""The tables and figures of the page on annotations; what was typed is text on it, and never markup."""
-
-from html import escape
+"""The tables and figures of the page on annotations."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,7 @@ def annotator_table(found: Material) -> pd.DataFrame:
         plan_of = found.progress[found.progress["annotator"] == name]
         done = f"{plan_of['done'].iloc[0]} of {plan_of['of'].iloc[0]}" if len(plan_of) else ""
         rows.append({
-            "annotator": escape(name), "utterances": part["utterance"].nunique(), "done": done,
+            "annotator": name, "utterances": part["utterance"].nunique(), "done": done,
             "regions": int((~part["decoy"] & ~part["repeat"]).sum()), "decoys": int(part["decoy"].sum()),
             "repeats": int((part["repeat"] & ~part["decoy"]).sum()),
             "blind": {0.0: "no", 1.0: "yes"}.get(part["blind"].mean(), "in part"),
@@ -102,7 +100,7 @@ def agreement_table(rows: pd.DataFrame) -> pd.DataFrame:
     found = []
     for (first, second), part in rows.groupby(["first", "second"], sort=False):
         own = second.startswith(f"{first}, ")
-        row = {"annotator" if own else "annotators": escape(first if own else f"{first} and {second}")}
+        row = {"annotator" if own else "annotators": first if own else f"{first} and {second}"}
         row |= {"regions": int(part.loc[part["what"] == "cue", "n"].max())}
         for what, statistic, heading in (
             ("cue", "same answer", "same cue"), ("cue", "Cohen's kappa", "cue (kappa)"),
@@ -151,15 +149,15 @@ def heard_by_class(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def said_table(found: Material) -> pd.DataFrame:
-    """All judged regions as people read them; what was typed is text and never markup."""
+    """All judged regions as people read them."""
     rows = tables.judged(found.table)
     kinds = np.select([rows["decoy"], rows["repeat"]], ["decoy", "repeat"], "")
     return pd.DataFrame({
-        "annotator": rows["annotator"].map(escape), "utterance": rows["utterance"].map(escape),
-        "detector": rows["detector"].map(shown).map(escape), "kind": kinds,
+        "annotator": rows["annotator"], "utterance": rows["utterance"],
+        "detector": rows["detector"].map(shown), "kind": kinds,
         "from (s)": rows["start_s"], "to (s)": rows["end_s"], "cue": rows["cue"],
         "locality": ["" if pd.isna(value) else str(value) for value in rows["locality"]],
-        "audible": rows["audible"].map({True: "yes", False: "no"}).fillna(""), "comment": rows["comment"].map(escape),
+        "audible": rows["audible"].map({True: "yes", False: "no"}).fillna(""), "comment": rows["comment"],
     })  # fmt: skip
 
 

@@ -5,8 +5,12 @@ from pandas.io.formats.style import Styler
 
 
 def shown(table: pd.DataFrame, decimals: int = 1) -> Styler:
-    """A table as pages show it: no index, thousands set apart, floats with `decimals`, nothing for what is missing."""
-    return table.style.hide(axis="index").format(precision=decimals, thousands=",", na_rep="")
+    """A table as pages show it: no index, thousands set apart, floats with `decimals`, nothing for what is missing.
+
+    Text is text and never markup: names of files, and what people typed, stand in tables too.
+    """
+    styler = table.style.hide(axis="index").format_index(escape="html", axis="columns")
+    return styler.format(precision=decimals, thousands=",", na_rep="", escape="html")
 
 
 def listed(words: list[str]) -> str:
