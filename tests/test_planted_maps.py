@@ -1,15 +1,17 @@
 """Maps of utterances beside a truth that is made by hand."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from sslig import protocol, scoring
+from sslig import audio, protocol, scoring
 from sslig.attribution.baselines import zero
 from sslig.attribution.contexts import Context
 from sslig.attribution.methods import parse
-from sslig.experiment import Scoring
+from sslig.experiment import Attribution, Scoring
 from sslig.frames import SSL_CLOCK
 from sslig.validation.planted_maps import PLAIN, Maker
 
@@ -53,11 +55,11 @@ def test_every_utterance_has_every_map(maker, utterances):
     assert left_out.empty
     names = [(method, aggregation) for method in ("ig(baseline=zero)", "random")
              for aggregation in ("signed", "absolute", "l2")]  # fmt: skip
-    plain = ("energy", "voice_activity", "non_speech", "attention", "feature_change")
+    plain = ("energy", "voice_activity", "non_speech", "attention", "feature_change", "score_change")
     for maps in found.values():
         assert [(one.method, one.aggregation) for one in maps.maps] == [*names, *((name, PLAIN) for name in plain)]
         assert {len(one.frames) for one in maps.maps} == {len(maps.truth)} == {SSL_CLOCK.n_frames(len(maps.waveform))}
-        assert [bool(one.certificate) for one in maps.maps] == [True] * 6 + [False] * 5
+        assert [bool(one.certificate) for one in maps.maps] == [True] * 6 + [False] * 6
         assert maps.n_read == len(maps.truth)
 
 
@@ -75,6 +77,23 @@ def test_a_twin_of_another_length_tells_nothing(maker, utterances):
     found, _ = all_of(made, utterances)
     names = [{one.method for one in maps.maps} for maps in found.values()]
     assert ["feature_change" in each for each in names] == [False, True, True, True]
+    assert [np.isnan(list(maps.transplanted.values())).all() for maps in found.values()] == [True, False, False, False]
+
+
+@pytest.mark.parametrize("head", ["camhfa", "sls", "aasist"])
+def test_twins_are_scored_and_what_carries_their_difference_adds_up(maker, utterances, head):
+    made = maker(head, methods=())
+    made = dataclasses.replace(made, context=dataclasses.replace(made.context, options=Attribution(max_steps=64)))
+    for name, maps in all_of(made, utterances)[0].items():
+        with torch.no_grad():
+            spoof, twin = (
+                made.model(torch.from_numpy(audio.read(path))[None, : len(maps.waveform)]).item()
+                for path in (utterances.set_index("utterance").at[name, "path"], made.twins[name])
+            )
+        assert maps.transplanted["twin_score"] == pytest.approx(twin, abs=1e-5)
+        (change,) = (one.frames for one in maps.maps if one.method == "score_change")
+        if head != "aasist":  # whose nodes are held at those of the spoof
+            assert change.sum() == pytest.approx(spoof - twin, abs=0.02 * abs(spoof - twin) + 1e-4)
 
 
 def test_only_one_head_has_attention(maker, utterances):

@@ -29,7 +29,7 @@ def measured(detectors=("camhfa", "sls"), kinds=("noise_floor", "band")):
     for place, (detector, kind, method) in enumerate(itertools.product(detectors, kinds, GROUPS)):
         rows.append({
             "detector": detector, "kind": kind, "method": method, "statistic": "roc_auc", "group": GROUPS[method],
-            "learnt": kind != "band", "n": 7, "value": 0.5 + 0.01 * place, "control": 0.5, "better": 1,
+            "decided": kind != "band", "n": 7, "value": 0.5 + 0.01 * place, "control": 0.5, "better": 1,
             "supported": place % 2 == 1,
         })  # fmt: skip
     return pd.DataFrame(rows)

@@ -18,6 +18,7 @@ from sslig.report import (
 )
 from sslig.report.validation import Planted
 from sslig.report.validation_choice import choices
+from sslig.validation import transplant
 from sslig.validation.localisation import LocalisationError
 from sslig.validation.planted_maps import Map, PlantedMaps
 
@@ -25,6 +26,7 @@ N = 12
 SKILLS = {"ig": 0.3, "occlusion": 0.1, "random": 0.0, "energy": 0.2, "feature_change": 0.45}
 """How far the ROC-AUC of each map lies above chance, in every utterance; noise is spread evenly around 0."""
 PROMISE = {"residual": 0.001, "relative_residual": 0.002, "uncertainty": 0.001, "status": "complete"}
+TRANSPLANTED = {"twin_score": -1.0, "place_restored_score": -0.8, "rest_restored_score": 0.9}
 SILENT = {"residual": np.nan, "relative_residual": np.nan, "uncertainty": np.nan, "status": "not promised"}
 
 
@@ -42,6 +44,7 @@ def rows(kind, detector, skills, n=N):
         wobble = 0.04 * (number % 2 - 0.5) if method == "random" else 0.01 * np.cos(number)
         told = PROMISE if method.startswith("ig") else SILENT
         told = dict.fromkeys(told, np.nan) | {"status": ""} if plain else told
+        told |= TRANSPLANTED if plain else transplant.NONE
         for aggregation in ["plain"] if plain else ["signed", "absolute", "l2"]:
             for statistic, chance in (("roc_auc", 0.5), ("relevance_mass", 0.2)):
                 found.append({
@@ -55,14 +58,16 @@ def rows(kind, detector, skills, n=N):
     return pd.DataFrame(found)
 
 
-def planted_of(skills=None, eers=None):
-    """Planted cues by (kind, detector): skills of the maps and EER."""
+def planted_of(skills=None, eers=None, elsewhere=None):
+    """Planted cues by (kind, detector): skills of the maps, EER, and what the rest carries where that is more."""
+    elsewhere = elsewhere or {}
     skills = skills or {(kind, name): SKILLS for kind in ("band", "splice") for name in ("camhfa", "sls")}
     eers = eers or {}
     about = [
         {"kind": kind, "detector": name, "eer": eers.get((kind, name), 0.05), "low": 0.02, "high": 0.1,
          "learnt": eers.get((kind, name), 0.05) <= validation.LEARNT_EER, "explained": N, "place_share": 0.25,
-         "reason": ""}
+         "place_carries": 0.9, "rest_carries": elsewhere.get((kind, name), 0.1), "reason": "",
+         "decided": eers.get((kind, name), 0.05) <= validation.LEARNT_EER and (kind, name) not in elsewhere}
         for kind, name in skills
     ]  # fmt: skip
     return Planted(
@@ -111,12 +116,26 @@ def test_a_kind_that_is_not_learnt_says_so(study):
     eers = {("band", "sls"): 0.4}
     planted = planted_of(eers=eers)
     table = validation.learnt_table(planted.about).set_index("kind")
-    assert table.at["band", "sls"].endswith("12 explained, not learnt")
+    assert "12 explained, not learnt\n" in table.at["band", "sls"]
     assert "not" not in table.at["band", "camhfa"]
     assert validation.kind_note(planted.about).startswith("3 of 4 pairs")
     found = validation_localisation.summary(study, planted)
     assert validation_localisation.measure_table(found, "sls").at[0, "method"] == "band (not learnt)"
-    assert set(planted.learnt.loc[planted.learnt["detector"] == "sls", "kind"]) == {"splice"}
+    assert set(planted.decided.loc[planted.decided["detector"] == "sls", "kind"]) == {"splice"}
+
+
+def test_a_kind_that_is_decided_elsewhere_counts_for_nothing_and_says_so(study):
+    planted = planted_of(elsewhere={("band", "sls"): 0.95})
+    table = validation.learnt_table(planted.about).set_index("kind")
+    assert table.at["band", "sls"].endswith("12 explained\nplace 90 %, rest 95 %")
+    assert "In 3 of these 4 the decision rests on the place" in validation.kind_note(planted.about)
+    found = validation_localisation.summary(study, planted)
+    assert validation_localisation.measure_table(found, "sls").at[0, "method"] == "band (not decided at the place)"
+    assert set(planted.decided.loc[planted.decided["detector"] == "sls", "kind"]) == {"splice"}
+    assert "an explanation comes first in 1 of 1 kinds" in validation_localisation.rival_note(found).split("sls")[1]
+    planted = planted_of({("band", "sls"): SKILLS | {"ig": -0.2}}, elsewhere={("band", "sls"): 0.95})
+    failed = validation_failures.failures(study, planted, validation_localisation.summary(study, planted))
+    assert "not decided at the place, which carries 90 % of the decision, the rest 95 %" in failed["why"][0][0]
 
 
 def test_the_table_of_kinds_tells_the_severity_of_the_study(study):
@@ -163,6 +182,8 @@ def test_what_cannot_be_explained_is_told_and_no_end(study, monkeypatch):
     about = found.about.set_index(["kind", "detector"])
     assert about["explained"].tolist() == [N, 0, 0, 0]
     assert about.at[("band", "sls"), "eer"] == 0
+    assert about.loc[("band", "camhfa"), ["place_carries", "rest_carries"]].tolist() == pytest.approx([0.9, 0.05])
+    assert about["decided"].tolist() == [True, False, False, False]
     assert about.loc["splice", "reason"].tolist() == ["no room", "no room"]
     assert set(found.table["detector"]) == {"camhfa"}
     note = validation.kind_note(found.about)
@@ -173,14 +194,14 @@ def test_what_cannot_be_explained_is_told_and_no_end(study, monkeypatch):
 def test_nothing_planted_is_said_and_breaks_nothing(study):
     assert "plants no cues" in validation.kind_note(NOTHING.about)
     found = validation_localisation.summary(study, NOTHING)
-    assert validation_localisation.rival_note(found).startswith("No detector has learnt a kind")
+    assert validation_localisation.rival_note(found).startswith("No detector decides a kind at its place")
     assert validation_localisation.typical(NOTHING, "ig") is None
     assert validation_localisation.example_note(None, "ig") == validation.NOTHING
     assert validation_failures.worst_note(validation_failures.worst(NOTHING, "ig"), "ig") == validation.NOTHING
     failed = validation_failures.failures(study, NOTHING, found)
     assert failed.empty
     assert validation_failures.failure_table(failed, found).empty
-    assert "No kind is learnt" in validation_failures.failure_note(failed, found, "ig")
+    assert "No kind is decided at its place" in validation_failures.failure_note(failed, found, "ig")
     assert validation_costs.cost_note(NOTHING) == validation_localisation.aggregation_note(study, NOTHING) == ""
     assert validation_costs.method_table(NOTHING).empty
     assert "both selections are not compared" in validation_costs.selection_note(study, NOTHING)
@@ -197,9 +218,12 @@ def test_the_answer_tells_places_curves_and_default_of_each_detector(study):
     said = validation_text.answer(
         planted, found, faithful_rows(deletion=True, insertion=False), choices(study, planted), "ig"
     )
-    assert "2 of 4 pairs of detector and planted kind of cue are learnt, and there maps can be tested." in said
     assert (
-        "**camhfa**: maps by `ig` point at the place beyond chance in 2 of 2 learnt kinds (mean ROC-AUC 0.80); the "
+        "2 of 4 pairs of detector and planted kind of cue are learnt, 2 of them decided at the place of "
+        "the cue: there maps can be tested." in said
+    )
+    assert (
+        "**camhfa**: maps by `ig` point at the place beyond chance in 2 of 2 kinds (mean ROC-AUC 0.80); the "
         "best method is `ig` (0.80) and the best plain map `energy` (0.70); taking away what `ig` names moves its "
         "score more than the control does, bringing back it not beyond doubt."
     ) in said
@@ -232,7 +256,7 @@ def test_a_plain_map_that_comes_first_is_named(study):
     skills = {("band", "camhfa"): SKILLS | {"energy": 0.4}, ("splice", "camhfa"): SKILLS}
     note = validation_localisation.rival_note(validation_localisation.summary(study, planted_of(skills)))
     assert note.startswith(
-        "camhfa: an explanation comes first in 1 of 2 learnt kinds, a plain map otherwise (`energy` on `band`)."
+        "camhfa: an explanation comes first in 1 of 2 kinds, a plain map otherwise (`energy` on `band`)."
     )
     assert "limit `feature_change` lies at 0.95" in note
 
@@ -263,7 +287,7 @@ def test_failures_are_those_not_beyond_chance_or_the_best_plain_map(study):
     table = validation_failures.failure_table(failed.reset_index(), found)
     assert table["not beyond the best plain map"].tolist() == ["energy: occlusion", "energy: occlusion"]
     note = validation_failures.failure_note(failed.reset_index(), found, "ig")
-    assert note.startswith("In learnt kinds 1 of 4 combinations")
+    assert note.startswith("In kinds that are decided at their place 1 of 4 combinations")
     assert "and 2 are not beyond the best plain map; of `ig` alone 0 and 0 of 2." in note
 
 
@@ -356,7 +380,12 @@ def test_values_of_a_column_become_headings():
 def test_the_maps_of_an_example_are_those_of_the_detectors_that_explain_it(study, monkeypatch):
     signed, unsigned = np.zeros(20), np.ones(20)
     made = PlantedMaps(
-        [Map("ig", "absolute", unsigned), Map("ig", "signed", signed)], signed > 0, 10, SSL_CLOCK, np.zeros(6_480)
+        [Map("ig", "absolute", unsigned), Map("ig", "signed", signed)],
+        signed > 0,
+        10,
+        SSL_CLOCK,
+        np.zeros(6_480),
+        transplant.NONE,
     )
     monkeypatch.setattr("sslig.report.validation_localisation.stages.localised_maps", lambda *asked: made)
     truth = pd.DataFrame({"utterance": ["E_000", "E_001"], "start_s": [0.1, 0.2], "end_s": [0.3, 0.4]})

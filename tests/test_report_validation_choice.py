@@ -1,4 +1,4 @@
-"""The rule that names a default method: best, promise kept, ties to the cheaper, and silent where nothing is learnt."""
+"""The rule that names a default method: best, promise kept, ties to the cheaper, and silent where no place decides."""
 
 import pandas as pd
 import pytest
@@ -89,7 +89,7 @@ def test_nothing_is_chosen_where_nothing_is_learnt(study):
     planted = planted_of({("band", "camhfa"): SKILLS}, {("band", "camhfa"): 0.4})
     (one,) = choices(study, planted)
     assert (one.chosen, len(one.candidates)) == (None, 0)
-    assert "no kind is learnt, so this study names no default; `ig`" in recommendation([one])
+    assert "no kind is decided at its place, so this study names no default; `ig`" in recommendation([one])
     assert choice_table(one).empty
 
 
@@ -102,12 +102,12 @@ def test_each_detector_has_a_choice_of_its_own_and_all_share_what_explains_all(s
 def test_what_did_not_learn_is_not_spoken_for(study):
     skills = {("band", "camhfa"): SKILLS, ("band", "sls"): SKILLS}
     (one,) = choices(study, planted_of(skills, {("band", "sls"): 0.4}))
-    assert one.scope == "all detectors that learnt a kind (camhfa)"
+    assert one.scope == "all detectors that decide a kind at its place (camhfa)"
 
 
 def test_one_unit_to_resample_separates_nothing(study):
     planted = of(SKILLS | {"ig(baseline=zero)": 0.4})
-    single = planted.learnt[planted.learnt["utterance"] == "E_000"]
+    single = planted.decided[planted.decided["utterance"] == "E_000"]
     one = choose(study, single)
     assert one.chosen is None
     assert one.candidates.loc[one.candidates["admitted"], "tied"].all()

@@ -63,10 +63,10 @@ def test_detected_spoofs_reach_the_threshold_of_dev(study):
 def test_a_row_is_an_utterance_a_map_and_a_measure(study, table):
     n = len(stages.detected(stages.planted(study, KIND), NAME, SEED))
     maps = {method: {"signed", "absolute", "l2"} for method in METHODS}
-    plain = ("energy", "voice_activity", "non_speech", "attention", "feature_change")
+    plain = ("energy", "voice_activity", "non_speech", "attention", "feature_change", "score_change")
     maps |= {name: {"plain"} for name in plain}
     assert {name: set(part) for name, part in table.groupby("method")["aggregation"]} == maps
-    assert len(table) == n * (3 * 3 + 5) * len(MEASURES)
+    assert len(table) == n * (3 * 3 + 6) * len(MEASURES)
     assert set(table["statistic"]) == set(MEASURES)
     assert set(table["kind"] + table["detector"]) == {KIND + NAME}
     held = table[table["statistic"] == "relevance_rank"]

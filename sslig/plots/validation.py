@@ -84,13 +84,13 @@ def localisation_heatmap(table: pd.DataFrame, statistic: str, *, label: str, fac
     """How well each map finds the places of each kind: the value in the cell, the colour by what it is over chance.
 
     A panel a detector. Numbers are bold where the interval of what they are over chance lies above 0, and kinds that a
-    detector has not learnt stand in parentheses.
+    detector does not decide at their place stand in parentheses.
 
     Parameters
     ----------
     table
         ``detector``, ``kind``, ``method``, ``statistic``, ``group`` (maps of one group stand together, lines part
-        them), ``learnt``, ``n``, ``value``, ``control``, ``better`` and ``supported``.
+        them), ``decided``, ``n``, ``value``, ``control``, ``better`` and ``supported``.
     statistic
         One that the table has.
     label
@@ -118,7 +118,7 @@ def localisation_heatmap(table: pd.DataFrame, statistic: str, *, label: str, fac
         _draw_cells(axis, rows[rows["detector"] == name], limit, 2 if factor == 1 else 0)
         axis.set_title(name)
     bar = figure.colorbar(axes[0].collections[0], ax=list(axes), location="bottom", pad=0.02, aspect=30, shrink=0.9)
-    bar.set_label(f"{label}: colour is the distance from chance;\nbold: beyond it; (kind): not learnt")
+    bar.set_label(f"{label}: colour is the distance from chance;\nbold: beyond it; (kind): not decided at the place")
     return figure
 
 
@@ -140,8 +140,8 @@ def _draw_cells(axis: Axes, rows: pd.DataFrame, limit: float, decimals: int) -> 
     groups = list(methods["group"])
     starts = [place for place in range(1, len(groups)) if groups[place] != groups[place - 1]]
     axis.hlines(starts, 0, len(kinds), color=BLACK, lw=1.2)
-    learnt = rows.drop_duplicates("kind").set_index("kind")
-    axis.set_xticks(np.arange(len(kinds)) + 0.5, [_kind(name, learnt.loc[name]) for name in kinds])
+    told = rows.drop_duplicates("kind").set_index("kind")
+    axis.set_xticks(np.arange(len(kinds)) + 0.5, [_kind(name, told.loc[name]) for name in kinds])
     axis.set(xlabel="", ylabel="")
     axis.tick_params(length=0, rotation=0)
     for label, name in zip(axis.get_yticklabels(), groups, strict=True):
@@ -150,4 +150,4 @@ def _draw_cells(axis: Axes, rows: pd.DataFrame, limit: float, decimals: int) -> 
 
 def _kind(name: str, row: pd.Series) -> str:
     told = name.replace("_", "\n")
-    return f"{told if row['learnt'] else f'({told})'}\nn = {row['n']}"
+    return f"{told if row['decided'] else f'({told})'}\nn = {row['n']}"

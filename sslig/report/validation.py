@@ -16,6 +16,8 @@ from sslig.report.artefact_text import interval
 from sslig.report.resampled import over_seeds
 from sslig.stages.planted import BACKBONE, STUDY
 from sslig.validation.localisation import LocalisationError
+from sslig.validation.transplant import COLUMNS as TRANSPLANTED
+from sslig.validation.transplant import LEAST_SHARE, carried, rests_on_place
 
 LEARNT_EER = 0.2
 """A detector with a higher EER has not learnt a kind: of the spoofs that it detects, more than one in four would be
@@ -23,7 +25,8 @@ called spoof without the cue too, and no map of those can be expected to point a
 
 NOTHING = "No spoof with a planted cue was detected and explained, so there is nothing to show."
 
-ABOUT = ["kind", "detector", "eer", "low", "high", "learnt", "explained", "place_share", "reason"]
+ABOUT = ["kind", "detector", "eer", "low", "high", "learnt", "explained", "place_share", "place_carries",
+         "rest_carries", "decided", "reason"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,23 +39,25 @@ class Planted:
         Rows of `sslig.stages.localised` of every kind and detector that could be explained; empty where none could.
     about
         `ABOUT`, a row a kind and detector: the EER with its interval, whether the kind is `LEARNT_EER` learnt, the
-        detected spoofs that were explained, the mean share of time of their places, and why there are none.
+        detected spoofs that were explained, the mean share of time of their places, the shares of the decision that the
+        place and the rest carry (`sslig.validation.transplant`), whether it is ``decided`` at the place, and why there
+        are none.
     """
 
     table: pd.DataFrame
     about: pd.DataFrame
 
     @property
-    def learnt(self) -> pd.DataFrame:
-        """The rows of `table` of the kinds that a detector has learnt."""
+    def decided(self) -> pd.DataFrame:
+        """The rows of `table` of the kinds that a detector has learnt and decides at the place: they test maps."""
         if self.table.empty:
             return self.table
-        return self.table.merge(self.about.loc[self.about["learnt"], ["kind", "detector"]])
+        return self.table.merge(self.about.loc[self.about["decided"], ["kind", "detector"]])
 
     @property
     def telling(self) -> pd.DataFrame:
-        """`learnt`, or all of `table` where nothing is learnt, so that there is something to look at."""
-        return self.table if self.learnt.empty else self.learnt
+        """`decided`, or all of `table` where that is empty, so that there is something to look at."""
+        return self.table if self.decided.empty else self.decided
 
 
 def planted_of(
@@ -69,14 +74,15 @@ def planted_of(
             parts += [part] if len(part) else []
             about.append({"kind": kind, "detector": detector} | told)
     table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    return Planted(table, pd.DataFrame(about, columns=ABOUT).astype({"learnt": bool, "explained": int}))
+    return Planted(
+        table, pd.DataFrame(about, columns=ABOUT).astype({"learnt": bool, "decided": bool, "explained": int})
+    )
 
 
 def _of_detector(
     study: Experiment, detector: str, seed: int, kind: str, methods: Sequence[str] | None
 ) -> tuple[pd.DataFrame, dict[str, object]]:
-    nothing = {"eer": float("nan"), "low": float("nan"), "high": float("nan"), "place_share": float("nan")}
-    told = nothing | {"learnt": False, "explained": 0, "reason": ""}
+    told = dict.fromkeys(ABOUT[2:], float("nan")) | {"learnt": False, "decided": False, "explained": 0, "reason": ""}
     try:
         own = stages.planted(study, kind)
     except PlantedError as error:
@@ -90,6 +96,9 @@ def _of_detector(
     except LocalisationError as error:
         return pd.DataFrame(), told | {"reason": str(error)}
     shares = table.drop_duplicates("utterance")["place_share"]
+    place, rest = carried(table[table[list(TRANSPLANTED)].notna().all(axis=1)].drop_duplicates("utterance"))
+    decided = told["learnt"] and rests_on_place(place, rest)
+    told |= {"place_carries": place, "rest_carries": rest, "decided": decided}
     return table, told | {"explained": len(shares), "place_share": shares.mean()}
 
 
@@ -129,7 +138,7 @@ def start_note(study: Experiment) -> str:
 
 
 def learnt_table(about: pd.DataFrame) -> pd.DataFrame:
-    """EER in percent of each detector on each kind, with how many detected spoofs were explained."""
+    """EER in percent of each detector on each kind, how many detected spoofs were explained, and who carries them."""
     text = about.assign(text=[_learnt_cell(row) for row in about.itertuples()])
     wide = text.pivot(index="kind", columns="detector", values="text")
     return wide.loc[about["kind"].unique(), about["detector"].unique()].rename_axis(columns=None).reset_index()
@@ -139,20 +148,25 @@ def _learnt_cell(row) -> str:
     if pd.isna(row.eer):
         return "not planted"
     rate = f"{interval(100 * row.eer, 100 * row.low, 100 * row.high, 1)}".replace(" [nan, nan]", "")
-    return f"{rate}\n{row.explained} explained" + ("" if row.learnt else ", not learnt")
+    told = f"{rate}\n{row.explained} explained" + ("" if row.learnt else ", not learnt")
+    if pd.isna(row.place_carries):
+        return told
+    return f"{told}\nplace {100 * row.place_carries:.0f} %, rest {100 * row.rest_carries:.0f} %"
 
 
 def kind_note(about: pd.DataFrame) -> str:
-    """Which kinds were not learnt or not explained, by which detectors, in sentences."""
+    """Which kinds were not learnt, not decided at their place or not explained, by which detectors, in sentences."""
     if about.empty:
         return "The study plants no cues (`validation.planted` is empty), so no truth is known to hold maps against."
-    learnt, n = int(about["learnt"].sum()), len(about)
+    learnt, decided, n = int(about["learnt"].sum()), int(about["decided"].sum()), len(about)
     verb = "is" if learnt == 1 else "are"
     false_share = 100 * LEARNT_EER / (1 - LEARNT_EER)
     said = [
         f"{learnt} of {n} pairs of detector and kind {verb} learnt: an EER of {100 * LEARNT_EER:.0f} % or less. Above "
         f"it more than {false_share:.0f} % of what is detected would be called spoof without the cue too, so that "
-        "explanations have nothing to point at; what they score there is shown, and counts for no conclusion."
+        f"explanations have nothing to point at. In {decided} of these {learnt} the decision rests on the place: it "
+        f"carries at least {100 * LEAST_SHARE:.0f} %, and no less than the rest. What maps score elsewhere is shown, "
+        "and counts for no conclusion."
     ]
     silent = about[(about["reason"] != "")]
     said += [f"{row.detector} on `{row.kind}` has nothing to explain: {row.reason}." for row in silent.itertuples()]

@@ -19,12 +19,12 @@ KEPT_SHARE = 0.95
 """A method that promises to add up keeps its promise where at least this share of its explanations is complete."""
 
 RULE = (
-    "Methods that explain every detector in question are ranked by their mean ROC-AUC over learnt kinds and detectors. "
-    f"Those that promise to add up and break that in more than {100 * (1 - KEPT_SHARE):.0f} % of the utterances are "
-    "out, and so are those that promise nothing unless they are better beyond doubt. The best is compared with every "
-    "other one on the same utterances; those that do not differ from it beyond doubt tie, and of these the one with "
-    "the least seconds is taken. Nothing is taken where none of these beats chance beyond doubt, or where no kind is "
-    "learnt."
+    "Methods that explain every detector in question are ranked by their mean ROC-AUC over detectors and the kinds "
+    "that these decide at the place. Those that promise to add up and break that in more than "
+    f"{100 * (1 - KEPT_SHARE):.0f} % of the utterances are out, and so are those that promise nothing unless they are "
+    "better beyond doubt. The best is compared with every other one on the same utterances; those that do not differ "
+    "from it beyond doubt tie, and of these the one with the least seconds is taken. Nothing is taken where none of "
+    "these beats chance beyond doubt, or where no kind is decided at its place."
 )
 """What `choose` does, as the page says it."""
 
@@ -38,11 +38,11 @@ class Choice:
     Attributes
     ----------
     scope
-        The detector, or `ALL`, and which these are where not all have learnt a kind.
+        The detector, or `ALL`, and which these are where not all decide a kind at its place.
     candidates
         A row a method, the best first: ``method``, ``n``, ``cells``, ``value``, ``value_low``, ``value_high``,
         ``difference`` (to the best) with its ends, ``promises``, ``kept`` (share, NaN where nothing is promised),
-        ``seconds`` (median), ``admitted``, ``tied`` and ``chosen``. Empty where no kind is learnt.
+        ``seconds`` (median), ``admitted``, ``tied`` and ``chosen``. Empty where no kind is decided at its place.
     chosen
         The method; None where the evidence names none.
     present
@@ -60,22 +60,22 @@ class Choice:
 
 
 def choices(study: Experiment, planted: Planted) -> list[Choice]:
-    """What the rule finds for all detectors that learnt a kind together, which come first, and for each of them."""
-    learnt = planted.learnt
-    names = [] if learnt.empty else list(learnt["detector"].unique())
+    """What the rule finds for all detectors that decide a kind at its place, which come first, and for each of them."""
+    decided = planted.decided
+    names = [] if decided.empty else list(decided["detector"].unique())
     some = 0 < len(names) < planted.about["detector"].nunique()
-    scopes = [(f"{ALL} that learnt a kind ({listed(names)})" if some else ALL, learnt)]
-    if len(learnt) and learnt["detector"].nunique() > 1:
-        scopes += [(name, part) for name, part in learnt.groupby("detector", sort=False)]
+    scopes = [(f"{ALL} that decide a kind at its place ({listed(names)})" if some else ALL, decided)]
+    if len(decided) and decided["detector"].nunique() > 1:
+        scopes += [(name, part) for name, part in decided.groupby("detector", sort=False)]
     return [choose(study, part, scope) for scope, part in scopes]
 
 
-def choose(study: Experiment, learnt: pd.DataFrame, scope: str = ALL) -> Choice:
-    """Apply the `RULE` to the rows of `sslig.stages.localised` of learnt kinds."""
-    present, own = present_default(study), _measured(learnt)
+def choose(study: Experiment, decided: pd.DataFrame, scope: str = ALL) -> Choice:
+    """Apply the `RULE` to the rows of `sslig.stages.localised` of kinds that are decided at their place."""
+    present, own = present_default(study), _measured(decided)
     if own.empty:
         return Choice(scope, pd.DataFrame(), None, present, None)
-    found = _ranked(study, own, _candidates(learnt, own))
+    found = _ranked(study, own, _candidates(decided, own))
     tied = found[found["tied"]].sort_values(["seconds", "method"], kind="stable")
     beats_chance = tied["value_low"].max() > own["control"].mean()
     chosen = tied["method"].iloc[0] if beats_chance else None  # where nothing is tied, the maximum is NaN
@@ -97,20 +97,20 @@ def _ranked(study: Experiment, own: pd.DataFrame, found: pd.DataFrame) -> pd.Dat
     return compared.assign(admitted=admitted, tied=admitted & ~(compared["difference_high"] < 0))
 
 
-def _measured(learnt: pd.DataFrame) -> pd.DataFrame:
+def _measured(decided: pd.DataFrame) -> pd.DataFrame:
     """The rows of the measure, signed, of methods that are measured in every kind and detector."""
-    if learnt.empty:
-        return learnt
-    own = learnt[(learnt["statistic"] == MEASURE) & (learnt["aggregation"] == SIGNED)]
+    if decided.empty:
+        return decided
+    own = decided[(decided["statistic"] == MEASURE) & (decided["aggregation"] == SIGNED)]
     own = own[own["method"].map(group) == EXPLANATION]
     cells = own.drop_duplicates(["method", "kind", "detector"]).groupby("method", sort=False).size()
     everywhere = cells.index[cells == len(own[["kind", "detector"]].drop_duplicates())]
     return own[own["method"].isin(everywhere)]
 
 
-def _candidates(learnt: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
+def _candidates(decided: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     """Method, what became of its promise and what it costs, the best mean over kinds and detectors first."""
-    costs = stages.localised_costs(learnt, ["method"])
+    costs = stages.localised_costs(decided, ["method"])
     costs = costs[costs["method"].isin(own["method"])]
     promises = costs[NOT_PROMISED] < costs["n"]
     kept = (costs[COMPLETE] / costs["n"]).where(promises)
@@ -148,8 +148,8 @@ def recommendation(found: Sequence[Choice]) -> str:
 
 def _recommended(one: Choice) -> str:
     if one.candidates.empty:
-        return (f"no kind is learnt, so this study names no default; `{one.present}`, the present one, is neither "
-                "supported nor refuted here.")  # fmt: skip
+        return (f"no kind is decided at its place, so this study names no default; `{one.present}`, the present one, "
+                "is neither supported nor refuted here.")  # fmt: skip
     if one.chosen is None:
         why = "no method that is admitted finds the places better than chance beyond doubt" if (
             one.candidates["admitted"].any()

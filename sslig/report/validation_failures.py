@@ -6,8 +6,9 @@ from sslig.attribution.evidence import ABSOLUTE, SIGNED
 from sslig.attribution.integrated_gradients import COMPLETE
 from sslig.experiment import Experiment
 from sslig.report.validation import LEARNT_EER, NOTHING, Planted
-from sslig.report.validation_localisation import EXPLANATION, LIMIT, MEASURE, RANDOM, RIVAL, of_default
+from sslig.report.validation_localisation import EXPLANATION, MEASURE, RANDOM, RIVAL, of_default
 from sslig.report.validation_paired import paired
+from sslig.validation.rivals import FEATURE_CHANGE
 
 FEW = 10
 """Explained spoofs below which an interval is too wide to tell much."""
@@ -72,7 +73,12 @@ def _reasons(row: dict[str, object], about: pd.Series, part: pd.DataFrame) -> li
         said.append(f"{row['n']} utterances are too few to tell")
     if about["place_share"] > WIDE_PLACE:
         said.append("the place is most of the recording")
-    limit = part[part["group"] == LIMIT]["value"]
+    if about["learnt"] and not about["decided"]:
+        shares = f"{100 * about['place_carries']:.0f} % of the decision, the rest {100 * about['rest_carries']:.0f} %"
+        said.append(
+            f"it is not decided at the place, which carries {shares}: no map of the head should point there alone"
+        )
+    limit = part[part["method"] == FEATURE_CHANGE]["value"]
     if len(limit) and limit.iloc[0] < FAR_LIMIT:
         said.append(f"the features change by the cue outside its place too (limit {limit.iloc[0]:.2f})")
     unsigned = part[(part["method"] == row["method"]) & (part["aggregation"] == ABSOLUTE)]
@@ -113,17 +119,17 @@ def _named(part: pd.DataFrame, n: int) -> str:
 
 
 def failure_note(failed: pd.DataFrame, found: pd.DataFrame, method: str) -> str:
-    """How often the methods fail in learnt kinds, how often one of them does, and whether noise succeeds."""
-    measured = of_default(found[(found["statistic"] == MEASURE) & found["learnt"].astype(bool)])
+    """How often the methods, and one of them, fail in kinds decided at their place, and whether noise succeeds."""
+    measured = of_default(found[(found["statistic"] == MEASURE) & found["decided"].astype(bool)])
     every = measured[measured["group"] == EXPLANATION][["kind", "detector", "method"]]
     if every.empty:
-        return "No kind is learnt, so that a map at chance is no failure of the method; all are listed."
+        return "No kind is decided at its place, so that a map at chance is no failure of the method; all are listed."
     own = failed.merge(every)
     at_chance, behind = own[own["at_chance"].astype(bool)], own[own["rival"] != ""]
     lucky = measured[(measured["method"] == RANDOM) & measured["supported"]]
     text = (
-        f"In learnt kinds {len(at_chance)} of {len(every)} combinations of kind, detector and method are not beyond "
-        f"chance, and {len(behind)} are not beyond the best plain map; of `{method}` alone "
+        f"In kinds that are decided at their place {len(at_chance)} of {len(every)} combinations of kind, detector and "
+        f"method are not beyond chance, and {len(behind)} are not beyond the best plain map; of `{method}` alone "
         f"{int((at_chance['method'] == method).sum())} and {int((behind['method'] == method).sum())} of "
         f"{int((every['method'] == method).sum())}."
     )
@@ -132,7 +138,7 @@ def failure_note(failed: pd.DataFrame, found: pd.DataFrame, method: str) -> str:
 
 
 def worst(planted: Planted, method: str) -> pd.Series | None:
-    """The spoof, of a learnt kind where there is one, in which a method finds the place worst; None without any."""
+    """The spoof, of a kind decided at its place if there is one, in which a method finds the place worst; or None."""
     held = planted.telling
     if held.empty:
         return None

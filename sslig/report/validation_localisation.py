@@ -14,7 +14,7 @@ from sslig.report.validation import NOTHING, Planted
 from sslig.report.validation_cells import LOCALISATION, LOOKS, headed, wide
 from sslig.report.validation_paired import paired
 from sslig.validation.planted_maps import PLAIN, PlantedMaps
-from sslig.validation.rivals import FEATURE_CHANGE, RIVALS
+from sslig.validation.rivals import FEATURE_CHANGE, LIMITS, RIVALS
 
 MEASURE = "roc_auc"
 """What conclusions rest on: it takes in every frame of a map, and needs neither a threshold nor positive evidence."""
@@ -28,16 +28,17 @@ expected to do better than."""
 
 def group(method: str) -> str:
     """Which of `GROUPS` a map belongs to."""
-    return {RANDOM: NOISE, FEATURE_CHANGE: LIMIT}.get(method, RIVAL if method in RIVALS else EXPLANATION)
+    return {RANDOM: NOISE, **dict.fromkeys(LIMITS, LIMIT)}.get(method, RIVAL if method in RIVALS else EXPLANATION)
 
 
 def summary(study: Experiment, planted: Planted) -> pd.DataFrame:
-    """Each measure of each map on each kind and detector beside chance, with ``group`` and ``learnt``."""
+    """Each measure of each map on each kind and detector beside chance, with ``group``, ``learnt`` and ``decided``."""
+    columns = ["learnt", "decided"]
     if planted.table.empty:
-        return pd.DataFrame(columns=["kind", "detector", "method", "aggregation", "statistic", "group", "learnt"])
+        return pd.DataFrame(columns=["kind", "detector", "method", "aggregation", "statistic", "group", *columns])
     found = stages.localised_summary(study, planted.table)
     found["group"] = found["method"].map(group)
-    found = found.merge(planted.about[["kind", "detector", "learnt"]])
+    found = found.merge(planted.about[["kind", "detector", *columns]])
     order = {name: place for place, name in enumerate(dict.fromkeys(planted.table["method"]))}
     kinds = list(dict.fromkeys(planted.about["kind"]))
     keys = {"method": order.get, "group": GROUPS.index, "kind": kinds.index}
@@ -55,6 +56,7 @@ def measure_table(found: pd.DataFrame, detector: str) -> pd.DataFrame:
     """All measures of one detector: a row a kind and map, each measure beside chance with its interval."""
     own = of_default(found[found["detector"] == detector])
     told = own["kind"] + own["learnt"].map({True: "", False: " (not learnt)"})
+    told += (own["learnt"] & ~own["decided"]).map({True: " (not decided at the place)", False: ""})
     return headed(wide(own.assign(kind=told), ["kind", "method"], LOCALISATION), "kind")
 
 
@@ -99,17 +101,17 @@ def _difference(row: pd.Series, decimals: int) -> str:
 
 def rival_note(found: pd.DataFrame) -> str:
     """Which map finds the places best of all, kind by kind and detector by detector, in numbers of cells."""
-    part = of_default(found[(found["statistic"] == MEASURE) & found["learnt"]])
+    part = of_default(found[(found["statistic"] == MEASURE) & found["decided"].astype(bool)])
     if part.empty:
-        return "No detector has learnt a kind, so none of these numbers speaks for or against a method."
+        return "No detector decides a kind at its place, so none of these numbers speaks for or against a method."
     said = []
     for detector, own in part.groupby("detector", sort=False):
         first = own[own["group"].isin([EXPLANATION, RIVAL])].sort_values("value").groupby("kind", sort=False).tail(1)
         plain = [f"`{row.method}` on `{row.kind}`" for row in first.itertuples() if row.group == RIVAL]
         n = len(first)
-        said.append(f"{detector}: an explanation comes first in {n - len(plain)} of {n} learnt kinds"
+        said.append(f"{detector}: an explanation comes first in {n - len(plain)} of {n} kinds"
                     + (f", a plain map otherwise ({listed(plain)})" if plain else ""))  # fmt: skip
-    limit = part[part["group"] == LIMIT]["value"]
+    limit = part[part["method"] == FEATURE_CHANGE]["value"]
     ends = dict.fromkeys(f"{value:.2f}" for value in (limit.min(), limit.max()))
     best = "" if limit.empty else f" The limit `{FEATURE_CHANGE}` lies at {' to '.join(ends)}."
     return f"{'; '.join(said)}.{best}"
@@ -118,8 +120,8 @@ def rival_note(found: pd.DataFrame) -> str:
 def typical(planted: Planted, method: str) -> pd.Series | None:
     """``kind`` and ``utterance`` of a spoof that most detectors detect and whose map is neither good nor bad.
 
-    Of the learnt kinds, if there are any, the utterance that the most detectors explain, and of those the one whose
-    mean measure is the median.
+    Of the kinds that are decided at their place, if there are any, the utterance that the most detectors explain, and
+    of those the one whose mean measure is the median.
     """
     held = planted.telling
     if held.empty:

@@ -36,13 +36,15 @@ def answer(
 
 
 def _opening(planted: Planted) -> str:
-    n, learnt = len(planted.about), int(planted.about["learnt"].sum())
+    n, learnt, decided = (int(size) for size in (len(planted.about), *planted.about[["learnt", "decided"]].sum()))
     if not n:
         return "No cues are planted in this study, so no truth is known; only whether scores follow the maps is tested."
     if not learnt:
         return "No detector has learnt to detect a planted cue, so whether maps find what decides is not known here."
     verb = "is" if learnt == 1 else "are"
-    return f"{learnt} of {n} pairs of detector and planted kind of cue {verb} learnt, and there maps can be tested."
+    tested = "there maps can be tested" if decided else "so that maps of none can be tested"
+    return (f"{learnt} of {n} pairs of detector and planted kind of cue {verb} learnt, {decided} of them decided at "
+            f"the place of the cue: {tested}.")  # fmt: skip
 
 
 def _of_detector(
@@ -55,9 +57,12 @@ def _places(detector: str, planted: Planted, found: pd.DataFrame, method: str) -
     """Whether the maps of a method find the planted places, beside the best method and the best plain map."""
     if not planted.about["learnt"].any():
         return ""
-    if not planted.about.loc[planted.about["detector"] == detector, "learnt"].any():
+    about = planted.about[planted.about["detector"] == detector]
+    if not about["learnt"].any():
         return "it has learnt none of the kinds; "
-    own = of_default(found[(found["detector"] == detector) & found["learnt"] & (found["statistic"] == MEASURE)])
+    if not about["decided"].any():
+        return "what it has learnt it does not decide at the place of the cue; "
+    own = of_default(found[(found["detector"] == detector) & found["decided"] & (found["statistic"] == MEASURE)])
     means = own.groupby(["group", "method"])["value"].mean()
     first = f"the best method is `{means[EXPLANATION].idxmax()}` ({means[EXPLANATION].max():.2f})"
     if RIVAL in means.index.get_level_values("group"):
@@ -66,7 +71,7 @@ def _places(detector: str, planted: Planted, found: pd.DataFrame, method: str) -
     if of_method.empty:
         return f"{first} by mean ROC-AUC; "
     return (f"maps by `{method}` point at the place beyond chance in {int(of_method['supported'].sum())} of "
-            f"{len(of_method)} learnt kinds (mean ROC-AUC {of_method['value'].mean():.2f}); {first}; ")  # fmt: skip
+            f"{len(of_method)} kinds (mean ROC-AUC {of_method['value'].mean():.2f}); {first}; ")  # fmt: skip
 
 
 def _follows(detector: str, faithful: pd.DataFrame, method: str) -> str:

@@ -28,7 +28,7 @@ from sslig.stages.explaining import DRAWS, context
 from sslig.stages.planted import planted, planted_truth
 from sslig.stages.scored import set_scores
 from sslig.stages.trained import checkpoint
-from sslig.validation import localisation, planted_maps, rivals
+from sslig.validation import localisation, planted_maps, rivals, transplant
 from sslig.validation.localisation import LocalisationError
 from sslig.validation.planted_maps import Maker, PlantedMaps
 from sslig.validation.summary import summarise
@@ -43,7 +43,7 @@ RIVALS = "rivals"
 """Stands for a method where the plain maps are stored."""
 
 MODULES = (contexts, evidence, gradients, integrated_gradients, method_definitions, occlusion, localisation,
-           planted_maps, rivals)  # fmt: skip
+           planted_maps, rivals, transplant)  # fmt: skip
 """Whose code decides the tables, so that they are made again when it changes."""
 
 DESCRIPTION = ("utterance", "speaker", "recording", "score", "threshold")
@@ -82,7 +82,8 @@ def localised(
     The detector is trained and scored first where it is not. Frames that the head does not read are left out of map and
     truth; utterances with no place among the others are listed with the unreadable in ``left_out.tsv``. Features of
     an encoder know what lies outside their frame, so evidence beside the place is no proof of a wrong explanation:
-    the rival ``feature_change`` says how far the cue itself is spread.
+    the rival ``feature_change`` says how far the cue itself is spread,
+    and `sslig.validation.transplant` whether the decision rests on the place at all.
 
     Parameters
     ----------
@@ -95,8 +96,9 @@ def localised(
     -------
     DataFrame
         ``kind``, ``detector``, ``seed``, `DESCRIPTION`, ``place_share`` (of the frames that are read), ``method``,
-        ``aggregation``, the columns of `sslig.validation.statistics.measured`, and
-        `sslig.attribution.certificates.COLUMNS`, NaN for rivals. The positive part of a map is evidence for spoof.
+        ``aggregation``, the columns of `sslig.validation.statistics.measured`,
+        `sslig.attribution.certificates.COLUMNS`, NaN for rivals, and `sslig.validation.transplant.COLUMNS`, which are
+        told with the rivals and NaN for the methods. The positive part of a map is evidence for spoof.
 
     Raises
     ------
@@ -183,7 +185,8 @@ def _measured(
             truth = found.truth[: found.n_read]
             told = row[list(DESCRIPTION)].to_dict() | {"place_share": truth.mean()}
             for one in found.maps:
-                named = told | {"method": one.method, "aggregation": one.aggregation}
+                moved = transplant.NONE if one.certificate else found.transplanted
+                named = told | {"method": one.method, "aggregation": one.aggregation, **moved}
                 measures = localisation.rows(one.frames[: found.n_read], truth, found.clock)
                 rows[one.method if one.certificate else RIVALS] += [
                     named | measure | (one.certificate or certificates.NONE) for measure in measures

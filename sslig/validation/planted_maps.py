@@ -18,7 +18,7 @@ from sslig.data.planted import truth_mask
 from sslig.experiment import Scoring
 from sslig.frames import FrameClock
 from sslig.models.detector import Detector
-from sslig.validation import rivals
+from sslig.validation import rivals, transplant
 
 PLAIN = "plain"
 """Stands for an aggregation where a map has no features that were put together."""
@@ -50,6 +50,8 @@ class PlantedMaps:
         The frame grid.
     waveform
         (samples,) As it was scored.
+    transplanted
+        `sslig.validation.transplant.COLUMNS`, NaN without a twin.
     """
 
     maps: list[Map]
@@ -57,6 +59,7 @@ class PlantedMaps:
     n_read: int
     clock: FrameClock
     waveform: np.ndarray
+    transplanted: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Maker:
     methods
         That can explain the head.
     with_rivals
-        Whether plain maps (`sslig.validation.rivals`) are made too.
+        Whether plain maps (`sslig.validation.rivals`) are made too, and features of twins transplanted.
     device
         Where the model is.
     """
@@ -106,29 +109,32 @@ class Maker:
                 left_out.faults[batch.rows[0]] = (f"{truth[:n_read].sum()} of the {n_read} frames that the head reads "
                                                   f"belong to the place, which has {truth.sum()}")  # fmt: skip
                 continue
-            maps = list(self._maps(row["utterance"], waveform, features))
-            yield row, PlantedMaps(maps, truth, n_read, clock, waveform[0].cpu().numpy())
+            twin = self._twin(row["utterance"], features) if self.with_rivals else None
+            maps = list(self._maps(row["utterance"], waveform, features, twin))
+            moved = transplant.NONE if twin is None else transplant.scores(self.model.head, features, twin, truth)
+            yield row, PlantedMaps(maps, truth, n_read, clock, waveform[0].cpu().numpy(), moved)
         left_out.faults.update(unread.faults)
 
-    def _maps(self, utterance: str, waveform: Tensor, features: Tensor) -> Iterator[Map]:
+    def _maps(self, utterance: str, waveform: Tensor, features: Tensor, twin: Tensor | None) -> Iterator[Map]:
         for method in self.methods:
             found = explain_by(method, self.model.head, features, self.context.of(utterance))
             for aggregation in AGGREGATIONS:
                 yield Map(method.spec, aggregation, found.by_frame(aggregation), certificates.row(found))
         if self.with_rivals:
             plain = rivals.of_recording(waveform, self.model.clock) | rivals.of_head(self.model.head, features)
-            for name, frames in (plain | self._change(utterance, features)).items():
+            changes = {} if twin is None else rivals.of_twin(self.model.head, features, twin, self.context.options)
+            for name, frames in (plain | changes).items():
                 yield Map(name, PLAIN, frames)
 
-    def _change(self, utterance: str, features: Tensor) -> dict[str, np.ndarray]:
-        """The change of the features by the cue, where the twin without it can be read."""
+    def _twin(self, utterance: str, features: Tensor) -> Tensor | None:
+        """(1, layer, frame, feature) Of the same recording without the cue; None where it cannot be read."""
         twin = pd.DataFrame({"utterance": [utterance], "path": [self.twins.get(utterance)]}).dropna()
         with torch.no_grad():
             for batch in self._batches(twin)[0] if len(twin) else ():
                 without = self.model.features(batch.waveforms.to(self.device))
                 if without.shape == features.shape:
-                    return {rivals.FEATURE_CHANGE: rivals.feature_change(features, without)}
-        return {}
+                    return without
+        return None
 
     def _batches(self, utterances: pd.DataFrame) -> tuple[Iterator[scoring.Batch], scoring.LeftOut]:
         one_by_one = dataclasses.replace(self.options, batch_size=1, workers=0)

@@ -8,13 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sslig.attribution.integrated_gradients import explained_by, integrate
 from sslig.cues import feature_masks, vad
+from sslig.experiment import Attribution as Options
 from sslig.frames import FrameClock
 
 ENERGY, VOICE_ACTIVITY, NON_SPEECH, ATTENTION = RIVALS = ("energy", "voice_activity", "non_speech", "attention")
 
-FEATURE_CHANGE = "feature_change"
-"""No rival but the best that can be hoped for: it knows the same recording without the cue."""
+FEATURE_CHANGE, SCORE_CHANGE = LIMITS = ("feature_change", "score_change")
+"""No rivals but the best that can be hoped for: they know the same recording without the cue."""
 
 
 def of_recording(waveform: Tensor, clock: FrameClock) -> dict[str, np.ndarray]:
@@ -41,6 +43,14 @@ def of_head(head: nn.Module, features: Tensor) -> dict[str, np.ndarray]:
         return {}
     weights = head.attention(features)  # (1, head, frame)
     return {ATTENTION: weights[0].double().mean(dim=0).cpu().numpy()}
+
+
+def of_twin(head: nn.Module, features: Tensor, twin: Tensor, options: Options) -> dict[str, np.ndarray]:
+    """Limit -> (frame,) map of (1, layer, frame, feature) of a spoof and of the same recording without the cue."""
+    explained, _ = explained_by(head, features, options.freeze_selection)
+    path = integrate(explained, features, twin, options)  # from the twin to the spoof
+    by_frame = path.by_feature.sum(dim=(0, 2)).cpu().numpy()
+    return {FEATURE_CHANGE: feature_change(features, twin), SCORE_CHANGE: by_frame}
 
 
 def feature_change(features: Tensor, twin: Tensor) -> np.ndarray:
