@@ -1,13 +1,12 @@
-"""Every kind of planted cue, every detector, every attribution method: the tables of page 08, as text and as JSON.
+"""Every kind of planted cue, every detector, every attribution method: the tables of page 08 as text.
 
 Run it from the repository: ``python benchmarks/planted_cues.py [--experiment experiments/validation.yaml] [--kinds
 splice band] [--detectors sls] [--seed 0] [--write]``. What the study has trained and measured already is used; the rest
-is made now, into ``runs/<study>``. ``--write`` keeps the figures in ``benchmarks/results/planted_cues.json``.
+is made now, into ``runs/<study>``. ``--write`` keeps the figures in ``benchmarks/results/planted_cues.tsv``.
 """
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,23 +16,33 @@ from sslig.experiment import load
 from sslig.report import validation, validation_choice, validation_localisation
 from sslig.report.validation_cells import LOCALISATION
 
-RESULT = Path(__file__).parent / "results" / "planted_cues.json"
+RESULT = Path(__file__).parent / "results" / "planted_cues.tsv"
 
 
-def measured(found: pd.DataFrame) -> list[dict[str, Any]]:
+def measured(found: pd.DataFrame) -> pd.DataFrame:
     """A row a kind, detector, map and statistic: its mean, interval and chance, of the signed map."""
     own = validation_localisation.of_default(found)
     own = own[own["statistic"].isin(LOCALISATION)]
-    names = ["kind", "detector", "method", "group", "statistic", "n", "value", "value_low", "value_high", "control"]
-    return own[[*names, "supported"]].to_dict("records")
+    names = ["kind", "detector", "method", "group", "n", "statistic", "value", "value_low", "value_high", "control"]
+    return own[names].rename(columns={"value_low": "low", "value_high": "high", "control": "chance"})
 
 
-def wide(rows: list[dict[str, Any]], statistic: str) -> pd.DataFrame:
-    """A row a kind and detector, a column a map."""
-    table = pd.DataFrame(rows)
-    table = table[table["statistic"] == statistic]
-    shown = table.pivot_table(index=["kind", "detector"], columns="method", values="value", sort=False)
-    return shown.round(2)
+def kept(rows: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """A row a kind, detector and map: what the decision rests on, then each statistic with its interval and chance."""
+    figures = ["value", "low", "high", "chance"]
+    keys = ["kind", "detector", "method", "group", "n"]
+    wide = rows.pivot_table(index=keys, columns="statistic", values=figures, sort=False).swaplevel(axis=1)
+    wide = wide[[(statistic, figure) for statistic in LOCALISATION for figure in figures]]
+    wide.columns = [name if figure == "value" else f"{name}_{figure}" for name, figure in wide.columns]
+    told = about[["kind", "detector", "eer", "place_share", "place_carries", "rest_carries", "decided"]]
+    return told.merge(wide.reset_index(), on=["kind", "detector"]).round(4)
+
+
+def shown(rows: pd.DataFrame, statistic: str) -> str:
+    """A line a kind and detector, a column a map."""
+    own = rows[rows["statistic"] == statistic]
+    table = own.pivot_table(index=["kind", "detector"], columns="method", values="value", sort=False)
+    return table.round(2).to_string()
 
 
 def main() -> None:
@@ -52,12 +61,10 @@ def main() -> None:
     choices = validation_choice.choices(study, made)
     print(made.about.round(3).to_string(index=False), end="\n\n")
     for statistic in LOCALISATION:
-        print(statistic, wide(rows, statistic).to_string(), sep="\n", end="\n\n")
+        print(statistic, shown(rows, statistic), sep="\n", end="\n\n")
     print(validation_choice.recommendation(choices))
     if asked.write:
-        values = {name: value for name, value in vars(asked).items() if name != "write"}
-        about = made.about.to_dict("records")
-        files.write_json(RESULT, {"asked": values, "about": about, "measured": rows})
+        files.write_tsv(RESULT, kept(rows, made.about))
 
 
 if __name__ == "__main__":

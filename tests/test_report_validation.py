@@ -40,7 +40,7 @@ def rows(kind, detector, skills, n=N):
     """Of one kind and detector: each map in `n` utterances, with small differences that are the same for all maps."""
     found = []
     for number, (method, skill) in ((number, one) for number in range(n) for one in skills.items()):
-        plain = method in ("energy", "voice_activity", "feature_change")
+        plain = method in ("energy", "voice_activity", "feature_change", "score_change")
         wobble = 0.04 * (number % 2 - 0.5) if method == "random" else 0.01 * np.cos(number)
         told = PROMISE if method.startswith("ig") else SILENT
         told = dict.fromkeys(told, np.nan) | {"status": ""} if plain else told
@@ -261,6 +261,22 @@ def test_a_plain_map_that_comes_first_is_named(study):
     assert "limit `feature_change` lies at 0.95" in note
 
 
+def test_maps_that_follow_what_the_place_carries_are_told(study):
+    kinds = [(kind, name) for kind in ("band", "splice", "boundary") for name in ("camhfa", "sls")]
+    skills = {
+        pair: SKILLS | {"ig": 0.05 * place, "score_change": 0.05 * place + 0.1} for place, pair in enumerate(kinds)
+    }
+    planted = planted_of(skills, elsewhere={pair: 1 - 0.1 * place for place, pair in enumerate(kinds)})
+    found = validation_localisation.summary(study, planted)
+    note = validation_localisation.carried_note(planted, found, "ig")
+    assert "Over the 6 pairs" in note
+    assert "a rank correlation of 1.00 with how much more the place carries" in note
+    assert "lies 0.10 from that of `score_change` on average" in note
+    assert validation_localisation.carried_note(planted, found, "occlusion(width=9)") == ""
+    few = planted_of()
+    assert validation_localisation.carried_note(few, validation_localisation.summary(study, few), "ig") == ""
+
+
 def test_the_typical_example_is_the_median_of_a_learnt_kind(study):
     planted = planted_of(eers={("band", "camhfa"): 0.4, ("band", "sls"): 0.4})
     chosen = validation_localisation.typical(planted, "ig")
@@ -289,6 +305,14 @@ def test_failures_are_those_not_beyond_chance_or_the_best_plain_map(study):
     note = validation_failures.failure_note(failed.reset_index(), found, "ig")
     assert note.startswith("In kinds that are decided at their place 1 of 4 combinations")
     assert "and 2 are not beyond the best plain map; of `ig` alone 0 and 0 of 2." in note
+
+
+def test_many_methods_that_fail_are_told_by_the_few_that_do_not(study):
+    flat = SKILLS | {"ig": 0.3, "occlusion": 0.1, "gradient_x_input": 0.1, "energy": 0.2}
+    planted = planted_of({("splice", "camhfa"): flat})
+    found = validation_localisation.summary(study, planted)
+    table = validation_failures.failure_table(validation_failures.failures(study, planted, found), found)
+    assert table["not beyond the best plain map"].tolist() == ["energy: all 3 but ig"]
 
 
 def test_evidence_of_the_other_sign_in_the_place_is_told(study):

@@ -102,20 +102,23 @@ def failure_table(failed: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (kind, detector), part in failed.groupby(["kind", "detector"], sort=False):
         first, own = part.iloc[0], found[(found["kind"] == kind) & (found["detector"] == detector)]
-        n = own.loc[own["group"] == EXPLANATION, "method"].nunique()
+        every = list(own.loc[own["group"] == EXPLANATION, "method"].unique())
         behind = part[part["rival"] != ""]
-        rival = f"{behind['rival'].iloc[0]}: {_named(behind, n)}" if len(behind) else ""
+        rival = f"{behind['rival'].iloc[0]}: {_named(behind, every)}" if len(behind) else ""
         rows.append({
             "kind": kind, "detector": detector, "n": first["n"], "EER (%)": f"{100 * first['eer']:.0f}",
-            "time (%)": f"{100 * first['place_share']:.0f}", SHOWN[5]: _named(part[part["at_chance"]], n),
+            "time (%)": f"{100 * first['place_share']:.0f}", SHOWN[5]: _named(part[part["at_chance"]], every),
             SHOWN[6]: rival, "why": "; ".join(dict.fromkeys(reason for why in part["why"] for reason in why)),
         })  # fmt: skip
     return pd.DataFrame(rows, columns=SHOWN)
 
 
-def _named(part: pd.DataFrame, n: int) -> str:
-    """The methods of some rows, or that it is all `n`."""
-    return f"all {n}" if 1 < len(part) == n else ", ".join(part["method"])
+def _named(part: pd.DataFrame, every: list[str]) -> str:
+    """The methods of some rows, or which of all are not among them where those are fewer."""
+    others = [method for method in every if method not in set(part["method"])]
+    if len(part) > 1 and len(others) < len(part):
+        return f"all {len(every)}" + (f" but {', '.join(others)}" if others else "")
+    return ", ".join(part["method"])
 
 
 def failure_note(failed: pd.DataFrame, found: pd.DataFrame, method: str) -> str:

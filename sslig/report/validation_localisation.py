@@ -14,12 +14,15 @@ from sslig.report.validation import NOTHING, Planted
 from sslig.report.validation_cells import LOCALISATION, LOOKS, headed, wide
 from sslig.report.validation_paired import paired
 from sslig.validation.planted_maps import PLAIN, PlantedMaps
-from sslig.validation.rivals import FEATURE_CHANGE, LIMITS, RIVALS
+from sslig.validation.rivals import FEATURE_CHANGE, LIMITS, RIVALS, SCORE_CHANGE
 
 MEASURE = "roc_auc"
 """What conclusions rest on: it takes in every frame of a map, and needs neither a threshold nor positive evidence."""
 
 RANDOM = "random"
+
+FEWEST_PAIRS = 5
+"""Of kind and detector, below which a correlation over them tells nothing."""
 
 EXPLANATION, NOISE, RIVAL, LIMIT = GROUPS = ("explanation", "noise", "plain map", "limit")
 """What a map is: of the score; of nothing; of the recording or the head; of the cue itself, which no explanation can be
@@ -115,6 +118,25 @@ def rival_note(found: pd.DataFrame) -> str:
     ends = dict.fromkeys(f"{value:.2f}" for value in (limit.min(), limit.max()))
     best = "" if limit.empty else f" The limit `{FEATURE_CHANGE}` lies at {' to '.join(ends)}."
     return f"{'; '.join(said)}.{best}"
+
+
+def carried_note(planted: Planted, found: pd.DataFrame, method: str) -> str:
+    """How far the maps of a method follow what the place really carries, over all kinds that are learnt."""
+    own = of_default(found[(found["statistic"] == MEASURE) & found["learnt"].astype(bool)])
+    wide = own.pivot(index=["kind", "detector"], columns="method", values="value")
+    if method not in wide or len(wide) < FEWEST_PAIRS:
+        return ""
+    about = planted.about.set_index(["kind", "detector"]).loc[wide.index]
+    by_place = wide[method].corr(about["place_carries"] - about["rest_carries"], method="spearman")
+    text = (
+        f"Over the {len(wide)} pairs of kind and detector that are learnt, whether decided at the place or not, the "
+        f"ROC-AUC of `{method}` has a rank correlation of {by_place:.2f} with how much more the place carries than the "
+        "rest"
+    )
+    if SCORE_CHANGE in wide:
+        apart = (wide[method] - wide[SCORE_CHANGE]).abs().mean()
+        text += f", and lies {apart:.2f} from that of `{SCORE_CHANGE}` on average"
+    return f"{text}. A map that follows both is no worse for pointing elsewhere."
 
 
 def typical(planted: Planted, method: str) -> pd.Series | None:
