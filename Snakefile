@@ -13,6 +13,7 @@ from sslig import protocol, stages
 from sslig.annotation.study import store_path
 from sslig.data import corpora
 from sslig.experiment import load
+from sslig.stages.planted import STUDY
 
 try:
     E = load(config.get("experiment", "experiments/demo.yaml"))
@@ -211,7 +212,7 @@ rule plant:
 rule localise:
     input:
         f"{RUNS}/done/plant.{{kind}}",
-        [DONE.replace("{step}", "train")] * (E.validation.start == "study"),
+        DONE.replace("{step}", "train") if E.validation.start == STUDY else [],
     output:
         touch(DONE.replace("{step}", "localise_{kind}")),
     params:

@@ -26,7 +26,7 @@ N = 12
 SKILLS = {"ig": 0.3, "occlusion": 0.1, "random": 0.0, "energy": 0.2, "feature_change": 0.45}
 """How far the ROC-AUC of each map lies above chance, in every utterance; noise is spread evenly around 0."""
 PROMISE = {"residual": 0.001, "relative_residual": 0.002, "uncertainty": 0.001, "status": "complete"}
-TRANSPLANTED = {"twin_score": -1.0, "place_restored_score": -0.8, "rest_restored_score": 0.9}
+TRANSPLANTED = {"own_score": 1.0, "twin_score": -1.0, "place_restored_score": -0.8, "rest_restored_score": 0.9}
 SILENT = {"residual": np.nan, "relative_residual": np.nan, "uncertainty": np.nan, "status": "not promised"}
 
 
@@ -128,7 +128,9 @@ def test_a_kind_that_is_decided_elsewhere_counts_for_nothing_and_says_so(study):
     planted = planted_of(elsewhere={("band", "sls"): 0.95})
     table = validation.learnt_table(planted.about).set_index("kind")
     assert table.at["band", "sls"].endswith("12 explained\nplace 90 %, rest 95 %")
-    assert "In 3 of these 4 the decision rests on the place" in validation.kind_note(planted.about)
+    assert "rests on the place in 3 of the 4 learnt ones: there it carries at least 50 %" in validation.kind_note(
+        planted.about
+    )
     found = validation_localisation.summary(study, planted)
     assert validation_localisation.measure_table(found, "sls").at[0, "method"] == "band (not decided at the place)"
     assert set(planted.decided.loc[planted.decided["detector"] == "sls", "kind"]) == {"splice"}

@@ -24,8 +24,8 @@ class Weighted(torch.nn.Module):
 
 def shares(head, spoof=1.0, twin=0.0):
     features, without = torch.full(SHAPE, spoof), torch.full(SHAPE, twin)
-    score = head(features).item()
-    row = {"score": score} | transplant.scores(head, features, without, PLACE)
+    row = transplant.scores(head, features, without, PLACE)
+    assert row["own_score"] == head(features).item()
     return transplant.carried(pd.DataFrame([row])), row
 
 
@@ -49,12 +49,12 @@ def test_where_either_would_do_neither_carries_and_where_both_are_needed_both_do
 
 def test_utterances_count_by_what_the_cue_changes():
     table = pd.DataFrame({
-        "score": [2.0, 1.0, 5.0], "twin_score": [0.0, 0.0, np.nan], "place_restored_score": [0.0, 1.0, np.nan],
+        "own_score": [2.0, 1.0, 5.0], "twin_score": [0.0, 0.0, np.nan], "place_restored_score": [0.0, 1.0, np.nan],
         "rest_restored_score": [2.0, 0.5, np.nan],
     })  # fmt: skip
     assert transplant.carried(table) == pytest.approx((2 / 3, 0.5 / 3))
     assert np.isnan(transplant.carried(table[2:])).all()
-    assert np.isnan(transplant.carried(table.assign(score=-1.0))).all()  # the cue does not raise the score
+    assert np.isnan(transplant.carried(table.assign(own_score=-1.0))).all()  # the cue does not raise the score
 
 
 @pytest.mark.parametrize(("place", "rest", "rests"), [

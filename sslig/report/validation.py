@@ -164,10 +164,13 @@ def kind_note(about: pd.DataFrame) -> str:
     said = [
         f"{learnt} of {n} pairs of detector and kind {verb} learnt: an EER of {100 * LEARNT_EER:.0f} % or less. Above "
         f"it more than {false_share:.0f} % of what is detected would be called spoof without the cue too, so that "
-        f"explanations have nothing to point at. In {decided} of these {learnt} the decision rests on the place: it "
-        f"carries at least {100 * LEAST_SHARE:.0f} %, and no less than the rest. What maps score elsewhere is shown, "
-        "and counts for no conclusion."
+        "explanations have nothing to point at.",
+        f"The decision rests on the place in {decided} of the {learnt} learnt ones: there it carries at least "
+        f"{100 * LEAST_SHARE:.0f} %, and no less than the rest."
+        if learnt
+        else "",
+        "What maps score in the others is shown, and counts for no conclusion.",
     ]
     silent = about[(about["reason"] != "")]
     said += [f"{row.detector} on `{row.kind}` has nothing to explain: {row.reason}." for row in silent.itertuples()]
-    return " ".join(said)
+    return " ".join(filter(None, said))

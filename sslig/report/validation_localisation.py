@@ -128,6 +128,8 @@ def carried_note(planted: Planted, found: pd.DataFrame, method: str) -> str:
         return ""
     about = planted.about.set_index(["kind", "detector"]).loc[wide.index]
     by_place = wide[method].corr(about["place_carries"] - about["rest_carries"], method="spearman")
+    if pd.isna(by_place):
+        return ""
     text = (
         f"Over the {len(wide)} pairs of kind and detector that are learnt, whether decided at the place or not, the "
         f"ROC-AUC of `{method}` has a rank correlation of {by_place:.2f} with how much more the place carries than the "

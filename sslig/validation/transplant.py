@@ -20,8 +20,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-COLUMNS = TWIN, PLACE, REST = ("twin_score", "place_restored_score", "rest_restored_score")
-"""Spoof logits of the twin, and of the spoof with the twin's features in the place, or everywhere else."""
+COLUMNS = OWN, TWIN, PLACE, REST = ("own_score", "twin_score", "place_restored_score", "rest_restored_score")
+"""Spoof logits of the spoof, of its twin, and of the spoof with the twin's features in the place, or everywhere else:
+all in one precision, which scores of a study need not have."""
 
 NONE = dict.fromkeys(COLUMNS, float("nan"))
 
@@ -43,7 +44,7 @@ def scores(head: nn.Module, features: Tensor, twin: Tensor, truth: np.ndarray) -
         (frame,) bool: the frame belongs to the place.
     """
     place = torch.as_tensor(truth, device=features.device)[None, None, :, None]
-    mixed = [twin, torch.where(place, twin, features), torch.where(place, features, twin)]
+    mixed = [features, twin, torch.where(place, twin, features), torch.where(place, features, twin)]
     return dict(zip(COLUMNS, (head(one).item() for one in mixed), strict=True))
 
 
@@ -55,13 +56,13 @@ def carried(table: pd.DataFrame) -> tuple[float, float]:
     Parameters
     ----------
     table
-        A row an utterance with ``score``, F(x), and `COLUMNS`.
+        A row an utterance with `COLUMNS`.
     """
     known = table.dropna(subset=list(COLUMNS))
-    whole = (known["score"] - known[TWIN]).sum()
+    whole = (known[OWN] - known[TWIN]).sum()
     if not whole > 0:
         return float("nan"), float("nan")
-    return tuple(float((known["score"] - known[name]).sum() / whole) for name in (PLACE, REST))
+    return tuple(float((known[OWN] - known[name]).sum() / whole) for name in (PLACE, REST))
 
 
 def rests_on_place(place: float, rest: float) -> bool:

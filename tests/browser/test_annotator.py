@@ -231,6 +231,7 @@ def test_a_page_that_is_closed_while_typing_loses_nothing(annotate, server):
     page.goto(server.url)
     ready(page)
     eventually({"comment": "still typing"}, server, "Di")
+    assert page.input_value(".sslig-text textarea >> nth=0") == "still typing"
 
 
 @pytest.mark.parametrize(("width", "touch"), [(390, True), (1400, False)])
