@@ -9,9 +9,10 @@ import os
 
 from snakemake.exceptions import WorkflowError
 
-from sslig import protocol, stages
+from sslig.corpora import protocol
+from sslig import stages
 from sslig.annotation.study import store_path
-from sslig.data import corpora
+from sslig.corpora import corpora
 from sslig.experiment import load
 from sslig.stages.planted import STUDY
 
@@ -83,7 +84,7 @@ rule book:
     output:
         RUNS / "book/_build/html/index.html",
     shell:
-        "python -m sslig.book book {RUNS:q}/pages {RUNS:q}/book"
+        "python -m sslig.pipeline.book book {RUNS:q}/pages {RUNS:q}/book"
 
 
 if not READY_MADE:
@@ -276,4 +277,4 @@ rule page:
     resources:
         gpu=1,
     shell:
-        "python -m sslig.jobs {input.notebook} {output:q} -p experiment {EXPERIMENT:q}"
+        "python -m sslig.pipeline.page {input.notebook} {output:q} -p experiment {EXPERIMENT:q}"

@@ -15,16 +15,17 @@ from typing import Any
 
 import pandas as pd
 
-from sslig import files, metrics, stages
-from sslig.experiment import Experiment, load
+from sslig import files, stages
 from sslig.labels import KEYS
 from sslig.report import evaluation, resampled
+from sslig.stats import metrics
+from sslig.study import Study, load
 
 RESULT = Path(__file__).parent / "results" / "augmentation_effect.json"
 EER = {"eer": "spoof_score"}
 
 
-def studies(path: str, seeds: list[int], augmentation: str) -> dict[str, Experiment]:
+def studies(path: str, seeds: list[int], augmentation: str) -> dict[str, Study]:
     """The study at `path` without augmentation and with it, both with `seeds`."""
     plain = dataclasses.replace(load(path), seeds=seeds)
     plain = dataclasses.replace(plain, training=dataclasses.replace(plain.training, augmentation=None))
@@ -35,7 +36,7 @@ def studies(path: str, seeds: list[int], augmentation: str) -> dict[str, Experim
     }
 
 
-def scores(study: Experiment) -> pd.DataFrame:
+def scores(study: Study) -> pd.DataFrame:
     """Eval scores of all detectors and seeds, trained where they are not."""
     for detector in reversed(study.detectors):
         for seed in study.seeds:
@@ -45,7 +46,7 @@ def scores(study: Experiment) -> pd.DataFrame:
     return evaluation.scores_of(study, list(study.detectors), study.seeds)
 
 
-def compared(found: dict[str, pd.DataFrame], study: Experiment) -> list[dict[str, Any]]:
+def compared(found: dict[str, pd.DataFrame], study: Study) -> list[dict[str, Any]]:
     """A row a detector: EER (%) with and without, mean and standard deviation over seeds, and their difference."""
     plain, augmented = found.values()
     means = {

@@ -17,13 +17,15 @@ import soundfile
 import torch
 import yaml
 
-from sslig import audio, experiment, jobs, metrics, protocol, scores, scoring, stages, training
+from sslig import audio, experiment, scores, scoring, stages, training
 from sslig.attribution import baselines
 from sslig.attribution.integrated_gradients import explain
-from sslig.data import corpora
-from sslig.experiment import Attribution, Scoring
+from sslig.corpora import corpora, protocol
 from sslig.models.detector import Detector, build_head
 from sslig.models.published import import_published
+from sslig.pipeline import page as jobs
+from sslig.stats import metrics
+from sslig.study import Attribution, Scoring
 
 BACKBONE = {
     "model_type": "wavlm", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
@@ -32,7 +34,7 @@ BACKBONE = {
 }  # fmt: skip
 OURS = (
     audio.AudioError, protocol.ProtocolError, scoring.ScoringError, training.TrainingError, metrics.MetricError,
-    scores.ScoresError, experiment.ExperimentError, jobs.JobError, corpora.CorpusError,
+    scores.ScoresError, experiment.StudyError, jobs.JobError, corpora.CorpusError,
 )  # fmt: skip
 CLEAR = (*OURS, ValueError)
 """Errors of models and attributions are ValueErrors of their modules; a bare one must name the culprit all the same."""
@@ -133,7 +135,7 @@ def study_cases(folder: Path) -> dict[str, tuple[Callable, str]]:
     values = {"name": "x", "corpus": {"source": "asvspoof5", "root": str(folder)}, "backbone": BACKBONE,
               "detectors": {"sls": {"head": "sls"}}, "seeds": [0]}  # fmt: skip
 
-    def loaded(**changed: object) -> experiment.Experiment:
+    def loaded(**changed: object) -> experiment.Study:
         path = folder / "x.yaml"
         path.write_text(yaml.safe_dump(values | changed))
         return experiment.load(path)

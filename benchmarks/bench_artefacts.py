@@ -13,9 +13,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sslig import audio
+from sslig.corpora.protocol import load_set
 from sslig.cues import artefacts, vad, voice
 from sslig.frames import SAMPLE_RATE_HZ
-from sslig.protocol import load_set
 from sslig.selection import draw
 
 

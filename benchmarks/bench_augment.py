@@ -23,7 +23,8 @@ import numpy as np
 from scipy.signal import firwin, freqz, lfilter
 
 from sslig import files
-from sslig.data import augment, rawboost, synthetic
+from sslig.corpora import synthetic
+from sslig.data import augment, rawboost
 from sslig.data.distortions import STEPS
 from sslig.frames import SAMPLE_RATE_HZ
 

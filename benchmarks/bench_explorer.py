@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sslig.experiment import load
+from sslig.study import load
 from sslig.widgets import opened, view, whatif
 from sslig.widgets.archive import Archive
 from sslig.widgets.catalogue import Filter

@@ -20,9 +20,9 @@ import torch
 from sslig import files
 from sslig.attribution.baselines import zero
 from sslig.attribution.integrated_gradients import explain
-from sslig.experiment import Attribution, load
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import HEADS, Detector
+from sslig.study import Attribution, load
 from sslig.validation import curves, faithfulness, randomisation, sanity
 from sslig.validation.replacement import INTERPOLATION, PROFILES, in_features, in_waveform
 

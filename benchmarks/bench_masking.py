@@ -24,10 +24,10 @@ from sslig.cues.masking import MASKS, SWEEPS, mask_scores
 from sslig.cues.phones import CLASSES
 from sslig.cues.places import Places
 from sslig.cues.tiers import Tier
-from sslig.experiment import Scoring, load
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
 from sslig.models.detector import HEADS, Detector
 from sslig.scoring import score
+from sslig.study import Scoring, load
 
 DURATION_S = 4.0
 DRAWS = 20

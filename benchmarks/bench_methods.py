@@ -22,9 +22,9 @@ from sslig import files, scoring, stages
 from sslig.attribution import certificates, costs, gradients
 from sslig.attribution.contexts import BONAFIDE_MEAN
 from sslig.attribution.methods import explain_by, offered
-from sslig.experiment import Scoring, load
 from sslig.models.detector import Detector
 from sslig.stages.explaining import context
+from sslig.study import Scoring, load
 
 RESULTS = Path(__file__).parent / "results"
 DEMO = Path(__file__).parents[1] / "experiments" / "demo.yaml"

@@ -16,9 +16,10 @@ import time
 import numpy as np
 import pandas as pd
 
-from sslig import consensus, metrics, operating_points, selection
-from sslig.intervals import bootstrap
-from sslig.metrics import FA_WEIGHT, MISS_WEIGHT
+from sslig import selection
+from sslig.stats import consensus, metrics, operating_points
+from sslig.stats.intervals import bootstrap
+from sslig.stats.metrics import FA_WEIGHT, MISS_WEIGHT
 
 N_BONAFIDE, N_SPOOF, N_SPEAKERS = 138_688, 542_086, 737
 N_ATTACKS, N_CODECS, N_DETECTORS = 16, 12, 3
@@ -58,7 +59,7 @@ def looped_summary(bonafide: np.ndarray, spoof: np.ndarray) -> dict[str, float]:
 
 
 def looped_table(table: pd.DataFrame) -> tuple[float, float]:
-    """Seconds that loops would take over all groups of a table, and the largest difference from `sslig.metrics`."""
+    """Seconds that loops would take over all groups of a table, and the largest difference from `sslig.stats.metrics`."""
     groups = [(bonafide["spoof_score"].to_numpy(), spoof["spoof_score"].to_numpy())
               for _, bonafide, spoof in metrics.grouped(table, TABLE)]  # fmt: skip
     measured = groups[:: len(groups) // LOOPED_GROUPS]

@@ -28,9 +28,9 @@ from sslig import audio, files
 from sslig.attribution.baselines import zero
 from sslig.cues import segments
 from sslig.cues.cue_profile import profiles
-from sslig.experiment import Attribution, Scoring, load
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import HEADS, Detector
+from sslig.study import Attribution, Scoring, load
 
 DURATION_S = 3.3
 FILES = 8

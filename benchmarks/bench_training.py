@@ -27,9 +27,9 @@ from transformers import WavLMConfig
 from sslig import audio, files, scoring
 from sslig.data import augment
 from sslig.data.dataset import BalancedSampler, Crops, Shares
-from sslig.experiment import Scoring, Training
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import Detector, select_device
+from sslig.study import Scoring, Training
 from sslig.training import make_detector, optimisation
 
 GEOMETRY = {"model_type": "wavlm", **WavLMConfig(layerdrop=0.05).to_diff_dict()}

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from sslig import files
-from sslig.data.planting import KINDS
-from sslig.experiment import load
+from sslig.corpora.planting import KINDS
 from sslig.report import validation, validation_choice, validation_localisation
 from sslig.report.validation_cells import LOCALISATION
+from sslig.study import load
 
 RESULT = Path(__file__).parent / "results" / "planted_cues.tsv"
 

@@ -14,10 +14,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from sslig import metrics, score_forms
+from sslig import score_forms
 from sslig.labels import KEYS
 from sslig.score_forms import FORMS, STATED, Rows
 from sslig.scores import ScoresError
+from sslig.stats import metrics
 
 HIGHER = {"parquet": "spoof", "official": "bonafide"}
 """What a higher score means in the forms that fix it."""
@@ -69,7 +70,7 @@ def read(
     path
         The file.
     protocol_table
-        What the scores are of (`sslig.protocol`): ``utterance``, ``key`` and whatever else is to be joined.
+        What the scores are of (`sslig.corpora.protocol`): ``utterance``, ``key`` and whatever else is to be joined.
     form
         One of `sslig.score_forms.FORMS`; by default that which the content shows.
     higher

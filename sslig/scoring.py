@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sslig.data.dataset import EqualLengthBatches, Loaded, Utterances
-from sslig.experiment import Scoring
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import Detector
+from sslig.study import Scoring
 
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16}
 
@@ -98,7 +98,7 @@ def score(
     detector
         Used in evaluation mode, and left in the mode it came in.
     table
-        Utterances with the columns of `sslig.protocol` and ``path``.
+        Utterances with the columns of `sslig.corpora.protocol` and ``path``.
     options, device
         How and where to score.
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslig.consensus import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIDDLE_RIGHT, MIDDLE_WRONG
 from sslig.labels import BONAFIDE, KEYS
+from sslig.stats.consensus import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIDDLE_RIGHT, MIDDLE_WRONG
 
 ORDERS = ("random", "best", "worst")
 NEEDED = ("utterance", "key", "attack", "speaker", "group", "spoof_rank")
-"""Columns of `sslig.consensus.groups` that `select` reads."""
+"""Columns of `sslig.stats.consensus.groups` that `select` reads."""
 
 EVERY_ATTACK = "all"
 
@@ -32,7 +32,7 @@ class Stratum:
     key
         ``bonafide`` or ``spoof``.
     group
-        One of `sslig.consensus.GROUPS`; none for any.
+        One of `sslig.stats.consensus.GROUPS`; none for any.
     n
         How many, taken in turn from each attack.
     per_attack
@@ -126,7 +126,7 @@ def select(
     Parameters
     ----------
     groups
-        Utterances as of `sslig.consensus.groups`; the order of the rows does not matter.
+        Utterances as of `sslig.stats.consensus.groups`; the order of the rows does not matter.
     strata
         In the order in which they take; what one took is not there for those after it.
     seed

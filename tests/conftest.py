@@ -14,9 +14,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from sslig import audio, protocol, stages
-from sslig.experiment import Experiment, load
+from sslig import audio, stages
+from sslig.corpora import protocol
 from sslig.models.detector import Detector
+from sslig.study import Study, load
 
 matplotlib.use("agg")
 
@@ -135,13 +136,13 @@ def _trial(set_name: str, number: int, folder: Path, generator: np.random.Genera
 
 
 @pytest.fixture(scope="session")
-def write_experiment(corpus: Path) -> Callable[..., Experiment]:
+def write_experiment(corpus: Path) -> Callable[..., Study]:
     """Writes ``experiment.yaml`` to a folder and loads it: a study of `corpus` with one epoch of two steps.
 
     Keywords replace values, within a section where they are a mapping.
     """
 
-    def write(folder: Path, **changed: Any) -> Experiment:
+    def write(folder: Path, **changed: Any) -> Study:
         values = {
             "name": "tiny",
             "corpus": {"source": "asvspoof5", "root": str(corpus)},
@@ -163,15 +164,15 @@ def write_experiment(corpus: Path) -> Callable[..., Experiment]:
 
 
 @pytest.fixture
-def experiment(tmp_path: Path, write_experiment: Callable[..., Experiment]) -> Experiment:
+def experiment(tmp_path: Path, write_experiment: Callable[..., Study]) -> Study:
     """A study of `corpus` with the three heads; its file lies in `tmp_path`."""
     return write_experiment(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def explained_study(
-    tmp_path_factory: pytest.TempPathFactory, write_experiment: Callable[..., Experiment]
-) -> Experiment:
+    tmp_path_factory: pytest.TempPathFactory, write_experiment: Callable[..., Study]
+) -> Study:
     """A study of `corpus` whose three detectors are trained, scored and explained, with segments. Not to be changed."""
     masking = {"utterances": 8, "masks": ["noise"], "sweeps": [], "draws": 3, "workers": 1,
                "profile_utterances": 4, "segments": ["vad", "voicing", "pocketsphinx:phones"]}  # fmt: skip

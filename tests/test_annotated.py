@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import protocol
 from sslig.annotation.store import Store
 from sslig.annotation.study import store_path
-from sslig.experiment import ExperimentError
+from sslig.corpora import protocol
 from sslig.frames import SSL_CLOCK
 from sslig.stages import annotated as stage
+from sslig.study import StudyError
 
 
 class Reader:
@@ -53,7 +53,7 @@ def test_an_experiment_may_name_them(tmp_path, write_experiment, explained):
     table = stage.annotated_utterances(study, ["aasist"], 0).set_index("utterance")["group"]
     assert table.to_dict() == {"E_0003": "worst", "E_0002": "bona fide", "E_0001": "spoof"}
     study = write_experiment(tmp_path, annotation={"utterances": ["E_0001", "E_0007"]})
-    with pytest.raises(ExperimentError, match=r"1 of 2 are not among the 6 explained ones; the first: 'E_0007'"):
+    with pytest.raises(StudyError, match=r"1 of 2 are not among the 6 explained ones; the first: 'E_0007'"):
         stage.annotated_utterances(study, ["aasist"], 0)
 
 

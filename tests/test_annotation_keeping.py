@@ -9,7 +9,7 @@ from sslig.annotation import plan as plans
 from sslig.annotation.keeping import keep
 from sslig.annotation.store import Store
 from sslig.annotation.table import annotations, conformed, row_of
-from sslig.experiment import Annotation
+from sslig.study import Annotation
 
 
 @pytest.fixture

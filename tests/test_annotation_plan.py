@@ -9,7 +9,7 @@ import pytest
 from sslig.annotation import plan as plans
 from sslig.annotation.plan import PlanError
 from sslig.annotation.store import Store
-from sslig.experiment import Annotation
+from sslig.study import Annotation
 
 OPEN, BLIND = Annotation(), Annotation(blind=True)
 

@@ -8,7 +8,7 @@ from sslig.annotation import plan as plans
 from sslig.annotation import table as tables
 from sslig.annotation.store import Store
 from sslig.annotation.vocabulary import VocabularyError
-from sslig.experiment import Annotation
+from sslig.study import Annotation
 
 MARKUP = "<b onclick='x()'>loud</b> & | \"quoted\""
 

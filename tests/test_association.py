@@ -6,8 +6,8 @@ from scipy import stats
 from sslig.cues import association
 from sslig.cues.association import cliffs_delta, clusters_of, estimate, on_all, pearson, spearman
 from sslig.cues.masked_trials import two_sided_p
-from sslig.intervals import Clusters
-from sslig.metrics import MetricError
+from sslig.stats.intervals import Clusters
+from sslig.stats.metrics import MetricError
 
 
 @pytest.fixture

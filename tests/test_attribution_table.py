@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from sslig import audio, protocol
+from sslig import audio
 from sslig.attribution import table
 from sslig.attribution.baselines import zero
 from sslig.attribution.integrated_gradients import AttributionError, explain
-from sslig.experiment import Attribution as Options
-from sslig.experiment import Scoring
+from sslig.corpora import protocol
+from sslig.study import Attribution as Options
+from sslig.study import Scoring
 
 OPTIONS = Options(max_steps=32)
 

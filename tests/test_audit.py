@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from sslig import metrics, stages
+from sslig import stages
 from sslig.attribution.baselines import zero
-from sslig.intervals import Clusters
 from sslig.report import audit, audit_annotations, audit_draws, audit_order, audit_release
 from sslig.report.audit_annotations import AuditError
+from sslig.stats import metrics
+from sslig.stats.intervals import Clusters
 
 STORED = json.loads(audit.STORED.read_text(encoding="utf-8"))
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from sslig.data import augment, synthetic
+from sslig.corpora import synthetic
+from sslig.data import augment
 from sslig.data.augment import PUBLISHED, Augmentation, AugmentationError, Chain, OneOf, Step, build
 
 SPEECH = (0.5 * synthetic.recordings(1, 1)[0].sound()).astype(np.float32)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from sslig import audio, protocol
+from sslig import audio
 from sslig.attribution import baselines
 from sslig.attribution.baselines import Baseline, BaselineError, bonafide_mean, zero
-from sslig.experiment import Scoring
+from sslig.corpora import protocol
+from sslig.study import Scoring
 
 SOURCE = {"set": "train", "checkpoint": "0123456789ab"}
 

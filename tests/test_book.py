@@ -6,8 +6,8 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from sslig import book
-from sslig.book import BookError, build, findings
+from sslig.pipeline import book
+from sslig.pipeline.book import BookError, build, findings
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 

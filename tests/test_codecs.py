@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from sslig.data import codecs, synthetic
+from sslig.corpora import codecs, synthetic
 
 SAMPLES = 0.5 * synthetic.recordings(1, 1)[0].sound()
 ALL = {**codecs.CODECS, "G.722": codecs.G722}

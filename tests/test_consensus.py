@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from sslig import consensus
-from sslig.consensus import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIDDLE_RIGHT, MIDDLE_WRONG, MIXED
-from sslig.metrics import MetricError
+from sslig.stats import consensus
+from sslig.stats.consensus import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIDDLE_RIGHT, MIDDLE_WRONG, MIXED
+from sslig.stats.metrics import MetricError
 
 RATE = 0.1
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from sslig import protocol
 from sslig.attribution.baselines import BaselineError, zero
 from sslig.attribution.contexts import Context, blurred, bonafide_draws
-from sslig.experiment import Scoring
+from sslig.corpora import protocol
+from sslig.study import Scoring
 
 
 def test_a_blur_keeps_what_stays_and_takes_what_passes():

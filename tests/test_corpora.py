@@ -13,9 +13,10 @@ import pytest
 import soundfile
 from sklearn.metrics import roc_curve
 
-from sslig import files, protocol
-from sslig.data import corpora, planning, recordings, synthetic
-from sslig.data.conditioning import speech_bounds
+from sslig import files
+from sslig.corpora import corpora, protocol, recordings, synthetic
+from sslig.corpora.conditioning import speech_bounds
+from sslig.data import planning
 from sslig.labels import BONAFIDE, SPOOF
 
 RECORDINGS = synthetic.recordings(n_speakers=6, per_speaker=16)
@@ -150,7 +151,7 @@ def test_a_resumed_build_makes_only_what_is_missing(tmp_path):
 
 
 def test_a_killed_build_has_no_protocol_and_no_half_file(tmp_path):
-    command = [sys.executable, "-m", "sslig.data.corpora", "synthetic", str(tmp_path / "corpus"), "--workers", "1"]
+    command = [sys.executable, "-m", "sslig.corpora.corpora", "synthetic", str(tmp_path / "corpus"), "--workers", "1"]
     running = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 30
     while not list((tmp_path / "corpus").rglob("T_*.flac")) and time.monotonic() < deadline:

@@ -3,14 +3,14 @@ import pandas as pd
 import pytest
 import torch
 
-from sslig import protocol
 from sslig.attribution import baselines
 from sslig.attribution.integrated_gradients import explain
+from sslig.corpora import protocol
 from sslig.cues import cue_profile
 from sslig.cues.cue_profile import CLASSES, level_dbfs, locality, noise_floor_dbfs, profiles
 from sslig.cues.tiers import Tier
 from sslig.cues.top_regions import top_regions
-from sslig.experiment import Attribution, Scoring
+from sslig.study import Attribution, Scoring
 
 OPTIONS = Attribution(max_steps=16)
 

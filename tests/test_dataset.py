@@ -5,7 +5,8 @@ import soundfile
 import torch
 from torch.utils.data import DataLoader
 
-from sslig import audio, protocol
+from sslig import audio
+from sslig.corpora import protocol
 from sslig.data import augment
 from sslig.data.dataset import BalancedSampler, Crops, Draw, EqualLengthBatches, Shares, Utterances, repeat_to
 from sslig.frames import SSL_CLOCK

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.signal import correlate, welch
 
-from sslig.data import distortions, synthetic
+from sslig.corpora import synthetic
+from sslig.corpora.codecs import AMR_NB, transcode
+from sslig.data import distortions
 from sslig.data.augment import Step, build
-from sslig.data.codecs import AMR_NB, transcode
 from sslig.data.distortions import CHANGE_LENGTH, STEPS, ParameterError, check
 
 SPEECH = (0.5 * synthetic.recordings(1, 1)[0].sound()).astype(np.float32)

@@ -9,10 +9,10 @@ from scipy.stats import norm
 from scipy.stats import t as student_t
 from statsmodels.stats.multitest import multipletests
 
-from sslig import intervals, metrics
 from sslig.cues.effects import ALPHA, COLUMNS, STATISTICS, dose, effects, rounds_needed
 from sslig.cues.masked_trials import Draws, MaskedTrials, on_all, outcome, resampled, two_sided_p
-from sslig.metrics import MetricError
+from sslig.stats import intervals, metrics
+from sslig.stats.metrics import MetricError
 
 N_SPEAKERS, N_EACH = 10, 4
 OPTIONS = {"seed": 1, "rounds": 100, "resample_recordings": False}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from sslig.study.__main__ import main
 
 from sslig.data import augment
-from sslig.experiment import ExperimentError, Training, derive, load
-from sslig.experiment.__main__ import main
+from sslig.study import StudyError, Training, derive, load
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -83,7 +83,7 @@ def test_a_file_is_found_from_a_folder_below(write, tmp_path, monkeypatch):
     (tmp_path / "notebooks" / "drafts").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "notebooks" / "drafts")
     assert load("experiments/small.yaml").path == path
-    with pytest.raises(ExperimentError, match=r"experiments/none\.yaml: no such experiment file in .*drafts or a"):
+    with pytest.raises(StudyError, match=r"experiments/none\.yaml: no such experiment file in .*drafts or a"):
         load("experiments/none.yaml")
 
 
@@ -124,7 +124,7 @@ def test_none_is_a_value_where_it_is_allowed(write):
 )
 def test_a_wrong_key_or_value_is_named(write, more, message):
     path = write(more)
-    with pytest.raises(ExperimentError, match=message) as error:
+    with pytest.raises(StudyError, match=message) as error:
         load(path)
     assert str(error.value).startswith(f"{path}: ")
 
@@ -151,14 +151,14 @@ def test_a_wrong_key_or_value_is_named(write, more, message):
 )  # fmt: skip
 def test_a_wrong_file_is_named(write, text, message):
     path = write(text=text)
-    with pytest.raises(ExperimentError, match=message) as error:
+    with pytest.raises(StudyError, match=message) as error:
         load(path)
     assert str(error.value).startswith(f"{path}: ")
 
 
 def test_what_is_to_be_filled_in_is_named(write):
     path = write(text=with_value(corpus={"source": "asvspoof5", "root": "FILL IN the folder"}, device="FILL IN"))
-    with pytest.raises(ExperimentError, match=r"small\.yaml: still to be filled in: corpus\.root, device"):
+    with pytest.raises(StudyError, match=r"small\.yaml: still to be filled in: corpus\.root, device"):
         load(path)
 
 
@@ -166,7 +166,7 @@ def test_what_is_to_be_filled_in_is_named(write):
 def filled(request, tmp_path):
     """The study on ASVspoof 5 by one of the two recipes, with the folder of its corpus filled in."""
     path = REPOSITORY / "experiments" / f"{request.param}.yaml"
-    with pytest.raises(ExperimentError, match=rf"{path.stem}\.yaml: still to be filled in: corpus\.root$"):
+    with pytest.raises(StudyError, match=rf"{path.stem}\.yaml: still to be filled in: corpus\.root$"):
         load(path)
     values = yaml.safe_load(path.read_text())
     values["corpus"]["root"] = str(tmp_path)
@@ -200,9 +200,9 @@ def test_the_experiments_that_come_along_are_sound(path):
 
 def test_an_unknown_detector_or_seed_is_refused(write):
     study = load(write())
-    with pytest.raises(ExperimentError, match=r"small\.yaml: unknown detector 'sls'; it has camhfa"):
+    with pytest.raises(StudyError, match=r"small\.yaml: unknown detector 'sls'; it has camhfa"):
         study.run("sls", 0)
-    with pytest.raises(ExperimentError, match=r"small\.yaml: seed 2 is not among its seeds \[0, 1\]"):
+    with pytest.raises(StudyError, match=r"small\.yaml: seed 2 is not among its seeds \[0, 1\]"):
         study.run("camhfa", 2)
 
 
@@ -228,7 +228,7 @@ def test_two_folders_of_one_name_stay_apart(write, tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(write):
-    with pytest.raises(ExperimentError, match="CORPUS=nowhere: no such folder; accepted: prompts, synthetic, a folder"):
+    with pytest.raises(StudyError, match="CORPUS=nowhere: no such folder; accepted: prompts, synthetic, a folder"):
         derive(write(), "nowhere")
 
 
@@ -258,7 +258,7 @@ def test_the_command_line_prints_the_file_to_use(write, tmp_path, capsys, monkey
 
 def test_the_command_line_fails_in_one_line(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "sslig.experiment", "none.yaml"],
+        [sys.executable, "-m", "sslig.study", "none.yaml"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

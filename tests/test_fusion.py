@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from sslig import fusion, metrics
-from sslig.fusion import FusionError, calibrate, fuse
 from sslig.labels import BONAFIDE, SPOOF
+from sslig.stats import fusion, metrics
+from sslig.stats.fusion import FusionError, calibrate, fuse
 
 N = 4000
 

@@ -6,7 +6,7 @@ import torch
 
 from sslig.attribution.baselines import Baseline, zero
 from sslig.attribution.integrated_gradients import AttributionError, explain
-from sslig.experiment import Attribution as Options
+from sslig.study import Attribution as Options
 
 N_LAYERS, N_FRAMES, FEATURE_SIZE = 2, 5, 3
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from sslig import metrics
-from sslig.intervals import bootstrap, by_group
-from sslig.metrics import METRICS, MetricError
+from sslig.stats import metrics
+from sslig.stats.intervals import bootstrap, by_group
+from sslig.stats.metrics import METRICS, MetricError
 
 
 def corpus(rng, n_speakers, n_each=10, speaker_sd=1.0):

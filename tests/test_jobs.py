@@ -4,8 +4,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from sslig import jobs
-from sslig.jobs import JobError, parameters_of, run
+from sslig.pipeline import page as jobs
+from sslig.pipeline.page import JobError, parameters_of, run
 
 PARAMETERS = 'n = 1  # any integer\nword = "a"  # any text'
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}

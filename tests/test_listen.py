@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from sslig import audio
-from sslig.listen import players
+from sslig.plots.listen import players
 
 
 @pytest.fixture

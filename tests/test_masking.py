@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from sslig import audio, protocol, scoring
+from sslig import audio, scoring
+from sslig.corpora import protocol
 from sslig.cues import feature_masks
 from sslig.cues.effects import ALL_FRAMES, APPLIED, NO_FRAMES
 from sslig.cues.interventions import PAPER, parse
 from sslig.cues.masking import MASKS, SWEEPS, MaskedUtterance, _with_controls, mask_scores
 from sslig.cues.places import Places
 from sslig.cues.tiers import Tier
-from sslig.experiment import Scoring
 from sslig.frames import SSL_CLOCK
+from sslig.study import Scoring
 
 DRAWS = 5
 

@@ -12,7 +12,7 @@ from sslig.attribution.baselines import Baseline, BaselineError, zero
 from sslig.attribution.contexts import Context
 from sslig.attribution.integrated_gradients import AttributionError, explain
 from sslig.attribution.methods import METHODS, MethodError, available, explain_by, offered, parse
-from sslig.experiment import Attribution as Options
+from sslig.study import Attribution as Options
 
 N_LAYERS, N_FRAMES, FEATURE_SIZE = 2, 5, 3
 SHAPE = (1, N_LAYERS, N_FRAMES, FEATURE_SIZE)

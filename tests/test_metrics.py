@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from sslig import metrics
-from sslig.metrics import METRICS, MetricError
+from sslig.stats import metrics
+from sslig.stats.metrics import METRICS, MetricError
 
 BONAFIDE, SPOOF = [0.0, 1.0, 2.0, 3.0], [2.5, 4.0, 5.0, 6.0]
 OFFICIAL = {

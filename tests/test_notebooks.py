@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from sslig.jobs import parameters_of
+from sslig.pipeline.page import parameters_of
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.ipynb"))
 CODE_LINES = 12

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import metrics
-from sslig.intervals import bootstrap
-from sslig.metrics import MetricError
-from sslig.operating_points import at_eer, at_fmr, at_fnmr, at_threshold, table, under_conditions
+from sslig.stats import metrics
+from sslig.stats.intervals import bootstrap
+from sslig.stats.metrics import MetricError
+from sslig.stats.operating_points import at_eer, at_fmr, at_fnmr, at_threshold, table, under_conditions
 
 BONAFIDE, SPOOF = [0.0, 1.0, 2.0, 3.0], [2.5, 4.0, 5.0, 6.0]
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import audio, protocol
-from sslig.data import planted, synthetic
-from sslig.data.building import CorpusError, finished
-from sslig.data.planted import KINDS, Original, PlantedError, truth_mask
+from sslig import audio
+from sslig.corpora import planted, protocol, synthetic
+from sslig.corpora.building import CorpusError, finished
+from sslig.corpora.planted import KINDS, Original, PlantedError, truth_mask
 from sslig.frames import SSL_CLOCK
-from sslig.metrics import eer
+from sslig.stats.metrics import eer
 
 ASKED_FOR = {"source": "planted:band", "of": []}
 PER_SET = 4

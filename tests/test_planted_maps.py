@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 import torch
 
-from sslig import audio, protocol, scoring
+from sslig import audio, scoring
 from sslig.attribution.baselines import zero
 from sslig.attribution.contexts import Context
 from sslig.attribution.methods import parse
-from sslig.experiment import Attribution, Scoring
+from sslig.corpora import protocol
 from sslig.frames import SSL_CLOCK
+from sslig.study import Attribution, Scoring
 from sslig.validation.planted_maps import PLAIN, Maker
 
 

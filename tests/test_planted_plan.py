@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sslig.data.planted_plan import Original, draw_places, plan
-from sslig.data.planting import KINDS, PlantedError
-from sslig.protocol import SETS
+from sslig.corpora.planted_plan import Original, draw_places, plan
+from sslig.corpora.planting import KINDS, PlantedError
+from sslig.corpora.protocol import SETS
 
 LONG = Original("train", "T_1", "S1", "F", "nowhere.flac", "r1", 8 * 16_000, ((0.5, 2.5), (3.0, 7.5)))
 

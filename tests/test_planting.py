@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sslig.data.planting import KINDS, PlantedError, fades, kind_of, noise_floor, plant
-from sslig.data.synthetic import recordings
+from sslig.corpora.planting import KINDS, PlantedError, fades, kind_of, noise_floor, plant
+from sslig.corpora.synthetic import recordings
 
 PLACES = [(8_000, 9_600), (16_000, 16_400)]
 

@@ -9,10 +9,12 @@ import pytest
 from matplotlib.colors import to_hex
 from scipy.special import ndtri
 
-from sslig import metrics, plots, style, timeline
+from sslig import plots
 from sslig.frames import SSL_CLOCK
 from sslig.labels import BONAFIDE, SPOOF
+from sslig.plots import style, timeline
 from sslig.plots.errors import error_rates, error_regions
+from sslig.stats import metrics
 
 DETECTORS = ("aasist", "camhfa", "sls")
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from sslig import style
 from sslig.cues import artefacts
+from sslig.plots import style
 from sslig.plots.artefacts import contributions, measure_eers, score_heatmap, time_correlations
 from sslig.report.artefact_evidence import KINDS, SEGMENTS
 

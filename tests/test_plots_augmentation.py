@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from sslig import style
+from sslig.plots import style
 from sslig.plots.augmentation import N_MELS, RANGE_DB, mel_power, spectrograms
 
 

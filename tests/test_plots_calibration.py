@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from sslig import style
+from sslig.plots import style
 from sslig.plots.calibration import reliability
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import style
+from sslig.plots import style
 from sslig.plots.conditions import metric_heatmap
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgba
 
-from sslig import style
 from sslig.cues.masked_trials import STATISTICS
+from sslig.plots import style
 from sslig.plots.masking import SCALES, WIDTH_IN, dose_response, mask_effects
 
 DETECTORS = ("aasist", "camhfa", "sls")

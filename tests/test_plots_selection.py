@@ -4,8 +4,8 @@ import itertools
 
 import pandas as pd
 
-from sslig.consensus import GROUPS, MIXED
 from sslig.plots.selection import chosen_ranks, group_bars
+from sslig.stats.consensus import GROUPS, MIXED
 
 
 def assert_apart(figure):

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgba
 from sslig import plots
 from sslig.frames import SSL_CLOCK
 from sslig.plots.faithfulness import method_styles
-from sslig.style import WIDTH_IN, YELLOW
+from sslig.plots.style import WIDTH_IN, YELLOW
 
 GROUPS = {"ig": "explanation", "occlusion": "explanation", "random": "noise", "energy": "plain map",
           "feature_change": "limit"}  # fmt: skip

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from sslig import audio, protocol
+from sslig import audio
 from sslig.attribution.baselines import BaselineError
+from sslig.corpora import protocol
 from sslig.cues.profile import nonspeech_mean
 from sslig.cues.tiers import Tier
-from sslig.experiment import Scoring
 from sslig.frames import SSL_CLOCK
+from sslig.study import Scoring
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sslig.data import prompts
-from sslig.protocol import SETS
+from sslig.corpora import prompts
+from sslig.corpora.protocol import SETS
 
 SECONDS = prompts.BYTES_PER_S
 TEXTS = {

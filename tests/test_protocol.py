@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
-from sslig import audio, protocol
+from sslig import audio
+from sslig.corpora import protocol
+from sslig.corpora.protocol import ProtocolError
 from sslig.labels import BONAFIDE, SPOOF
-from sslig.protocol import ProtocolError
 
 BONAFIDE_LINE = "E_1607 E_0000000001 M - - - - bonafide bonafide -"
 SPOOF_LINE = "E_1607 E_0009538969 M C05 2 E_0009486171 AC1 A26 spoof -"

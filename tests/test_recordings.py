@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sslig.data import recordings, synthetic
+from sslig.corpora import recordings, synthetic
 
 SPEECH = synthetic.recordings(1, 1)[0].sound()
 

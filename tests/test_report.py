@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import audio, protocol, stages
-from sslig.experiment import Evaluation
+from sslig import audio, stages
+from sslig.corpora import protocol
 from sslig.report import corpus as corpora
 from sslig.report import evaluation, explanation, training
 from sslig.report.display import listed, shown, span
+from sslig.study import Evaluation
 
 
 def curves(*frames):

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig.experiment import Evaluation
 from sslig.report import agreement
+from sslig.study import Evaluation
 
 OPTIONS = Evaluation(rounds=20)
 

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from sslig import audio, protocol
+from sslig import audio
+from sslig.corpora import protocol
 from sslig.data import rawboost
 from sslig.data.augment import PUBLISHED, Step, build
 from sslig.data.distortions import STEPS

@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import protocol, stages
-from sslig.experiment import Evaluation
-from sslig.fusion import LogisticMap
+from sslig import stages
+from sslig.corpora import protocol
 from sslig.report import calibration
 from sslig.report.calibration import FUSION
+from sslig.stats.fusion import LogisticMap
+from sslig.study import Evaluation
 
 OPTIONS = Evaluation(rounds=20)
 SURE = 50.0

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from sslig import protocol, stages
+from sslig import stages
+from sslig.corpora import protocol
 from sslig.cues.effects import effects, rounds_needed
 from sslig.cues.interventions import parse
 from sslig.cues.masking import MASKS

@@ -1,14 +1,14 @@
-"""Means over seeds and paired differences, with intervals that agree with those of `sslig.intervals`."""
+"""Means over seeds and paired differences, with intervals that agree with those of `sslig.stats.intervals`."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import intervals
-from sslig.experiment import Evaluation
 from sslig.labels import KEYS
-from sslig.metrics import METRICS
 from sslig.report.resampled import SCORE_COLUMNS, difference, interval_text, over_seeds
+from sslig.stats import intervals
+from sslig.stats.metrics import METRICS
+from sslig.study import Evaluation
 
 ONE = Evaluation(rounds=50)
 TWO = Evaluation(rounds=50, resample_recordings=True)

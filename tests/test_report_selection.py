@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from sslig.consensus import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIDDLE_RIGHT, MIXED
 from sslig.report import selection
 from sslig.selection import Stratum, select
+from sslig.stats.consensus import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIDDLE_RIGHT, MIXED
 
 
 @pytest.fixture

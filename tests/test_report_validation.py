@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig.data.planting import PlantedError
+from sslig.corpora.planting import PlantedError
 from sslig.frames import SSL_CLOCK
 from sslig.report import (
     validation,

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sslig import metrics
-from sslig.intervals import bootstrap
-from sslig.metrics import MetricError
-from sslig.resampling import percentiles
+from sslig.stats import metrics
+from sslig.stats.intervals import bootstrap
+from sslig.stats.metrics import MetricError
+from sslig.stats.resampling import percentiles
 
 SPEAKERS = np.repeat(["a", "b", "c", "d"], 5)
 

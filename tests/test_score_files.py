@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import metrics, score_files, scores
+from sslig import score_files, scores
 from sslig.score_files import ScoreFileWarning
 from sslig.scores import ScoresError
+from sslig.stats import metrics
 
 NAMES = [f"E_{number:04d}" for number in range(1, 7)]
 SPOOF_SCORES = [-2.0, 3.0, -1.0, 2.0, -3.0, 1.0]

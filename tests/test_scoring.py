@@ -7,9 +7,10 @@ import soundfile
 import torch
 from torch import nn
 
-from sslig import audio, protocol, scoring
-from sslig.experiment import Scoring
+from sslig import audio, scoring
+from sslig.corpora import protocol
 from sslig.scoring import ScoringError, evaluating, score
+from sslig.study import Scoring
 
 LAST = {"aasist": "out_layer", "camhfa": "pooling_fc", "sls": "fc3"}
 

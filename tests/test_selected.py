@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from sslig import protocol
+from sslig.corpora import protocol
 from sslig.stages import selected as stage
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from sslig.cues import shortcut_model as model
 from sslig.cues.association import on_all
-from sslig.metrics import MetricError
+from sslig.stats.metrics import MetricError
 
 FEW = {"seed": 0, "rounds": 100, "resample_recordings": False}
 

@@ -2,11 +2,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import metrics
 from sslig.cues import shortcuts
 from sslig.cues.masked_trials import two_sided_p
 from sslig.cues.shortcuts import between_groups, describe, score_correlation, single_feature_eer
-from sslig.metrics import MetricError
+from sslig.stats import metrics
+from sslig.stats.metrics import MetricError
 
 FEW = {"seed": 0, "rounds": 200}
 LABELS = np.array([0] * 4 + [1] * 4)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sslig.data import synthetic
-from sslig.data.conditioning import match_length, trim
-from sslig.data.spoofs import ATTACKS, pitch_track
+from sslig.corpora import synthetic
+from sslig.corpora.conditioning import match_length, trim
+from sslig.corpora.spoofs import ATTACKS, pitch_track
 
 SAMPLES = trim(synthetic.recordings(1, 2)[1].sound())
 RESYNTHESES = [name for name, attack in ATTACKS.items() if not attack.needs_transcript]

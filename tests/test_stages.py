@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 import torch
 
-from sslig import fusion, protocol, scoring, stages, training
+from sslig import scoring, stages, training
 from sslig.attribution import baselines, table
 from sslig.attribution.baselines import BaselineError
-from sslig.data import corpora
-from sslig.experiment import ExperimentError, load
+from sslig.corpora import corpora, protocol
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint
 from sslig.stages.__main__ import main
+from sslig.stats import fusion
+from sslig.study import StudyError, load
 
 NAME, SEED = "camhfa", 0
 
@@ -273,7 +274,7 @@ def test_the_command_line_fails_in_one_line(study, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["stages", "train", str(study.path), "--detector", "lcnn"])
     with pytest.raises(SystemExit, match=r"error: .*unknown detector 'lcnn'; it has aasist, camhfa, sls"):
         main()
-    with pytest.raises(ExperimentError):
+    with pytest.raises(StudyError):
         stages.epochs(study, NAME, 9)
 
 

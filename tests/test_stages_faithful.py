@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import metrics, protocol, scoring, stages
-from sslig.experiment import load
+from sslig import scoring, stages
+from sslig.corpora import protocol
 from sslig.stages import validating
+from sslig.stats import metrics
+from sslig.study import load
 from sslig.validation.statistics import STATISTICS
 from sslig.validation.summary import summarise
 

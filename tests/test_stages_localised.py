@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import audio, protocol, stages
-from sslig.experiment import load
+from sslig import audio, stages
+from sslig.corpora import protocol
+from sslig.study import load
 from sslig.validation import planted_maps
 from sslig.validation.localisation import MEASURES, LocalisationError
 

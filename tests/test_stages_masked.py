@@ -7,7 +7,7 @@ import pytest
 from sslig import stages
 from sslig.cues import masking, segments
 from sslig.cues.interventions import InterventionError
-from sslig.experiment import load
+from sslig.study import load
 
 NAME, SEED = "camhfa", 0
 MASKS = ["noise", "volume(gain=1)", "time:energy(fill=silence)", "top_attribution(percent=20)"]

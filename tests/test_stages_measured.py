@@ -3,11 +3,12 @@ import shutil
 import pandas as pd
 import pytest
 
-from sslig import protocol, stages
+from sslig import stages
+from sslig.corpora import protocol
 from sslig.cues import artefact_table, artefacts, segments
 from sslig.cues.artefacts import ArtefactError
-from sslig.experiment import load
 from sslig.stages.measured import measured_utterances, measures
+from sslig.study import load
 
 OPTIONS = {"workers": 1, "f0": False}
 

@@ -8,12 +8,13 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
-from sslig import audio, protocol, stages, training
-from sslig.data.building import CorpusError
-from sslig.data.planted import PlantedError
-from sslig.experiment import ExperimentError
+from sslig import audio, stages, training
+from sslig.corpora import protocol
+from sslig.corpora.building import CorpusError
+from sslig.corpora.planted import PlantedError
 from sslig.stages.planted import stretches
 from sslig.stages.scored import set_scores
+from sslig.study import StudyError
 
 SHORT = {"training": {"steps_per_epoch": 1, "epochs": 1}}
 
@@ -128,7 +129,7 @@ def test_values_that_name_nothing_are_refused(study, validation, message):
     ],
 )
 def test_the_recipe_is_read_as_strictly_as_the_file(study, training, message):
-    with pytest.raises(ExperimentError, match=message):
+    with pytest.raises(StudyError, match=message):
         stages.planted(study(training=training), "band")
 
 

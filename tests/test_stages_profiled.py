@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sslig import protocol
+from sslig.corpora import protocol
 from sslig.cues import cue_profile
 from sslig.cues.cue_profile import CLASSES
-from sslig.experiment import load
+from sslig.study import load
 
 stage = import_module("sslig.stages.profiled")  # the function of that name hides it in the folder
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from sslig.data import synthetic
-from sslig.data.conditioning import frame_levels_db, speech_bounds
-from sslig.data.spoofs import pitch_track
+from sslig.corpora import synthetic
+from sslig.corpora.conditioning import frame_levels_db, speech_bounds
+from sslig.corpora.spoofs import pitch_track
 
 RECORDINGS = synthetic.recordings(n_speakers=4, per_speaker=2)
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sslig import metrics, protocol, scoring
-from sslig.experiment import ExperimentError, Training
+from sslig import scoring
+from sslig.corpora import protocol
 from sslig.models.detector import Detector
+from sslig.stats import metrics
+from sslig.study import StudyError, Training
 from sslig.training import Recipe, TrainingError, averaging, make_detector, train
 from sslig.training.processes import Processes
 from sslig.training.signals import Signals
@@ -296,9 +298,9 @@ def test_a_loss_that_is_not_finite_stops_training(fit):
 
 
 def test_an_unknown_detector_or_seed_is_refused(experiment):
-    with pytest.raises(ExperimentError, match="unknown detector 'lcnn'; it has aasist, camhfa, sls"):
+    with pytest.raises(StudyError, match="unknown detector 'lcnn'; it has aasist, camhfa, sls"):
         train(experiment, "lcnn", 0, "key")
-    with pytest.raises(ExperimentError, match=r"seed 7 is not among its seeds \[0, 1\]"):
+    with pytest.raises(StudyError, match=r"seed 7 is not among its seeds \[0, 1\]"):
         train(experiment, HEAD, 7, "key")
 
 

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from sslig import records, training
-from sslig.experiment import Training
+from sslig.study import Training
 
 HEAD = "camhfa"
 

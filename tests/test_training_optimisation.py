@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from sslig.experiment import Training
 from sslig.models.backbone import Backbone
+from sslig.study import Training
 from sslig.training.optimisation import backbone_groups, optimiser, schedule
 
 

@@ -15,8 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sslig import metrics, scoring, training
-from sslig.experiment import load
+from sslig import scoring, training
+from sslig.stats import metrics
+from sslig.study import load
 from sslig.training import Interrupted, TrainingError, generators, signals
 from sslig.training.fitting import RESUME, WORK
 from sslig.training.recipe import Recipe

@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from sslig.corpora import codecs
 from sslig.cues import waveform_masks as masks
 from sslig.cues.feature_masks import MaskError
-from sslig.data import codecs
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
 
 N_FRAMES = 49

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sslig.annotation.store import Store
-from sslig.experiment import Annotation
+from sslig.study import Annotation
 from sslig.widgets import annotator_sheet
 from sslig.widgets.annotator import Annotator, summary
 from sslig.widgets.annotator_session import Session

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig import audio, protocol, stages
+from sslig import audio, stages
 from sslig.annotation.plan import Track
+from sslig.corpora import protocol
 from sslig.files import write_json
 from sslig.frames import SSL_CLOCK
 from sslig.models.detector import Detector

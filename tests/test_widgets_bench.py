@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sslig import audio, stages
-from sslig.experiment import ExperimentError
+from sslig.study import StudyError
 from sslig.widgets.bench import Bench
 
 DRAWS = 2
@@ -61,7 +61,7 @@ def test_the_fewest_frames_are_those_that_all_can_read(bench):
 
 
 def test_only_detectors_and_seeds_of_the_study_are_accepted(explained_study):
-    with pytest.raises(ExperimentError, match="unknown detector 'resnet'"):
+    with pytest.raises(StudyError, match="unknown detector 'resnet'"):
         Bench(explained_study, ["resnet"])
-    with pytest.raises(ExperimentError, match="seed 5 is not among its seeds"):
+    with pytest.raises(StudyError, match="seed 5 is not among its seeds"):
         Bench(explained_study, seed=5)

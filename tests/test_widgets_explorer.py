@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from sslig.audio import AudioError
-from sslig.experiment import ExperimentError
+from sslig.study import StudyError
 from sslig.widgets.catalogue import CatalogueError
 from sslig.widgets.explorer import Explorer
 from sslig.widgets.own_file import OwnFileError
@@ -186,5 +186,5 @@ def test_it_explores_some_of_the_detectors(explained_study):
     explorer = Explorer(explained_study, ["sls"], utterance="E_0001")
     assert [lane["name"] for lane in explorer.view["lanes"]] == ["sls"]
     assert explorer.utterance == "E_0001"
-    with pytest.raises(ExperimentError, match="unknown detector 'resnet'"):
+    with pytest.raises(StudyError, match="unknown detector 'resnet'"):
         Explorer(explained_study, ["resnet"])

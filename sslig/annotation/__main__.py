@@ -15,11 +15,11 @@ from sslig.annotation.interchange import FORMS
 from sslig.annotation.keeping import keep
 from sslig.annotation.store import Store, StoreError
 from sslig.annotation.table import annotations
-from sslig.experiment import Experiment, ExperimentError, load
-from sslig.protocol import ProtocolError
+from sslig.corpora.protocol import ProtocolError
+from sslig.study import Study, StudyError, load
 
 
-def export(experiment: Experiment, path: Path, form: str, annotator: str | None) -> str:
+def export(experiment: Study, path: Path, form: str, annotator: str | None) -> str:
     """Write what the store of a study holds, of one annotator or of all, and say what was written."""
     with Store(study.store_path(experiment), read_only=True) as store:
         table, who = annotations(store), store.annotators()
@@ -32,7 +32,7 @@ def export(experiment: Experiment, path: Path, form: str, annotator: str | None)
     return f"{path}: {len(table):,} regions of {table['annotator'].nunique()} annotators"
 
 
-def take(experiment: Experiment, path: Path, form: str | None, annotator: str) -> str:
+def take(experiment: Study, path: Path, form: str | None, annotator: str) -> str:
     """Append what a file says to the store of a study, and say what was taken and what was not."""
     found = interchange.read(path, form, annotator)
     with Store(study.store_path(experiment)) as store:
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run = export if options.command == "export" else take
     try:
         said = run(load(options.experiment), options.path, options.form, options.annotator)
-    except (ExperimentError, InterchangeError, StoreError, ProtocolError) as error:
+    except (StudyError, InterchangeError, StoreError, ProtocolError) as error:
         raise SystemExit(f"error: {error}") from error
     print(said, file=sys.stderr)
 

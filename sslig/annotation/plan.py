@@ -13,8 +13,8 @@ import pandas as pd
 
 from sslig.annotation.store import Store
 from sslig.annotation.vocabulary import name, shown
-from sslig.experiment import Annotation
 from sslig.records import hash_of
+from sslig.study import Annotation
 
 UTTERANCES = ("utterance", "group")
 REGIONS = ("utterance", "detector", "start_s", "end_s", "read_s")

@@ -17,7 +17,7 @@ from statsmodels.stats.proportion import proportion_confint
 from sslig.annotation.regions import intersection_over_union
 from sslig.annotation.table import judged, marked, plain
 from sslig.annotation.vocabulary import CUES
-from sslig.resampling import percentiles
+from sslig.stats.resampling import percentiles
 
 NO_CUE_HEARD = "unclear"
 """The cue that says that none was found."""
@@ -25,7 +25,7 @@ NO_CUE_HEARD = "unclear"
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are made (`sslig.resampling.percentiles`).
+    """How intervals are made (`sslig.stats.resampling.percentiles`).
 
     Attributes
     ----------

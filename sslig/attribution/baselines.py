@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sslig import scoring
-from sslig.experiment import Scoring
 from sslig.files import atomic
 from sslig.models.detector import Detector
+from sslig.study import Scoring
 
 Source = dict[str, str | int]
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from sslig import scoring
 from sslig.attribution.baselines import Baseline, BaselineError
-from sslig.experiment import Attribution as Options
-from sslig.experiment import Scoring
 from sslig.models.detector import Detector
+from sslig.study import Attribution as Options
+from sslig.study import Scoring
 
 BONAFIDE_MEAN, ZERO, NONSPEECH, BLURRED = BASELINES = ("bonafide_mean", "zero", "nonspeech", "blurred")
 """Baselines by name: the mean bona fide frame, the origin, the mean bona fide frame without speech, and the explained

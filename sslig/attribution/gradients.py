@@ -23,7 +23,7 @@ from sslig.attribution.integrated_gradients import (
     rows_at_once,
     same_rows,
 )
-from sslig.experiment import Attribution as Options
+from sslig.study import Attribution as Options
 
 FREE_MAX_STEPS = 64
 """With the free selection a jump stays however many points there are; with more of them it only takes longer."""

@@ -9,7 +9,7 @@ from captum.attr import IntegratedGradients
 from torch import Tensor, nn
 
 from sslig.attribution.baselines import Baseline
-from sslig.experiment import Attribution as Options
+from sslig.study import Attribution as Options
 
 COMPLETE, JUMP, NOT_CONVERGED = "complete", "jump", "not converged"
 FREE, FROZEN = "free", "frozen"

@@ -10,10 +10,10 @@ import torch
 from sslig import scoring
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.integrated_gradients import Attribution, AttributionError, explain
-from sslig.experiment import Attribution as Options
-from sslig.experiment import Scoring
 from sslig.files import write_parquet
 from sslig.models.detector import Detector
+from sslig.study import Attribution as Options
+from sslig.study import Scoring
 
 DESCRIPTION = ["utterance", "key", "attack", "codec", "speaker"]
 CERTIFICATE = ["spoof_score", "baseline_score", "residual", "relative_residual", "steps", "status", "selection",

@@ -14,10 +14,10 @@ from threadpoolctl import threadpool_limits
 
 from sslig import audio
 from sslig.audio import AudioError
+from sslig.corpora import conditioning
 from sslig.cues import artefacts, voice
 from sslig.cues.artefacts import ArtefactError, measure, names
 from sslig.cues.tiers import Tier
-from sslig.data import conditioning
 from sslig.files import write_parquet
 
 

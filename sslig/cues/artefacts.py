@@ -1,7 +1,7 @@
 """What a recording gives away without being understood: length, silences, level, noise, spectrum, damage, voice.
 
 Voice activity comes from a tier of `sslig.cues.vad` where one is given. Without one a frame 35 dB below the loud frames
-is silence (`sslig.data.conditioning`), which costs next to nothing.
+is silence (`sslig.corpora.conditioning`), which costs next to nothing.
 """
 
 import math
@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal import welch
 
+from sslig.corpora.conditioning import FRAME_SAMPLES, HOP_SAMPLES, SILENCE_DB, frame_levels_db
 from sslig.cues import voice
 from sslig.cues.tiers import Tier
 from sslig.cues.vad import SPEECH
-from sslig.data.conditioning import FRAME_SAMPLES, HOP_SAMPLES, SILENCE_DB, frame_levels_db
 from sslig.frames import SAMPLE_RATE_HZ
 
 FLOOR_DB = -100.0

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 from statsmodels.stats.multitest import multipletests
 
 from sslig.cues.masked_trials import two_sided_p
-from sslig.intervals import Clusters
-from sslig.metrics import MetricError
+from sslig.stats.intervals import Clusters
+from sslig.stats.metrics import MetricError
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """(round, trial) how often each trial counts in each round -> (round,) values; NaN where a value is not defined."""
@@ -47,7 +47,7 @@ class Estimate:
 def estimate(
     statistic: Statistic, clusters: Clusters | None, *, seed: int, rounds: int, level: float = 0.95
 ) -> Estimate:
-    """A statistic on all trials and on bootstrap draws of `clusters`, as of `sslig.intervals.bootstrap`.
+    """A statistic on all trials and on bootstrap draws of `clusters`, as of `sslig.stats.intervals.bootstrap`.
 
     The p-value is `sslig.cues.masked_trials.two_sided_p` of the draws in which the statistic is defined, with as many
     units as `clusters` has to draw. Without clusters (`clusters_of`) nothing is estimated (NaN, 0 rounds).
@@ -167,7 +167,7 @@ def clusters_of(
     Parameters
     ----------
     speakers, recordings
-        (trial,) As of `sslig.intervals.bootstrap`.
+        (trial,) As of `sslig.stats.intervals.bootstrap`.
     rows
         (trial,) bool. Which trials are chosen; all by default.
 

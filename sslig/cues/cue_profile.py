@@ -16,9 +16,9 @@ from sslig.cues import phones, vad
 from sslig.cues.tiers import Tier
 from sslig.cues.time_correlation import loudness
 from sslig.cues.top_regions import COLUMNS, UNKNOWN, Region, described, frame_classes, top_regions
-from sslig.experiment import Attribution, Scoring
 from sslig.frames import FrameClock
 from sslig.models.detector import Detector
+from sslig.study import Attribution, Scoring
 
 DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker")
 CLASSES = (*vad.NON_SPEECH, *phones.CLASSES, vad.SPEECH, UNKNOWN)
@@ -77,7 +77,7 @@ def profiles(
     detector
         Used in evaluation mode and full precision.
     utterances
-        With the columns of `sslig.protocol` and ``path``.
+        With the columns of `sslig.corpora.protocol` and ``path``.
     baseline, options
         As of `sslig.attribution.integrated_gradients.explain`.
     scoring_options

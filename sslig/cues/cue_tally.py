@@ -7,7 +7,7 @@ import pandas as pd
 
 from sslig.cues.association import clusters_of
 from sslig.cues.cue_profile import CLASSES
-from sslig.resampling import percentiles
+from sslig.stats.resampling import percentiles
 
 MEANS = {
     "effective_frames": ("effective_frames", "n_local"),
@@ -85,7 +85,7 @@ def summary(
     by
         What groups are made of, among those it was tallied by.
     seed, rounds, level
-        Of the bootstrap (`sslig.resampling.percentiles`).
+        Of the bootstrap (`sslig.stats.resampling.percentiles`).
     resample_recordings
         Whether recordings are drawn within each drawn speaker.
 

@@ -7,8 +7,8 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from sslig.corpora import codecs
 from sslig.cues import feature_masks, waveform_masks
-from sslig.data import codecs
 from sslig.frames import FrameClock
 from sslig.specs import Parameter
 

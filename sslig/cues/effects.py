@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from sslig.cues import masked_trials
 from sslig.cues.masked_trials import STATISTICS, Draws, MaskedTrials, on_all, resampled, two_sided_p
 from sslig.labels import BONAFIDE, KEYS
-from sslig.metrics import MetricError
+from sslig.stats.metrics import MetricError
 
 ALPHA = 0.05
 """An effect is supported where its p-value after Holm's correction is below this."""
@@ -42,7 +42,7 @@ def effects(
     what a mask removes loses separation and gains errors, and does so in excess where a random place of the same size
     and shape would not have done the same. Every bootstrap round draws the same speakers (and recordings) for unmasked,
     masked and control scores, finds the unmasked EER threshold anew, and is shared by all masks and detectors of the
-    same utterances. What is drawn is that of `sslig.intervals.bootstrap`.
+    same utterances. What is drawn is that of `sslig.stats.intervals.bootstrap`.
 
     The test is of the excess, or of the change where a mask has no control: a bootstrap p-value
     (`sslig.cues.masked_trials.two_sided_p`), corrected by Holm over detectors and masks, for each statistic and

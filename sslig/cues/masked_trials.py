@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
-from sslig.intervals import Clusters
-from sslig.metrics import FA_WEIGHT, MISS_WEIGHT, MetricError, Trials
+from sslig.stats.intervals import Clusters
+from sslig.stats.metrics import FA_WEIGHT, MISS_WEIGHT, MetricError, Trials
 
 STATISTICS = ("bonafide_change", "spoof_change", "separation", "eer", "min_dcf", "far", "frr")
 """What `outcome` computes, in this order.
@@ -20,7 +20,7 @@ STATISTICS = ("bonafide_change", "spoof_change", "separation", "eer", "min_dcf",
 ``bonafide_change`` and ``spoof_change`` are the mean change of the score of a class in logits, 0 for the unmasked
 scores. ``separation`` is the mean spoof minus the mean bona fide score, over the pooled within-class standard deviation
 of the unmasked scores (Cohen's d for these), so that detectors compare whose logits differ in scale. ``eer`` and
-``min_dcf`` are those of `sslig.metrics`, each at the best threshold of the scores at hand. ``far`` and ``frr`` keep the
+``min_dcf`` are those of `sslig.stats.metrics`, each at the best threshold of the scores at hand. ``far`` and ``frr`` keep the
 EER threshold of the unmasked scores: the share of spoof trials accepted as bona fide, and of bona fide trials rejected
 as spoof.
 """
@@ -123,7 +123,7 @@ class Draws:
     def of(
         cls, is_bonafide: np.ndarray, speakers: ArrayLike, recordings: ArrayLike | None, *, seed: int, rounds: int
     ) -> "Draws":
-        """The draws of `sslig.intervals.bootstrap` with the same seed; those that lack a class are left out.
+        """The draws of `sslig.stats.intervals.bootstrap` with the same seed; those that lack a class are left out.
 
         Parameters
         ----------
@@ -226,7 +226,7 @@ def rates(trials: Trials, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def eer_thresholds(trials: Trials, p_miss: np.ndarray, p_fa: np.ndarray) -> np.ndarray:
     """(round,) Thresholds of the EER, halfway between the trial it stands on and the next lower one that was drawn.
 
-    The rates of the unmasked scores are those at `sslig.metrics.eer_threshold`, which is the score of a trial. Masked
+    The rates of the unmasked scores are those at `sslig.stats.metrics.eer_threshold`, which is the score of a trial. Masked
     scores are cut by it too, and there a change of that one score in its last digit would count as an error.
     """
     rows, nearest = np.arange(len(p_miss)), np.argmin(np.abs(p_miss - p_fa), axis=1)

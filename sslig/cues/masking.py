@@ -17,8 +17,8 @@ from sslig.cues.interventions import PAPER, Intervention
 from sslig.cues.phones import CLASSES
 from sslig.cues.places import Places
 from sslig.cues.tiers import coverage
-from sslig.experiment import Scoring
 from sslig.models.detector import Detector
+from sslig.study import Scoring
 
 MASKS = (
     *PAPER,
@@ -86,7 +86,7 @@ def mask_scores(
     detector
         Used in evaluation mode and full precision.
     utterances
-        With the columns of `sslig.protocol` and ``path``.
+        With the columns of `sslig.corpora.protocol` and ``path``.
     interventions
         As of `sslig.cues.interventions.parse`.
     places

@@ -10,8 +10,8 @@ from sslig import scoring
 from sslig.attribution.baselines import Baseline, BaselineError, Source
 from sslig.cues.tiers import Tier
 from sslig.cues.vad import NON_SPEECH
-from sslig.experiment import Scoring
 from sslig.models.detector import Detector
+from sslig.study import Scoring
 
 NAME = "nonspeech_mean"
 
@@ -33,7 +33,7 @@ def nonspeech_mean(
     detector
         Whose features are averaged.
     bonafide
-        Utterances with the columns of `sslig.protocol` and ``path``.
+        Utterances with the columns of `sslig.corpora.protocol` and ``path``.
     speech
         Utterance -> the tier of `sslig.cues.vad.speech`; utterances without one are left out.
     options, device

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sslig.cues.association import NO_SPREAD, Statistic, clusters_of, estimate
 from sslig.cues.shortcuts import ALL, joined_scores
 from sslig.labels import KEYS
-from sslig.metrics import MetricError
+from sslig.stats.metrics import MetricError
 
 PENALTIES = np.logspace(0, 4, 9)
 """Ridge penalties, of standardised measures, among which the training part of a fold chooses."""

@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sslig.cues.association import cliffs_delta, clusters_of, corrected, estimate, on_all, pearson, spearman, usable
-from sslig.intervals import Clusters, bootstrap
 from sslig.labels import BONAFIDE, KEYS, SPOOF
-from sslig.metrics import MetricError, eer
+from sslig.stats.intervals import Clusters, bootstrap
+from sslig.stats.metrics import MetricError, eer
 
 ALL = "all"
 """Both classes together; a correlation there may be that of the classes."""
@@ -37,7 +37,7 @@ def single_feature_eer(
     measures
         A column a measure, a row an utterance; a missing value is left out and counted.
     labels, speakers, recordings
-        (utterance,) As of `sslig.intervals.bootstrap`.
+        (utterance,) As of `sslig.stats.intervals.bootstrap`.
     seed, rounds
         Of the bootstrap; how many a corrected p-value needs says `sslig.cues.effects.rounds_needed`.
 

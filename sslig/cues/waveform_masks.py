@@ -17,8 +17,8 @@ from scipy.signal import lfilter
 from torch import Tensor
 from torch.nn import functional
 
+from sslig.corpora import codecs
 from sslig.cues.feature_masks import MaskError, check_frames, edge_runs, from_nearest, last_true, next_true
-from sslig.data import codecs
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 
 NYQUIST_HZ = SAMPLE_RATE_HZ / 2
@@ -92,7 +92,7 @@ def compressed(
 
 
 def coded(waveforms: Tensor, codec: codecs.Codec, quality: int = 1) -> Tensor:
-    """(batch, samples) After encoding and decoding with one of `sslig.data.codecs`."""
+    """(batch, samples) After encoding and decoding with one of `sslig.corpora.codecs`."""
     rows = [codecs.apply(row, codec, quality) for row in waveforms.cpu().numpy()]
     return torch.from_numpy(np.stack(rows)).to(waveforms)
 

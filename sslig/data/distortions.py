@@ -12,10 +12,10 @@ import numpy as np
 from scipy import fft
 from scipy.signal import oaconvolve
 
+from sslig.corpora.codecs import AMR_NB, G722, Codec, transcode
+from sslig.corpora.codecs import CODECS as OFFICIAL
+from sslig.corpora.conditioning import SILENCE_DB, speech_bounds
 from sslig.data import filters, rawboost
-from sslig.data.codecs import AMR_NB, G722, Codec, transcode
-from sslig.data.codecs import CODECS as OFFICIAL
-from sslig.data.conditioning import SILENCE_DB, speech_bounds
 from sslig.data.filters import Range
 from sslig.frames import SAMPLE_RATE_HZ
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from sslig.data.codecs import CODECS
-from sslig.data.recordings import Recording
-from sslig.data.spoofs import ATTACKS
-from sslig.protocol import COLUMNS, SETS
+from sslig.corpora.codecs import CODECS
+from sslig.corpora.protocol import COLUMNS, SETS
+from sslig.corpora.recordings import Recording
+from sslig.corpora.spoofs import ATTACKS
 
 PREFIX = {"train": "T", "dev": "D", "eval": "E"}
 """First letter of the utterances and speakers of each set."""

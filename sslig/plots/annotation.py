@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sslig.labels import KEYS
-from sslig.style import BLACK, EVIDENCE, GREY, PERCENT, evidence_patches, figure_grid, style
+from sslig.plots.style import BLACK, EVIDENCE, GREY, PERCENT, evidence_patches, figure_grid, style
 
 NARROW_IN = 6.0
 """Narrower than other figures, so that many labels stay readable on a telephone."""

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from sslig.labels import KEYS
-from sslig.style import (
+from sslig.plots.style import (
     BLACK,
     EVIDENCE,
     GREY,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sslig.style import BLACK, GREY, detector_styles, figure_grid, style
+from sslig.plots.style import BLACK, GREY, detector_styles, figure_grid, style
 
 
 @style()

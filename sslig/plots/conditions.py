@@ -9,7 +9,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sslig.style import GREY, WIDTH_IN, figure_grid, style
+from sslig.plots.style import GREY, WIDTH_IN, figure_grid, style
 
 LOOKS = {
     "eer": (100, 1, "EER (%)"),
@@ -44,7 +44,7 @@ def metric_heatmap(
         `rows`, `columns`, `panels`, the metric by its name (NaN leaves the cell empty) and, if cells are to be counted,
         ``n_spoof`` and ``n_bonafide``.
     metric
-        One of `sslig.metrics.METRICS`.
+        One of `sslig.stats.metrics.METRICS`.
     rows, columns
         Conditions on the axes.
     panels

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from sslig.labels import BONAFIDE, KEYS, SPOOF
-from sslig.style import (
+from sslig.plots.style import (
     BLACK,
     EVIDENCE,
     GREY,
@@ -42,7 +42,7 @@ def det(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], eers: Mapping[str, fl
     Parameters
     ----------
     curves
-        (point,) P_fa and (point,) P_miss by detector (`sslig.metrics.det_points`).
+        (point,) P_fa and (point,) P_miss by detector (`sslig.stats.metrics.det_points`).
     eers
         Equal error rate by detector; marked on the curve and told in the legend.
 
@@ -108,7 +108,7 @@ def error_rates(curves: Mapping[str, pd.DataFrame], points: pd.DataFrame) -> Fig
     curves
         By detector: ``threshold``, ``fnmr`` and ``fmr``.
     points
-        ``detector``, ``point``, ``threshold``, ``fnmr`` and ``fmr`` (`sslig.operating_points.table`); the EER is
+        ``detector``, ``point``, ``threshold``, ``fnmr`` and ``fmr`` (`sslig.stats.operating_points.table`); the EER is
         marked as such, the others by the rate that they hold.
     """
     figure, axes = figure_grid(len(curves), heights=[1.9] * len(curves), width=5.6)
@@ -148,7 +148,7 @@ def error_regions(table: pd.DataFrame) -> Figure:
     ----------
     table
         ``key``, ``wrong`` (the set), ``n_wrong``, ``observed`` and ``expected`` of independent errors
-        (`sslig.consensus.error_overlap`); the region without errors is left out, and of many regions the rarest.
+        (`sslig.stats.consensus.error_overlap`); the region without errors is left out, and of many regions the rarest.
     """
     table = table[table["n_wrong"] > 0]
     largest = table.groupby("wrong")["observed"].sum().nlargest(MOST_REGIONS).index

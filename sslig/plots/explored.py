@@ -10,8 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from sslig.cues.tiers import Tier
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
-from sslig.style import BLACK, GREY, ORANGE, WIDTH_IN, evidence_map, evidence_patches, figure_grid, style
-from sslig.timeline import TIME, draw_evidence, draw_spectrogram, edges_s, symmetric, trend
+from sslig.plots.style import BLACK, GREY, ORANGE, WIDTH_IN, evidence_map, evidence_patches, figure_grid, style
+from sslig.plots.timeline import TIME, draw_evidence, draw_spectrogram, edges_s, symmetric, trend
 
 SPECTROGRAM_IN, EVIDENCE_IN, LAYERS_IN, TIER_IN = 1.5, 0.95, 0.7, 0.28
 LETTER_IN = 0.058

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from sslig.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, figure_grid, style
+from sslig.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILLION, figure_grid, style
 
 LOOKS = [
     (BLACK, "-", "o"), (BLUE, "--", "s"), (VERMILLION, "-.", "^"), (GREEN, ":", "D"), (PURPLE, "-", "v"),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from sslig.style import BLACK, GREY, PERCENT, detector_styles, figure_grid, style
+from sslig.plots.style import BLACK, GREY, PERCENT, detector_styles, figure_grid, style
 
 WIDTH_IN = 6.0
 """Narrower than other figures, so that the many names stay readable on a telephone."""

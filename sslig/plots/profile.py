@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from sslig.style import BLACK, GREY, detector_styles, figure_grid, style
+from sslig.plots.style import BLACK, GREY, detector_styles, figure_grid, style
 
 SMALLEST, LARGEST = 1 / 16, 16.0
 """Ratios outside are drawn at these ends."""

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.labels import BONAFIDE, SPOOF
-from sslig.style import (
+from sslig.plots.style import (
     BLACK,
     EVIDENCE,
     GREY,
@@ -20,7 +20,7 @@ from sslig.style import (
     legend_above,
     style,
 )
-from sslig.timeline import TIME, draw_evidence, draw_spectrogram, draw_waveform, edges_s, symmetric, trend
+from sslig.plots.timeline import TIME, draw_evidence, draw_spectrogram, draw_waveform, edges_s, symmetric, trend
 
 
 @style()

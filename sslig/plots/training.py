@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sslig.style import PERCENT, detector_styles, figure_grid, legend_above, style
+from sslig.plots.style import PERCENT, detector_styles, figure_grid, legend_above, style
 
 PANELS = {"train_loss": "training loss", "dev_eer": "development EER (%)", "dev_min_dcf": "development minDCF"}
 STEP_PANELS = {"loss": "loss of batches", "lr_head": "learning rate, head", "lr_backbone": "learning rate, encoder"}

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from sslig import consensus
-from sslig.experiment import Evaluation
 from sslig.labels import KEYS
 from sslig.report.display import listed
+from sslig.stats import consensus
+from sslig.study import Evaluation
 
 CLASSES = {"bonafide": "bona fide", "spoof": "spoof"}
 
@@ -32,7 +32,7 @@ def correlation(scores: pd.DataFrame, options: Evaluation, seed: int) -> pd.Data
 
 
 def overlap(scores: pd.DataFrame, options: Evaluation, seed: int) -> pd.DataFrame:
-    """The regions of the Venn diagram of errors (`sslig.consensus.error_overlap`)."""
+    """The regions of the Venn diagram of errors (`sslig.stats.consensus.error_overlap`)."""
     return consensus.error_overlap(of_one_seed(scores), **_resampling(options, seed))
 
 

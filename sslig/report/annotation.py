@@ -15,9 +15,9 @@ from sslig.annotation.study import store_path, utterances
 from sslig.annotation.summary import Resampling
 from sslig.annotation.vocabulary import DETECTORS, NAME_CHARACTERS
 from sslig.cues.top_regions import UNKNOWN
-from sslig.experiment import Experiment
 from sslig.stages.annotated import annotated_regions
 from sslig.stages.trained import corpus
+from sslig.study import Study
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Material:
 
 
 def material(
-    study: Experiment, detectors: Sequence[str] | None, seed: int, annotations: str | Path | None = None
+    study: Study, detectors: Sequence[str] | None, seed: int, annotations: str | Path | None = None
 ) -> Material:  # fmt: skip
     """The annotations in the store of a study, or in a file or folder of any form of `sslig.annotation.interchange`.
 
@@ -119,7 +119,7 @@ def _stored(path: Path) -> tuple[Imported, pd.DataFrame]:
         return Imported(tables.annotations(store), pd.DataFrame(columns=list(FAULTS))), progress
 
 
-def _regions(study: Experiment, table: pd.DataFrame, known: pd.DataFrame, seed: int) -> pd.DataFrame:
+def _regions(study: Study, table: pd.DataFrame, known: pd.DataFrame, seed: int) -> pd.DataFrame:
     """The top regions of judged detectors in judged utterances; empty where the study explains and decodes none."""
     said = tables.judged(table)
     own = [name for name in study.detectors if name in set(said["detector"])]

@@ -8,14 +8,14 @@ import pandas as pd
 
 from sslig.annotation import agreement, guesses, summary
 from sslig.annotation.vocabulary import CUES, shown
-from sslig.experiment import Experiment
 from sslig.report.annotation import Material, judged, names
 from sslig.report.display import listed
+from sslig.study import Study
 
 SPOKEN = {"bonafide": "bona fide", "spoof": "spoofed"}
 
 ENOUGH = 20
-"""Speakers or utterances from which percentile intervals are about as wide as they claim (`sslig.intervals`)."""
+"""Speakers or utterances from which percentile intervals are about as wide as they claim (`sslig.stats.intervals`)."""
 
 NOTHING = "Nobody has judged a region yet."
 
@@ -34,7 +34,7 @@ def answer(found: Material) -> str:
     )
 
 
-def source_note(study: Experiment, found: Material) -> str:
+def source_note(study: Study, found: Material) -> str:
     """Where the annotations come from, what could not be read, and how to annotate."""
     parts = []
     if found.imported:
@@ -160,7 +160,7 @@ def guess_note(found: Material, rows: pd.DataFrame) -> str:
             f"class can only say {sayable}; the other cues have to be heard.")  # fmt: skip
 
 
-def export_note(study: Experiment) -> str:
+def export_note(study: Study) -> str:
     """How the annotations go to other programs, and come back."""
     command = "python -m sslig.annotation"
     return (
@@ -175,7 +175,7 @@ def verbatim(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+!|~$^:-])", r"\\\1", escape(" ".join(text.split()), quote=False))
 
 
-def _path(study: Experiment) -> str:
+def _path(study: Study) -> str:
     """The file of a study as a command names it."""
     return str(study.path.relative_to(study.root) if study.path.is_relative_to(study.root) else study.path.name)
 

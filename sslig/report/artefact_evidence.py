@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from sslig import protocol, stages
+from sslig import stages
+from sslig.corpora import protocol
 from sslig.cues import contribution, phones, segments, time_correlation
 from sslig.cues.association import corrected
 from sslig.cues.contribution import Tracks
 from sslig.cues.effects import ALPHA
-from sslig.experiment import Experiment
 from sslig.frames import FrameClock
 from sslig.labels import KEYS
 from sslig.models.detector import Detector
@@ -19,6 +19,7 @@ from sslig.report.artefact_text import WORDS, estimated, p_text, span
 from sslig.report.artefacts import rounds, units_of_class
 from sslig.report.display import listed
 from sslig.report.explanation import as_scored
+from sslig.study import Study
 
 LOUDNESS, VOICING = "loudness", "voicing"
 KINDS = {"size": "size of evidence", "signed": "evidence for spoof"}
@@ -35,7 +36,7 @@ SEGMENTS = {
 AMOUNT = "size"
 
 
-def explained(study: Experiment, detectors: Sequence[str], seed: int) -> pd.DataFrame:
+def explained(study: Study, detectors: Sequence[str], seed: int) -> pd.DataFrame:
     """Attributions of all detectors for the explained utterances that have segments, with ``recording`` and ``path``.
 
     ``by_frame`` ends where the head stops reading: what it never reads has no evidence, whatever lies there.
@@ -46,7 +47,7 @@ def explained(study: Experiment, detectors: Sequence[str], seed: int) -> pd.Data
     return found[found["utterance"].isin(known)].merge(told, on="utterance")
 
 
-def _as_read(study: Experiment, name: str, seed: int) -> pd.DataFrame:
+def _as_read(study: Study, name: str, seed: int) -> pd.DataFrame:
     """The attributions of one detector, cut to the frames that its head takes where that is a fixed number."""
     head = Detector.from_pretrained(stages.checkpoint(study, name, seed)).head
     rows = stages.attributions(study, name, seed)
@@ -54,7 +55,7 @@ def _as_read(study: Experiment, name: str, seed: int) -> pd.DataFrame:
     return rows.assign(by_frame=[frames[:n_frames] for frames in rows["by_frame"]])
 
 
-def tracks_and_masks(study: Experiment, attributions: pd.DataFrame, clock: FrameClock) -> tuple[Tracks, Tracks]:
+def tracks_and_masks(study: Study, attributions: pd.DataFrame, clock: FrameClock) -> tuple[Tracks, Tracks]:
     """Loudness and voicing of each utterance over its frames, and the masks `SEGMENTS` of the same frames.
 
     A study chooses the sources of its segments: what is made of a tier that it does not decode is left out
@@ -73,7 +74,7 @@ def tracks_and_masks(study: Experiment, attributions: pd.DataFrame, clock: Frame
     return tracks, masks
 
 
-def follows(study: Experiment, attributions: pd.DataFrame, tracks: Tracks) -> pd.DataFrame:
+def follows(study: Study, attributions: pd.DataFrame, tracks: Tracks) -> pd.DataFrame:
     """`sslig.cues.time_correlation.correlation_table` by detector and class: rank correlations of `KINDS`."""
     tests = len(KINDS) * len(_named(tracks))
     # Its p-value is of shifts, of which there are as many as rounds: the smallest is 1 / (rounds + 1).
@@ -82,7 +83,7 @@ def follows(study: Experiment, attributions: pd.DataFrame, tracks: Tracks) -> pd
     return _corrected(found[found["method"] == METHOD])
 
 
-def lies(study: Experiment, attributions: pd.DataFrame, masks: Tracks) -> pd.DataFrame:
+def lies(study: Study, attributions: pd.DataFrame, masks: Tracks) -> pd.DataFrame:
     """`sslig.cues.contribution.contribution_table` by detector and class, of the size of the evidence; or empty."""
     tests = len(_named(masks))
     if not tests:
@@ -93,7 +94,7 @@ def lies(study: Experiment, attributions: pd.DataFrame, masks: Tracks) -> pd.Dat
 
 
 def _each(
-    study: Experiment, attributions: pd.DataFrame, tracks: Tracks, table: Callable, n_rounds: int,
+    study: Study, attributions: pd.DataFrame, tracks: Tracks, table: Callable, n_rounds: int,
     **kinds: tuple[str, ...],
 ) -> pd.DataFrame:  # fmt: skip
     """A table of all detectors, side by side in processes, each over the frames that its head reads."""

@@ -6,14 +6,14 @@ import pandas as pd
 
 from sslig.cues import shortcuts
 from sslig.cues.effects import ALPHA
-from sslig.experiment import Experiment
 from sslig.report.artefact_text import NOTHING, WORDS, span
 from sslig.report.artefacts import FOLDS, LINEAR, SMALLEST, WRONG, compared, names, supportable, units, units_of_class
 from sslig.report.display import listed
 from sslig.report.evaluation import FEW_SPEAKERS
+from sslig.study import Study
 
 
-def interval_note(study: Experiment, measured: pd.DataFrame, attributions: pd.DataFrame, n_segments: int) -> str:
+def interval_note(study: Study, measured: pd.DataFrame, attributions: pd.DataFrame, n_segments: int) -> str:
     """What intervals and tests rest on, how far to trust them, and which tests are too many for what there is.
 
     Parameters
@@ -42,7 +42,7 @@ def interval_note(study: Experiment, measured: pd.DataFrame, attributions: pd.Da
 
 
 def _tests(
-    study: Experiment, measured: pd.DataFrame, attributions: pd.DataFrame, n_segments: int
+    study: Study, measured: pd.DataFrame, attributions: pd.DataFrame, n_segments: int
 ) -> list[tuple[str, int, int]]:
     """What is tested by bootstrap, in how many tests that are corrected together, and of how many units."""
     n = len(names(measured))

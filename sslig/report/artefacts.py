@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed, parallel_config
 
-from sslig import consensus
 from sslig.cues import artefacts, shortcut_model, shortcuts
 from sslig.cues.effects import ALPHA, rounds_needed
 from sslig.cues.masked_trials import two_sided_p
-from sslig.experiment import Experiment
 from sslig.labels import KEYS
 from sslig.report.artefact_text import WORDS, estimated, interval, mean_and_spread, p_text, percent, strongest_first
+from sslig.stats import consensus
+from sslig.study import Study
 
 DESCRIPTION = ["utterance", "key", "attack", "codec", "speaker", "recording"]
 RIGHT, MIXED, WRONG = "right", "mixed", "wrong"
@@ -30,7 +30,7 @@ MOST_ROUNDS = 10_000
 def trials(measures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """The measured utterances that every detector scored: `DESCRIPTION`, ``group`` and the measures.
 
-    The groups are those of `sslig.consensus` over all utterances of `scores`: class and `RIGHT`, `MIXED` or `WRONG`.
+    The groups are those of `sslig.stats.consensus` over all utterances of `scores`: class and `RIGHT`, `MIXED` or `WRONG`.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def names(table: pd.DataFrame) -> list[str]:
     return [name for name in artefacts.MEASURES if name in table]
 
 
-def alone(study: Experiment, measured: pd.DataFrame) -> pd.DataFrame:
+def alone(study: Study, measured: pd.DataFrame) -> pd.DataFrame:
     """Each measure as a detector of its own (`sslig.cues.shortcuts.single_feature_eer`), the strongest first."""
     measures = measured[names(measured)]
     labels, options = measured["key"].map(KEYS), _options(study, measures.shape[1], units(study, measured))
@@ -61,7 +61,7 @@ def alone(study: Experiment, measured: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("eer", kind="stable", ignore_index=True)
 
 
-def between(study: Experiment, measured: pd.DataFrame) -> pd.DataFrame:
+def between(study: Study, measured: pd.DataFrame) -> pd.DataFrame:
     """What tells wrong from right of each class (`sslig.cues.shortcuts.between_groups`); empty where groups are small.
 
     A positive ``delta`` means larger values in the utterances that all detectors get wrong. Each class has a correction
@@ -86,7 +86,7 @@ def compared(measured: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
 
 
 def of_scores(
-    study: Experiment, measured: pd.DataFrame, scores: pd.DataFrame
+    study: Study, measured: pd.DataFrame, scores: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """How the scores of each detector go with the measures, detectors and analyses side by side in processes.
 
@@ -207,18 +207,18 @@ def _order(column: str) -> list[str]:
     )
 
 
-def units(study: Experiment, table: pd.DataFrame) -> int:
+def units(study: Study, table: pd.DataFrame) -> int:
     """How many there are of what the bootstrap draws: recordings of the utterances, or speakers."""
     drawn = ["speaker", *(["recording"] if study.evaluation.resample_recordings else [])]
     return len(table[drawn].drop_duplicates())
 
 
-def units_of_class(study: Experiment, table: pd.DataFrame) -> int:
+def units_of_class(study: Study, table: pd.DataFrame) -> int:
     """`units` of the class that has fewer."""
     return min(units(study, part) for _, part in table.groupby("key"))
 
 
-def supportable(study: Experiment, tests: int, n_units: int) -> bool:
+def supportable(study: Study, tests: int, n_units: int) -> bool:
     """Whether one of `tests` tests of `n_units` units can be below `ALPHA` after Holm within the rounds that are drawn.
 
     The smallest p-value is that of rounds which are all on one side of 0.
@@ -229,16 +229,16 @@ def supportable(study: Experiment, tests: int, n_units: int) -> bool:
     return bool(tests * two_sided_p(one_sided, n_units) < ALPHA)
 
 
-def rounds(study: Experiment, tests: int, n_units: int) -> int:
+def rounds(study: Study, tests: int, n_units: int) -> int:
     """Bootstrap rounds of the study, or as many more as `supportable` tests need; more would not help the others."""
     needed = rounds_needed(tests, n_units) if supportable(study, tests, n_units) else 0
     return max(study.evaluation.rounds, needed)
 
 
-def _options(study: Experiment, tests: int, n_units: int) -> dict[str, int]:
+def _options(study: Study, tests: int, n_units: int) -> dict[str, int]:
     """Seed and rounds of a bootstrap, for Holm's correction of so many tests."""
     return {"seed": study.corpus.seed, "rounds": rounds(study, tests, n_units)}
 
 
-def _second(study: Experiment, measured: pd.DataFrame) -> pd.Series | None:
+def _second(study: Study, measured: pd.DataFrame) -> pd.Series | None:
     return measured["recording"] if study.evaluation.resample_recordings else None

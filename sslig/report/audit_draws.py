@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sslig.intervals import Clusters
+from sslig.stats.intervals import Clusters
 
 ROUNDS, LEVEL, SEED = 50_000, 0.95, 0
 ERRORS = 3
@@ -18,7 +18,7 @@ DECIMALS = 6
 def drawn(speakers: Sequence[str], seed: int = SEED) -> np.ndarray:
     """(round, utterance) How often each utterance counts, first once each, then with speakers drawn with replacement.
 
-    The draws are those of `sslig.intervals.bootstrap`, all at once; floats, so that sums over them are matrix products.
+    The draws are those of `sslig.stats.intervals.bootstrap`, all at once; floats, so that sums over them are matrix products.
     """
     clusters, generator = Clusters.of(speakers, None), np.random.default_rng(seed)
     n = len(clusters.size)

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from sslig import scoring, stages
 from sslig.attribution.integrated_gradients import PATH_POINTS_AT_ONCE
-from sslig.experiment import Experiment
 from sslig.models.detector import Detector, select_device
 from sslig.report.audit_annotations import DETECTORS
 from sslig.report.display import listed
 from sslig.report.explanation import n_read
 from sslig.selection import stratified
+from sslig.study import Study
 
 RELEASED_POINTS = 50
 """Path points of the released call: what captum takes where none are asked for, by Gauss-Legendre quadrature."""
@@ -64,7 +64,7 @@ def batch_first(head: nn.Module, features: Tensor, baseline: Tensor, points: int
     return found.detach()[0]
 
 
-def compare(study: Experiment, detectors: Sequence[str], seed: int, n: int) -> pd.DataFrame:
+def compare(study: Study, detectors: Sequence[str], seed: int, n: int) -> pd.DataFrame:
     """Both calls on `n` explained utterances and each detector, from the baseline of the study, nodes selected freely.
 
     Returns

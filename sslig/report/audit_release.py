@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sslig import metrics
 from sslig.report import audit_annotations
 from sslig.report.audit_annotations import AuditError
+from sslig.stats import metrics
 
 TABLES = {
     "selection": "published_selection_132.csv",

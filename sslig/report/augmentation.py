@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslig import audio, protocol
+from sslig import audio
+from sslig.corpora import protocol
 from sslig.data import filters, rawboost
 from sslig.data.augment import PUBLISHED, Augmentation, Chain, Part, Step, build
 from sslig.data.distortions import STEPS
-from sslig.experiment import Experiment
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.report.display import listed
+from sslig.study import Study
 
 ORIGINAL = "original"
 LENGTH_S = (2.0, 2.5)
@@ -126,7 +127,7 @@ def n_changed(original: Example, config: Config, seed: int, n: int = DRAWS) -> i
 
 
 def recordings(made: Sequence[Version]) -> dict[str, list[bytes]]:
-    """Versions as `sslig.listen.players` needs them; samples outside [-1, 1] are clipped."""
+    """Versions as `sslig.plots.listen.players` needs them; samples outside [-1, 1] are clipped."""
     labels = [f"{version.name}: {version.about}" if version.about else version.name for version in made]
     return {label: [audio.flac_bytes(version.samples, label)] for label, version in zip(labels, made, strict=True)}
 
@@ -231,7 +232,7 @@ def rawboost_ranges() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["parameter", "from", "to"])
 
 
-def use(study: Experiment) -> str:
+def use(study: Study) -> str:
     """What a study trains with, in words."""
     config = study.training.augmentation
     if not config:
@@ -241,7 +242,7 @@ def use(study: Experiment) -> str:
     return f"with a list of its own, of {_code(list(dict.fromkeys(configuration(config)['step'])))}"
 
 
-def answer(study: Experiment, original: Example, table: pd.DataFrame, seed: int) -> str:
+def answer(study: Study, original: Example, table: pd.DataFrame, seed: int) -> str:
     """The page's answer: what the steps of `facts` did, how often pipelines act, and what the study trains with."""
     config = study.training.augmentation
     own = isinstance(config, list) and config

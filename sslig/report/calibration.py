@@ -8,14 +8,14 @@ import pandas as pd
 from scipy.special import expit
 
 from sslig import stages
-from sslig.experiment import Evaluation, Experiment
-from sslig.fusion import LogisticMap
-from sslig.metrics import METRICS
 from sslig.report.agreement import of_one_seed
 from sslig.report.display import listed
 from sslig.report.evaluation import described, shared
 from sslig.report.resampled import HEADINGS, difference, interval_text, over_seeds, spread
 from sslig.stages import RATIO
+from sslig.stats.fusion import LogisticMap
+from sslig.stats.metrics import METRICS
+from sslig.study import Evaluation, Study
 
 FUSION = "fusion"
 """What the fusion of all detectors is called among them."""
@@ -30,7 +30,7 @@ Maps = Mapping[tuple[str, int], LogisticMap]
 """Detector (or `FUSION`) and seed -> its map."""
 
 
-def ratios_of(study: Experiment, detectors: list[str], seeds: list[int]) -> tuple[pd.DataFrame, Maps]:
+def ratios_of(study: Study, detectors: list[str], seeds: list[int]) -> tuple[pd.DataFrame, Maps]:
     """Log-likelihood ratios on *eval* of each detector and, of several, of their fusion; and the maps that gave them.
 
     Returns

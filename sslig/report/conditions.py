@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from sslig import metrics
-from sslig.experiment import Evaluation
-from sslig.protocol import NONE
+from sslig.corpora.protocol import NONE
 from sslig.report.display import listed
 from sslig.report.resampled import HEADINGS, interval_text, over_seeds
 from sslig.stages import RATIO
+from sslig.stats import metrics
+from sslig.study import Evaluation
 
 JUDGED = {"eer": "spoof_score", "min_dcf": "spoof_score", "act_dcf": RATIO, "cllr": RATIO}
 """Metric -> scores: those that take scores at their word judge the calibrated ones."""

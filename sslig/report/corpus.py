@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from sslig.corpora.protocol import NONE, RECORDINGS, SETS, load_set, with_recordings
 from sslig.labels import KEYS
-from sslig.protocol import NONE, RECORDINGS, SETS, load_set, with_recordings
 from sslig.report.display import listed
 
 SUMMARY = "corpus.json"

@@ -6,15 +6,17 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from sslig import intervals, metrics, operating_points, protocol, scoring, stages
-from sslig.experiment import Evaluation, Experiment
+from sslig import scoring, stages
+from sslig.corpora import protocol
+from sslig.corpora.protocol import NONE
 from sslig.labels import KEYS
-from sslig.metrics import METRICS
 from sslig.models.detector import Detector, select_device
-from sslig.protocol import NONE
 from sslig.report.display import listed, span
 from sslig.report.resampled import HEADINGS, SCORE_COLUMNS, interval_text, over_seeds
 from sslig.selection import draw
+from sslig.stats import intervals, metrics, operating_points
+from sslig.stats.metrics import METRICS
+from sslig.study import Evaluation, Study
 
 BATCH_SIZES = (1, 4, 16)
 FEW_SPEAKERS, FEW_ERRORS = 20, 10
@@ -23,7 +25,7 @@ CURVE_POINTS = 1000
 
 
 def scores_of(
-    study: Experiment, detectors: list[str], seeds: list[int], set_name: str = "eval"
+    study: Study, detectors: list[str], seeds: list[int], set_name: str = "eval"
 ) -> pd.DataFrame:  # fmt: skip
     """The scores of several detectors and seeds under each other, with ``detector``, ``recording`` and ``gender``."""
     parts = [
@@ -39,7 +41,7 @@ def shared(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores.groupby("utterance")["utterance"].transform("size") == n_runs].reset_index(drop=True)
 
 
-def described(study: Experiment, scores: pd.DataFrame, set_name: str = "eval") -> pd.DataFrame:
+def described(study: Study, scores: pd.DataFrame, set_name: str = "eval") -> pd.DataFrame:
     """`scores` of a set with the ``recording`` and the ``gender`` that the corpus tells of each utterance."""
     about = protocol.load_set(study.corpus_root, set_name)[["utterance", "gender"]]
     about = protocol.with_recordings(study.corpus_root, about).set_index("utterance").loc[scores["utterance"]]
@@ -90,7 +92,7 @@ def group_table(scores: pd.DataFrame, column: str, options: Evaluation, seed: in
 
 
 def operating_table(scores: pd.DataFrame, options: Evaluation, seed: int) -> pd.DataFrame:
-    """The operating points of each detector (`sslig.operating_points.table`), with ``detector``."""
+    """The operating points of each detector (`sslig.stats.operating_points.table`), with ``detector``."""
     recordings = "recording" if options.resample_recordings else None
     found = {
         name: operating_points.table(part, seed=seed, rounds=options.rounds, recordings=recordings)
@@ -176,7 +178,7 @@ def worst_errors(scores: pd.DataFrame, n: int) -> pd.DataFrame:
     return pd.concat([alarms, misses], ignore_index=True)
 
 
-def company(study: Experiment, detectors: list[str], seed: int, n: int) -> pd.DataFrame:
+def company(study: Study, detectors: list[str], seed: int, n: int) -> pd.DataFrame:
     """The largest change of a score over batch sizes and a shuffled order, for `n` utterances of *eval*."""
     table = draw(protocol.load_set(study.corpus_root, "eval"), n, study.corpus.seed)
     device = select_device(study.device)
@@ -213,7 +215,7 @@ def answer(figures: pd.DataFrame) -> str:
     return f"**Answer.** On *eval* the EERs are {span(low, high)}: lowest {said[0]}, highest {said[-1]}."
 
 
-def left_out_note(study: Experiment, detectors: list[str], seeds: list[int], name: str) -> str:
+def left_out_note(study: Study, detectors: list[str], seeds: list[int], name: str) -> str:
     """How many utterances could not be read, and why the first one could not; `name` as in ``left_out_<name>.tsv``."""
     parts = [study.run(detector, seed) / f"left_out_{name}.tsv" for detector, seed in product(detectors, seeds)]
     left_out = pd.concat([pd.read_csv(path, sep="\t", dtype=str) for path in parts]).drop_duplicates("utterance")
@@ -237,7 +239,7 @@ def interval_note(figures: pd.DataFrame, options: Evaluation) -> str:
     )
 
 
-def attack_note(study: Experiment, by_attack: pd.DataFrame) -> str:
+def attack_note(study: Study, by_attack: pd.DataFrame) -> str:
     """Which attacks training never saw, and which are hardest."""
     seen = set(protocol.load_set(study.corpus_root, "train")["attack"]) - {NONE}
     mean = by_attack.groupby("group")["eer"].mean().sort_values()
@@ -253,7 +255,7 @@ def attack_note(study: Experiment, by_attack: pd.DataFrame) -> str:
     return f"{text} {averaged}, {mean.index[-1]} is the hardest attack and {mean.index[0]} the easiest."
 
 
-def paths(study: Experiment) -> dict[str, str]:
+def paths(study: Study) -> dict[str, str]:
     """Utterance -> file, of *eval*."""
     return protocol.load_set(study.corpus_root, "eval").set_index("utterance")["path"].to_dict()
 

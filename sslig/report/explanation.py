@@ -9,11 +9,11 @@ import pandas as pd
 from sslig import stages
 from sslig.attribution import table
 from sslig.attribution.integrated_gradients import FROZEN
+from sslig.corpora.protocol import NONE
 from sslig.data.dataset import Utterances
-from sslig.experiment import Experiment
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
-from sslig.protocol import NONE
 from sslig.report.display import span
+from sslig.study import Study
 
 
 def completeness(attributions: pd.DataFrame) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def layer_shares(attributions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def free_and_frozen(
-    study: Experiment, attributions: Mapping[str, pd.DataFrame], seed: int
+    study: Study, attributions: Mapping[str, pd.DataFrame], seed: int
 ) -> pd.DataFrame:  # fmt: skip
     """Attributions of the same few utterances with the free and the frozen selection, where a detector selects."""
     parts = []
@@ -119,12 +119,12 @@ def caption(example: pd.Series, attributions: Mapping[str, pd.DataFrame]) -> str
 
 
 def player(example: pd.Series, files: Mapping[str, str]) -> dict[str, object]:
-    """What `sslig.listen.players` needs for one example."""
+    """What `sslig.plots.listen.players` needs for one example."""
     name = example["utterance"]
     return {"recordings": {name: [files[name]]}, "columns": ["utterance", "listen"]}
 
 
-def as_scored(study: Experiment, path: str, clock: FrameClock) -> np.ndarray:
+def as_scored(study: Study, path: str, clock: FrameClock) -> np.ndarray:
     """(samples,) The recording as it was scored and explained: cropped where the study says so, whole frames only."""
     crop = None if study.scoring.crop_s is None else round(study.scoring.crop_s * SAMPLE_RATE_HZ)
     return Utterances(pd.DataFrame({"path": [path]}), clock, crop, study.scoring.max_s)[0].samples.numpy()

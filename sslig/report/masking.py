@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sslig import audio, protocol, stages
+from sslig import audio, stages
+from sslig.corpora import protocol
 from sslig.cues import definitions, effects, masking
 from sslig.cues.interventions import PAPER, Intervention, parse
 from sslig.cues.places import Places
-from sslig.experiment import Experiment
 from sslig.frames import FrameClock
 from sslig.report.explanation import as_scored, examples
+from sslig.study import Study
 
 STATISTIC = "separation"
 """What the page's answer is about: it has the scale of no detector, and moves with every score."""
@@ -38,14 +39,14 @@ class SweepError(ValueError):
     """Masks of ``masking.sweeps`` that form no curve; the message says which, and what is accepted."""
 
 
-def masked_of(study: Experiment, detectors: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
+def masked_of(study: Study, detectors: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
     """The scores of several detectors and seeds under all masks of the study, with ``recording``."""
     found = pd.concat([stages.masked(study, name, seed) for name, seed in product(detectors, seeds)])
     named = protocol.with_recordings(study.corpus_root, found[["utterance"]].drop_duplicates())
     return found.merge(named, on="utterance")
 
 
-def effect_table(study: Experiment, masked: pd.DataFrame) -> pd.DataFrame:
+def effect_table(study: Study, masked: pd.DataFrame) -> pd.DataFrame:
     """The effects of the masks of the study (`sslig.cues.effects.effects`), without their other doses."""
     chosen = masked[masked["mask"].isin(masks(study))]
     ordered = chosen.assign(place=chosen["mask"].map(masks(study).index)).sort_values("place", kind="stable")
@@ -53,7 +54,7 @@ def effect_table(study: Experiment, masked: pd.DataFrame) -> pd.DataFrame:
     return found.assign(space=found["mask"].map(lambda spec: parse(spec).space))
 
 
-def dose_table(study: Experiment, masked: pd.DataFrame) -> pd.DataFrame:
+def dose_table(study: Study, masked: pd.DataFrame) -> pd.DataFrame:
     """The effects of masks with one parameter at several values (`sslig.cues.effects.dose`).
 
     Raises
@@ -64,12 +65,12 @@ def dose_table(study: Experiment, masked: pd.DataFrame) -> pd.DataFrame:
     return effects.dose(masked, sweeps(study), **_options(study))
 
 
-def masks(study: Experiment) -> list[str]:
+def masks(study: Study) -> list[str]:
     """The masks that the study is about, by canonical text and in its order."""
     return [parse(spec).spec for spec in _given(study.masking.masks, masking.MASKS)]
 
 
-def sweeps(study: Experiment) -> dict[str, tuple[str, str, float]]:
+def sweeps(study: Study) -> dict[str, tuple[str, str, float]]:
     """Mask -> family, the parameter that is swept in it, and where this mask stands.
 
     A family are the masks of one name that are equal in all parameters but one number. The masks of the study are
@@ -121,7 +122,7 @@ def _family(one: Intervention, swept: str) -> str:
     return f"{one.name}({', '.join(kept)})" if kept else one.name
 
 
-def _options(study: Experiment) -> dict[str, object]:
+def _options(study: Study) -> dict[str, object]:
     return {"seed": study.corpus.seed, "rounds": study.masking.rounds,
             "resample_recordings": study.evaluation.resample_recordings}  # fmt: skip
 
@@ -157,7 +158,7 @@ def full_table(table: pd.DataFrame, detector: str) -> pd.DataFrame:
     return shown
 
 
-def example(study: Experiment, detectors: Sequence[str], seed: int) -> pd.Series:
+def example(study: Study, detectors: Sequence[str], seed: int) -> pd.Series:
     """The explained spoof with the highest mean score rank, with its ``path``."""
     explained = {name: stages.attributions(study, name, seed) for name in detectors}
     chosen = examples(explained, 1).iloc[0]
@@ -165,7 +166,7 @@ def example(study: Experiment, detectors: Sequence[str], seed: int) -> pd.Series
     return pd.concat([chosen, pd.Series({"path": paths[chosen["utterance"]]})])
 
 
-def coverage_table(study: Experiment, masked: pd.DataFrame) -> pd.DataFrame:
+def coverage_table(study: Study, masked: pd.DataFrame) -> pd.DataFrame:
     """How much each mask with a place covers of the utterances, by the first detector that was masked."""
     first = masked[masked["detector"] == masked["detector"].iloc[0]]
     placed = [spec for spec in masks(study) if parse(spec).place]
@@ -187,7 +188,7 @@ def _mean_run_s(part: pd.DataFrame) -> float:
     return float((part["mean_run_s"] * part["n_runs"]).sum() / n_runs) if n_runs else 0.0
 
 
-def source_table(study: Experiment) -> pd.DataFrame:
+def source_table(study: Study) -> pd.DataFrame:
     """Where each segment tier comes from."""
     rows = []
     for tier, told in stages.segment_sources(study).items():
@@ -196,7 +197,7 @@ def source_table(study: Experiment) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def mask_table(study: Experiment) -> pd.DataFrame:
+def mask_table(study: Study) -> pd.DataFrame:
     """What each mask of the study does, where, and what it is compared with."""
     told = {
         "shift": "the same runs elsewhere",
@@ -213,7 +214,7 @@ def mask_table(study: Experiment) -> pd.DataFrame:
 
 
 def heard(
-    study: Experiment, example: pd.Series, detector: str, seed: int, clock: FrameClock, n_read: int | None
+    study: Study, example: pd.Series, detector: str, seed: int, clock: FrameClock, n_read: int | None
 ) -> dict[str, list]:
     """Label -> FLAC of one utterance as it is and under each mask in the waveform that can be heard.
 

@@ -4,10 +4,10 @@ import pandas as pd
 
 from sslig.cues import effects
 from sslig.cues.interventions import PAPER
-from sslig.experiment import Experiment
 from sslig.report.display import listed
 from sslig.report.evaluation import FEW_SPEAKERS
 from sslig.report.masking import STATISTIC
+from sslig.study import Study
 
 NAMED = 3
 """Masks that a sentence names before it counts the rest."""
@@ -104,7 +104,7 @@ def _under(rows: pd.DataFrame, n_runs: int) -> str:
     return listed(named) if len(named) <= NAMED else f"{', '.join(named[:NAMED])} and {len(named) - NAMED} more"
 
 
-def interval_note(study: Experiment, table: pd.DataFrame, masked: pd.DataFrame) -> str:
+def interval_note(study: Study, table: pd.DataFrame, masked: pd.DataFrame) -> str:
     """What intervals and tests rest on, and how far to trust them.
 
     Parameters

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sslig.experiment import Evaluation
 from sslig.labels import BONAFIDE, KEYS
-from sslig.metrics import COST_METRICS, CURVE_METRICS, METRICS, Trials
-from sslig.resampling import Spread, percentiles
+from sslig.stats.metrics import COST_METRICS, CURVE_METRICS, METRICS, Trials
+from sslig.stats.resampling import Spread, percentiles
+from sslig.study import Evaluation
 
 HEADINGS = {"eer": "EER", "min_dcf": "minDCF", "act_dcf": "actDCF", "cllr": "Cllr (bits)"}
 """Metric -> how pages call it."""
@@ -24,7 +24,7 @@ def over_seeds(
     """Metrics of each detector: their mean and standard deviation over its seeds, and the interval of the mean.
 
     All detectors and seeds meet the same drawn speakers. With one seed an interval is that of
-    `sslig.intervals.bootstrap`.
+    `sslig.stats.intervals.bootstrap`.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def over_seeds(
         A row for each detector, seed and utterance, the same utterances for all: ``detector``, ``seed``,
         ``utterance``, ``key``, ``speaker``, ``recording`` and scores.
     columns
-        Metric (`sslig.metrics.METRICS`) -> the column of scores that it judges.
+        Metric (`sslig.stats.metrics.METRICS`) -> the column of scores that it judges.
     options
         Rounds, and whether recordings are resampled.
     seed
@@ -112,7 +112,7 @@ def difference(
 def spread(
     statistic: Callable[[np.ndarray], np.ndarray], about: pd.DataFrame, options: Evaluation, seed: int
 ) -> Spread:  # fmt: skip
-    """Intervals of a statistic (`sslig.resampling.percentiles`) of trials with ``speaker`` and ``recording``.
+    """Intervals of a statistic (`sslig.stats.resampling.percentiles`) of trials with ``speaker`` and ``recording``.
 
     They are NaN where all that could be drawn is one speaker or one recording.
     """

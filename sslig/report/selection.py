@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from sslig.consensus import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIXED, RATE
-from sslig.protocol import NONE
+from sslig.corpora.protocol import NONE
 from sslig.report.agreement import CLASSES
 from sslig.report.display import listed
 from sslig.selection import EVERY_ATTACK, Stratum
+from sslig.stats.consensus import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIXED, RATE
 
 PLURAL = {"bonafide": "bona fide", "spoof": "spoofs"}
 

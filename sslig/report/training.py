@@ -9,9 +9,9 @@ import pandas as pd
 from scipy import stats
 
 from sslig import training
-from sslig.experiment import Experiment
 from sslig.models.detector import Detector
 from sslig.report.display import span
+from sslig.study import Study
 
 EER, MIN_DCF = "dev EER (%)", "dev minDCF"
 CONFIDENCE = 0.95
@@ -38,7 +38,7 @@ def best_epochs(epochs: pd.DataFrame) -> pd.DataFrame:
     return renamed[["detector", "seed", "best epoch", "training loss", EER, MIN_DCF]]
 
 
-def averages(experiment: Experiment, detectors: Iterable[str], seeds: Iterable[int]) -> pd.DataFrame:
+def averages(experiment: Study, detectors: Iterable[str], seeds: Iterable[int]) -> pd.DataFrame:
     """The averages of epochs that were tried besides the best epoch, and which of both was kept; often none."""
     rows = []
     for detector, seed in product(detectors, seeds):
@@ -75,7 +75,7 @@ def over_seeds(figures: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["detector", "measure", "seeds", "mean", "sd", "low", "high"])
 
 
-def steps(experiment: Experiment, detectors: Iterable[str], seeds: Iterable[int]) -> pd.DataFrame:
+def steps(experiment: Study, detectors: Iterable[str], seeds: Iterable[int]) -> pd.DataFrame:
     """The logs of steps under each other; runs of releases without a log have no rows."""
     paths = [experiment.run(detector, seed) / training.STEPS for detector, seed in product(detectors, seeds)]
     tables = [pd.read_csv(path, sep="\t") for path in paths if path.is_file()]

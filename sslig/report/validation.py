@@ -9,12 +9,12 @@ from sslig import stages
 from sslig.attribution.contexts import BONAFIDE_MEAN
 from sslig.attribution.integrated_gradients import FREE
 from sslig.attribution.methods import parse
-from sslig.data.planting import KINDS, PlantedError
-from sslig.experiment import Experiment
+from sslig.corpora.planting import KINDS, PlantedError
 from sslig.report import evaluation
 from sslig.report.artefact_text import interval
 from sslig.report.resampled import over_seeds
 from sslig.stages.planted import BACKBONE, STUDY
+from sslig.study import Study
 from sslig.validation.localisation import LocalisationError
 from sslig.validation.transplant import COLUMNS as TRANSPLANTED
 from sslig.validation.transplant import LEAST_SHARE, carried, rests_on_place
@@ -61,7 +61,7 @@ class Planted:
 
 
 def planted_of(
-    study: Experiment, detectors: Sequence[str], seed: int, kinds: Sequence[str], methods: Sequence[str] | None = None
+    study: Study, detectors: Sequence[str], seed: int, kinds: Sequence[str], methods: Sequence[str] | None = None
 ) -> Planted:
     """The planted cues of `kinds`, as the detectors detect them and as `methods` explain that.
 
@@ -80,7 +80,7 @@ def planted_of(
 
 
 def _of_detector(
-    study: Experiment, detector: str, seed: int, kind: str, methods: Sequence[str] | None
+    study: Study, detector: str, seed: int, kind: str, methods: Sequence[str] | None
 ) -> tuple[pd.DataFrame, dict[str, object]]:
     told = dict.fromkeys(ABOUT[2:], float("nan")) | {"learnt": False, "decided": False, "explained": 0, "reason": ""}
     try:
@@ -102,7 +102,7 @@ def _of_detector(
     return table, told | {"explained": len(shares), "place_share": shares.mean()}
 
 
-def present_default(study: Experiment) -> str:
+def present_default(study: Study) -> str:
     """The method that explains the study now, in the words of `sslig.attribution.methods`."""
     baseline = "" if study.attribution.baseline == BONAFIDE_MEAN else f"baseline={study.attribution.baseline}"
     selection = "" if study.attribution.freeze_selection else f"selection={FREE}"
@@ -110,14 +110,14 @@ def present_default(study: Experiment) -> str:
     return parse(f"ig({values})" if values else "ig").spec
 
 
-def shown_method(study: Experiment, planted: Planted) -> str:
+def shown_method(study: Study, planted: Planted) -> str:
     """The method whose maps are drawn: the present default, or the first that was measured where that was not."""
     present = present_default(study)
     measured = [] if planted.table.empty else planted.table.loc[planted.table["seconds"].notna(), "method"].tolist()
     return present if present in measured or not measured else measured[0]
 
 
-def kind_table(study: Experiment, about: pd.DataFrame) -> pd.DataFrame:
+def kind_table(study: Study, about: pd.DataFrame) -> pd.DataFrame:
     """What each kind is and how strong, and the EER of each detector on it with the spoofs explained."""
     rows = []
     for kind, part in about.groupby("kind", sort=False):
@@ -131,7 +131,7 @@ def kind_table(study: Experiment, about: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "what", "severity", "time (%)"])
 
 
-def start_note(study: Experiment) -> str:
+def start_note(study: Study) -> str:
     """What the next table shows, and what the detectors in it were trained from."""
     start = {BACKBONE: "from the backbone and a random head", STUDY: "from where the training of the study left it"}
     return f"The EER of each detector, trained on each kind {start[study.validation.start]}, in percent:"

@@ -8,12 +8,12 @@ import pandas as pd
 from sslig import stages
 from sslig.attribution.evidence import NOT_PROMISED, SIGNED
 from sslig.attribution.integrated_gradients import COMPLETE
-from sslig.experiment import Experiment
 from sslig.report.artefact_text import interval
 from sslig.report.display import listed
 from sslig.report.validation import Planted, present_default
 from sslig.report.validation_localisation import EXPLANATION, MEASURE, group
 from sslig.report.validation_paired import paired
+from sslig.study import Study
 
 KEPT_SHARE = 0.95
 """A method that promises to add up keeps its promise where at least this share of its explanations is complete."""
@@ -59,7 +59,7 @@ class Choice:
     against_present: pd.Series | None
 
 
-def choices(study: Experiment, planted: Planted) -> list[Choice]:
+def choices(study: Study, planted: Planted) -> list[Choice]:
     """What the rule finds for all detectors that decide a kind at its place, which come first, and for each of them."""
     decided = planted.decided
     names = [] if decided.empty else list(decided["detector"].unique())
@@ -70,7 +70,7 @@ def choices(study: Experiment, planted: Planted) -> list[Choice]:
     return [choose(study, part, scope) for scope, part in scopes]
 
 
-def choose(study: Experiment, decided: pd.DataFrame, scope: str = ALL) -> Choice:
+def choose(study: Study, decided: pd.DataFrame, scope: str = ALL) -> Choice:
     """Apply the `RULE` to the rows of `sslig.stages.localised` of kinds that are decided at their place."""
     present, own = present_default(study), _measured(decided)
     if own.empty:
@@ -83,7 +83,7 @@ def choose(study: Experiment, decided: pd.DataFrame, scope: str = ALL) -> Choice
     return Choice(scope, told, chosen, present, None if chosen is None else _compared(study, own, chosen, present))
 
 
-def _ranked(study: Experiment, own: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+def _ranked(study: Study, own: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     """The candidates with their means, what they differ by from the best admitted one, and which tie with it."""
     keeps = found["kept"] >= KEPT_SHARE
     if not keeps.any():
@@ -122,7 +122,7 @@ def _candidates(decided: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     return found.loc[order].reset_index(drop=True)
 
 
-def _compared(study: Experiment, own: pd.DataFrame, chosen: str, present: str) -> pd.Series | None:
+def _compared(study: Study, own: pd.DataFrame, chosen: str, present: str) -> pd.Series | None:
     if chosen == present or present not in set(own["method"]):
         return None
     return paired(study, own, "method", present).set_index("method").loc[chosen]

@@ -9,7 +9,6 @@ from sslig.attribution.certificates import STATUSES
 from sslig.attribution.evidence import NOT_PROMISED, SIGNED
 from sslig.attribution.integrated_gradients import COMPLETE, FREE
 from sslig.attribution.methods import METHODS, available, parse
-from sslig.experiment import Experiment
 from sslig.models.detector import Detector
 from sslig.report.artefact_text import interval
 from sslig.report.display import listed
@@ -17,6 +16,7 @@ from sslig.report.validation import Planted
 from sslig.report.validation_cells import once
 from sslig.report.validation_localisation import EXPLANATION, MEASURE, group
 from sslig.report.validation_paired import paired
+from sslig.study import Study
 
 FROZEN_IG, FREE_IG = "ig", f"ig(selection={FREE})"
 """The same path and baseline, with the nodes of the explained input held, and chosen anew at each point."""
@@ -65,7 +65,7 @@ def cost_note(planted: Planted) -> str:
     )
 
 
-def selection_note(study: Experiment, planted: Planted) -> str:
+def selection_note(study: Study, planted: Planted) -> str:
     """Integrated Gradients with the frozen and with the free selection of nodes: completeness and ROC-AUC."""
     held = planted.table
     free = set() if held.empty else set(held.loc[held["method"] == FREE_IG, "detector"])
@@ -85,7 +85,7 @@ def selection_note(study: Experiment, planted: Planted) -> str:
     )
 
 
-def absent_note(study: Experiment, detectors: Sequence[str], seed: int, methods: Sequence[str] | None) -> str:
+def absent_note(study: Study, detectors: Sequence[str], seed: int, methods: Sequence[str] | None) -> str:
     """Which methods explain which detectors not, and why, as a list; a sentence where there is none."""
     asked = methods or study.validation.methods or METHODS
     reasons: dict[tuple[str, str], list[str]] = {}

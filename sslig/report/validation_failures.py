@@ -4,10 +4,10 @@ import pandas as pd
 
 from sslig.attribution.evidence import ABSOLUTE, SIGNED
 from sslig.attribution.integrated_gradients import COMPLETE
-from sslig.experiment import Experiment
 from sslig.report.validation import LEARNT_EER, NOTHING, Planted
 from sslig.report.validation_localisation import EXPLANATION, MEASURE, RANDOM, RIVAL, of_default
 from sslig.report.validation_paired import paired
+from sslig.study import Study
 from sslig.validation.rivals import FEATURE_CHANGE
 
 FEW = 10
@@ -21,7 +21,7 @@ COLUMNS = ["kind", "detector", "method", "at_chance", "rival", "n", "eer", "plac
 SHOWN = ["kind", "detector", "n", "EER (%)", "time (%)", "not beyond chance", "not beyond the best plain map", "why"]
 
 
-def failures(study: Experiment, planted: Planted, found: pd.DataFrame) -> pd.DataFrame:
+def failures(study: Study, planted: Planted, found: pd.DataFrame) -> pd.DataFrame:
     """`COLUMNS`, a row a kind, detector and method that does not beat chance, or the best plain map, beyond doubt.
 
     Parameters
@@ -51,7 +51,7 @@ def failures(study: Experiment, planted: Planted, found: pd.DataFrame) -> pd.Dat
 
 
 def _against_plain(
-    study: Experiment, planted: Planted, part: pd.DataFrame, kind: str, detector: str
+    study: Study, planted: Planted, part: pd.DataFrame, kind: str, detector: str
 ) -> tuple[str, set[str]]:  # fmt: skip
     """The plain map of the highest mean in one cell, and the methods that are not better beyond doubt."""
     plain = part[part["group"] == RIVAL].sort_values("value", kind="stable")["method"]

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sslig.attribution.evidence import SIGNED
-from sslig.experiment import Experiment
 from sslig.report.artefact_text import DOT
 from sslig.report.display import listed
 from sslig.report.validation_cells import FAITHFULNESS, WORSE, cell, headed, wide
 from sslig.stages.faithful import faithful
 from sslig.stages.sane import sane, stable
+from sslig.study import Study
 from sslig.validation.replacement import FEATURES, PROFILES, WAVEFORM
 from sslig.validation.summary import WHAT, summarise
 
@@ -31,27 +31,27 @@ ALIKE = {"steps": "points", "seeds": "seeds"}
 
 
 def faithful_of(
-    study: Experiment, detectors: Sequence[str], seed: int, methods: Sequence[str] | None = None
+    study: Study, detectors: Sequence[str], seed: int, methods: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Every statistic of faithfulness beside its control (`sslig.validation.summary.summarise`), by detector."""
     return _summary(study, pd.concat([faithful(study, name, seed, methods) for name in detectors], ignore_index=True))
 
 
 def sane_of(
-    study: Experiment, detectors: Sequence[str], seed: int, methods: Sequence[str] | None = None
+    study: Study, detectors: Sequence[str], seed: int, methods: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Every sanity check beside its control, by detector."""
     return _summary(study, pd.concat([sane(study, name, seed, methods) for name in detectors], ignore_index=True))
 
 
-def stable_of(study: Experiment, detectors: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
+def stable_of(study: Study, detectors: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
     """How alike explanations of detectors of different seeds are, by detector; empty with a single seed."""
     own = dataclasses.replace(study, seeds=list(seeds))
     found = pd.concat([stable(own, name) for name in detectors], ignore_index=True)
     return found if found.empty else _summary(study, found)
 
 
-def _summary(study: Experiment, table: pd.DataFrame) -> pd.DataFrame:
+def _summary(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     """Detectors and methods in the order of `table`; ``band_low`` and ``band_high`` are the ends of what the shifted
     maps of an utterance give, averaged over utterances."""
     found = summarise(

@@ -7,12 +7,12 @@ import pandas as pd
 
 from sslig import audio, stages
 from sslig.attribution.evidence import AGGREGATIONS, SIGNED
-from sslig.experiment import Experiment
 from sslig.frames import FrameClock
 from sslig.report.display import listed
 from sslig.report.validation import NOTHING, Planted
 from sslig.report.validation_cells import LOCALISATION, LOOKS, headed, wide
 from sslig.report.validation_paired import paired
+from sslig.study import Study
 from sslig.validation.planted_maps import PLAIN, PlantedMaps
 from sslig.validation.rivals import FEATURE_CHANGE, LIMITS, RIVALS, SCORE_CHANGE
 
@@ -34,7 +34,7 @@ def group(method: str) -> str:
     return {RANDOM: NOISE, **dict.fromkeys(LIMITS, LIMIT)}.get(method, RIVAL if method in RIVALS else EXPLANATION)
 
 
-def summary(study: Experiment, planted: Planted) -> pd.DataFrame:
+def summary(study: Study, planted: Planted) -> pd.DataFrame:
     """Each measure of each map on each kind and detector beside chance, with ``group``, ``learnt`` and ``decided``."""
     columns = ["learnt", "decided"]
     if planted.table.empty:
@@ -63,7 +63,7 @@ def measure_table(found: pd.DataFrame, detector: str) -> pd.DataFrame:
     return headed(wide(own.assign(kind=told), ["kind", "method"], LOCALISATION), "kind")
 
 
-def aggregation_table(study: Experiment, planted: Planted, statistic: str = MEASURE) -> pd.DataFrame:
+def aggregation_table(study: Study, planted: Planted, statistic: str = MEASURE) -> pd.DataFrame:
     """What becomes of each method with another aggregation: its mean over kinds and detectors, and the difference."""
     look, rows = LOOKS[statistic], []
     held = planted.telling
@@ -77,7 +77,7 @@ def aggregation_table(study: Experiment, planted: Planted, statistic: str = MEAS
     return pd.DataFrame(rows, columns=["method", *AGGREGATIONS])
 
 
-def aggregation_note(study: Experiment, planted: Planted) -> str:
+def aggregation_note(study: Study, planted: Planted) -> str:
     """For how many methods an unsigned aggregation finds the places better or worse, beyond doubt."""
     held, said = planted.telling, []
     if held.empty:
@@ -168,7 +168,7 @@ def example_note(chosen: pd.Series | None, method: str) -> str:
 
 
 def maps_of(
-    study: Experiment, planted: Planted, chosen: pd.Series, seed: int, methods: Sequence[str],
+    study: Study, planted: Planted, chosen: pd.Series, seed: int, methods: Sequence[str],
     detectors: Sequence[str] | None = None,
 ) -> dict[str, PlantedMaps]:  # fmt: skip
     """Detector -> the maps of one spoof, for those that detect and explain it, or for some of them."""
@@ -197,7 +197,7 @@ def clock_of(made: Mapping[str, PlantedMaps]) -> FrameClock:
     return next(iter(made.values())).clock
 
 
-def places_s(study: Experiment, chosen: pd.Series) -> list[tuple[float, float]]:
+def places_s(study: Study, chosen: pd.Series) -> list[tuple[float, float]]:
     """Start and end of each planted place of a spoof."""
     truth = stages.planted_truth(study, chosen["kind"])
     own = truth[truth["utterance"] == chosen["utterance"]]
@@ -205,6 +205,6 @@ def places_s(study: Experiment, chosen: pd.Series) -> list[tuple[float, float]]:
 
 
 def sounds(made: Mapping[str, PlantedMaps], chosen: pd.Series) -> dict[str, list[bytes]]:
-    """What `sslig.listen.players` needs to play the spoof as it was scored."""
+    """What `sslig.plots.listen.players` needs to play the spoof as it was scored."""
     waveform = next(iter(made.values())).waveform
     return {f"{chosen['utterance']} ({chosen['kind']})": [audio.flac_bytes(waveform)]}

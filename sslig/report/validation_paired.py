@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 
 from sslig.cues.association import clusters_of
-from sslig.experiment import Experiment
-from sslig.resampling import percentiles
+from sslig.stats.resampling import percentiles
+from sslig.study import Study
 
 CELLS = ("kind", "detector")
 """What means are averaged over, so that a kind with many detected spoofs counts no more than one with few."""
 
 
 def paired(
-    study: Experiment, table: pd.DataFrame, option: str, reference: str, cells: Sequence[str] = CELLS
+    study: Study, table: pd.DataFrame, option: str, reference: str, cells: Sequence[str] = CELLS
 ) -> pd.DataFrame:
     """The mean of each option over cells, and its difference to one of them on the same utterances.
 
@@ -82,7 +82,7 @@ def _means(
 
 
 def _spread(
-    study: Experiment, means: Callable[[np.ndarray], np.ndarray], about: pd.DataFrame
+    study: Study, means: Callable[[np.ndarray], np.ndarray], about: pd.DataFrame
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     recordings = about["recording"] if study.evaluation.resample_recordings else None
     if clusters_of(about["speaker"], recordings) is None:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sslig import stages
+from sslig.corpora.protocol import NONE
 from sslig.cues.cue_tally import MEANS
-from sslig.experiment import Experiment
-from sslig.protocol import NONE
 from sslig.report.artefact_text import DOT, interval
 from sslig.report.display import listed
 from sslig.stages.profiled import profile_left_out, profile_summary
+from sslig.study import Study
 
 HEADINGS = {
     "effective_frames": ("frames with as much evidence as all", 1, 0),
@@ -28,7 +28,7 @@ BY = ("attack", "codec")
 NAMED = 3
 
 
-def profile_of(study: Experiment, detectors: Sequence[str], seed: int, by: Sequence[str] = ()) -> pd.DataFrame:
+def profile_of(study: Study, detectors: Sequence[str], seed: int, by: Sequence[str] = ()) -> pd.DataFrame:
     """The cue profile of each detector (`sslig.cues.cue_tally.summary`), on request by attack, codec ... too."""
     found = profile_summary(study, seed, ("detector", *by), detectors)
     order = found["detector"].map(list(detectors).index)
@@ -67,7 +67,7 @@ def relative(found: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def group_table(study: Experiment, detectors: Sequence[str], seed: int, by: str) -> pd.DataFrame:
+def group_table(study: Study, detectors: Sequence[str], seed: int, by: str) -> pd.DataFrame:
     """For each attack, or codec: how local evidence is, and the classes that it exceeds its share of time in most.
 
     Empty where the study has one only.
@@ -104,7 +104,7 @@ def profile_note(found: pd.DataFrame) -> str:
     return f"More evidence than time, with an interval above 1 (times its share of time): {'; '.join(said)}."
 
 
-def set_note(study: Experiment, detectors: Sequence[str], seed: int, found: pd.DataFrame) -> str:
+def set_note(study: Study, detectors: Sequence[str], seed: int, found: pd.DataFrame) -> str:
     """How many utterances were profiled, and how many could not be read."""
     counts = found.groupby("detector", sort=False)["n"].max()
     left_out = {name: len(profile_left_out(study, name, seed)) for name in detectors}

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from sslig.experiment import Experiment
 from sslig.report.evaluation import FEW_SPEAKERS
 from sslig.report.validation import Planted
 from sslig.report.validation_choice import Choice
 from sslig.report.validation_faithful import REPLACED
 from sslig.report.validation_localisation import EXPLANATION, MEASURE, RIVAL, of_default
+from sslig.study import Study
 from sslig.validation.replacement import FEATURES
 
 CURVES = {"deletion_area": "taking away", "insertion_area": "bringing back"}
@@ -101,7 +101,7 @@ def _closing(choices: Sequence[Choice]) -> str:
     return f"The default that the table names is `{first.chosen}`{apart}."
 
 
-def interval_note(study: Experiment, planted: Planted) -> str:
+def interval_note(study: Study, planted: Planted) -> str:
     """What was resampled for the intervals, and how far they carry."""
     units = "speakers and, within each, recordings" if study.evaluation.resample_recordings else "speakers"
     text = (

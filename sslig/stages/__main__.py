@@ -4,7 +4,6 @@ import argparse
 import sys
 import time
 
-from sslig.experiment import Experiment, load
 from sslig.stages import (
     attribute,
     baseline,
@@ -21,6 +20,7 @@ from sslig.stages import (
     score,
     segment,
 )
+from sslig.study import Study, load
 from sslig.validation.localisation import LocalisationError
 
 OF_STUDIES = {"segment": segment, "measure": measures}
@@ -56,7 +56,7 @@ def main() -> None:
     print(f"{arguments.stage}{what}: done in {time.monotonic() - start:.0f} s", file=sys.stderr)
 
 
-def _do(arguments: argparse.Namespace, experiment: Experiment) -> str:
+def _do(arguments: argparse.Namespace, experiment: Study) -> str:
     """Do the stage; of which detector and seed it was."""
     if arguments.stage == "corpus":
         corpus(experiment, arguments.workers)
@@ -77,7 +77,7 @@ def _do(arguments: argparse.Namespace, experiment: Experiment) -> str:
     return f" {name} seed {seed}"
 
 
-def _plant(experiment: Experiment, job: str | None, workers: int) -> str:
+def _plant(experiment: Study, job: str | None, workers: int) -> str:
     """Build the corpora of planted cues; of which kinds they are."""
     kinds = experiment.validation.planted if job is None else [job]
     for kind in kinds:
@@ -85,7 +85,7 @@ def _plant(experiment: Experiment, job: str | None, workers: int) -> str:
     return f" {', '.join(kinds)}"
 
 
-def _localise(experiment: Experiment, name: str, seed: int, job: str | None) -> str:
+def _localise(experiment: Study, name: str, seed: int, job: str | None) -> str:
     """Look for the planted cues of each kind; why in some there is nothing to look for, which is a result too."""
     told = ""
     for kind in experiment.validation.planted if job is None else [job]:
@@ -96,7 +96,7 @@ def _localise(experiment: Experiment, name: str, seed: int, job: str | None) -> 
     return told
 
 
-def _masks_of(experiment: Experiment, job: str | None) -> list[str] | None:
+def _masks_of(experiment: Study, job: str | None) -> list[str] | None:
     jobs = mask_jobs(experiment)
     if job is not None and job not in jobs:
         raise ValueError(f"{experiment.path}: no job of masks {job!r}; it has {', '.join(jobs)}")

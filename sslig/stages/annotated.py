@@ -3,23 +3,23 @@
 import numpy as np
 import pandas as pd
 
-from sslig import protocol
 from sslig.annotation import plan
 from sslig.annotation.plan import Item
 from sslig.annotation.store import Store
+from sslig.corpora import protocol
 from sslig.cues.top_regions import described, top_regions
-from sslig.experiment import Experiment, ExperimentError
 from sslig.frames import FrameClock
 from sslig.models.detector import Detector
 from sslig.stages.attributed import EXPLAINED_SET, attributions
 from sslig.stages.masked import segmented, tiers_by_utterance
 from sslig.stages.selected import selected
 from sslig.stages.trained import checkpoint
+from sslig.study import Study, StudyError
 
 CLASSES = {"bonafide": "bona fide", "spoof": "spoof"}
 
 
-def annotated_utterances(experiment: Experiment, detectors: list[str], seed: int) -> pd.DataFrame:
+def annotated_utterances(experiment: Study, detectors: list[str], seed: int) -> pd.DataFrame:
     """The utterances that are annotated: rows of the protocol with ``path`` and ``group``.
 
     They are those that the experiment names, else all that every detector explains. The group is the reason for which
@@ -27,7 +27,7 @@ def annotated_utterances(experiment: Experiment, detectors: list[str], seed: int
 
     Raises
     ------
-    ExperimentError
+    StudyError
         A named utterance is not explained by all of the detectors.
     """
     explained = [set(attributions(experiment, name, seed)["utterance"]) for name in detectors]
@@ -35,7 +35,7 @@ def annotated_utterances(experiment: Experiment, detectors: list[str], seed: int
     reasons = selected(experiment, detectors, seed)[0].set_index("utterance")["reason"]
     names = experiment.annotation.utterances or by_all
     if lacking := [one for one in names if one not in by_all]:
-        raise ExperimentError(f"{experiment.path}: annotation.utterances: {len(lacking)} of {len(names)} are not among "
+        raise StudyError(f"{experiment.path}: annotation.utterances: {len(lacking)} of {len(names)} are not among "
                               f"the {len(by_all)} explained ones; the first: {lacking[0]!r}")  # fmt: skip
     table = protocol.load_set(experiment.corpus_root, EXPLAINED_SET)
     table = table[table["utterance"].isin(names)].sort_values("utterance").reset_index(drop=True)
@@ -45,7 +45,7 @@ def annotated_utterances(experiment: Experiment, detectors: list[str], seed: int
 
 
 def annotated_regions(
-    experiment: Experiment, detectors: list[str], seed: int, *, classes: bool = False
+    experiment: Study, detectors: list[str], seed: int, *, classes: bool = False
 ) -> pd.DataFrame:  # fmt: skip
     """The top region of each detector in each explained utterance (`sslig.cues.top_regions`).
 
@@ -72,7 +72,7 @@ def annotated_regions(
 
 
 def annotation_items(
-    experiment: Experiment, detectors: list[str], seed: int, store: Store, annotator: str
+    experiment: Study, detectors: list[str], seed: int, store: Store, annotator: str
 ) -> list[Item]:  # fmt: skip
     """The plan of an annotator, kept in the store from the first time on (`sslig.annotation.plan.kept`)."""
     utterances = annotated_utterances(experiment, detectors, seed)

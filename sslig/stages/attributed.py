@@ -4,16 +4,17 @@ import dataclasses
 
 import pandas as pd
 
-from sslig import protocol, records
+from sslig import records
 from sslig.attribution import baselines, table
 from sslig.attribution.baselines import Baseline, BaselineError
 from sslig.attribution.integrated_gradients import FROZEN
-from sslig.experiment import Attribution, Experiment
+from sslig.corpora import protocol
 from sslig.files import write_json, write_tsv
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint, select_device
 from sslig.selection import draw, stratified
 from sslig.stages.trained import checkpoint, corpus
+from sslig.study import Attribution, Study
 
 EXPLAINED_SET = "eval"
 BASELINES = ("bonafide_mean", "zero")
@@ -21,7 +22,7 @@ COMPARED = 3
 """Utterances that are explained with the free selection too: without an end to the doubling of points, that is slow."""
 
 
-def baseline(experiment: Experiment, detector: str, seed: int) -> Baseline:
+def baseline(experiment: Study, detector: str, seed: int) -> Baseline:
     """The baseline that the experiment names; mean bona fide features lie in the run's folder with their source."""
     name, options = experiment.attribution.baseline, experiment.attribution
     if name not in BASELINES:
@@ -47,19 +48,19 @@ def baseline(experiment: Experiment, detector: str, seed: int) -> Baseline:
     return made
 
 
-def explained(experiment: Experiment) -> pd.DataFrame:
+def explained(experiment: Study) -> pd.DataFrame:
     """The utterances that every detector of the experiment explains."""
     utterances = protocol.load_set(corpus(experiment), EXPLAINED_SET)
     return stratified(utterances, experiment.attribution.utterances, experiment.corpus.seed)
 
 
-def attributions(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
+def attributions(experiment: Study, detector: str, seed: int) -> pd.DataFrame:
     """The attributions of one trained detector for the `explained` utterances, in ``attributions.parquet``."""
     options = experiment.attribution
     return _attributions(experiment, detector, seed, "attributions", options, explained(experiment))
 
 
-def free_attributions(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
+def free_attributions(experiment: Study, detector: str, seed: int) -> pd.DataFrame:
     """The attributions of the first `COMPARED` explained utterances with the free selection, to compare."""
     options = dataclasses.replace(experiment.attribution, freeze_selection=False)
     utterances = explained(experiment).head(COMPARED)
@@ -67,7 +68,7 @@ def free_attributions(experiment: Experiment, detector: str, seed: int) -> pd.Da
 
 
 def _attributions(
-    experiment: Experiment, detector: str, seed: int, name: str, options: Attribution, utterances: pd.DataFrame
+    experiment: Study, detector: str, seed: int, name: str, options: Attribution, utterances: pd.DataFrame
 ) -> pd.DataFrame:
     folder, run = checkpoint(experiment, detector, seed), experiment.run(detector, seed)
     path, record = run / f"{name}.parquet", run / f"{name}.json"
@@ -86,7 +87,7 @@ def _attributions(
     return table.read(path)
 
 
-def attribute(experiment: Experiment, detector: str, seed: int) -> None:
+def attribute(experiment: Study, detector: str, seed: int) -> None:
     """Explain the chosen utterances, and where the head selects nodes, some of them with the free selection too."""
     found = attributions(experiment, detector, seed)
     if set(found["selection"]) == {FROZEN}:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from sslig import fusion, protocol
-from sslig.experiment import Experiment
+from sslig.corpora import protocol
 from sslig.files import write_json, write_parquet
-from sslig.fusion import LogisticMap
 from sslig.labels import KEYS
 from sslig.stages.scored import set_scores
+from sslig.stats import fusion
+from sslig.stats.fusion import LogisticMap
+from sslig.study import Study
 
 RATIO = "spoof_llr"
 """log p(scores | spoof) / p(scores | bona fide), natural logarithm."""
@@ -21,7 +22,7 @@ FITTED_ON, APPLIED_TO = "dev", "eval"
 TRIAL = ["utterance", "key", "attack", "codec", "speaker"]
 
 
-def calibrated(experiment: Experiment, detector: str, seed: int) -> tuple[pd.DataFrame, LogisticMap]:
+def calibrated(experiment: Study, detector: str, seed: int) -> tuple[pd.DataFrame, LogisticMap]:
     """The scores of one detector on *eval* with `RATIO`, and the map, fitted on *dev*, that gave it.
 
     They lie in the run's folder as ``llr_eval.parquet`` and ``calibration.json``.
@@ -34,7 +35,7 @@ def calibrated(experiment: Experiment, detector: str, seed: int) -> tuple[pd.Dat
     return result, found
 
 
-def fused(experiment: Experiment, detectors: list[str], seed: int) -> tuple[pd.DataFrame, LogisticMap]:
+def fused(experiment: Study, detectors: list[str], seed: int) -> tuple[pd.DataFrame, LogisticMap]:
     """The fusion of several detectors of one seed on *eval*, with `RATIO`, and the map, fitted on *dev*.
 
     Only utterances that all of them scored count. They lie in ``fusion/<detectors>/seed<seed>/`` below the runs of the
@@ -50,7 +51,7 @@ def fused(experiment: Experiment, detectors: list[str], seed: int) -> tuple[pd.D
     return result, found
 
 
-def _side_by_side(experiment: Experiment, detectors: list[str], seed: int, set_name: str) -> pd.DataFrame:
+def _side_by_side(experiment: Study, detectors: list[str], seed: int, set_name: str) -> pd.DataFrame:
     """One row an utterance that all detectors scored, one column a detector."""
     parts = [
         set_scores(experiment, name, seed, set_name)[[*TRIAL, "spoof_score"]].rename(columns={"spoof_score": name})

@@ -8,14 +8,14 @@ import pandas as pd
 
 from sslig import records
 from sslig.cues import ctc, phones, segments, vad, voice
-from sslig.experiment import Experiment
 from sslig.files import write_json, write_parquet, write_tsv
+from sslig.study import Study
 
 TOOLS = ("silero-vad", "pocketsphinx", "praat-parselmouth", "transformers")
 
 
 def decoded(
-    experiment: Experiment,
+    experiment: Study,
     folder: str,
     set_name: str,
     utterances: pd.DataFrame,

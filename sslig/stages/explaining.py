@@ -2,22 +2,22 @@
 
 import dataclasses
 
-from sslig import protocol
 from sslig.attribution import baselines
 from sslig.attribution.contexts import BONAFIDE_MEAN, NONSPEECH, ZERO, Context, bonafide_draws
-from sslig.experiment import Experiment
+from sslig.corpora import protocol
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, select_device
 from sslig.selection import draw
 from sslig.stages.attributed import baseline
 from sslig.stages.masked import nonspeech_profile
 from sslig.stages.trained import checkpoint, corpus
+from sslig.study import Study
 
 DRAWS = 8
 """Bona fide utterances of *train* that methods may start from: as many as they take by default."""
 
 
-def context(experiment: Experiment, detector: str, seed: int) -> Context:
+def context(experiment: Study, detector: str, seed: int) -> Context:
     """The baselines and draws of one trained detector; `Context.of` an utterance makes it that utterance's."""
     folder, device = checkpoint(experiment, detector, seed), select_device(experiment.device)
     model = Detector.from_pretrained(folder)

@@ -7,8 +7,8 @@ import pandas as pd
 from sslig.attribution.evidence import AGGREGATIONS, SIGNED
 from sslig.attribution.methods import Method
 from sslig.cues.time_correlation import loudness
-from sslig.experiment import Experiment
 from sslig.stages.validating import Presented, Rows, validated, validated_utterances
+from sslig.study import Study
 from sslig.validation import faithfulness, sanity
 from sslig.validation.replacement import IN_FEATURES, INTERPOLATION, PROFILES, WAVEFORM, in_waveform
 
@@ -19,7 +19,7 @@ COMPARED = "ig"
 """The method whose other aggregations are measured too."""
 
 
-def faithful(experiment: Experiment, detector: str, seed: int, methods: Sequence[str] | None = None) -> pd.DataFrame:
+def faithful(experiment: Study, detector: str, seed: int, methods: Sequence[str] | None = None) -> pd.DataFrame:
     """How faithful methods are to the score of one trained detector: a row an utterance, method and statistic.
 
     Curves, infidelity and sensitivity-n (`sslig.validation.faithfulness.rows`) for each replacement of features, two

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sslig import metrics, protocol, records, scoring
+from sslig import records, scoring
 from sslig.attribution import (
     certificates,
     contexts,
@@ -17,7 +17,7 @@ from sslig.attribution import (
     occlusion,
 )
 from sslig.attribution.methods import Method, offered
-from sslig.experiment import Experiment
+from sslig.corpora import protocol
 from sslig.files import write_json, write_parquet, write_tsv
 from sslig.labels import BONAFIDE, KEYS, SPOOF
 from sslig.models.detector import Detector, fingerprint, select_device
@@ -28,6 +28,8 @@ from sslig.stages.explaining import DRAWS, context
 from sslig.stages.planted import planted, planted_truth
 from sslig.stages.scored import set_scores
 from sslig.stages.trained import checkpoint
+from sslig.stats import metrics
+from sslig.study import Study
 from sslig.validation import localisation, planted_maps, rivals, transplant
 from sslig.validation.localisation import LocalisationError
 from sslig.validation.planted_maps import Maker, PlantedMaps
@@ -49,7 +51,7 @@ MODULES = (contexts, evidence, gradients, integrated_gradients, method_definitio
 DESCRIPTION = ("utterance", "speaker", "recording", "score", "threshold")
 
 
-def detected(study: Experiment, detector: str, seed: int) -> pd.DataFrame:
+def detected(study: Study, detector: str, seed: int) -> pd.DataFrame:
     """The spoofs of *eval* in a study of planted cues that one trained detector calls spoof and that are explained.
 
     That is at most ``validation.planted_utterances`` of those whose ``score`` reaches the ``threshold``, which is that
@@ -75,7 +77,7 @@ def detected(study: Experiment, detector: str, seed: int) -> pd.DataFrame:
 
 
 def localised(
-    experiment: Experiment, detector: str, seed: int, kind: str, methods: Sequence[str] | None = None
+    experiment: Study, detector: str, seed: int, kind: str, methods: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """How well each map finds the planted cues of one kind in the spoofs that one trained detector detects.
 
@@ -88,7 +90,7 @@ def localised(
     Parameters
     ----------
     kind
-        Of `sslig.data.planted`.
+        Of `sslig.corpora.planted`.
     methods
         As of `sslig.attribution.methods`; none: those of the experiment, or all that the detector allows.
 
@@ -122,7 +124,7 @@ def localised(
 
 
 def localised_summary(
-    experiment: Experiment, table: pd.DataFrame, by: Sequence[str] = ("kind", "detector")
+    experiment: Study, table: pd.DataFrame, by: Sequence[str] = ("kind", "detector")
 ) -> pd.DataFrame:
     """Each measure of `localised` tables with its interval beside chance (`sslig.validation.summary.summarise`)."""
     return summarise(
@@ -138,7 +140,7 @@ def localised_costs(table: pd.DataFrame, by: Sequence[str] = ("detector", "metho
 
 
 def localised_maps(
-    experiment: Experiment, detector: str, seed: int, kind: str, utterance: str, methods: Sequence[str] | None = None
+    experiment: Study, detector: str, seed: int, kind: str, utterance: str, methods: Sequence[str] | None = None
 ) -> PlantedMaps:
     """All maps of one of the `detected` utterances, made anew, to be looked at.
 
@@ -163,7 +165,7 @@ def localised_maps(
 
 
 def _maker(
-    experiment: Experiment, study: Experiment, model: Detector, detector: str, seed: int, kind: str,
+    experiment: Study, study: Study, model: Detector, detector: str, seed: int, kind: str,
     methods: Sequence[Method], with_rivals: bool,
 ) -> Maker:  # fmt: skip
     truth = dict(tuple(planted_truth(experiment, kind, EXPLAINED_SET).groupby("utterance")))
@@ -172,7 +174,7 @@ def _maker(
 
 
 def _measured(
-    experiment: Experiment, study: Experiment, model: Detector, detector: str, seed: int, kind: str,
+    experiment: Study, study: Study, model: Detector, detector: str, seed: int, kind: str,
     utterances: pd.DataFrame, specs: Sequence[str], run: Path,
 ) -> dict[str, list[dict[str, object]]]:  # fmt: skip
     """The rows of each method, and of the rivals; what cannot be measured is listed in ``left_out.tsv``."""
@@ -199,7 +201,7 @@ def _measured(
     return rows
 
 
-def _twins(study: Experiment) -> dict[str, str]:
+def _twins(study: Study) -> dict[str, str]:
     """Spoof of *eval* -> sound file of the same recording without the cue."""
     table = protocol.load_set(study.corpus_root, EXPLAINED_SET)
     named = pd.read_csv(study.corpus_root / protocol.RECORDINGS, sep="\t", dtype=str)[["utterance", "original"]]
@@ -209,7 +211,7 @@ def _twins(study: Experiment) -> dict[str, str]:
     return spoofs.map(bonafide).dropna().to_dict()
 
 
-def _common_key(study: Experiment, detector: str, seed: int, utterances: pd.DataFrame) -> str:
+def _common_key(study: Study, detector: str, seed: int, utterances: pd.DataFrame) -> str:
     """Of all that decides a result whatever the method."""
     explained = dataclasses.asdict(study.attribution)
     explained = {name: value for name, value in explained.items() if name not in ("utterances", "baseline")}

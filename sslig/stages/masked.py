@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from sslig import protocol, records
+from sslig import records
 from sslig.attribution import baselines
 from sslig.attribution.baselines import Baseline
+from sslig.corpora import protocol
 from sslig.cues import masking, profile, segments
 from sslig.cues.definitions import FEATURE
 from sslig.cues.interventions import Intervention, parse
 from sslig.cues.places import ATTRIBUTED, Places
 from sslig.cues.tiers import Tier
 from sslig.cues.vad import SPEECH
-from sslig.experiment import Experiment
 from sslig.files import write_json, write_parquet, write_tsv
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint, select_device
@@ -25,18 +25,19 @@ from sslig.specs import file_name
 from sslig.stages.attributed import EXPLAINED_SET, attributions
 from sslig.stages.decoded import decoded
 from sslig.stages.trained import checkpoint, corpus
+from sslig.study import Study
 
 SEGMENTS = "segments"
 """Folder of segments below the runs of a study."""
 
 
-def masked_utterances(experiment: Experiment) -> pd.DataFrame:
+def masked_utterances(experiment: Study) -> pd.DataFrame:
     """The utterances that every detector is scored on under masks; the explained ones are the first of the draw."""
     utterances = protocol.load_set(corpus(experiment), EXPLAINED_SET)
     return stratified(utterances, experiment.masking.utterances, experiment.corpus.seed)
 
 
-def interventions(experiment: Experiment) -> list[Intervention]:
+def interventions(experiment: Study) -> list[Intervention]:
     """The masks of the study and their other doses, without any twice."""
     options = experiment.masking
     masks = masking.MASKS if options.masks is None else options.masks
@@ -44,7 +45,7 @@ def interventions(experiment: Experiment) -> list[Intervention]:
     return list(dict.fromkeys(parse(spec) for spec in (*masks, *sweeps)))
 
 
-def mask_jobs(experiment: Experiment) -> dict[str, list[str]]:
+def mask_jobs(experiment: Study) -> dict[str, list[str]]:
     """Name of a job -> its masks: all in feature space at once, since they share the features, the others apart."""
     found = interventions(experiment)
     jobs = {"features": [one.spec for one in found if one.space == FEATURE]}
@@ -53,7 +54,7 @@ def mask_jobs(experiment: Experiment) -> dict[str, list[str]]:
     return {name: specs for name, specs in jobs.items() if specs}
 
 
-def segmented(experiment: Experiment) -> pd.DataFrame:
+def segmented(experiment: Study) -> pd.DataFrame:
     """The segments of the masked utterances, a row a stretch, in ``segments/eval.parquet`` below the runs."""
     return decoded(
         experiment, SEGMENTS, EXPLAINED_SET, masked_utterances(experiment), experiment.masking.segments,
@@ -66,7 +67,7 @@ def tiers_by_utterance(table: pd.DataFrame) -> dict[str, dict[str, Tier]]:
     return {name: segments.tiers_of(part, name) for name, part in table.groupby("utterance")}
 
 
-def nonspeech_profile(experiment: Experiment, detector: str, seed: int) -> Baseline:
+def nonspeech_profile(experiment: Study, detector: str, seed: int) -> Baseline:
     """The mean features of bona fide frames without speech in *train*, in ``nonspeech.safetensors`` of the run."""
     folder = checkpoint(experiment, detector, seed)
     path = experiment.run(detector, seed) / "nonspeech.safetensors"
@@ -86,7 +87,7 @@ def nonspeech_profile(experiment: Experiment, detector: str, seed: int) -> Basel
     return made
 
 
-def masked(experiment: Experiment, detector: str, seed: int, specs: Sequence[str] | None = None) -> pd.DataFrame:
+def masked(experiment: Study, detector: str, seed: int, specs: Sequence[str] | None = None) -> pd.DataFrame:
     """Scores of one detector under masks, all of the study by default: a row a mask and utterance.
 
     Each mask has a table of its own in ``masks/`` of the run's folder; those that are there are read, and the others
@@ -105,7 +106,7 @@ def masked(experiment: Experiment, detector: str, seed: int, specs: Sequence[str
 
 
 def _make(
-    experiment: Experiment, detector: str, seed: int, utterances: pd.DataFrame, keys: dict[Intervention, str], run: Path
+    experiment: Study, detector: str, seed: int, utterances: pd.DataFrame, keys: dict[Intervention, str], run: Path
 ) -> None:
     ranked = any(one.place in ATTRIBUTED for one in keys)
     explained = attributions(experiment, detector, seed) if ranked else pd.DataFrame({"utterance": [], "by_frame": []})
@@ -124,7 +125,7 @@ def _make(
         write_json(run / file_name(one.spec, "json"), {"key": key, "mask": one.spec, "description": one.description})
 
 
-def _common_key(experiment: Experiment, mark: str, utterances: pd.DataFrame) -> str:
+def _common_key(experiment: Study, mark: str, utterances: pd.DataFrame) -> str:
     """Of all that decides a result whatever the mask."""
     options = experiment.masking
     contents = records.contents(experiment, EXPLAINED_SET)
@@ -132,29 +133,29 @@ def _common_key(experiment: Experiment, mark: str, utterances: pd.DataFrame) -> 
     return records.hash_of(mark, utterances["utterance"].tolist(), contents, how, seed, options.draws, options.segments)
 
 
-def _key(experiment: Experiment, common: str, one: Intervention, detector: str, seed: int) -> str:
+def _key(experiment: Study, common: str, one: Intervention, detector: str, seed: int) -> str:
     explained = dataclasses.asdict(experiment.attribution) if one.place in ATTRIBUTED else None
     profiled = experiment.masking.profile_utterances if one.name == "noise" else None
     return records.hash_of(common, one.spec, explained, profiled)
 
 
-def _profiled(experiment: Experiment) -> pd.DataFrame:
+def _profiled(experiment: Study) -> pd.DataFrame:
     train = protocol.load_set(corpus(experiment), "train")
     spoken = train[train["label"] == KEYS["bonafide"]]
     return draw(spoken, experiment.masking.profile_utterances, experiment.corpus.seed)
 
 
-def _speech_of_train(experiment: Experiment) -> pd.DataFrame:
+def _speech_of_train(experiment: Study) -> pd.DataFrame:
     return decoded(experiment, SEGMENTS, "train", _profiled(experiment), ("vad",), experiment.masking.workers)
 
 
-def segment(experiment: Experiment) -> None:
+def segment(experiment: Study) -> None:
     """Decode what all detectors share: the segments of masked utterances and of those the profile is made of."""
     segmented(experiment)
     _speech_of_train(experiment)
 
 
-def segment_sources(experiment: Experiment) -> dict[str, dict[str, str | float]]:
+def segment_sources(experiment: Study) -> dict[str, dict[str, str | float]]:
     """Tier -> tool, version, model and parameters it was decoded with."""
     segmented(experiment)
     return json.loads((experiment.runs / SEGMENTS / f"{EXPLAINED_SET}.json").read_text(encoding="utf-8"))["sources"]

@@ -4,31 +4,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from sslig import protocol
+from sslig.corpora import protocol
 from sslig.cues import artefact_table, segments
 from sslig.cues.artefacts import ArtefactError
 from sslig.cues.tiers import Tier
 from sslig.cues.vad import SPEECH
-from sslig.experiment import Experiment
 from sslig.files import write_tsv
 from sslig.selection import stratified
 from sslig.stages.attributed import EXPLAINED_SET
 from sslig.stages.decoded import decoded
 from sslig.stages.trained import corpus
+from sslig.study import Study
 
 SOURCES = ("vad",)
 FOLDER = "artefacts"
 """Below the runs of a study."""
 
 
-def measured_utterances(experiment: Experiment) -> pd.DataFrame:
+def measured_utterances(experiment: Study) -> pd.DataFrame:
     """The utterances of *eval* that are measured: all, or the first of the draw that the explained are the first of."""
     utterances = protocol.load_set(corpus(experiment), EXPLAINED_SET)
     n = experiment.artefacts.utterances
     return utterances if n is None else stratified(utterances, n, experiment.corpus.seed)
 
 
-def measures(experiment: Experiment) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measures(experiment: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The artefact measures of the `measured_utterances`, and those that could not be measured.
 
     Below the runs of the study, ``artefacts/eval.parquet`` holds their voice activity by Silero, made once for the
@@ -58,7 +58,7 @@ def measures(experiment: Experiment) -> tuple[pd.DataFrame, pd.DataFrame]:
     return found, left_out
 
 
-def _speech(experiment: Experiment, utterances: pd.DataFrame) -> tuple[dict[str, Tier], pd.DataFrame]:
+def _speech(experiment: Study, utterances: pd.DataFrame) -> tuple[dict[str, Tier], pd.DataFrame]:
     """Utterance -> its voice activity, and those that could not be read."""
     table = decoded(experiment, FOLDER, EXPLAINED_SET, utterances, SOURCES, experiment.artefacts.workers)
     parts = table.groupby("utterance")
@@ -66,5 +66,5 @@ def _speech(experiment: Experiment, utterances: pd.DataFrame) -> tuple[dict[str,
     return {name: segments.tiers_of(part, name)[SPEECH] for name, part in parts}, unread
 
 
-def _folder(experiment: Experiment) -> Path:
+def _folder(experiment: Study) -> Path:
     return experiment.runs / FOLDER

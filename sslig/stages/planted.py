@@ -9,19 +9,18 @@ import pandas as pd
 from filelock import FileLock
 from joblib import Parallel, delayed, parallel_config
 
-from sslig import audio, protocol, records
+from sslig import audio, records
+from sslig.corpora import building, planting, protocol
+from sslig.corpora import planted as planted_corpus
+from sslig.corpora.conditioning import FRAME_SAMPLES, HOP_SAMPLES, frame_levels_db, speech_bounds
+from sslig.corpora.planted import Original, PlantedError
 from sslig.cues import voice
 from sslig.cues.tiers import runs
-from sslig.data import building, planting
-from sslig.data import planted as planted_corpus
-from sslig.data.conditioning import FRAME_SAMPLES, HOP_SAMPLES, frame_levels_db, speech_bounds
-from sslig.data.planted import Original, PlantedError
-from sslig.experiment import Corpus, Experiment
-from sslig.experiment.reading import changed
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.labels import KEYS
 from sslig.selection import draw
 from sslig.stages.trained import corpus
+from sslig.study import Corpus, Study, changed
 
 FOLDER = "planted"
 """Of the derived studies, below the runs of the study."""
@@ -34,7 +33,7 @@ WORTH_A_PROCESS = 50
 """Recordings that take longer than the start of one more process."""
 
 
-def planted(experiment: Experiment, kind: str) -> Experiment:
+def planted(experiment: Study, kind: str) -> Study:
     """The derived study of one kind of planted cue, whose corpus is there: `plant` made it, or makes it now.
 
     It is the study with another corpus and with the recipe that ``validation.training`` says, from the start that
@@ -45,7 +44,7 @@ def planted(experiment: Experiment, kind: str) -> Experiment:
     ------
     PlantedError
         The kind, the start or a severity is not accepted, or the study is a derived one itself.
-    ExperimentError
+    StudyError
         ``validation.training`` has an unknown key or a value of a wrong type.
     CorpusError, ProtocolError
         The study's corpus cannot be had.
@@ -59,7 +58,7 @@ def planted(experiment: Experiment, kind: str) -> Experiment:
     return dataclasses.replace(experiment, name=name, corpus=values, training=recipe, start=start)
 
 
-def plant(experiment: Experiment, kind: str, workers: int = 1) -> Path:
+def plant(experiment: Study, kind: str, workers: int = 1) -> Path:
     """The corpus of one kind of planted cue, ``corpora/<study>-planted/<kind>``, built unless it is there; its folder.
 
     A second process that asks for it waits until it is whole. More than one of the `workers` are spawned, so a script
@@ -82,12 +81,12 @@ def plant(experiment: Experiment, kind: str, workers: int = 1) -> Path:
     return root
 
 
-def planted_truth(experiment: Experiment, kind: str, set_name: str = "eval") -> pd.DataFrame:
+def planted_truth(experiment: Study, kind: str, set_name: str = "eval") -> pd.DataFrame:
     """Where the cues of one kind are: ``utterance``, ``start_s``, ``end_s``, a row a place; only spoofs have rows."""
     return planted_corpus.truth(plant(experiment, kind), set_name)
 
 
-def originals(experiment: Experiment, kind: str, workers: int = 1) -> list[Original]:
+def originals(experiment: Study, kind: str, workers: int = 1) -> list[Original]:
     """The uncoded bona fide recordings of the study, and the stretches of each where cues of one kind may lie.
 
     Of each set at most ``validation.planted_recordings`` are drawn. A recording that cannot be read is an error: a
@@ -129,7 +128,7 @@ def _pauses(samples: np.ndarray) -> np.ndarray:
     return bounds[np.diff(bounds, axis=1)[:, 0] >= SHORTEST_PAUSE_S * SAMPLE_RATE_HZ]
 
 
-def _build(experiment: Experiment, kind: str, root: Path, severity: float, asked_for: dict, workers: int) -> None:
+def _build(experiment: Study, kind: str, root: Path, severity: float, asked_for: dict, workers: int) -> None:
     found = originals(experiment, kind, workers)
     planted_corpus.build(
         kind, found, root, severity=severity, seed=experiment.corpus.seed, asked_for=asked_for,
@@ -141,14 +140,14 @@ def _worth(workers: int, n_recordings: int) -> int:
     return min(workers, 1 + n_recordings // WORTH_A_PROCESS)
 
 
-def _bonafide(experiment: Experiment, set_name: str) -> pd.DataFrame:
+def _bonafide(experiment: Study, set_name: str) -> pd.DataFrame:
     table = protocol.load_set(experiment.corpus_root, set_name)
     spoken = table[(table["label"] == KEYS["bonafide"]) & (table["codec"] == protocol.NONE)]
     at_most = experiment.validation.planted_recordings.get(set_name)
     return protocol.with_recordings(experiment.corpus_root, draw(spoken, at_most, experiment.corpus.seed))
 
 
-def _severity(experiment: Experiment, kind: str) -> float:
+def _severity(experiment: Study, kind: str) -> float:
     """Of the experiment, or the kind's own; every name of its ``validation`` is checked by the way."""
     options, usual = experiment.validation, planted_corpus.kind_of(kind).severity
     if experiment.corpus.source.startswith(planted_corpus.SOURCE):
@@ -167,7 +166,7 @@ def _severity(experiment: Experiment, kind: str) -> float:
     return options.severity.get(kind, usual)
 
 
-def _asked_for(experiment: Experiment, kind: str, severity: float) -> dict:
+def _asked_for(experiment: Study, kind: str, severity: float) -> dict:
     """All that decides the corpus of a kind, as JSON holds it."""
     at_most = experiment.validation.planted_recordings
     return {

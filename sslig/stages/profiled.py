@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from sslig import protocol, records
+from sslig import records
+from sslig.corpora import protocol
 from sslig.cues import cue_profile, cue_tally, top_regions
-from sslig.experiment import Experiment
 from sslig.files import write_json, write_parquet, write_tsv
 from sslig.models.detector import Detector, fingerprint, select_device
 from sslig.selection import stratified
@@ -16,6 +16,7 @@ from sslig.stages.attributed import EXPLAINED_SET, baseline
 from sslig.stages.decoded import decoded
 from sslig.stages.masked import SEGMENTS, tiers_by_utterance
 from sslig.stages.trained import checkpoint, corpus
+from sslig.study import Study
 
 FOLDER = "profile"
 """Below the run of a detector."""
@@ -24,14 +25,14 @@ SHARD_UTTERANCES = 500
 """Utterances of a shard: what a killed job loses at most, and what is held in memory at once."""
 
 
-def profiled_utterances(experiment: Experiment) -> pd.DataFrame:
+def profiled_utterances(experiment: Study) -> pd.DataFrame:
     """The utterances of *eval* that are profiled, with ``recording``: all, or the first of the draw of the study."""
     utterances, n = protocol.load_set(corpus(experiment), EXPLAINED_SET), experiment.validation.profile_utterances
     chosen = utterances if n is None else stratified(utterances, n, experiment.corpus.seed)
     return protocol.with_recordings(experiment.corpus_root, chosen).reset_index(drop=True)
 
 
-def profile(experiment: Experiment, detector: str, seed: int, shards: Iterable[int] | None = None) -> int:
+def profile(experiment: Study, detector: str, seed: int, shards: Iterable[int] | None = None) -> int:
     """Make the shards of a detector's cue profile that are not there, and say how many the whole has.
 
     Shard k holds the utterances from k * `SHARD_UTTERANCES` on: ``regions-k.parquet``, ``utterances-k.parquet``,
@@ -67,19 +68,19 @@ def profile(experiment: Experiment, detector: str, seed: int, shards: Iterable[i
     return len(parts)
 
 
-def profiled_parts(experiment: Experiment, detector: str, seed: int) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+def profiled_parts(experiment: Study, detector: str, seed: int) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """The regions and utterances (`sslig.cues.cue_profile.Profiles`) of each shard in turn, made where missing."""
     run = experiment.run(detector, seed) / FOLDER
     for number in range(profile(experiment, detector, seed)):
         yield tuple(pd.read_parquet(_path(run, name, number)) for name in ("regions", "utterances"))
 
 
-def profiled(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
+def profiled(experiment: Study, detector: str, seed: int) -> pd.DataFrame:
     """The top regions of all profiled utterances, a row a region; of a large set take `profiled_parts`."""
     return pd.concat([regions for regions, _ in profiled_parts(experiment, detector, seed)], ignore_index=True)
 
 
-def profile_left_out(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
+def profile_left_out(experiment: Study, detector: str, seed: int) -> pd.DataFrame:
     """``utterance`` and ``reason`` of the files that could not be profiled."""
     run = experiment.run(detector, seed) / FOLDER
     numbers = range(profile(experiment, detector, seed))
@@ -88,7 +89,7 @@ def profile_left_out(experiment: Experiment, detector: str, seed: int) -> pd.Dat
 
 
 def profile_summary(
-    experiment: Experiment, seed: int, by: Sequence[str] = ("detector",), detectors: Sequence[str] | None = None
+    experiment: Study, seed: int, by: Sequence[str] = ("detector",), detectors: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """The cue profile of each group (`sslig.cues.cue_tally.summary`), of all detectors by default.
 
@@ -117,7 +118,7 @@ def _shards(utterances: pd.DataFrame) -> list[pd.DataFrame]:
     return [utterances.iloc[start : start + SHARD_UTTERANCES].reset_index(drop=True) for start in starts]
 
 
-def _keys(experiment: Experiment, detector: str, seed: int, parts: Sequence[pd.DataFrame]) -> list[str]:
+def _keys(experiment: Study, detector: str, seed: int, parts: Sequence[pd.DataFrame]) -> list[str]:
     """Of each shard, a hash of all that decides it."""
     mark = fingerprint(checkpoint(experiment, detector, seed))
     explained = {k: v for k, v in dataclasses.asdict(experiment.attribution).items() if k != "utterances"}
@@ -129,13 +130,13 @@ def _keys(experiment: Experiment, detector: str, seed: int, parts: Sequence[pd.D
     return [records.hash_of(common, part["utterance"].tolist()) for part in parts]
 
 
-def _decoded(experiment: Experiment, number: int, part: pd.DataFrame) -> pd.DataFrame:
+def _decoded(experiment: Study, number: int, part: pd.DataFrame) -> pd.DataFrame:
     """The segments of a shard, the same for all detectors."""
     folder = f"{SEGMENTS}/{FOLDER}-{number:05d}"
     return decoded(experiment, folder, EXPLAINED_SET, part, _sources(experiment), experiment.masking.workers)
 
 
-def _sources(experiment: Experiment) -> list[str]:
+def _sources(experiment: Study) -> list[str]:
     """Sources of speech and of phones among those of the study; no other segments are told."""
     return [name for name in experiment.masking.segments if name == "vad" or name.split(":")[1:2] == ["phones"]]
 

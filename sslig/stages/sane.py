@@ -10,12 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from sslig import protocol
 from sslig.attribution.evidence import SIGNED
 from sslig.attribution.methods import Method
-from sslig.experiment import Experiment
+from sslig.corpora import protocol
 from sslig.stages.attributed import attributions
 from sslig.stages.validating import DESCRIPTION, Presented, Rows, validated, validated_utterances
+from sslig.study import Study
 from sslig.validation import faithfulness, randomisation, sanity
 from sslig.validation.replacement import INTERPOLATION, Scores, in_features
 
@@ -37,7 +37,7 @@ COUNTED = "ig"
 """The method whose number of path points is varied."""
 
 
-def sane(experiment: Experiment, detector: str, seed: int, methods: Sequence[str] | None = None) -> pd.DataFrame:
+def sane(experiment: Study, detector: str, seed: int, methods: Sequence[str] | None = None) -> pd.DataFrame:
     """Whether methods know the parameters of one trained detector, and hold still: a row an utterance and statistic.
 
     Randomised parameters, small changes of the features and shifts by whole frames, for the first utterances of
@@ -59,7 +59,7 @@ def sane(experiment: Experiment, detector: str, seed: int, methods: Sequence[str
     return validated(experiment, detector, seed, FOLDER, named, validated_utterances(few), _measures)
 
 
-def stable(experiment: Experiment, detector: str) -> pd.DataFrame:
+def stable(experiment: Study, detector: str) -> pd.DataFrame:
     """How alike the attributions of the study are for a detector trained from different seeds: a row a pair of seeds.
 
     Columns as of `sslig.stages.faithful.faithful`; ``seed`` is the first of the pair. Empty with a single seed.

@@ -4,16 +4,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from sslig import protocol, records, scores, scoring
-from sslig.experiment import Experiment
+from sslig import records, scores, scoring
+from sslig.corpora import protocol
 from sslig.files import write_json, write_tsv
 from sslig.models.detector import Detector, fingerprint, select_device
 from sslig.stages.trained import checkpoint
+from sslig.study import Study
 
 SCORED_SETS = ("dev", "eval")
 
 
-def set_scores(experiment: Experiment, detector: str, seed: int, set_name: str) -> pd.DataFrame:
+def set_scores(experiment: Study, detector: str, seed: int, set_name: str) -> pd.DataFrame:
     """The scores of one trained detector on one set.
 
     They lie in the run's folder as ``scores_<set>.parquet`` and, in the official form, ``scores_<set>.tsv``; what could
@@ -38,7 +39,7 @@ def set_scores(experiment: Experiment, detector: str, seed: int, set_name: str) 
     return result
 
 
-def _repaired(experiment: Experiment, set_name: str, left_out_file: Path) -> bool:
+def _repaired(experiment: Study, set_name: str, left_out_file: Path) -> bool:
     """Whether a file that could not be scored was written since: then all is scored again."""
     left_out = pd.read_csv(left_out_file, sep="\t", dtype=str)["utterance"]
     if left_out.empty:
@@ -49,7 +50,7 @@ def _repaired(experiment: Experiment, set_name: str, left_out_file: Path) -> boo
     return any(Path(path).stat().st_mtime > left_out_file.stat().st_mtime for path in paths)
 
 
-def score(experiment: Experiment, detector: str, seed: int) -> None:
+def score(experiment: Study, detector: str, seed: int) -> None:
     """Score both sets that scores are needed of."""
     for set_name in SCORED_SETS:
         set_scores(experiment, detector, seed, set_name)

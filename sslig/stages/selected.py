@@ -4,18 +4,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from sslig import consensus, protocol
-from sslig.experiment import Experiment
+from sslig.corpora import protocol
 from sslig.files import write_tsv
 from sslig.selection import select, strata
 from sslig.stages.scored import set_scores
+from sslig.stats import consensus
+from sslig.study import Study
 
 SELECTION = "selection"
 SELECTED_SET = "eval"
 
 
-def consensus_groups(experiment: Experiment, detectors: list[str], seed: int) -> pd.DataFrame:
-    """The group of each utterance of *eval* (`sslig.consensus.groups`) by several detectors of one seed."""
+def consensus_groups(experiment: Study, detectors: list[str], seed: int) -> pd.DataFrame:
+    """The group of each utterance of *eval* (`sslig.stats.consensus.groups`) by several detectors of one seed."""
     gender = protocol.load_set(experiment.corpus_root, SELECTED_SET).set_index("utterance")["gender"]
     scores = pd.concat([set_scores(experiment, name, seed, SELECTED_SET).assign(detector=name) for name in detectors])
     by_all = scores.groupby("utterance")["utterance"].transform("size") == len(detectors)
@@ -23,7 +24,7 @@ def consensus_groups(experiment: Experiment, detectors: list[str], seed: int) ->
     return consensus.groups(scores.assign(gender=scores["utterance"].map(gender)))
 
 
-def selected(experiment: Experiment, detectors: list[str], seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def selected(experiment: Study, detectors: list[str], seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The utterances that the strata of the experiment select, and what the strata lack (`sslig.selection.select`).
 
     They are drawn with the seed of the corpus, and lie in ``selection/<detectors>/seed<seed>/`` below the runs of the

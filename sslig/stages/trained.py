@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from sslig import protocol, records, training
-from sslig.data import building, corpora, planted
-from sslig.experiment import Experiment
+from sslig import records, training
+from sslig.corpora import building, corpora, planted, protocol
+from sslig.study import Study
 
 READY_MADE = "asvspoof5"
 
 
-def corpus(experiment: Experiment, workers: int = 2) -> Path:
+def corpus(experiment: Study, workers: int = 2) -> Path:
     """The folder of the corpus, built from its source unless it lies there ready-made or finished.
 
     That of a study of planted cues was built when the study was derived (`sslig.stages.planted`).
@@ -31,7 +31,7 @@ def corpus(experiment: Experiment, workers: int = 2) -> Path:
     return root
 
 
-def epochs(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
+def epochs(experiment: Study, detector: str, seed: int) -> pd.DataFrame:
     """The table of epochs of a trained detector, whose folder then holds ``checkpoint/`` and ``last/``.
 
     Where another study is the start of this one, its detector is trained first.
@@ -45,7 +45,7 @@ def epochs(experiment: Experiment, detector: str, seed: int) -> pd.DataFrame:
     return pd.read_csv(run / training.EPOCHS, sep="\t")
 
 
-def checkpoint(experiment: Experiment, detector: str, seed: int) -> Path:
+def checkpoint(experiment: Study, detector: str, seed: int) -> Path:
     """The folder of the trained detector."""
     epochs(experiment, detector, seed)
     return training.checkpoint(experiment, detector, seed)

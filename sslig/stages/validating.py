@@ -10,13 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from sslig import protocol, records, scoring
+from sslig import records, scoring
 from sslig.attribution.contexts import BONAFIDE_MEAN, NONSPEECH, Context
 from sslig.attribution.methods import Explanation, Method, explain_by, offered
-from sslig.experiment import Experiment
+from sslig.corpora import protocol
 from sslig.files import write_json, write_parquet, write_tsv
 from sslig.labels import BONAFIDE, KEYS, SPOOF
-from sslig.metrics import eer_threshold
 from sslig.models.detector import Detector, fingerprint, select_device
 from sslig.selection import stratified
 from sslig.specs import file_name
@@ -24,6 +23,8 @@ from sslig.stages.attributed import EXPLAINED_SET
 from sslig.stages.explaining import context
 from sslig.stages.scored import set_scores
 from sslig.stages.trained import checkpoint, corpus
+from sslig.stats.metrics import eer_threshold
+from sslig.study import Study
 from sslig.validation import curves, faithfulness, randomisation, replacement, sanity, statistics
 from sslig.validation.faithfulness import direction_of
 from sslig.validation.replacement import FEATURES, PROFILES, Scores, in_features
@@ -94,7 +95,7 @@ class Presented:
 Measure = Callable[[Presented, Method], Rows]
 
 
-def validated_utterances(experiment: Experiment) -> pd.DataFrame:
+def validated_utterances(experiment: Study) -> pd.DataFrame:
     """The utterances of *eval* that every method explains, with ``recording``; the explained ones begin alike."""
     utterances = protocol.load_set(corpus(experiment), EXPLAINED_SET)
     chosen = stratified(utterances, experiment.validation.utterances, experiment.corpus.seed)
@@ -102,7 +103,7 @@ def validated_utterances(experiment: Experiment) -> pd.DataFrame:
 
 
 def validated(
-    experiment: Experiment, detector: str, seed: int, folder: str, methods: Sequence[str] | None,
+    experiment: Study, detector: str, seed: int, folder: str, methods: Sequence[str] | None,
     utterances: pd.DataFrame, measure: Measure,
 ) -> pd.DataFrame:  # fmt: skip
     """What `measure` says of each method that the detector allows: a row an utterance, method and statistic.
@@ -142,7 +143,7 @@ def validated(
     return pd.concat([pd.read_parquet(run / file_name(one.spec, "parquet")) for one in chosen], ignore_index=True)
 
 
-def _threshold(experiment: Experiment, detector: str, seed: int) -> float:
+def _threshold(experiment: Study, detector: str, seed: int) -> float:
     """Above it a score is called spoof: the EER threshold on *dev*, since a logit need not be calibrated."""
     scores = set_scores(experiment, detector, seed, "dev")
     labels = scores["key"].map(KEYS)
@@ -150,7 +151,7 @@ def _threshold(experiment: Experiment, detector: str, seed: int) -> float:
 
 
 def _rows(
-    experiment: Experiment, model: Detector, threshold: float, prepared: Context, methods: Sequence[Method],
+    experiment: Study, model: Detector, threshold: float, prepared: Context, methods: Sequence[Method],
     utterances: pd.DataFrame, measure: Measure, run: Path,
 ) -> Mapping[str, Rows]:  # fmt: skip
     """The rows of each method by its text."""
@@ -176,7 +177,7 @@ def _rows(
 
 
 def _presented(
-    experiment: Experiment, model: Detector, threshold: float, own: Context, waveform: Tensor
+    experiment: Study, model: Detector, threshold: float, own: Context, waveform: Tensor
 ) -> Presented:  # fmt: skip
     with torch.no_grad():
         features = model.features(waveform)
@@ -186,7 +187,7 @@ def _presented(
     return Presented(model, waveform, features, score, direction, own, draws, seed)
 
 
-def _common_key(experiment: Experiment, detector: str, seed: int, folder: str, utterances: pd.DataFrame) -> str:
+def _common_key(experiment: Study, detector: str, seed: int, folder: str, utterances: pd.DataFrame) -> str:
     """Of all that decides a result whatever the method."""
     mark = fingerprint(checkpoint(experiment, detector, seed))
     code = [records.hash_of_file(Path(module.__file__)) for module in MODULES]

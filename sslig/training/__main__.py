@@ -5,7 +5,7 @@ import json
 import os
 import sys
 
-from sslig.experiment import load
+from sslig.study import load
 from sslig.training import RECORD, Interrupted, key, train
 
 

@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from sslig import files, metrics, scoring
-from sslig.experiment import Scoring
+from sslig import files, scoring
 from sslig.labels import KEYS
 from sslig.models.detector import Detector
+from sslig.stats import metrics
+from sslig.study import Scoring
 from sslig.training.processes import Processes
 from sslig.training.recipe import Recipe
 from sslig.training.signals import Signals

@@ -17,13 +17,14 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from sslig import files, protocol
+from sslig import files
+from sslig.corpora import protocol
 from sslig.data import augment
 from sslig.data.dataset import BalancedSampler, Crops, Shares
-from sslig.experiment import Experiment, Training
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.backbone import Backbone
 from sslig.models.detector import Detector, select_device
+from sslig.study import Study, Training
 from sslig.training import archive, averaging, generators, soundness, step_log
 from sslig.training.archive import RECORD, STARTED, WORK
 from sslig.training.development import MONITOR, DevEvaluation, judge
@@ -51,7 +52,7 @@ def make_detector(backbone: str | dict[str, Any], detector: dict[str, Any], seed
         return Detector.assemble(encoder, head, values)
 
 
-def train(experiment: Experiment, detector: str, seed: int, key: str) -> Path:
+def train(experiment: Study, detector: str, seed: int, key: str) -> Path:
     """Train one detector from one seed, or go on where a run of the same `key` was stopped; return its run folder.
 
     A finished run of `key` is left as it is. A run of another key is set aside (`sslig.training.archive`), and one of
@@ -103,7 +104,7 @@ class Fit:
         The detector and its step.
     """
 
-    experiment: Experiment
+    experiment: Study
     run: Path
     identity: Mapping[str, Any]
     sets: Mapping[str, pd.DataFrame]
@@ -228,7 +229,7 @@ class Fit:
         part.rename(folder)
 
 
-def _at_first(experiment: Experiment, detector: str, seed: int) -> Detector:
+def _at_first(experiment: Study, detector: str, seed: int) -> Detector:
     """What training starts from."""
     if experiment.start is None:
         return make_detector(experiment.backbone_source(), experiment.detector(detector), seed)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sslig import records
-from sslig.experiment import Experiment, Training
 from sslig.models.detector import fingerprint
+from sslig.study import Study, Training
 
 SPEED = ("workers", "checkpoint_steps", "log_steps", "tensorboard", "progress")
 """Options of training that change how fast a result comes or what is seen of it, and not the result."""
@@ -30,7 +30,7 @@ def deciding(options: Training) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in SPEED and name not in unused}
 
 
-def key(experiment: Experiment, detector: str, seed: int) -> str:
+def key(experiment: Study, detector: str, seed: int) -> str:
     """A short hash of all that decides what training gives: corpus, backbone, detector, recipe, dev scoring, seed.
 
     A backbone in a folder counts with what its files hold; one on the Hub counts with its name. Of a study that
@@ -42,7 +42,7 @@ def key(experiment: Experiment, detector: str, seed: int) -> str:
     return records.hash_of(sets, *values, seed, *_pretrained(experiment.backbone_source()), *start)
 
 
-def checkpoint(experiment: Experiment, detector: str, seed: int) -> Path:
+def checkpoint(experiment: Study, detector: str, seed: int) -> Path:
     """The folder that the training of a detector leaves the best of its epochs in."""
     return experiment.run(detector, seed) / CHECKPOINT
 

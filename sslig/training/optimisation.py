@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, OneCycleLR
 
-from sslig.experiment import Training
 from sslig.models.backbone import Backbone
 from sslig.models.detector import Detector
+from sslig.study import Training
 
 SCHEDULES = ("constant", "exponential", "one_cycle")
 

@@ -9,8 +9,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from tqdm import tqdm
 
-from sslig import metrics
 from sslig.labels import KEYS
+from sslig.stats import metrics
 from sslig.training.recipe import Recipe
 from sslig.training.resuming import Resume
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sslig.experiment import Training
 from sslig.models.detector import Detector
+from sslig.study import Training
 from sslig.training import optimisation
 from sslig.training.errors import TrainingError
 from sslig.training.processes import Processes

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from sslig.data.dataset import BalancedSampler
-from sslig.experiment import Training
+from sslig.study import Training
 from sslig.training import generators
 from sslig.training.errors import Interrupted
 from sslig.training.processes import Processes

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 
 from sslig import scoring
-from sslig.experiment import Training
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.labels import KEYS
 from sslig.models.detector import Detector
+from sslig.study import Training
 from sslig.training.errors import TrainingError
 from sslig.training.optimisation import SCHEDULES
 

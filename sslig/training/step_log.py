@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import Tensor
 
-from sslig.experiment import Training
+from sslig.study import Training
 from sslig.training.errors import TrainingError
 from sslig.training.recipe import Recipe
 

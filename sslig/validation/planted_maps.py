@@ -14,10 +14,10 @@ from sslig.attribution import certificates
 from sslig.attribution.contexts import Context
 from sslig.attribution.evidence import AGGREGATIONS
 from sslig.attribution.methods import Method, explain_by
-from sslig.data.planted import truth_mask
-from sslig.experiment import Scoring
+from sslig.corpora.planted import truth_mask
 from sslig.frames import FrameClock
 from sslig.models.detector import Detector
+from sslig.study import Scoring
 from sslig.validation import rivals, transplant
 
 PLAIN = "plain"
@@ -75,7 +75,7 @@ class Maker:
     options
         Of scoring: crop and longest utterance.
     truth
-        Utterance -> its places (`sslig.data.planted.truth`).
+        Utterance -> its places (`sslig.corpora.planted.truth`).
     twins
         Utterance -> the sound file of the same recording without the cue.
     methods

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from sslig.attribution.integrated_gradients import explained_by, integrate
 from sslig.cues import feature_masks, vad
-from sslig.experiment import Attribution as Options
 from sslig.frames import FrameClock
+from sslig.study import Attribution as Options
 
 ENERGY, VOICE_ACTIVITY, NON_SPEECH, ATTENTION = RIVALS = ("energy", "voice_activity", "non_speech", "attention")
 

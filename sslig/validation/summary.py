@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from sslig.resampling import percentiles
+from sslig.stats.resampling import percentiles
 from sslig.validation.statistics import STATISTICS
 
 WHAT = ("method", "aggregation", "space", "replacement", "statistic", "at")
@@ -41,7 +41,7 @@ def summarise(
     by
         What groups are made of: detector, class ...
     seed, rounds, level
-        Of the bootstrap (`sslig.resampling.percentiles`).
+        Of the bootstrap (`sslig.stats.resampling.percentiles`).
     resample_recordings
         Whether recordings are drawn within each drawn speaker.
 

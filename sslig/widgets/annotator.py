@@ -8,7 +8,7 @@ import traitlets
 from sslig.annotation.store import Store
 from sslig.annotation.study import store_path
 from sslig.annotation.vocabulary import CUES, LOCALITY, NAME_CHARACTERS, TEXT_CHARACTERS
-from sslig.experiment import Experiment
+from sslig.study import Study
 from sslig.widgets import annotator_sheet, assets
 from sslig.widgets.annotator_session import Session
 from sslig.widgets.messages import parted
@@ -39,7 +39,7 @@ class Annotator(anywidget.AnyWidget):
         self.send(*parted(self.session.answer(message)))
 
 
-def annotator(experiment: Experiment) -> Annotator:
+def annotator(experiment: Study) -> Annotator:
     """The annotator of a study; its sheet is made first where it is not there, which takes what the study lacks."""
     if not annotator_sheet.ready(experiment):
         annotator_sheet.make(experiment)

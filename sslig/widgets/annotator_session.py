@@ -19,8 +19,8 @@ from sslig.annotation.plan import Item
 from sslig.annotation.store import Change, Store, StoreError
 from sslig.annotation.vocabulary import VocabularyError, parts_of
 from sslig.annotation.vocabulary import name as checked_name
-from sslig.experiment import Annotation
 from sslig.records import hash_of
+from sslig.study import Annotation
 from sslig.widgets.annotator_sheet import Sheet, SheetError, lane
 
 HANDLE_CHARACTERS = 12

@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from sslig import records
 from sslig.annotation.plan import Track
-from sslig.experiment import Experiment
 from sslig.files import atomic, write_json, write_parquet
+from sslig.study import Study
 from sslig.widgets.messages import joined, parted
 
 FOLDER = "annotation"
@@ -67,12 +67,12 @@ class Sheet:
         return joined(json.loads(row["message"]), row["buffers"])
 
 
-def ready(experiment: Experiment) -> bool:
+def ready(experiment: Study) -> bool:
     """Whether the sheet of a study is there, made from what lies in its runs now."""
     return records.stored_key(_folder(experiment) / "sheet.json") == _key(experiment)
 
 
-def read(experiment: Experiment) -> Sheet:
+def read(experiment: Study) -> Sheet:
     """The sheet of a study.
 
     Raises
@@ -86,7 +86,7 @@ def read(experiment: Experiment) -> Sheet:
     return Sheet(folder, *(pd.read_parquet(folder / f"{name}.parquet") for name in ("utterances", "regions")))
 
 
-def make(experiment: Experiment) -> None:
+def make(experiment: Study) -> None:
     """Make the sheet of a study where it is not there; what it needs of the study is made first.
 
     In a blind study the evidence lies on it without its sign, the largest as 1: sign and size would tell the label, the
@@ -142,11 +142,11 @@ def _moved(values: bytes, shift_s: float, read_s: float, clock: Mapping[str, flo
     return frames.tobytes()
 
 
-def _folder(experiment: Experiment) -> Path:
+def _folder(experiment: Study) -> Path:
     return experiment.runs / FOLDER
 
 
-def _key(experiment: Experiment) -> str:
+def _key(experiment: Study) -> str:
     """A hash of what decides a sheet: the attributions of all detectors by their own hashes, and what is chosen."""
     options = dataclasses.asdict(experiment.annotation) | {"store": None}
     runs = [experiment.run(name, experiment.seeds[0]) for name in experiment.detectors]
@@ -155,7 +155,7 @@ def _key(experiment: Experiment) -> str:
 
 
 def _views(
-    experiment: Experiment, utterances: pd.DataFrame, curves: Mapping[str, pd.Series]
+    experiment: Study, utterances: pd.DataFrame, curves: Mapping[str, pd.Series]
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """What is drawn and heard of each utterance, in sorted order."""
     from sslig import audio

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from sslig import stages
-from sslig.experiment import Experiment
 from sslig.report.explanation import as_scored
+from sslig.study import Study
 from sslig.widgets.bench import Bench
 from sslig.widgets.catalogue import COLUMNS, Catalogue
 from sslig.widgets.opened import Opened, Progress, recording, silent
@@ -29,12 +29,12 @@ class Archive:
 
     Raises
     ------
-    sslig.experiment.ExperimentError
+    sslig.study.StudyError
         The study has no such detector or seed.
     """
 
     def __init__(
-        self, experiment: Experiment, detectors: Sequence[str] | None = None, seed: int | None = None
+        self, experiment: Study, detectors: Sequence[str] | None = None, seed: int | None = None
     ) -> None:  # fmt: skip
         self.bench = Bench(experiment, detectors, seed)
         self.catalogue = Catalogue(experiment, self.bench.names, self.bench.seed, self.bench.explained())

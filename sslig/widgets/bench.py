@@ -12,11 +12,11 @@ from sslig import stages
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.integrated_gradients import Attribution, explain
 from sslig.cues.masking import MaskedUtterance
-from sslig.experiment import Experiment
 from sslig.frames import FrameClock
-from sslig.fusion import LogisticMap
 from sslig.models.detector import Detector, select_device
 from sslig.scoring import evaluating
+from sslig.stats.fusion import LogisticMap
+from sslig.study import Study
 
 CERTIFICATE = ("spoof_score", "baseline_score", "residual", "steps", "status", "selection", "free_baseline_score")
 
@@ -35,11 +35,11 @@ class Bench:
 
     Raises
     ------
-    sslig.experiment.ExperimentError
+    sslig.study.StudyError
         It has no such detector or seed.
     """
 
-    def __init__(self, experiment: Experiment, detectors: Sequence[str] | None = None, seed: int | None = None) -> None:
+    def __init__(self, experiment: Study, detectors: Sequence[str] | None = None, seed: int | None = None) -> None:
         self.experiment = experiment
         self.seed = experiment.seeds[0] if seed is None else seed
         self.names = list(detectors or experiment.detectors)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslig import protocol, stages
-from sslig.consensus import GROUPS
-from sslig.experiment import Experiment
+from sslig import stages
+from sslig.corpora import protocol
 from sslig.labels import KEYS
 from sslig.stages.selected import consensus_groups
+from sslig.stats.consensus import GROUPS
+from sslig.study import Study
 
 COLUMNS = ("key", "attack", "codec", "speaker", "group")
 """What utterances are filtered by, besides name and score."""
@@ -93,7 +94,7 @@ class Catalogue:
         each detector its spoof score under its name.
     """
 
-    def __init__(self, experiment: Experiment, detectors: Sequence[str], seed: int, explained: set[str]) -> None:
+    def __init__(self, experiment: Study, detectors: Sequence[str], seed: int, explained: set[str]) -> None:
         self.root, self.detectors = experiment.corpus_root, list(detectors)
         table = consensus_groups(experiment, self.detectors, seed).set_index("utterance")[list(COLUMNS)]
         for name in self.detectors:

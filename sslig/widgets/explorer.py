@@ -10,8 +10,8 @@ import traitlets
 
 from sslig import audio, stages
 from sslig.cues.waveform_masks import FILLS
-from sslig.experiment import Experiment, load
 from sslig.report.display import listed
+from sslig.study import Study, load
 from sslig.widgets import assets, export, opened, own_file, view, whatif
 from sslig.widgets.archive import Archive
 from sslig.widgets.catalogue import CatalogueError, Filter
@@ -58,7 +58,7 @@ class Explorer(anywidget.AnyWidget):
 
     Raises
     ------
-    sslig.experiment.ExperimentError
+    sslig.study.StudyError
         The study has no such detector or seed.
     """
 
@@ -77,10 +77,10 @@ class Explorer(anywidget.AnyWidget):
     problem = traitlets.Unicode(read_only=True).tag(sync=True)
 
     def __init__(
-        self, experiment: Experiment | str | Path, detectors: Sequence[str] | None = None, seed: int | None = None,
+        self, experiment: Study | str | Path, detectors: Sequence[str] | None = None, seed: int | None = None,
         utterance: str | None = None,
     ) -> None:  # fmt: skip
-        self.study = experiment if isinstance(experiment, Experiment) else load(experiment)
+        self.study = experiment if isinstance(experiment, Study) else load(experiment)
         self.archive = Archive(self.study, detectors, seed)
         self.bench, self.catalogue = self.archive.bench, self.archive.catalogue
         self.opened: Opened | None = None

@@ -15,8 +15,8 @@ from typing import Any
 
 import nbformat
 
-from sslig.experiment import Experiment, load
 from sslig.files import write_text
+from sslig.study import Study, load
 from sslig.widgets import annotator_sheet
 
 PAGES = ("annotate", "explore")
@@ -162,7 +162,7 @@ def serve(notebook: Path, parameters: Mapping[str, Any], values: Mapping[str, Ma
         application.start()
 
 
-def _elsewhere(task: Callable[[Experiment], None], experiment: Experiment) -> None:
+def _elsewhere(task: Callable[[Study], None], experiment: Study) -> None:
     """Do `task` in a process that ends with it: the server lives for days, and needs no detectors in its memory."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         pool.submit(task, experiment).result()

@@ -9,9 +9,9 @@ import numpy as np
 from sslig import audio
 from sslig.cues.tiers import Tier
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
-from sslig.listen import FLAC
-from sslig.style import detector_styles
-from sslig.timeline import RANGE_DB, TICKS_KHZ, mel_decibel, mel_share, trend
+from sslig.plots.listen import FLAC
+from sslig.plots.style import detector_styles
+from sslig.plots.timeline import RANGE_DB, TICKS_KHZ, mel_decibel, mel_share, trend
 
 POINTS_PER_S = 800
 """Of the waveform: finer than a pixel until a second is as wide as the window."""

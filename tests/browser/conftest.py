@@ -17,8 +17,9 @@ import pandas as pd
 import pytest
 import torch
 
-from sslig import audio, protocol, stages
-from sslig.experiment import Experiment
+from sslig import audio, stages
+from sslig.corpora import protocol
+from sslig.study import Study
 from sslig.widgets import annotator_sheet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -57,7 +58,7 @@ def _trial(set_name: str, number: int, folder: Path, generator: np.random.Genera
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, write_experiment, speech) -> Experiment:
+def finished(tmp_path_factory, write_experiment, speech) -> Study:
     """A study of `speech` with three tiny detectors, trained for two steps, scored and explained. Not to be changed."""
     folder, threads = tmp_path_factory.mktemp("finished"), torch.get_num_threads()
     torch.set_num_threads(1)  # so small a model is slowed by more, most of all beside a browser on two cores
@@ -74,10 +75,10 @@ def finished(tmp_path_factory, write_experiment, speech) -> Experiment:
 
 
 @pytest.fixture(scope="session")
-def copied(finished, write_experiment, speech, tmp_path_factory) -> Callable[..., Experiment]:
+def copied(finished, write_experiment, speech, tmp_path_factory) -> Callable[..., Study]:
     """Makes a copy of the finished study with other values in its file, for a test that writes to it."""
 
-    def make(**changed) -> Experiment:
+    def make(**changed) -> Study:
         folder = tmp_path_factory.mktemp("copied") / "study"
         shutil.copytree(finished.root, folder)
         values = {"corpus": {"root": str(speech)}, "seeds": [0], "attribution": {"utterances": 8}} | changed
@@ -90,7 +91,7 @@ def copied(finished, write_experiment, speech, tmp_path_factory) -> Callable[...
 class Server:
     """A server of one page of a study."""
 
-    study: Experiment
+    study: Study
     port: int
     log: Path
     process: subprocess.Popen
@@ -110,7 +111,7 @@ def serving(free_port) -> Callable:
     """Serves a page of a study, as ``python -m sslig.widgets.serve`` does, while a block lasts."""
 
     @contextmanager
-    def serve(study: Experiment, page: str = "annotate", port: int | None = None) -> Iterator[Server]:
+    def serve(study: Study, page: str = "annotate", port: int | None = None) -> Iterator[Server]:
         port = port or free_port()
         log = study.root / f"{page}-{port}.log"
         command = [sys.executable, "-m", "sslig.widgets.serve", str(study.path), "--page", page, "--port", str(port)]

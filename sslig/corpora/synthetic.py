@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sslig.data.recordings import Recording
+from sslig.corpora.recordings import Recording
 from sslig.frames import SAMPLE_RATE_HZ
 
 VOWELS_HZ = np.array([[700, 1200, 2600], [300, 2300, 3000], [320, 800, 2300], [530, 1850, 2500], [560, 850, 2400]])

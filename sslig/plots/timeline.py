@@ -6,7 +6,7 @@ from scipy.ndimage import median_filter
 
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.labels import BONAFIDE, SPOOF
-from sslig.style import BLACK, EVIDENCE, GREY
+from sslig.plots.style import BLACK, EVIDENCE, GREY
 
 TIME = "time (s)"
 

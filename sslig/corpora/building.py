@@ -15,7 +15,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from sslig import files, protocol
+from sslig import files
+from sslig.corpora import protocol
 
 SUMMARY, BEGUN = "corpus.json", "building.json"
 ASKED_FOR = "asked_for"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sslig import protocol
+from sslig.corpora import protocol
 from sslig.data import planning
-from sslig.data.planting import EDGES, PAUSES, SPEECH, VOICED, Kind, PlantedError, kind_of
+from sslig.corpora.planting import EDGES, PAUSES, SPEECH, VOICED, Kind, PlantedError, kind_of
 from sslig.frames import SAMPLE_RATE_HZ
 
 APART_S = {PAUSES: 0.0, EDGES: 0.02, VOICED: 0.1, SPEECH: 0.1}
@@ -27,7 +27,7 @@ class Original:
     set, utterance, speaker, gender, path
         As the corpus has them.
     recording
-        What trials that are not independent have in common (`sslig.protocol.with_recordings`).
+        What trials that are not independent have in common (`sslig.corpora.protocol.with_recordings`).
     n_samples
         Its length at 16 kHz.
     stretches_s

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
-from sslig.data import codecs
+from sslig.corpora import codecs
 from sslig.frames import SAMPLE_RATE_HZ
 
 FRAME_SAMPLES, HOP_SAMPLES = 320, 160

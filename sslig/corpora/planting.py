@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from scipy.signal import butter, sosfiltfilt
 
-from sslig.data import spoofs
+from sslig.corpora import spoofs
 from sslig.frames import SAMPLE_RATE_HZ
 
 FADE_S = 0.005

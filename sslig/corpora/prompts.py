@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sslig.data.recordings import LONGEST_S, SHORTEST_S, Recording
+from sslig.corpora.recordings import LONGEST_S, SHORTEST_S, Recording
 
 WAYS_ON = "Ways on: `make demo CORPUS=synthetic`, or `make demo CORPUS=<folder of own recordings>`."
 BYTES_PER_S = 8000

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from sslig import metrics, operating_points
 from sslig.labels import BONAFIDE, KEYS
-from sslig.metrics import MetricError
-from sslig.resampling import percentiles
+from sslig.stats import metrics, operating_points
+from sslig.stats.metrics import MetricError
+from sslig.stats.resampling import percentiles
 
 RATE = 0.001
 """A detector is confident where at most this share of the other class lies."""
@@ -135,7 +135,7 @@ def rank_correlation(
     scores
         Rows with `COLUMNS` of at least two detectors.
     seed, rounds, level, recordings
-        As of `sslig.intervals.by_group`; ties that a draw makes share a rank.
+        As of `sslig.stats.intervals.by_group`; ties that a draw makes share a rank.
 
     Returns
     -------
@@ -179,7 +179,7 @@ def error_overlap(
     scores
         Rows with `COLUMNS` of at most `MOST_DETECTORS` detectors.
     seed, rounds, level, recordings
-        As of `sslig.intervals.by_group`.
+        As of `sslig.stats.intervals.by_group`.
 
     Returns
     -------

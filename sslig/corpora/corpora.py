@@ -1,4 +1,4 @@
-"""Builds a corpus in the ASVspoof 5 layout from recordings; `python -m sslig.data.corpora --help`."""
+"""Builds a corpus in the ASVspoof 5 layout from recordings; `python -m sslig.corpora.corpora --help`."""
 
 import argparse
 import hashlib
@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from sslig import audio, files, protocol
-from sslig.data import building, codecs, prompts, synthetic
-from sslig.data import recordings as own
-from sslig.data.building import ASKED_FOR, SUMMARY, CorpusError
-from sslig.data.conditioning import LEAD_S, finish, trim
+from sslig import audio, files
+from sslig.corpora import protocol
+from sslig.corpora import building, codecs, prompts, synthetic
+from sslig.corpora import recordings as own
+from sslig.corpora.building import ASKED_FOR, SUMMARY, CorpusError
+from sslig.corpora.conditioning import LEAD_S, finish, trim
 from sslig.data.planning import Options, PlanError, Trial, plan, protocol_table, recordings_table
-from sslig.data.recordings import Recording
-from sslig.data.spoofs import ATTACKS
+from sslig.corpora.recordings import Recording
+from sslig.corpora.spoofs import ATTACKS
 
 VERSION = 1
 """Raised with every change of a method that changes samples, so that no corpus mixes two of them."""
@@ -45,7 +46,7 @@ def build(
     Parameters
     ----------
     recordings
-        What to build from (`sslig.data.prompts`, `recordings`, `synthetic`).
+        What to build from (`sslig.corpora.prompts`, `recordings`, `synthetic`).
     root
         The folder of the corpus.
     sets
@@ -209,7 +210,7 @@ def _counts(text: str) -> dict[str, int | None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m sslig.data.corpora", description=__doc__.split(";")[0])
+    parser = argparse.ArgumentParser(prog="python -m sslig.corpora.corpora", description=__doc__.split(";")[0])
     parser.add_argument("source", help="prompts, synthetic, or a folder with a sub-folder of recordings per speaker")
     parser.add_argument("root", type=Path, help="folder of the corpus")
     parser.add_argument("--seed", type=int, default=0)

@@ -1,7 +1,7 @@
 """Decisions at one threshold: where it lies for a wanted error rate, and what it does under other conditions.
 
 A threshold calls spoof what scores at least as much. The false non-match rate FNMR, of bona fide trials called spoof,
-is ``p_miss`` of `sslig.metrics` and also known as the false rejection rate FRR; the false match rate FMR, of spoofs
+is ``p_miss`` of `sslig.stats.metrics` and also known as the false rejection rate FRR; the false match rate FMR, of spoofs
 called bona fide, is ``p_fa``, the false acceptance rate FAR.
 """
 
@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sslig.labels import BONAFIDE, KEYS
-from sslig.metrics import MetricError, Trials, checked, eer_threshold, require
-from sslig.resampling import percentiles
+from sslig.stats.metrics import MetricError, Trials, checked, eer_threshold, require
+from sslig.stats.resampling import percentiles
 
 RATES = (0.01, 0.001)
 """Rates of the operating points that `table` shows."""
@@ -34,7 +34,7 @@ def at_threshold(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> Ope
     Raises
     ------
     MetricError
-        Scores are unfit (`sslig.metrics.checked`), or the threshold is NaN.
+        Scores are unfit (`sslig.stats.metrics.checked`), or the threshold is NaN.
     """
     if np.isnan(threshold):
         raise MetricError("the threshold is NaN; a number is needed")
@@ -43,7 +43,7 @@ def at_threshold(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> Ope
 
 
 def at_eer(bonafide: ArrayLike, spoof: ArrayLike) -> OperatingPoint:
-    """Where both rates are nearest (`sslig.metrics.eer_threshold`)."""
+    """Where both rates are nearest (`sslig.stats.metrics.eer_threshold`)."""
     return at_threshold(bonafide, spoof, eer_threshold(bonafide, spoof))
 
 
@@ -89,7 +89,7 @@ def table(
     rates
         The rates to hold.
     seed, rounds, level, recordings
-        As of `sslig.intervals.by_group`.
+        As of `sslig.stats.intervals.by_group`.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def under_conditions(
     baseline, conditions
         Trials of one detector with ``spoof_score``, ``key`` and ``speaker``; conditions by name.
     seed, rounds, level, recordings
-        As of `sslig.intervals.by_group`.
+        As of `sslig.stats.intervals.by_group`.
 
     Returns
     -------

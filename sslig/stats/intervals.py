@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sslig.labels import BONAFIDE, KEYS, SPOOF
-from sslig.metrics import COST_METRICS, CURVE_METRICS, METRICS, MetricError, Trials, grouped
+from sslig.stats.metrics import COST_METRICS, CURVE_METRICS, METRICS, MetricError, Trials, grouped
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def by_group(
     level: float = 0.95,
     recordings: str | None = None,
 ) -> pd.DataFrame:
-    """One metric with its interval for each group of `sslig.metrics.by_group`.
+    """One metric with its interval for each group of `sslig.stats.metrics.by_group`.
 
     Parameters
     ----------

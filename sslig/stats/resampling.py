@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sslig.intervals import Clusters
-from sslig.metrics import MetricError
+from sslig.stats.intervals import Clusters
+from sslig.stats.metrics import MetricError
 
 Statistic = Callable[[np.ndarray], ArrayLike]
 """From (trial,) how often each trial counts to (value,) figures; NaN where there is none in that draw."""
@@ -32,16 +32,16 @@ def percentiles(
 ) -> Spread:
     """Percentile intervals of `statistic` from resampling speakers with replacement, all values on the same rounds.
 
-    The draws are those of `sslig.intervals.bootstrap`: the same seed, speakers and recordings give the same rounds.
+    The draws are those of `sslig.stats.intervals.bootstrap`: the same seed, speakers and recordings give the same rounds.
 
     Parameters
     ----------
     statistic
         What is measured; it is called once with ones and once a round.
     speakers, recordings
-        (trial,) As of `sslig.intervals.bootstrap`.
+        (trial,) As of `sslig.stats.intervals.bootstrap`.
     seed, rounds, level
-        As of `sslig.intervals.bootstrap`.
+        As of `sslig.stats.intervals.bootstrap`.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from scipy.signal import medfilt
 
-from sslig.data.conditioning import match_length, trim
+from sslig.corpora.conditioning import match_length, trim
 from sslig.frames import SAMPLE_RATE_HZ
 
 HOP_SAMPLES = 128

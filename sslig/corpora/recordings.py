@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from sslig import audio
-from sslig.data.conditioning import HOP_SAMPLES, SILENCE_DB, frame_levels_db, speech_bounds
+from sslig.corpora.conditioning import HOP_SAMPLES, SILENCE_DB, frame_levels_db, speech_bounds
 from sslig.frames import SAMPLE_RATE_HZ
 
 MIN_SPEAKERS = 3

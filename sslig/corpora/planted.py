@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslig import audio, files, protocol
-from sslig.data import building
-from sslig.data.planted_plan import Original, Trial, generator_of, plan
-from sslig.data.planting import KINDS, PlantedError, kind_of, plant
+from sslig import audio, files
+from sslig.corpora import protocol
+from sslig.corpora import building
+from sslig.corpora.planted_plan import Original, Trial, generator_of, plan
+from sslig.corpora.planting import KINDS, PlantedError, kind_of, plant
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 
 __all__ = ["KINDS", "Original", "PlantedError", "Trial", "build", "kind_of", "plan", "truth", "truth_mask"]
@@ -62,7 +63,7 @@ def build(
     seed
         Of the places, the cues and the names.
     asked_for
-        All else that decides the samples, as JSON holds it; kept in ``corpus.json`` (`sslig.data.building.finished`).
+        All else that decides the samples, as JSON holds it; kept in ``corpus.json`` (`sslig.corpora.building.finished`).
     workers
         Processes; 1: none but this one.
     progress

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from sslig import metrics
 from sslig.labels import BONAFIDE, SPOOF
+from sslig.stats import metrics
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e3)
 """Inverse strengths of the penalty on the weights of standardised scores that cross-validation chooses from."""

@@ -1,0 +1,1 @@
+"""The rules of the Snakefile as functions from named inputs to named outputs."""

@@ -1,0 +1,1 @@
+"""Statistics of scores, cues and annotations: metrics, bootstrap, tests, calibration, agreement."""

@@ -1,0 +1,462 @@
+"""The values of a study: one YAML file, one strict model."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+
+from sslig import files
+from sslig.errors import StudyError
+
+ROOT_MARKS = ("Snakefile", "pyproject.toml")
+PLACEHOLDER = "FILL IN"
+SOURCES = ("prompts", "synthetic")
+"""Corpora that are built by name; any other source is a folder of recordings."""
+
+READY_MADE = "asvspoof5"
+"""The source of a corpus that lies at its root already."""
+
+PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+PlainName = Annotated[str, Field(pattern=PLAIN_NAME)]
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+class Values(BaseModel):
+    """Base of every section: frozen, and strict about keys and types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Corpus(Values):
+    """Where the recordings are and, for a corpus that is built here, what it is made from.
+
+    Attributes
+    ----------
+    source
+        ``prompts``, ``synthetic``, a folder of recordings, or ``asvspoof5`` for a corpus that lies at `root` already.
+    recordings
+        Recordings used at most, by set.
+    """
+
+    source: str
+    root: str
+    seed: int = 0
+    recordings: dict[Literal["train", "dev", "eval"], int | None] = {}
+
+
+class Training(Values):
+    """The recipe of a training, and how a run of it is logged and checkpointed.
+
+    Attributes
+    ----------
+    epochs, steps_per_epoch
+        Epochs at most, and batches in each; without a number, an epoch draws as many utterances as the set has.
+    batch_size, accumulate
+        Utterances in a batch over all processes, and batches whose gradients make one step.
+    crop_s
+        Length of every training crop.
+    lr_backbone, lr_head, layer_decay
+        Learning rates. With a decay below 1, each layer of the backbone has the rate of the layer above times it.
+    schedule, lr_end
+        ``constant``, ``exponential`` down to `lr_end` times the first rate, or ``one_cycle``.
+    weight_decay, gradient_clip
+        Of AdamW, and the largest norm of a gradient.
+    freeze_backbone, warmup_epochs
+        Train the head alone, for all epochs or for the first ones.
+    augmentation
+        ``published``, a list of steps (`sslig.data.augment`), or none.
+    patience
+        Epochs without a lower dev minDCF after which training stops.
+    average, average_of
+        Average this many epochs, the ``best`` on dev or the ``last``, as a candidate beside the best epoch.
+    checkpoint_steps, log_steps
+        Optimiser steps between two checkpoints to resume from, and between two rows of the log.
+    """
+
+    epochs: Count = 10
+    steps_per_epoch: Count | None = None
+    batch_size: Count = 4
+    crop_s: Seconds = 4.0
+    lr_backbone: Rate = 1e-6
+    lr_head: Rate = 1e-3
+    weight_decay: Rate = 1e-2
+    gradient_clip: Seconds | None = None
+    freeze_backbone: bool = False
+    warmup_epochs: Annotated[int, Field(ge=0)] = 0
+    precision: Precision = "32-true"
+    workers: Annotated[int, Field(ge=0)] = 0
+    accumulate: Count = 1
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    schedule: Literal["constant", "exponential", "one_cycle"] = "constant"
+    lr_end: Annotated[float, Field(gt=0, le=1)] = 0.01
+    augmentation: str | list[Any] | None = None
+    patience: Count | None = None
+    average: Count | None = None
+    average_of: Literal["best", "last"] = "best"
+    checkpoint_steps: Count | None = 1000
+    log_steps: Count = 10
+
+
+class Scoring(Values):
+    """How utterances are scored: in full unless `crop_s` is given."""
+
+    batch_size: Count = 16
+    crop_s: Seconds | None = None
+    max_s: Seconds = 60.0
+    precision: Precision = "32-true"
+    workers: Annotated[int, Field(ge=0)] = 0
+
+
+class Evaluation(Values):
+    """Bootstrap rounds of the intervals, and whether recordings are resampled within each drawn speaker."""
+
+    rounds: Count = 1000
+    resample_recordings: bool = False
+
+
+class Attribution(Values):
+    """Integrated Gradients: which utterances, from which baseline, and when the sum counts as complete."""
+
+    utterances: Count = 60
+    baseline: Literal["bonafide_mean", "zero"] = "bonafide_mean"
+    baseline_utterances: Count | None = 1000
+    freeze_selection: bool = True
+    tolerance: Annotated[float, Field(gt=0)] = 0.01
+    min_steps: Count = 16
+    max_steps: Count = 512
+
+
+class Masking(Values):
+    """Which cues are removed from which utterances, and what the change is compared with.
+
+    Attributes
+    ----------
+    utterances
+        Of *eval*, drawn evenly over classes and attacks; the explained utterances are the first of the same draw.
+    masks
+        By name (`sslig.cues.masks`); none: the masks of the paper and the project's.
+    sweeps
+        The same masks at other doses.
+    draws
+        Matched random controls of each mask and utterance.
+    rounds
+        Bootstrap rounds of the intervals and tests.
+    segments
+        Sources of segments (`sslig.cues.segments`): one of speech, of voicing, of phones and of words.
+    nonspeech_utterances
+        Bona fide training utterances whose non-speech frames are averaged; none: all.
+    workers
+        Processes that decode segments.
+    """
+
+    utterances: Count = 400
+    masks: list[str] | None = None
+    sweeps: list[str] | None = None
+    draws: Count = 20
+    rounds: Count = 5000
+    segments: list[str] = ["vad", "voicing", "pocketsphinx:phones", "pocketsphinx:words"]
+    nonspeech_utterances: Count | None = 1000
+    workers: Count = 2
+
+
+class Artefacts(Values):
+    """Which utterances of *eval* are measured (none: all), and whether their pitch is followed, which takes longest."""
+
+    utterances: Count | None = None
+    f0: bool = True
+    workers: Count = 2
+
+
+class Validation(Values):
+    """How explanations are tested.
+
+    Attributes
+    ----------
+    planted
+        Kinds of planted cues (`sslig.corpora.planted`) on which detectors are trained.
+    severity
+        By kind, in place of the kind's own.
+    planted_recordings
+        Bona fide recordings that receive a cue, at most, by set.
+    start
+        What the detectors of planted cues are trained from: ``backbone``, or ``study`` for the study's own detectors.
+    training
+        Keys of `Training` with other values for the detectors of planted cues.
+    planted_utterances
+        Detected spoofs of each kind that are explained.
+    methods
+        Attribution methods (`sslig.attribution.methods`); none: all that the head allows.
+    utterances
+        Of *eval*, explained by every method for the tests of faithfulness and sanity.
+    draws
+        Matched random controls, and circular shifts that estimate chance.
+    rounds
+        Bootstrap rounds of the intervals.
+    profile_utterances
+        Of *eval*, explained for the cue profile; none: all.
+    """
+
+    planted: list[str] = ["noise_floor", "phone_glitch", "boundary", "band", "splice"]
+    severity: dict[str, float] = {}
+    planted_recordings: dict[Literal["train", "dev", "eval"], int | None] = {}
+    start: Literal["backbone", "study"] = "backbone"
+    training: dict[str, Any] = {}
+    planted_utterances: Count = 60
+    methods: list[str] | None = None
+    utterances: Count = 40
+    draws: Count = 20
+    rounds: Count = 1000
+    profile_utterances: Count | None = None
+
+
+class Annotation(Values):
+    """What annotators are asked, and what they are shown.
+
+    Attributes
+    ----------
+    utterances
+        Names of the utterances that are annotated; none: all that are explained.
+    blind
+        Hide label, scores and detectors, which come in random order as A, B, C.
+    decoys
+        With `blind`: judge regions at random places too, as long as the real ones.
+    repeats
+        With `blind`: share of the utterances that come twice, for the agreement of annotators with themselves.
+    store
+        The SQLite file below the runs of the study that every change is appended to.
+    """
+
+    utterances: list[str] | None = None
+    blind: bool = False
+    decoys: bool = True
+    repeats: Share = 0.1
+    store: PlainName = "annotations.sqlite"
+
+
+class Shards(Values):
+    """Into how many files and jobs the long steps are split; a killed job loses one of them."""
+
+    score: Count = 1
+    attribute: Count = 1
+    mask: Count = 1
+    measure: Count = 1
+    profile: Count = 1
+
+
+class Study(Values):
+    """A study: corpus, backbone, detectors, seeds and the values of each step.
+
+    Attributes
+    ----------
+    backbone
+        Name or folder of a Hugging Face encoder, or values with `model_type` for one with random weights.
+    detectors
+        By name: ``{"head": ..., other arguments of that head}``.
+    selection
+        Strata of the utterances worth listening to; none: those of the paper.
+    device
+        ``auto``, ``cpu``, ``cuda``, ...
+    """
+
+    name: PlainName
+    corpus: Corpus
+    backbone: str | dict[str, Any]
+    detectors: Annotated[dict[PlainName, dict[str, Any]], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=1)]
+    training: Training = Training()
+    scoring: Scoring = Scoring()
+    evaluation: Evaluation = Evaluation()
+    attribution: Attribution = Attribution()
+    masking: Masking = Masking()
+    artefacts: Artefacts = Artefacts()
+    validation: Validation = Validation()
+    annotation: Annotation = Annotation()
+    shards: Shards = Shards()
+    selection: list[dict[str, Any]] | None = None
+    device: str = "auto"
+
+    _path: Path = PrivateAttr(default=Path())
+    _root: Path = PrivateAttr(default=Path())
+    _folder: str = PrivateAttr(default="")
+
+    @property
+    def path(self) -> Path:
+        """The experiment file."""
+        return self._path
+
+    @property
+    def root(self) -> Path:
+        """The folder that relative paths start at."""
+        return self._root
+
+    @property
+    def corpus_root(self) -> Path:
+        """Folder of the corpus in the ASVspoof 5 layout."""
+        return self.root / self.corpus.root
+
+    @property
+    def runs(self) -> Path:
+        """Folder of everything this study makes; for a study of planted cues, a folder below that of its parent."""
+        return self.root / "runs" / self.name / self._folder
+
+    def run(self, detector: str, seed: int) -> Path:
+        """Folder of one detector trained from one seed.
+
+        Raises
+        ------
+        StudyError
+            The study has no such detector or seed.
+        """
+        self.detector(detector)
+        if seed not in self.seeds:
+            raise StudyError(f"{self.path}: seed {seed} is not among its seeds {self.seeds}")
+        return self.runs / detector / f"seed{seed}"
+
+    def detector(self, name: str) -> dict[str, Any]:
+        """The values of the detector called `name`."""
+        if name not in self.detectors:
+            raise StudyError(f"{self.path}: unknown detector {name!r}; it has {', '.join(self.detectors)}")
+        return self.detectors[name]
+
+    def backbone_source(self) -> str | dict[str, Any]:
+        """The backbone; a name that is a folder below `root` becomes that folder."""
+        if isinstance(self.backbone, str) and (self.root / self.backbone).is_dir():
+            return str(self.root / self.backbone)
+        return self.backbone
+
+    def planted(self, kind: str) -> "Study":
+        """The study of one kind of planted cue: another corpus, and the recipe of ``validation.training``."""
+        corpus = Corpus(
+            source=f"planted:{kind}",
+            root=f"corpora/{self.name}-planted/{kind}",
+            seed=self.corpus.seed,
+            recordings=self.validation.planted_recordings,
+        )
+        recipe = _validated(
+            Training, self.training.model_dump() | self.validation.training, self.path, "validation.training"
+        )
+        derived = self.model_copy(update={"corpus": corpus, "training": recipe})
+        derived._path, derived._root, derived._folder = self._path, self._root, f"planted/{kind}"
+        return derived
+
+
+def load(path: str | os.PathLike) -> Study:
+    """The study at `path`, which may also be relative to a folder above the current one.
+
+    Raises
+    ------
+    StudyError
+        The file is missing, is no mapping, repeats a key, or has an unknown key, a missing key, a value of a wrong
+        type or out of range, or a value that still has to be filled in.
+    """
+    file = _find(Path(path))
+    values = _read(file)
+    blank = [name for name, value in _leaves(values) if isinstance(value, str) and PLACEHOLDER in value]
+    if blank:
+        raise StudyError(f"{file}: still to be filled in: {', '.join(blank)}")
+    study = _validated(Study, values, file)
+    study._path, study._root = file, _root(file)
+    return study
+
+
+def derive(path: str | os.PathLike, source: str) -> Path:
+    """Write the experiment at `path` with another corpus `source` beside its runs, and return the new file.
+
+    A folder of recordings is named by its last part and a hash of its whole path, so that two folders of one name
+    stay apart.
+    """
+    base = load(path)
+    values, label = _read(base.path), source
+    if Path(source).expanduser().is_dir():
+        source = str(Path(source).expanduser().resolve())
+        slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(source).name).strip("-")
+        label = f"{slug}-{hashlib.sha256(source.encode()).hexdigest()[:6]}"
+    elif source not in SOURCES:
+        raise StudyError(f"CORPUS={source}: no such folder; accepted: {', '.join(SOURCES)}, a folder")
+    values["name"] = f"{base.name}-{label}"
+    values["corpus"] = values["corpus"] | {"source": source, "root": f"corpora/{values['name']}"}
+    target = base.root / "runs" / values["name"] / "experiment.yaml"
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    if not target.is_file() or target.read_text(encoding="utf-8") != text:
+        files.write_text(target, text)
+    return target
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key that stands twice in one mapping, and reads ``1e-3`` as a number."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    repeated = [(key, part[0]) for index, (key, part) in enumerate(zip(keys, node.value)) if key in keys[:index]]
+    if repeated:
+        key, where = repeated[0]
+        raise yaml.constructor.ConstructorError(problem=f"key {key!r} stands twice", problem_mark=where.start_mark)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except yaml.YAMLError as error:
+        raise StudyError(f"{path}: no valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise StudyError(f"{path}: a mapping of keys to values is needed")
+    return values
+
+
+def _validated(model: type[Values], values: dict[str, Any], path: Path, prefix: str = "") -> Any:
+    """The model of `values`; the first fault becomes a message that names file, key, value and what is accepted."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join([*([prefix] if prefix else []), *map(str, fault["loc"])])
+        if fault["type"] == "extra_forbidden":
+            known = ", ".join(_fields(model, fault["loc"][:-1]))
+            raise StudyError(f"{path}: unknown key {key}; known: {known}") from error
+        if fault["type"] == "missing":
+            raise StudyError(f"{path}: key {key} is missing") from error
+        raise StudyError(f"{path}: {key} is {fault['input']!r}; {fault['msg']}") from error
+
+
+def _fields(model: type[Values], loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that a section at `loc` accepts."""
+    for name in loc:
+        model = model.model_fields[str(name)].annotation
+    return list(model.model_fields)
+
+
+def _find(path: Path) -> Path:
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        if (folder / path).is_file():
+            return (folder / path).resolve()
+    raise StudyError(f"{path}: no such experiment file in {Path.cwd()} or a folder above it")
+
+
+def _root(path: Path) -> Path:
+    marked = [folder for folder in path.parents if any((folder / mark).is_file() for mark in ROOT_MARKS)]
+    return marked[0] if marked else path.parent
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    leaves = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        leaves += _leaves(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
+    return leaves
