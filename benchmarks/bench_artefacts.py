@@ -16,7 +16,7 @@ from sslig import audio
 from sslig.corpora.protocol import load_set
 from sslig.cues import artefacts, vad, voice
 from sslig.frames import SAMPLE_RATE_HZ
-from sslig.selection import draw
+from sslig.corpora.sample import draw
 
 
 def cpu_s(function: Callable[[np.ndarray], object], recordings: list) -> float:

@@ -15,7 +15,7 @@ from sslig.models.detector import Detector, select_device
 from sslig.report.audit_annotations import DETECTORS
 from sslig.report.display import listed
 from sslig.report.explanation import n_read
-from sslig.selection import stratified
+from sslig.corpora.sample import stratified
 from sslig.study import Study
 
 RELEASED_POINTS = 50

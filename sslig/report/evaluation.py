@@ -13,7 +13,7 @@ from sslig.labels import KEYS
 from sslig.models.detector import Detector, select_device
 from sslig.report.display import listed, span
 from sslig.report.resampled import HEADINGS, SCORE_COLUMNS, interval_text, over_seeds
-from sslig.selection import draw
+from sslig.corpora.sample import draw
 from sslig.stats import intervals, metrics, operating_points
 from sslig.stats.metrics import METRICS
 from sslig.study import Evaluation, Study

@@ -12,7 +12,7 @@ from sslig.corpora import protocol
 from sslig.files import write_json, write_tsv
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint, select_device
-from sslig.selection import draw, stratified
+from sslig.corpora.sample import draw, stratified
 from sslig.stages.trained import checkpoint, corpus
 from sslig.study import Attribution, Study
 

@@ -7,7 +7,7 @@ from sslig.attribution.contexts import BONAFIDE_MEAN, NONSPEECH, ZERO, Context, 
 from sslig.corpora import protocol
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, select_device
-from sslig.selection import draw
+from sslig.corpora.sample import draw
 from sslig.stages.attributed import baseline
 from sslig.stages.masked import nonspeech_profile
 from sslig.stages.trained import checkpoint, corpus

@@ -20,7 +20,7 @@ from sslig.cues.vad import SPEECH
 from sslig.files import write_json, write_parquet, write_tsv
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint, select_device
-from sslig.selection import draw, stratified
+from sslig.corpora.sample import draw, stratified
 from sslig.specs import file_name
 from sslig.stages.attributed import EXPLAINED_SET, attributions
 from sslig.stages.decoded import decoded

@@ -10,7 +10,7 @@ from sslig.cues.artefacts import ArtefactError
 from sslig.cues.tiers import Tier
 from sslig.cues.vad import SPEECH
 from sslig.files import write_tsv
-from sslig.selection import stratified
+from sslig.corpora.sample import stratified
 from sslig.stages.attributed import EXPLAINED_SET
 from sslig.stages.decoded import decoded
 from sslig.stages.trained import corpus

@@ -18,7 +18,7 @@ from sslig.cues import voice
 from sslig.cues.tiers import runs
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.labels import KEYS
-from sslig.selection import draw
+from sslig.corpora.sample import draw
 from sslig.stages.trained import corpus
 from sslig.study import Corpus, Study, changed
 

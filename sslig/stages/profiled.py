@@ -11,7 +11,7 @@ from sslig.corpora import protocol
 from sslig.cues import cue_profile, cue_tally, top_regions
 from sslig.files import write_json, write_parquet, write_tsv
 from sslig.models.detector import Detector, fingerprint, select_device
-from sslig.selection import stratified
+from sslig.corpora.sample import stratified
 from sslig.stages.attributed import EXPLAINED_SET, baseline
 from sslig.stages.decoded import decoded
 from sslig.stages.masked import SEGMENTS, tiers_by_utterance

@@ -17,7 +17,7 @@ from sslig.corpora import protocol
 from sslig.files import write_json, write_parquet, write_tsv
 from sslig.labels import BONAFIDE, KEYS, SPOOF
 from sslig.models.detector import Detector, fingerprint, select_device
-from sslig.selection import stratified
+from sslig.corpora.sample import stratified
 from sslig.specs import file_name
 from sslig.stages.attributed import EXPLAINED_SET
 from sslig.stages.explaining import context
