@@ -14,7 +14,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from sslig import audio, stages
+from sslig import audio
 from sslig.corpora import protocol
 from sslig.models.detector import Detector
 from sslig.study import Study, load
@@ -176,6 +176,8 @@ def explained_study(
     """A study of `corpus` whose three detectors are trained, scored and explained, with segments. Not to be changed."""
     masking = {"utterances": 8, "masks": ["noise"], "sweeps": [], "draws": 3, "workers": 1,
                "profile_utterances": 4, "segments": ["vad", "voicing", "pocketsphinx:phones"]}  # fmt: skip
+    from sslig import stages
+
     study = write_experiment(tmp_path_factory.mktemp("explained"), seeds=[0], masking=masking)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads cost so small a model more than they save
