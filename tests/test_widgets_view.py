@@ -1,13 +1,20 @@
 import io
+import json
+import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
 import soundfile
 
 from sslig.cues.tiers import Tier
+from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
 from sslig.widgets import view
-from sslig.widgets.view import Lane, Recording, ViewError
+from sslig.widgets.view import Lane, Recording, join, split
+
+ENTRIES = sorted(path.stem for path in view.STATIC.glob("*.js"))
 
 
 @pytest.fixture
@@ -19,61 +26,119 @@ def floats(data):
     return np.frombuffer(data, dtype="<f4")
 
 
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_module_loads_nothing(entry):
+    text = view.module(entry)
+    assert re.findall(r"^\s*import\b", text, re.MULTILINE) == []
+    assert re.findall(r"https?://(?!wavesurfer\.xyz|www\.w3\.org)[\w.]+", text) == []
+
+
+def test_a_module_holds_the_library_its_licence_and_each_import_once():
+    text = view.module("lanes")
+    assert "Copyright (c) 2012-2023, katspaugh and contributors" in text
+    assert all(f"const {name} = (" in text for name in view.SCRIPTS)
+    assert text.count("function drawEvidence(") == text.count("function make(") == 1
+    assert text.index("function drawEvidence(") < text.index("class LaneView")
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_module_is_one_scope_that_parses(entry, tmp_path):
+    if not (node := shutil.which("node")):
+        pytest.skip("no node to parse it")
+    (tmp_path / "module.mjs").write_text(view.module(entry), encoding="utf-8")
+    checked = subprocess.run([node, "--check", tmp_path / "module.mjs"], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_our_modules_never_read_text_as_markup():
+    for path in view.STATIC.glob("*.js"):
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", path.read_text()), path
+
+
+def test_a_missing_file_is_named(monkeypatch):
+    with pytest.raises(InputError, match=r"nothing.js: no such file"):
+        view.module("nothing")
+    monkeypatch.setattr(view, "LIBRARY", "no_such_package")
+    with pytest.raises(InputError, match=r"wavesurfer.min.js: no such file; install the package"):
+        view.module.__wrapped__("lanes")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"a": 1, "b": [b"one", {"c": b"two", "d": None}], "e": "text"},
+        {"empty": {}, "list": []},
+        b"alone",
+        {"bytes": b"x"},
+    ],
+)
+def test_join_inverts_split(message):
+    plain, buffers = split(message)
+    assert join(json.loads(json.dumps(plain)), buffers) == message
+
+
+def test_bytes_are_numbered_in_order():
+    assert split({"a": b"x", "b": (b"y", 2)}) == ({"a": {"bytes": 0}, "b": [{"bytes": 1}, 2]}, [b"x", b"y"])
+
+
 def test_a_message_holds_the_recording_as_it_is_heard_and_its_clock(waveform):
-    told = view.message(Recording("E_1", waveform, SSL_CLOCK))
-    samples, rate = soundfile.read(io.BytesIO(told["audio"]))
+    message = view.message(Recording("E_1", waveform, SSL_CLOCK))
+    samples, rate = soundfile.read(io.BytesIO(message["audio"]))
     assert rate == 16_000
     assert len(samples) == len(waveform)
-    assert told["duration_s"] == len(waveform) / 16_000
+    assert message["duration_s"] == len(waveform) / 16_000
     # Frame t is drawn one hop wide around its centre, (320 t + 200) / 16000 s.
-    assert told["clock"] == {"start_s": pytest.approx(200 / 16_000 - 0.01), "hop_s": 0.02}
+    assert message["clock"] == {"start_s": pytest.approx(200 / 16_000 - 0.01), "hop_s": 0.02}
 
 
-def test_evidence_goes_with_its_median_its_layers_and_the_colour_of_its_detector(waveform, rng):
+def test_evidence_comes_with_its_median_its_layers_and_the_colour_of_its_detector(waveform, rng):
     frames = rng.standard_normal(SSL_CLOCK.n_frames(len(waveform)))
     layers = np.stack([frames / 4, 3 * frames / 4])
-    told = view.message(Recording("E_1", waveform, SSL_CLOCK, [Lane("sls", frames, layers, "note"), Lane("x", frames)]))
-    lane, other = told["lanes"]
+    lanes = [Lane("sls", frames, layers, "note"), Lane("x", frames)]
+    message = view.message(Recording("E_1", waveform, SSL_CLOCK, lanes))
+    lane, other = message["lanes"]
     assert (lane["key"], lane["note"], lane["color"]) == ("sls", "note", "#56B4E9")
     np.testing.assert_allclose(floats(lane["frames"]), frames, rtol=1e-6)
     assert floats(lane["trend"])[20] == pytest.approx(np.median(frames[13:28]), rel=1e-6)
-    assert [told["maps"][0][name] for name in ("key", "rows", "columns")] == ["sls", 2, len(frames)]
-    np.testing.assert_allclose(floats(told["maps"][0]["values"]).reshape(2, -1), layers, rtol=1e-6)
-    assert len(told["maps"]) == 1
+    assert [message["maps"][0][name] for name in ("key", "rows", "columns")] == ["sls", 2, len(frames)]
+    np.testing.assert_allclose(floats(message["maps"][0]["values"]).reshape(2, -1), layers, rtol=1e-6)
+    assert len(message["maps"]) == 1
     assert other["key"] == "x"
 
 
-def test_a_lane_may_hide_its_detector(waveform):
-    frames = np.zeros(SSL_CLOCK.n_frames(len(waveform)))
-    (lane,) = view.message(Recording("E_1", waveform, SSL_CLOCK, [Lane("A", frames, key="track0")]))["lanes"]
-    assert (lane["name"], lane["key"]) == ("A", "track0")
-
-
 def test_the_spectrogram_is_loudest_where_the_tone_is(waveform):
-    told = view.message(Recording("E_1", waveform, SSL_CLOCK))["spectrogram"]
-    values = np.frombuffer(told["values"], dtype=np.uint8).reshape(told["rows"], told["columns"])
-    assert told["columns"] == SSL_CLOCK.n_frames(len(waveform))
-    share = view.mel_share(0.44)
+    from sslig.plots.timeline import mel_share
+
+    picture = view.message(Recording("E_1", waveform, SSL_CLOCK))["spectrogram"]
+    values = np.frombuffer(picture["values"], dtype=np.uint8).reshape(picture["rows"], picture["columns"])
+    assert picture["columns"] == SSL_CLOCK.n_frames(len(waveform))
     assert values.max() == 255
-    assert values[:, 20].argmax() == pytest.approx(share * told["rows"], abs=1.5)
-    assert view.message(Recording("E_1", waveform, SSL_CLOCK), spectrogram=False)["spectrogram"] is None
+    assert values[:, 20].argmax() == pytest.approx(mel_share(0.44) * picture["rows"], abs=1.5)
 
 
 def test_peaks_are_the_largest_and_smallest_samples(waveform):
-    found = np.frombuffer(view.peaks(np.repeat([0.5, -1.0, 0.25, 2.0], 20).astype(np.float32)), dtype=np.int8)
-    np.testing.assert_array_equal(found, [64, -127, 32, 127] * 2)
+    values = np.frombuffer(view.peaks(np.repeat([0.5, -1.0, 0.25, 2.0], 20).astype(np.float32)), dtype=np.int8)
+    np.testing.assert_array_equal(values, [64, -127, 32, 127] * 2)
     assert len(view.peaks(waveform)) == 2 * int(len(waveform) / 20)
 
 
 def test_segments_are_named_stretches(waveform):
     tier = Tier("words", [0.1, 0.5], [0.3, 0.9], ("<b>one</b>", "two"), 1.0, {})
-    told = view.message(Recording("E_1", waveform, SSL_CLOCK, [], {"words": tier}))
-    assert told["tiers"] == [{"key": "tier:words", "name": "words",
-                              "stretches": [[0.1, 0.3, "<b>one</b>"], [0.5, 0.9, "two"]]}]  # fmt: skip
+    (shown,) = view.message(Recording("E_1", waveform, SSL_CLOCK, [], {"words": tier}))["tiers"]
+    assert shown == {
+        "key": "tier:words",
+        "name": "words",
+        "stretches": [[0.1, 0.3, "<b>one</b>"], [0.5, 0.9, "two"]],
+    }
 
 
-def test_what_does_not_fit_together_is_refused(waveform):
-    with pytest.raises(ViewError, match=r"E_1: sls has evidence of shape \[\(3,\)\]; one value for each of 49 frames"):
-        view.message(Recording("E_1", waveform, SSL_CLOCK, [Lane("sls", np.zeros(3))]))
-    with pytest.raises(ViewError, match="E_1: 399 samples are not one frame of 400"):
-        view.message(Recording("E_1", waveform[:399], SSL_CLOCK))
+@pytest.mark.parametrize(
+    ("n_samples", "lanes", "message"),
+    [
+        (None, [Lane("sls", np.zeros(3))], r"E_1: evidence of sls has shape \[\(3,\)\]; one value for each of 49"),
+        (399, [], "E_1: 399 samples; one frame needs 400"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(waveform, n_samples, lanes, message):
+    with pytest.raises(InputError, match=message):
+        view.message(Recording("E_1", waveform[:n_samples], SSL_CLOCK, lanes))

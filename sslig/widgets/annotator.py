@@ -9,9 +9,8 @@ from sslig.annotation.store import Store
 from sslig.annotation.study import store_path
 from sslig.annotation.vocabulary import CUES, LOCALITY, NAME_CHARACTERS, TEXT_CHARACTERS
 from sslig.study import Study
-from sslig.widgets import annotator_sheet, assets
+from sslig.widgets import annotator_sheet, view
 from sslig.widgets.annotator_session import Session
-from sslig.widgets.messages import parted
 
 
 class Annotator(anywidget.AnyWidget):
@@ -31,12 +30,12 @@ class Annotator(anywidget.AnyWidget):
     def __init__(self, session: Session, title: str) -> None:
         limits = {"name": NAME_CHARACTERS, "text": TEXT_CHARACTERS}
         words = {"title": title, "cues": list(CUES.items()), "locality": list(LOCALITY), "limits": limits}
-        super().__init__(_esm=assets.module("annotator"), words=words)
+        super().__init__(_esm=view.module("annotator"), words=words)
         self.session = session
         self.on_msg(self._heard)
 
     def _heard(self, _: Any, message: Any, buffers: list[bytes]) -> None:
-        self.send(*parted(self.session.answer(message)))
+        self.send(*view.split(self.session.answer(message)))
 
 
 def annotator(experiment: Study) -> Annotator:

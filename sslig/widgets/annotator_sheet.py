@@ -20,7 +20,7 @@ from sslig import records
 from sslig.annotation.plan import Track
 from sslig.files import atomic, write_json, write_parquet
 from sslig.study import Study
-from sslig.widgets.messages import joined, parted
+from sslig.widgets.view import join, split
 
 FOLDER = "annotation"
 VIEWS = "views.parquet"
@@ -64,7 +64,7 @@ class Sheet:
             row = file.read_row_group(names.index(utterance)).to_pylist()[0]
         if row["utterance"] != utterance:
             raise SheetError(f"{path}: holds {row['utterance']} where {utterance} should be; make the sheet again")
-        return joined(json.loads(row["message"]), row["buffers"])
+        return join(json.loads(row["message"]), row["buffers"])
 
 
 def ready(experiment: Study) -> bool:
@@ -118,7 +118,7 @@ def write(sheet: Sheet, views: Iterable[Mapping[str, Any]], key: str) -> None:
     schema = pyarrow.schema(list(columns.items()))
     with atomic(sheet.folder / VIEWS) as part, pq.ParquetWriter(part, schema) as writer:
         for view in views:
-            message, buffers = parted(dict(view))
+            message, buffers = split(dict(view))
             row = {"utterance": view["name"], "message": json.dumps(message), "buffers": buffers}
             # One row group an utterance, so that one is read without the others.
             writer.write_table(pyarrow.Table.from_pylist([row], schema=schema))

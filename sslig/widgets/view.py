@@ -1,27 +1,126 @@
-"""What the browser draws of one recording, as one message: sound, waveform, spectrogram, evidence, layers, segments."""
+"""What the browser is sent: the code of a page as one ES module, and a recording as one message."""
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sslig import audio
 from sslig.cues.tiers import Tier
+from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
-from sslig.plots.listen import FLAC
-from sslig.plots.style import detector_styles
-from sslig.plots.timeline import RANGE_DB, TICKS_KHZ, mel_decibel, mel_share, trend
+
+LIBRARY = "wavesurfer"
+"""The Python package that ships the released files of wavesurfer.js and its plugins."""
+
+SCRIPTS = {
+    "WaveSurfer": "js/wavesurfer.min.js",
+    "Regions": "js/plugins/regions.min.js",
+    "Timeline": "js/plugins/timeline.min.js",
+    "Hover": "js/plugins/hover.min.js",
+    "Zoom": "js/plugins/zoom.min.js",
+}
+"""Name in our modules -> file of `LIBRARY`."""
+
+STATIC = Path(__file__).with_name("static")
+LICENCE = "wavesurfer.LICENSE.txt"
+"""The licence of wavesurfer requires its notice in every copy, exported pages included."""
+
+IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+)\.js";\n', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class)\b)", re.MULTILINE)
+
+PLACEHOLDER = "bytes"
+"""Key that stands in a message for one of its buffers: ``{"bytes": 0}`` is the first."""
 
 POINTS_PER_S = 800
-"""Of the waveform: finer than a pixel until a second is as wide as the window."""
+"""Points of the drawn waveform: finer than a pixel until one second fills the window."""
 
 TREND_FRAMES = 15
-"""Length of the running median that is drawn as a line, as in the figures of the book."""
+"""Length of the running median that is drawn over the evidence."""
 
 
-class ViewError(ValueError):
-    """A recording that cannot be shown; the message says what does not fit together."""
+# ---------------------------------------------------------------- code
+
+
+@cache
+def module(entry: str) -> str:
+    """The text of ``static/<entry>.js`` with everything it imports before it, as one ES module.
+
+    The modules share one scope, in the order of their imports, so no two may define the same top-level name. Style
+    sheets of the same names are joined in the constant ``STYLES``.
+
+    Raises
+    ------
+    InputError
+        A file is missing.
+    """
+    names = _in_order(entry, [])
+    sheets = "".join(_static(f"{name}.css") for name in names if (STATIC / f"{name}.css").is_file())
+    library = [_library(name, file) for name, file in SCRIPTS.items()]
+    sources = [EXPORT.sub("", IMPORT.sub("", _static(f"{name}.js"))) for name in names]
+    notice = f"/*!\n{_static(LICENCE).strip()}\n*/"
+    return "\n".join([notice, *library, f"const STYLES = {json.dumps(sheets)};", *sources])
+
+
+def _in_order(name: str, above: list[str]) -> list[str]:
+    """`above`, then the modules that `name` imports, then `name`."""
+    for needed in IMPORT.findall(_static(f"{name}.js")):
+        above = above if needed in above else _in_order(needed, above)
+    return [*above, name]
+
+
+def _library(name: str, file: str) -> str:
+    """A file of the library as a constant; the CommonJS ``module`` keeps it from setting globals of the page."""
+    # Located, not imported: the package loads codecs that the browser files do not need.
+    spec = find_spec(LIBRARY)
+    path = Path(*(spec.submodule_search_locations if spec else [LIBRARY]), file)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; install the package {LIBRARY} with {', '.join(SCRIPTS.values())}")
+    scope = f"{{\n{path.read_text(encoding='utf-8')}\nreturn module.exports;\n}}"
+    return f"const {name} = ((module, exports, define) => {scope})({{exports: {{}}}}, {{}});"
+
+
+def _static(name: str) -> str:
+    path = STATIC / name
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    return path.read_text(encoding="utf-8")
+
+
+# ---------------------------------------------------------------- messages
+
+
+def split(message: Any) -> tuple[Any, list[bytes]]:
+    """Separate a message of mappings, lists and plain values from its bytes, which are returned in order."""
+    buffers: list[bytes] = []
+    return _split(message, buffers), buffers
+
+
+def _split(message: Any, buffers: list[bytes]) -> Any:
+    if isinstance(message, bytes):
+        buffers.append(message)
+        return {PLACEHOLDER: len(buffers) - 1}
+    if isinstance(message, dict):
+        return {name: _split(value, buffers) for name, value in message.items()}
+    return [_split(value, buffers) for value in message] if isinstance(message, list | tuple) else message
+
+
+def join(message: Any, buffers: Sequence[bytes]) -> Any:
+    """Put the bytes of a message back; the inverse of `split`."""
+    if isinstance(message, dict):
+        if message.keys() == {PLACEHOLDER} and isinstance(message[PLACEHOLDER], int):
+            return buffers[message[PLACEHOLDER]]
+        return {name: join(value, buffers) for name, value in message.items()}
+    return [join(value, buffers) for value in message] if isinstance(message, list) else message
+
+
+# ---------------------------------------------------------------- recordings
 
 
 @dataclass(frozen=True)
@@ -31,32 +130,29 @@ class Lane:
     Parameters
     ----------
     name
-        What is shown; by default it is the key too, which regions over this lane go by.
+        The detector.
     frames
-        (frame,) Attribution in logits, positive = evidence for spoof.
+        (frame,) Attribution in logits; positive is evidence for spoof.
     by_layer
-        (layer, frame) The same by layer, for a heat map; None for none.
+        (layer, frame) The same by layer, for a heat map; None for no heat map.
     note
-        A few words beside the name.
-    key
-        What the lane is called in messages; different from `name` where that hides the detector.
+        A few words shown beside the name.
     """
 
     name: str
     frames: np.ndarray
     by_layer: np.ndarray | None = None
     note: str = ""
-    key: str = ""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording with all that is drawn of it.
+    """One recording and everything that is drawn with it.
 
     Parameters
     ----------
     name
-        Of the utterance or file; shown as text.
+        The utterance or the file; shown as text.
     waveform
         (samples,) at 16 kHz, trimmed to whole frames.
     clock
@@ -64,7 +160,7 @@ class Recording:
     lanes
         Evidence, from top to bottom.
     tiers
-        Segments by name, below it.
+        Segments by name, drawn below the evidence.
     """
 
     name: str
@@ -73,28 +169,9 @@ class Recording:
     lanes: list[Lane] = field(default_factory=list)
     tiers: Mapping[str, Tier] = field(default_factory=dict)
 
-    @property
-    def n_frames(self) -> int:
-        """Frames of the recording, and of every lane."""
-        return self.clock.n_frames(len(self.waveform))
 
-    @property
-    def duration_s(self) -> float:
-        """Length of what is shown and heard."""
-        return len(self.waveform) / SAMPLE_RATE_HZ
-
-
-def message(recording: Recording, *, spectrogram: bool = True, trend_frames: int = TREND_FRAMES) -> dict[str, Any]:
-    """What ``view.show`` of ``static/lanes.js`` takes: text and numbers as they are, arrays as bytes.
-
-    Parameters
-    ----------
-    recording
-        What is drawn.
-    spectrogram
-        Whether there is one.
-    trend_frames
-        Length of the running median.
+def message(recording: Recording) -> dict[str, Any]:
+    """The argument of ``view.show`` in ``static/lanes.js``: text and numbers as they are, arrays as bytes.
 
     Returns
     -------
@@ -106,56 +183,66 @@ def message(recording: Recording, *, spectrogram: bool = True, trend_frames: int
 
     Raises
     ------
-    ViewError
-        The recording has no frame, or a lane has another number of frames.
+    InputError
+        The recording is shorter than a frame, or a lane has another number of frames.
     """
+    from sslig.plots.style import detector_styles
+
     _check(recording)
     clock = recording.clock
     styles = detector_styles([lane.name for lane in recording.lanes])
     return {
         "name": recording.name,
-        "duration_s": recording.duration_s,
+        "duration_s": len(recording.waveform) / SAMPLE_RATE_HZ,
         "audio": audio.flac_bytes(recording.waveform, recording.name),
-        "mime": FLAC,
+        "mime": "audio/flac",
         "peaks": peaks(recording.waveform),
         "clock": {"start_s": float(clock.centre_s(1)[0] - clock.hop_s / 2), "hop_s": clock.hop_s},
-        "spectrogram": _spectrogram(recording) if spectrogram else None,
-        "lanes": [_lane(lane, styles[lane.name]["color"], trend_frames) for lane in recording.lanes],
+        "spectrogram": _spectrogram(recording),
+        "lanes": [_lane(lane, styles[lane.name]["color"]) for lane in recording.lanes],
         "maps": [_map(lane) for lane in recording.lanes if lane.by_layer is not None],
         "tiers": [_tier(name, tier) for name, tier in recording.tiers.items()],
     }
 
 
 def peaks(waveform: np.ndarray) -> bytes:
-    """The largest sample of each of the same many short stretches, then the smallest of each, as int8 of full scale."""
+    """Largest, then smallest sample of equally many short stretches, as int8 of full scale."""
     n_points = max(1, min(len(waveform), int(len(waveform) / SAMPLE_RATE_HZ * POINTS_PER_S)))
     starts = np.arange(n_points) * len(waveform) // n_points
-    found = [np.maximum.reduceat(waveform, starts), np.minimum.reduceat(waveform, starts)]
-    return np.round(127 * np.clip(found, -1, 1)).astype(np.int8).tobytes()
+    extremes = [np.maximum.reduceat(waveform, starts), np.minimum.reduceat(waveform, starts)]
+    return np.round(127 * np.clip(extremes, -1, 1)).astype(np.int8).tobytes()
 
 
 def _check(recording: Recording) -> None:
-    if recording.n_frames < 1:
-        raise ViewError(f"{recording.name}: {len(recording.waveform)} samples are not one frame of "
-                        f"{recording.clock.receptive_field_samples}")  # fmt: skip
+    n_samples, n_frames = len(recording.waveform), recording.clock.n_frames(len(recording.waveform))
+    if n_frames < 1:
+        raise InputError(
+            f"{recording.name}: {n_samples} samples; one frame needs {recording.clock.receptive_field_samples}"
+        )
     for lane in recording.lanes:
         shapes = {np.shape(lane.frames), *([] if lane.by_layer is None else [np.shape(lane.by_layer)[1:]])}
-        if shapes != {(recording.n_frames,)}:
-            raise ViewError(f"{recording.name}: {lane.name} has evidence of shape {sorted(shapes)}; one value for each "
-                            f"of {recording.n_frames} frames is needed")  # fmt: skip
+        if shapes != {(n_frames,)}:
+            raise InputError(
+                f"{recording.name}: evidence of {lane.name} has shape {sorted(shapes)}; one value for each of "
+                f"{n_frames} frames is needed"
+            )
 
 
-def _lane(lane: Lane, color: str, trend_frames: int) -> dict[str, Any]:
-    told = {"key": lane.key or lane.name, "name": lane.name, "note": lane.note, "color": color}
-    return told | {"frames": _floats(lane.frames), "trend": _floats(trend(lane.frames, trend_frames))}
+def _lane(lane: Lane, color: str) -> dict[str, Any]:
+    from sslig.plots.timeline import trend
+
+    described = {"key": lane.name, "name": lane.name, "note": lane.note, "color": color}
+    return described | {"frames": _floats(lane.frames), "trend": _floats(trend(lane.frames, TREND_FRAMES))}
 
 
 def _map(lane: Lane) -> dict[str, Any]:
     rows, columns = lane.by_layer.shape
-    return {"key": lane.key or lane.name, "rows": rows, "columns": columns, "values": _floats(lane.by_layer)}
+    return {"key": lane.name, "rows": rows, "columns": columns, "values": _floats(lane.by_layer)}
 
 
 def _spectrogram(recording: Recording) -> dict[str, Any]:
+    from sslig.plots.timeline import RANGE_DB, TICKS_KHZ, mel_decibel, mel_share
+
     decibel = mel_decibel(recording.waveform, recording.clock)  # (mel band, frame)
     loudness = np.clip(1 + (decibel - decibel.max()) / RANGE_DB, 0, 1)
     ticks = [[mel_share(khz), f"{khz:g}"] for khz in TICKS_KHZ[:-1]]
