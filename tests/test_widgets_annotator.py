@@ -12,7 +12,7 @@ from sslig.widgets import annotator_sheet
 from sslig.widgets.annotator import Annotator, summary
 from sslig.widgets.annotator_session import Session
 from sslig.widgets.annotator_sheet import Sheet, SheetError
-from sslig.widgets.messages import joined
+from sslig.widgets.view import join
 
 DETECTORS = ("aasist", "camhfa", "sls")
 UTTERANCES = [f"E_{number:04d}" for number in range(10)]
@@ -210,7 +210,7 @@ def told(widget):
 def test_a_blind_page_is_told_nothing_that_it_hides(session):
     text, sent = told(Annotator(session(blind=True, repeats=0.2), "study"))
     assert [secret for secret in SECRETS if secret in text] == []
-    items = [joined(content, buffers) for content, buffers in sent if content["kind"] == "item"]
+    items = [join(content, buffers) for content, buffers in sent if content["kind"] == "item"]
     assert len(items) == 12
     for item in items:
         assert [track["name"] for track in item["tracks"]] == ["A", "B", "C", "D"]

@@ -12,7 +12,7 @@ from sslig import audio, stages
 from sslig.cues.waveform_masks import FILLS
 from sslig.report.display import listed
 from sslig.study import Study, load
-from sslig.widgets import assets, export, opened, own_file, view, whatif
+from sslig.widgets import export, opened, own_file, view, whatif
 from sslig.widgets.archive import Archive
 from sslig.widgets.catalogue import CatalogueError, Filter
 from sslig.widgets.opened import Opened
@@ -94,7 +94,7 @@ class Explorer(anywidget.AnyWidget):
 
     @property
     def _esm(self) -> str:
-        return assets.module("explorer")
+        return view.module("explorer")
 
     # ------------------------------------------------------------ which recording
 

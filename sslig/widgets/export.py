@@ -19,7 +19,7 @@ from sslig.cues.tiers import Tier
 from sslig.cues.top_regions import described, top_regions
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.plots.explored import explored
-from sslig.widgets import assets, view
+from sslig.widgets import view
 from sslig.widgets.opened import Opened
 
 Region = tuple[float, float]
@@ -134,7 +134,7 @@ def html_page(message: Mapping[str, Any], numbers: Mapping[str, Any], options: M
         f'<style>:root {{ color-scheme: light dark; }} body {{ margin: 6px; }}</style></head>'
         f'<body><main id="recording"></main>'
         f'<script type="application/json" id="data">{data}</script>'
-        f'<script type="module">{assets.module("player")}</script></body></html>\n'
+        f'<script type="module">{view.module("player")}</script></body></html>\n'
     )  # fmt: skip
 
 

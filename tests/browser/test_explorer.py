@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sslig.widgets import assets
+from sslig.widgets import view
 from sslig.widgets.explorer import Explorer
 
 OPENED_MS = 120_000
@@ -228,7 +228,7 @@ def test_hostile_names_stay_text_in_a_page_of_its_own(explored, visit, tmp_path,
 def test_muting_is_exact_to_the_sample(visit):
     page = visit("about:blank").page
     tools = "Object.assign(window, { decodedSamples, mutedSamples, wavBlob });"
-    page.add_script_tag(type="module", content=assets.module("sound") + tools)
+    page.add_script_tag(type="module", content=view.module("sound") + tools)
     soon(lambda: page.evaluate("() => 'wavBlob' in window"))
     heard = page.evaluate("""async () => {
         const ones = new Float32Array(16000).fill(0.5);
