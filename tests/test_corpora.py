@@ -15,8 +15,8 @@ from sklearn.metrics import roc_curve
 
 from sslig import files
 from sslig.corpora import corpora, protocol, recordings, synthetic
+from sslig.corpora import plan as planning
 from sslig.corpora.conditioning import speech_bounds
-from sslig.data import planning
 from sslig.labels import BONAFIDE, SPOOF
 
 RECORDINGS = synthetic.recordings(n_speakers=6, per_speaker=16)

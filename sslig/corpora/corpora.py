@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from sslig import audio, files
-from sslig.corpora import protocol
-from sslig.corpora import building, codecs, prompts, synthetic
+from sslig.corpora import building, codecs, prompts, protocol, synthetic
 from sslig.corpora import recordings as own
 from sslig.corpora.building import ASKED_FOR, SUMMARY, CorpusError
 from sslig.corpora.conditioning import LEAD_S, finish, trim
-from sslig.data.planning import Options, PlanError, Trial, plan, protocol_table, recordings_table
+from sslig.corpora.plan import Options, PlanError, Trial, plan, protocol_table, recordings_table
 from sslig.corpora.recordings import Recording
 from sslig.corpora.spoofs import ATTACKS
 

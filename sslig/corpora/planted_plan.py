@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sslig.corpora import plan as planning
 from sslig.corpora import protocol
-from sslig.data import planning
 from sslig.corpora.planting import EDGES, PAUSES, SPEECH, VOICED, Kind, PlantedError, kind_of
 from sslig.frames import SAMPLE_RATE_HZ
 
