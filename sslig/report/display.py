@@ -1,16 +1,6 @@
 """How tables and numbers look on a page."""
 
-import pandas as pd
-from pandas.io.formats.style import Styler
-
-
-def shown(table: pd.DataFrame, decimals: int = 1) -> Styler:
-    """A table as pages show it: no index, thousands set apart, floats with `decimals`, nothing for what is missing.
-
-    Text is text and never markup: names of files, and what people typed, stand in tables too.
-    """
-    styler = table.style.hide(axis="index").format_index(escape="html", axis="columns")
-    return styler.format(precision=decimals, thousands=",", na_rep="", escape="html")
+from sslig.plots.display import shown  # noqa: F401
 
 
 def listed(words: list[str]) -> str:

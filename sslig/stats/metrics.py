@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from sslig.errors import DataError
 from sslig.labels import KEYS
 
 P_SPOOF = 0.05
@@ -41,8 +42,7 @@ SPOOF_ONLY_COLUMNS = ("attack", "attack_tag")
 """Columns that say nothing of a bona fide trial; groups by them share the bona fide trials."""
 
 
-class MetricError(ValueError):
-    """Scores that no metric can be computed on; the message says which class and what was found."""
+MetricError = DataError
 
 
 class ErrorRates(NamedTuple):
@@ -76,18 +76,18 @@ def det_points(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[np.ndarray, np.nd
 
 def eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """Equal error rate: (P_miss + P_fa) / 2 at the threshold where they are nearest, the highest of equals."""
-    return _eer(*Trials.of(bonafide, spoof).rates())
+    return float(_eer(*Trials.of(bonafide, spoof).rates()))
 
 
 def eer_threshold(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """The threshold of `eer`: trials with at least this spoof score are called spoof."""
     threshold, p_miss, p_fa = error_rates(bonafide, spoof)
-    return float(threshold[_nearest(p_miss, p_fa)])
+    return float(threshold[nearest(p_miss, p_fa)])
 
 
 def min_dcf(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """Normalised detection cost at its best threshold: min over thresholds of 1.9 P_miss + P_fa."""
-    return _min_dcf(*Trials.of(bonafide, spoof).rates())
+    return float(_min_dcf(*Trials.of(bonafide, spoof).rates()))
 
 
 def act_dcf(bonafide: ArrayLike, spoof: ArrayLike) -> float:
@@ -103,7 +103,7 @@ def cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 def summary(bonafide: ArrayLike, spoof: ArrayLike) -> dict[str, float]:
     """All of `METRICS`, in that order."""
     rates = Trials.of(bonafide, spoof).rates()
-    curve = {name: metric(*rates) for name, metric in CURVE_METRICS.items()}
+    curve = {name: float(metric(*rates)) for name, metric in CURVE_METRICS.items()}
     return curve | {name: _mean_cost(bonafide, spoof, cost) for name, cost in COST_METRICS.items()}
 
 
@@ -195,21 +195,79 @@ class Trials:
         return cls(scores, order < len(bonafide), order, steps)
 
     def rates(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(threshold + 1,) P_miss and P_fa with the first steps called spoof, none to all.
+        """(..., threshold + 1) P_miss and P_fa with the first steps called spoof, none to all.
 
         Parameters
         ----------
         weights
-            (trial,) How often each trial counts, once by default. Both classes need a positive sum.
+            (..., trial) How often each sorted trial counts, once by default; leading axes are bootstrap rounds. Both
+            classes need a positive sum in each.
         """
-        bonafide = np.cumsum(self.is_bonafide if weights is None else np.where(self.is_bonafide, weights, 0))
-        every = np.arange(1, len(bonafide) + 1) if weights is None else np.cumsum(weights)
-        if len(self.steps) < len(every):
-            bonafide, every = bonafide[self.steps], every[self.steps]
+        weights = np.ones(len(self.scores)) if weights is None else np.asarray(weights, dtype=np.float64)
+        bonafide = np.cumsum(np.where(self.is_bonafide, weights, 0.0), axis=-1)
+        every = np.cumsum(weights, axis=-1)
+        if len(self.steps) < len(self.scores):
+            bonafide, every = bonafide[..., self.steps], every[..., self.steps]
         spoof = every - bonafide
-        p_miss = np.concatenate([[0.0], bonafide / bonafide[-1]])
-        p_fa = np.concatenate([[1.0], (spoof[-1] - spoof) / spoof[-1]])
+        p_miss, p_fa = np.zeros((2, *weights.shape[:-1], len(self.steps) + 1))
+        p_miss[..., 1:] = bonafide / bonafide[..., -1:]
+        p_fa[..., 0], p_fa[..., 1:] = 1.0, (spoof[..., -1:] - spoof) / spoof[..., -1:]
         return p_miss, p_fa
+
+
+def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = METRICS):
+    """Metrics as a statistic of `sslig.stats.bootstrap`: how often each trial counts -> (round, metric) values.
+
+    With whole weights each round has exactly the metrics of the trials repeated that often. `scores` are sorted once.
+
+    Parameters
+    ----------
+    scores
+        (trial,) Spoof scores.
+    is_bonafide
+        (trial,) bool. Which trials are bona fide.
+    names
+        Metrics, out of `METRICS`.
+
+    Returns
+    -------
+    callable
+        (round, trial) weights -> (round, metric); NaN in rounds without trials of a class.
+
+    Raises
+    ------
+    DataError
+        A metric is unknown, or the scores of a class are unfit (`checked`).
+
+    Examples
+    --------
+    >>> eer = weighted([0.0, 1.0, 2.0, 3.0], [True, False, True, False], ["eer"])
+    >>> eer(np.array([[1, 1, 1, 1], [1, 1, 0, 1]])).ravel().tolist()
+    [0.5, 0.0]
+    """
+    unknown = [name for name in names if name not in METRICS]
+    if unknown or not len(names):
+        raise DataError(f"unknown metrics {unknown}; accepted: {', '.join(METRICS)}")
+    scores, is_bonafide = np.asarray(scores), np.asarray(is_bonafide, dtype=bool)
+    if scores.shape != is_bonafide.shape:
+        raise DataError(f"{scores.shape} scores and {is_bonafide.shape} classes; one of each per trial is needed")
+    trials = Trials.of(scores[is_bonafide], scores[~is_bonafide])
+    order = np.concatenate([np.flatnonzero(is_bonafide), np.flatnonzero(~is_bonafide)])[trials.order]
+    costs = {name: COST_METRICS[name](trials.scores, trials.is_bonafide) for name in names if name in COST_METRICS}
+
+    def metrics(weights: np.ndarray) -> np.ndarray:
+        weights = np.asarray(weights, dtype=np.float64)[:, order]
+        of_class = [np.where(trials.is_bonafide == label, weights, 0.0) for label in (True, False)]
+        both = np.all([part.any(axis=1) for part in of_class], axis=0)
+        values = np.full((len(weights), len(names)), np.nan)
+        if both.any():
+            shares = sum(part[both] / part[both].sum(axis=1, keepdims=True) for part in of_class)  # (round, trial)
+            curves = trials.rates(weights[both]) if len(costs) < len(names) else ()
+            columns = [shares @ costs[name] if name in costs else CURVE_METRICS[name](*curves) for name in names]
+            values[both] = np.stack(columns, axis=1)
+        return values
+
+    return metrics
 
 
 def checked(scores: ArrayLike, name: str) -> np.ndarray:
@@ -234,17 +292,18 @@ def checked(scores: ArrayLike, name: str) -> np.ndarray:
     return scores
 
 
-def _nearest(p_miss: np.ndarray, p_fa: np.ndarray) -> int:
-    return int(np.argmin(np.abs(p_miss - p_fa)))
+def nearest(p_miss: np.ndarray, p_fa: np.ndarray) -> np.ndarray:
+    """(...) Position along the last axis where both rates are nearest, the first of equals: the point of the EER."""
+    return np.argmin(np.abs(p_miss - p_fa), axis=-1)
 
 
-def _eer(p_miss: np.ndarray, p_fa: np.ndarray) -> float:
-    nearest = _nearest(p_miss, p_fa)
-    return float((p_miss[nearest] + p_fa[nearest]) / 2)
+def _eer(p_miss: np.ndarray, p_fa: np.ndarray) -> np.ndarray:
+    at = nearest(p_miss, p_fa)[..., None]
+    return np.take_along_axis((p_miss + p_fa) / 2, at, axis=-1)[..., 0]
 
 
-def _min_dcf(p_miss: np.ndarray, p_fa: np.ndarray) -> float:
-    return float(np.min(MISS_WEIGHT * p_miss + FA_WEIGHT * p_fa))
+def _min_dcf(p_miss: np.ndarray, p_fa: np.ndarray) -> np.ndarray:
+    return np.min(MISS_WEIGHT * p_miss + FA_WEIGHT * p_fa, axis=-1)
 
 
 def _decision_cost(scores: np.ndarray, is_bonafide: np.ndarray | bool) -> np.ndarray:

@@ -1,0 +1,371 @@
+"""The bootstrap: how far a statistic moves when speakers, or recordings within speakers, are resampled.
+
+A *statistic* maps weights to figures, where ``weights[r, i]`` says how often row i counts in round r::
+
+    units = Units.of(table["speaker"], table["recording"])  # without recordings: speakers only
+    means = estimate(mean(table[["masked", "unmasked"]]), units, seed=0, rounds=1000)
+    means.value, means.low, means.high, means.p             # (figure,) arrays
+    change = means[0] - means[1]                            # paired: both from the same draws
+
+All statistics of the same units, seed and number of rounds meet the same draws, so the difference of two estimates is a
+paired difference and its interval is that of pairs. `mean`, `mean_of_cells`, `mean_of_pairs`, `pearson`, `spearman` and
+`cliffs_delta` make common statistics, and `sslig.stats.metrics.weighted` makes those of error rates; any function of
+(round, row) weights will do, such as ``lambda weights: ratio(weights @ hits, weights @ trials)``.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from sslig.errors import DataError
+from sslig.stats.tests import NO_SPREAD, two_sided_p
+
+Statistic = Callable[[np.ndarray], np.ndarray]
+"""(round, row) weights -> (round,) or (round, figure) values, NaN where a round does not define one."""
+
+CHUNK = 2**17
+"""Weights that are drawn at a time; larger blocks leave the cache and are slower."""
+
+LEVEL = 0.95
+"""Coverage of intervals."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """What a round draws: speakers with replacement, then recordings with replacement within each drawn speaker.
+
+    Rows of one speaker, and coded copies of one recording, depend on each other; resampling rows would make intervals
+    far too narrow. With fewer than some twenty speakers a percentile interval is still too narrow.
+
+    Attributes
+    ----------
+    of_row
+        (row,) Unit of each row: its recording, or its speaker where recordings are not resampled.
+    size
+        (speaker,) Units of each speaker; the units of a speaker are neighbours.
+    second_stage
+        Whether recordings are resampled within speakers.
+
+    References
+    ----------
+    R. M. Bolle et al., "Error analysis of pattern recognition systems -- the subsets bootstrap", 2004.
+    C. A. Field and A. H. Welsh, "Bootstrapping clustered data", 2007.
+    """
+
+    of_row: np.ndarray
+    size: np.ndarray
+    second_stage: bool
+
+    @classmethod
+    def of(cls, speakers: ArrayLike, recordings: ArrayLike | None = None) -> "Units":
+        """Units of rows with these (row,) speakers and, for the second stage, recordings.
+
+        Pass utterances as `speakers` where no speakers are known. Rows in another order give the same draws.
+
+        Raises
+        ------
+        DataError
+            The arrays have different lengths, or a row has no speaker or recording.
+        """
+        speaker = _codes(speakers, "speakers")
+        recording = speaker if recordings is None else _codes(recordings, "recordings")
+        if len(recording) != len(speaker):
+            raise DataError(f"{len(recording)} recordings for {len(speaker)} speakers; one of each per row is needed")
+        n_recordings = recording.max(initial=0) + 1
+        pairs, of_row = np.unique(speaker * n_recordings + recording, return_inverse=True)
+        return cls(of_row, np.bincount(pairs // n_recordings), recordings is not None)
+
+    @classmethod
+    def of_table(cls, table: pd.DataFrame, *, recordings: bool) -> "Units":
+        """Units of a table with the column ``speaker`` and, where these are resampled, ``recording``."""
+        return cls.of(table["speaker"], table["recording"] if recordings else None)
+
+    @property
+    def n(self) -> int:
+        """Number of units, the n of `sslig.stats.tests.two_sided_p`."""
+        return int(self.size.sum())
+
+    @property
+    def n_speakers(self) -> int:
+        """Number of speakers."""
+        return len(self.size)
+
+    def counts(self, rng: np.random.Generator, rounds: int) -> np.ndarray:
+        """(round, unit) How often each unit is drawn in the next `rounds` rounds of `rng`."""
+        n_speakers = len(self.size)
+        if self.second_stage:
+            return np.array([self._two_stages(rng) for _ in range(rounds)])
+        cells = rng.integers(n_speakers, size=(rounds, n_speakers)) + n_speakers * np.arange(rounds)[:, None]
+        return np.bincount(cells.ravel(), minlength=rounds * n_speakers).reshape(rounds, n_speakers)
+
+    def weights(self, seed: int, rounds: int) -> Iterator[np.ndarray]:
+        """(round, row) arrays of how often each row counts, as many rounds at a time as fit into `CHUNK`."""
+        rng, step = np.random.default_rng(seed), max(1, CHUNK // len(self.of_row))
+        for start in range(0, rounds, step):
+            yield self.counts(rng, min(step, rounds - start))[:, self.of_row].astype(np.float64)
+
+    def _two_stages(self, rng: np.random.Generator) -> np.ndarray:
+        speakers = rng.integers(len(self.size), size=len(self.size))
+        first = np.cumsum(self.size) - self.size
+        n_units = np.repeat(self.size[speakers], self.size[speakers])
+        units = np.repeat(first[speakers], self.size[speakers]) + rng.integers(n_units)
+        return np.bincount(units, minlength=self.n)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Figures with their bootstrap rounds; all arrays lose the figure axis where the statistic is one number.
+
+    Attributes
+    ----------
+    value
+        (figure,) The figures where each row counts once.
+    rounds
+        (round, figure) The figures of each round, NaN where a round does not define one. Empty where there is only one
+        unit, so that nothing can be resampled.
+    n_units
+        Units that were resampled.
+    level
+        Coverage of the interval.
+    """
+
+    value: np.ndarray
+    rounds: np.ndarray
+    n_units: int
+    level: float = LEVEL
+
+    @cached_property
+    def _interval(self) -> np.ndarray:
+        return self._quantiles([(1 - self.level) / 2, (1 + self.level) / 2])
+
+    @property
+    def low(self) -> np.ndarray:
+        """(figure,) Lower ends of the percentile intervals; NaN where the value or all rounds are."""
+        return self._interval[0]
+
+    @property
+    def high(self) -> np.ndarray:
+        """(figure,) Upper ends of the percentile intervals; NaN where the value or all rounds are."""
+        return self._interval[1]
+
+    @property
+    def n_rounds(self) -> np.ndarray:
+        """(figure,) Rounds that define each figure and that its interval and p-value rest on."""
+        return np.isfinite(self.rounds).sum(axis=0)
+
+    @property
+    def p(self) -> np.ndarray:
+        """(figure,) Two-sided p-values of the figures being 0 (`sslig.stats.tests.two_sided_p`), NaN as `low` is."""
+        columns = self.rounds.reshape(len(self.rounds), -1).T
+        p = [two_sided_p(column[np.isfinite(column)], self.n_units) for column in columns]
+        return np.where(np.isnan(self.low), np.nan, np.reshape(p, np.shape(self.value)))[()]
+
+    def ends_between(self, errors: float = 3) -> np.ndarray:
+        """(end, side, figure) Where each end of the interval lies, given how many rounds were drawn.
+
+        The number of n rounds below the quantile q is binomial, so an end lies between the quantiles
+        q -/+ `errors` sqrt(q (1 - q) / n) of the rounds.
+        """
+        ends = np.array([(1 - self.level) / 2, (1 + self.level) / 2])
+        reach = errors * np.sqrt(ends * (1 - ends) / max(np.min(self.n_rounds), 1))
+        around = np.clip(np.stack([ends - reach, ends + reach], axis=1), 0, 1)
+        return self._quantiles(around.ravel()).reshape(2, 2, *np.shape(self.value))
+
+    def __getitem__(self, figure: int | slice | np.ndarray) -> "Estimate":
+        """The estimate of some of the figures."""
+        return Estimate(self.value[figure], self.rounds[:, figure], self.n_units, self.level)
+
+    def __sub__(self, other: "Estimate") -> "Estimate":
+        """The paired difference of two estimates from the same units, seed and rounds."""
+        if self.n_units != other.n_units or len(self.rounds) != len(other.rounds):
+            raise DataError(f"estimates of {self.n_units} and {other.n_units} units, {len(self.rounds)} and "
+                            f"{len(other.rounds)} rounds; a paired difference needs the same draws")  # fmt: skip
+        return Estimate(self.value - other.value, self.rounds - other.rounds, self.n_units, self.level)
+
+    def frame(self) -> pd.DataFrame:
+        """A row a figure: ``value``, ``low``, ``high`` and ``p``."""
+        names = ("value", "low", "high", "p")
+        return pd.DataFrame({name: np.atleast_1d(getattr(self, name)) for name in names})
+
+    def _quantiles(self, shares: ArrayLike) -> np.ndarray:
+        """(share, figure) Quantiles over the rounds that define a figure."""
+        quantiles = np.full((len(shares), *np.shape(self.value)), np.nan)
+        some = (self.n_rounds > 0) & np.isfinite(self.value)
+        if np.any(some):
+            quantiles[:, some] = np.nanquantile(self.rounds[:, some], shares, axis=0)
+        return quantiles
+
+
+def estimate(
+    statistic: Statistic,
+    units: Units,
+    *,
+    seed: int,
+    rounds: int = 1000,
+    level: float = LEVEL,
+    classes: ArrayLike | None = None,
+) -> Estimate:
+    """Resample `units` and compute `statistic` in each round.
+
+    Parameters
+    ----------
+    statistic
+        (round, row) weights -> (round,) or (round, figure) values. It is called once with ones and then for blocks of
+        rounds.
+    units
+        Units of the rows. Where there is only one, nothing is resampled and interval and p-value are NaN.
+    seed, rounds
+        Seed and number of the draws.
+    level
+        Coverage of the interval.
+    classes
+        (row,) A class of each row, such as ``key``: rounds that draw no row of a class are left out.
+
+    Raises
+    ------
+    DataError
+        There are no rows or no rounds, or the level is not between 0 and 1.
+    """
+    if rounds < 1 or not 0 < level < 1 or not len(units.of_row):
+        raise DataError(fX
+                        "level between 0 and 1 are needed")  # fmt: skip
+    value = np.asarray(statistic(np.ones((1, len(units.of_row)))), dtype=np.float64)
+    if units.n == 1:
+        return Estimate(value[0], np.empty((0, *value.shape[1:])), 1, level)
+    members = [] if classes is None else [np.asarray(classes) == name for name in pd.unique(np.asarray(classes))]
+    drawn = []
+    for weights in units.weights(seed, rounds):
+        complete = np.all([weights[:, rows].any(axis=1) for rows in members], axis=0) & np.ones(len(weights), bool)
+        values = np.full((len(weights), *value.shape[1:]), np.nan)
+        if complete.any():
+            values[complete] = statistic(weights if complete.all() else weights[complete])
+        drawn.append(values)
+    return Estimate(value[0], np.concatenate(drawn), units.n, level)
+
+
+def ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """top / bottom, NaN where `bottom` is 0 or less."""
+    top, bottom = np.broadcast_arrays(top, bottom)
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+
+
+def mean(values: ArrayLike) -> Statistic:
+    """The mean of (row,) values, or of each column of (row, column) values, over the rows that have one (not NaN)."""
+    values = np.asarray(values, dtype=np.float64)
+    defined = np.isfinite(values)
+    filled = np.where(defined, values, 0.0)
+    return lambda weights: ratio(weights @ filled, weights @ defined)
+
+
+def mean_of_cells(values: ArrayLike, cells: ArrayLike) -> Statistic:
+    """The mean over cells of the mean in each, so that a cell of many rows counts no more than one of few.
+
+    Parameters
+    ----------
+    values
+        (row,) or (row, column), NaN where a row has no value. A cell without any value in a round is left out of it.
+    cells
+        (row,) Cell of each row, such as detector and kind of cue as one text.
+    """
+    codes = pd.factorize(np.asarray(cells))[0]
+    statistics = [
+        (rows, mean(np.asarray(values)[rows])) for rows in map(np.flatnonzero, np.eye(codes.max() + 1)[:, codes])
+    ]
+
+    def average(weights: np.ndarray) -> np.ndarray:
+        by_cell = np.stack([statistic(weights[:, rows]) for rows, statistic in statistics])  # (cell, round, ...)
+        return ratio(np.nansum(by_cell, axis=0), np.isfinite(by_cell).sum(axis=0))
+
+    return average
+
+
+def mean_of_pairs(values: ArrayLike, groups: ArrayLike) -> Statistic:
+    """The mean of (row, row) values over pairs of rows from different groups, each as often as both are drawn.
+
+    Parameters
+    ----------
+    values
+        (row, row) such as the overlap of the region of one row with that of another.
+    groups
+        (row,) such as utterances: rows of one group are no pair.
+    """
+    groups = np.asarray(groups)
+    apart = (groups[:, None] != groups).astype(np.float64)
+    values = np.asarray(values, dtype=np.float64) * apart
+    return lambda weights: ratio(((weights @ values) * weights).sum(axis=1), ((weights @ apart) * weights).sum(axis=1))
+
+
+def pearson(first: ArrayLike, second: ArrayLike) -> Statistic:
+    """Correlation of two (row,) arrays; NaN where one of them does not vary."""
+    pair = [np.asarray(values, dtype=np.float64) for values in (first, second)]
+    return lambda weights: _correlation(*pair, weights)
+
+
+def spearman(first: ArrayLike, second: ArrayLike) -> Statistic:
+    """Correlation of the mid-ranks of two (row,) arrays, ranked anew in each round; NaN where one does not vary."""
+    rankers = _ranker(np.asarray(first)), _ranker(np.asarray(second))
+    return lambda weights: _correlation(*(ranks(weights) for ranks in rankers), weights)
+
+
+def cliffs_delta(values: ArrayLike, second: ArrayLike) -> Statistic:
+    """Probability that a row of the second group is larger, minus the probability that it is smaller: -1 to 1.
+
+    Parameters
+    ----------
+    values
+        (row,) of both groups.
+    second
+        (row,) bool. Which rows are of the second group.
+
+    References
+    ----------
+    N. Cliff, "Dominance statistics: ordinal analyses to answer ordinal questions", 1993.
+    """
+    ranker, second = _ranker(np.asarray(values)), np.asarray(second, dtype=bool)
+
+    def delta(weights: np.ndarray) -> np.ndarray:
+        ranks = ranker(weights) * weights  # (round, row)
+        n_second, n_all = weights[:, second].sum(axis=1), weights.sum(axis=1)
+        mean_second = ratio(ranks[:, second].sum(axis=1), n_second)
+        mean_first = ratio(ranks[:, ~second].sum(axis=1), n_all - n_second)
+        return 2 * (mean_second - mean_first) / n_all
+
+    return delta
+
+
+def _codes(values: ArrayLike, name: str) -> np.ndarray:
+    codes, _ = pd.factorize(np.asarray(values), sort=True)
+    if (codes < 0).any():
+        raise DataError(f"{name}: {np.count_nonzero(codes < 0)} rows have none")
+    return codes
+
+
+def _ranker(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from (round, row) weights to (round, row) mid-ranks of the rows counted that often."""
+    order = np.argsort(values, kind="stable")
+    _, level, n_equal = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(n_equal) - 1  # (level,) position of its last row in the order
+
+    def ranks(weights: np.ndarray) -> np.ndarray:
+        up_to = np.cumsum(weights[:, order], axis=1)[:, last]  # (round, level)
+        return (up_to - np.diff(up_to, axis=1, prepend=0) / 2)[:, level]
+
+    return ranks
+
+
+def _correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(round,) Correlation of two arrays of shape (row,) or (round, row)."""
+    share = weights / weights.sum(axis=1, keepdims=True)
+
+    def average(values: np.ndarray) -> np.ndarray:
+        return (share * values).sum(axis=1, keepdims=True)
+
+    away = first - average(first), second - average(second)
+    variances = [average(part**2) for part in away]
+    varies = [var > NO_SPREAD * average(values**2) for var, values in zip(variances, (first, second), strict=True)]
+    spread = np.where(varies[0] & varies[1], variances[0] * variances[1], np.nan)
+    return (average(away[0] * away[1]) / np.sqrt(spread))[:, 0]
