@@ -160,7 +160,7 @@ class Estimate:
     @property
     def p(self) -> np.ndarray:
         """(figure,) Two-sided p-values of the figures being 0 (`sslig.stats.tests.two_sided_p`), NaN as `low` is."""
-        columns = self.rounds.reshape(len(self.rounds), -1).T
+        columns = self.rounds.reshape(len(self.rounds), np.size(self.value)).T
         p = [two_sided_p(column[np.isfinite(column)], self.n_units) for column in columns]
         return np.where(np.isnan(self.low), np.nan, np.reshape(p, np.shape(self.value)))[()]
 
@@ -182,8 +182,8 @@ class Estimate:
     def __sub__(self, other: "Estimate") -> "Estimate":
         """The paired difference of two estimates from the same units, seed and rounds."""
         if self.n_units != other.n_units or len(self.rounds) != len(other.rounds):
-            raise DataError(f"estimates of {self.n_units} and {other.n_units} units, {len(self.rounds)} and "
-                            f"{len(other.rounds)} rounds; a paired difference needs the same draws")  # fmt: skip
+            draws = [f"{len(estimate.rounds)} rounds of {estimate.n_units} units" for estimate in (self, other)]
+            raise DataError(f"{' and '.join(draws)}; a paired difference needs the same draws")
         return Estimate(self.value - other.value, self.rounds - other.rounds, self.n_units, self.level)
 
     def frame(self) -> pd.DataFrame:
@@ -231,8 +231,8 @@ def estimate(
         There are no rows or no rounds, or the level is not between 0 and 1.
     """
     if rounds < 1 or not 0 < level < 1 or not len(units.of_row):
-        raise DataError(fX
-                        "level between 0 and 1 are needed")  # fmt: skip
+        given = f"{len(units.of_row)} rows, {rounds} rounds at level {level}"
+        raise DataError(f"{given}; at least one row, one round and a level between 0 and 1 are needed")
     value = np.asarray(statistic(np.ones((1, len(units.of_row)))), dtype=np.float64)
     if units.n == 1:
         return Estimate(value[0], np.empty((0, *value.shape[1:])), 1, level)

@@ -101,7 +101,7 @@ def standardised(values: ArrayLike) -> np.ndarray:
 
 
 def correlation(first: ArrayLike, second: ArrayLike, *, ranks: bool = True) -> float:
-    """Spearman's correlation of two (value,) arrays, or Pearson's of the values themselves; NaN where one is constant."""
+    """Spearman's correlation of two (value,) arrays, without `ranks` Pearson's; NaN where one is constant."""
     from scipy.stats import rankdata
 
     pair = [standardised(rankdata(values) if ranks else values) for values in (first, second)]
