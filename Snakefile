@@ -1,280 +1,552 @@
-# A study from recordings to book: corpus -> train -> score -> baseline -> attribute -> pages -> book.
-#   snakemake --cores 2 --rerun-incomplete --config experiment=experiments/demo.yaml
+# A study from recordings to book. This file alone says what depends on what.
+#   snakemake --cores 2 --config experiment=experiments/demo.yaml
 #
-# Snakemake removes the outputs of a job before it runs it again. Trainings are too dear for that, so the outputs of
-# the steps before the pages are marks below runs/<study>/done/; whether there is anything to do, sslig.stages decides
-# by the values that results were made with.
-import dataclasses
+# A rule runs one function of sslig/pipeline. It runs again when one of its inputs is newer, when a value of the study
+# that decides its outputs has changed (`values`), or when the code has (`code`: the rule's module and all it imports,
+# without comments and docstrings). Trainings and corpora do not depend on code: they are too dear.
+import json
 import os
+import sys
 
 from snakemake.exceptions import WorkflowError
 
 from sslig.corpora import protocol
-from sslig import stages
-from sslig.annotation.study import store_path
-from sslig.corpora import corpora
-from sslig.experiment import load
-from sslig.stages.planted import STUDY
+from sslig.pipeline import outputs
+from sslig.pipeline.code import fingerprint
+from sslig.study import READY_MADE, load
+
+shell.prefix(f"set -euo pipefail; export {outputs.IN_RULE}=1; ")
 
 try:
-    E = load(config.get("experiment", "experiments/demo.yaml"))
-    READY_MADE = E.corpus.source == stages.READY_MADE
-    if READY_MADE:
-        stages.corpus(E)
+    S = load(config.get("experiment", "experiments/demo.yaml"))
 except ValueError as error:
     raise WorkflowError(str(error)) from error
 
-EXPERIMENT = os.path.relpath(E.path)
-RUNS = E.runs
-PROTOCOLS = {name: E.corpus_root / file for name, (file, _) in protocol.SETS.items()}
-DONE = f"{RUNS}/done/{{step}}.{{detector}}.{{seed}}"
-ANNOTATIONS, VALIDATION = "07_annotations", "08_validate"
-PAGES = ["01_corpus", "02_train", "02b_augment", "03_evaluate", "03b_select", "04_attribute", "05_mask", "06_artefacts",
-         ANNOTATIONS, VALIDATION, "published_audit"]
-MASKS = stages.mask_jobs(E)
-KINDS = E.validation.planted
-CODE = sorted(Path("sslig").rglob("*.py"))
-BOOK = [path for path in sorted(Path("book").rglob("*")) if path.is_file() and path.parts[1] not in ("pages", "_build")]
-STAGE = "python -m sslig.stages"
+
+def relative(path):
+    """A path below the current folder as relative, so that a checkout may be moved."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def done(step, seeds=E.seeds):
-    """The marks of a step for every detector, and for the seeds; Snakemake starts with what stands last, and AASIST,
-    which stands first in our studies, takes longest."""
-    return expand(DONE, step=step, detector=list(reversed(E.detectors)), seed=seeds)
+EXPERIMENT, RUNS, CORPUS = relative(S.path), relative(S.runs), relative(S.corpus_root)
+PROTOCOLS = {name: f"{CORPUS}/{file}" for name, (file, _) in protocol.SETS.items()}
+PLANTED = f"corpora/{S.name}-planted/{{kind}}"
+PLANTED_PROTOCOLS = {name: f"{PLANTED}/{file}" for name, (file, _) in protocol.SETS.items()}
+PLANTED_RUN = f"{RUNS}/{outputs.PLANTED}/{outputs.RUN}"
+KINDS, SEEDS, DETECTORS = S.validation.planted, S.seeds, list(reversed(S.detectors))
+BOOK = [str(file) for file in sorted(Path("book").rglob("*")) if file.is_file() and file.parts[1] != "_build"]
+RULE = "python -m sslig.pipeline"
 
 
-def masks_done(seeds=E.seeds[:1]):
-    """The marks of every job of masks; the slowest detector first, as of `done`."""
-    jobs = expand("mask_{job}", job=MASKS)
-    return [mark for detector in reversed(E.detectors) for mark in expand(DONE, step=jobs, detector=detector, seed=seeds)]
+def path(name):
+    """The pattern of a file of the pipeline."""
+    return f"{RUNS}/{outputs.PATTERNS[name]}"
 
 
-def validated_done():
-    """The marks of all that the page of validation shows: of every detector and every kind of planted cue, and the
-    attributions of every seed."""
-    steps = [*expand("localise_{kind}", kind=KINDS), "faithful", "sane", "profile"]
-    return [mark for step in steps for mark in done(step, E.seeds[:1])] + done("attribute")
+def shard(name):
+    """The pattern of a shard of a table."""
+    folder, _, file = path(name).rpartition("/")
+    return f"{folder}/shards/{file.removesuffix('.parquet')}.{{shard}}.parquet"
 
 
-def annotations():
-    """The files of the store of annotations that are there; SQLite writes to the second one first."""
-    store = store_path(E)
-    return [path for path in (store, store.with_name(f"{store.name}-wal")) if path.is_file()]
+GATHERED = {
+    "score": ["scores_{set_name}", "left_out_scores_{set_name}"],
+    "attribute": ["attributions", "left_out_attributions"],
+    "mask": ["masks", "left_out_masks"],
+    "measure": ["artefacts", "left_out_artefacts"],
+    "profile": ["profile_regions", "profile_utterances", "left_out_profile"],
+}
+"""Rule -> the tables that it makes in shards."""
+
+
+def shards_of(wildcards, step, names):
+    """The shards of tables, all of them made by one rule."""
+    folder = f"{RUNS}/{wildcards.place}shards"
+    n = getattr(S.shards, step)
+    return [f"{folder}/{name.format(**wildcards)}.{shard}of{n}.parquet" for name in names for shard in range(n)]
+
+
+def every(*names, seeds=SEEDS):
+    """The files of every detector, seed and kind. Snakemake starts with the last; the first detector is the slowest."""
+    return [
+        file
+        for name in names
+        for file in sorted(set(expand(path(name), detector=DETECTORS, seed=seeds, kind=KINDS)), reverse=True)
+    ]
 
 
 def values(*parts):
-    """The values that a step depends on, as text: it runs again when they change."""
-    return repr([dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts])
+    """Values of the study as text; a step runs again when they change."""
+    return json.dumps([part.model_dump() if hasattr(part, "model_dump") else part for part in parts], sort_keys=True)
+
+
+def code(*modules):
+    """The fingerprint of the code of rules."""
+    return fingerprint(*(f"sslig.pipeline.{module}" for module in modules))
+
+
+def scoring():
+    """The values of scoring that decide a score."""
+    return S.scoring.model_dump(exclude={"batch_size", "workers"})
+
+
+def training(detector, study=S):
+    """The values that decide a training."""
+    recipe = study.training.model_dump(exclude={"workers", "checkpoint_steps", "log_steps"})
+    return values(study.corpus, study.backbone, study.detectors[detector], recipe)
+
+
+def baselines():
+    """The values that decide baselines."""
+    return [S.attribution.baseline, S.attribution.baseline_utterances, S.masking.nonspeech_utterances, scoring()]
+
+
+def judging():
+    """The values that decide the tests of explanations."""
+    chosen = [S.validation.utterances, S.validation.methods, S.validation.draws]
+    return [chosen, S.attribution.model_dump(), S.corpus.seed, scoring()]
+
+
+def retrained():
+    """One line for each training that is there and was made with other values than the study has now."""
+    from sslig.training import changes
+
+    for detector in S.detectors:
+        for seed in SEEDS:
+            record = Path(path("training").format(detector=detector, seed=seed))
+            if record.is_file() and (lines := changes(json.loads(record.read_text()), S, detector, seed)):
+                yield f"{detector} seed {seed} will be trained again: {'; '.join(lines)}"
+
+
+onstart:
+    for line in retrained():
+        print(line, file=sys.stderr)
 
 
 wildcard_constraints:
-    step="train|score|baseline|attribute",
-    job="|".join(MASKS),
+    detector="|".join(S.detectors),
+    seed="|".join(map(str, SEEDS)),
     kind="|".join(KINDS) or "none",
-    judged="faithful|sane",
-    detector="|".join(E.detectors),
-    seed="|".join(map(str, E.seeds)),
+    set_name="dev|eval",
+    which="eval|train|profile",
+    shard=r"\d+of\d+",
+    place="(?:.+/)?",
+
+
+# --- pages and book ---------------------------------------------------------------------------------------------------
+FIRST = SEEDS[:1]
+PAGES = {
+    "01_corpus": [],
+    "02_train": every("detector", "epochs", "log"),
+    "02b_augment": [],
+    "03_evaluate": every("scores_dev", "scores_eval", "left_out_scores_dev", "left_out_scores_eval", "official"),
+    "03b_select": every("scores_dev", "scores_eval"),
+    "04_attribute": every("detector", "baseline", "nonspeech", "scores_dev", "scores_eval")
+    + every("attributions", "left_out_attributions"),
+    "05_mask": [
+        *every("detector", "masks", "left_out_masks", "scores_eval", "attributions", "nonspeech", seeds=FIRST),
+        path("segments_eval"),
+        path("segment_sources"),
+    ],
+    "06_artefacts": [
+        *every("scores_dev", "scores_eval", "attributions", "detector", seeds=FIRST),
+        path("artefacts"),
+        path("left_out_artefacts"),
+        path("segments_eval"),
+    ],
+    "07_annotations": [
+        *every("detector", "scores_dev", "scores_eval", "attributions", seeds=FIRST),
+        path("segments_eval"),
+    ],
+    "08_validate": [
+        *every("attributions", "detector"),
+        *every("faithfulness", "left_out_faithfulness", "sanity", "left_out_sanity", seeds=FIRST),
+        *every("profile_regions", "profile_utterances", "left_out_profile", seeds=FIRST),
+        *every("baseline", "nonspeech", "scores_dev", "localisation", "left_out_localisation", seeds=FIRST),
+        *every("planted_detector", "planted_baseline", "planted_nonspeech", seeds=FIRST),
+        *every("planted_scores_dev", "planted_scores_eval", seeds=FIRST),
+    ],
+    "published_audit": every("detector", "baseline", "nonspeech", "attributions", seeds=FIRST),
+}
+"""Page -> the files that it reads, besides the protocols of the corpus."""
+
+
+def annotations(page):
+    """The files of the store of annotations that are there; SQLite writes to the second one first."""
+    store = S.runs / S.annotation.store
+    stores = [store, store.with_name(f"{store.name}-wal")] if page == "07_annotations" else []
+    return [relative(file) for file in stores if file.is_file()]
 
 
 rule book:
     input:
-        expand(RUNS / "pages/{page}.ipynb", page=PAGES),
-        BOOK,
+        sources=BOOK,
+        pages=expand(f"{RUNS}/pages/{{page}}.ipynb", page=PAGES),
     output:
-        RUNS / "book/_build/html/index.html",
+        f"{RUNS}/book/_build/html/index.html",
+    params:
+        code=code("book"),
     shell:
-        "python -m sslig.pipeline.book book {RUNS:q}/pages {RUNS:q}/book"
+        "{RULE} book {EXPERIMENT:q} sources=book pages={input.pages:q} output={RUNS:q}/book"
 
 
-if not READY_MADE:
+rule page:
+    input:
+        protocols=list(PROTOCOLS.values()),
+        files=lambda wildcards: PAGES[wildcards.page],
+        annotations=lambda wildcards: annotations(wildcards.page),
+    output:
+        f"{RUNS}/pages/{{page}}.ipynb",
+    params:
+        values=values(S.model_dump(exclude={"shards": True, "training": {"workers"}, "device": True})),
+        code=lambda wildcards: fingerprint(Path(f"notebooks/{wildcards.page}.ipynb"), "sslig.pipeline.page"),
+    wildcard_constraints:
+        page="|".join(PAGES),
+    shell:
+        "{RULE} page {EXPERIMENT:q} notebook=notebooks/{wildcards.page}.ipynb output={output:q}"
+
+
+# --- corpus and detectors ---------------------------------------------------------------------------------------------
+if S.corpus.source != READY_MADE:
 
     rule corpus:
         output:
             list(PROTOCOLS.values()),
         params:
-            values=values(E.corpus),
-            listing=corpora.listing(E.corpus.source),
+            values=values(S.corpus),
         threads: 2
         shell:
-            f"{STAGE} corpus {{EXPERIMENT:q}} --workers {{threads}}"
+            "{RULE} corpus {EXPERIMENT:q} workers={threads}"
 
 
 rule train:
     input:
-        PROTOCOLS["train"],
-        PROTOCOLS["dev"],
+        protocols=[PROTOCOLS["train"], PROTOCOLS["dev"]],
+        start=[],
     output:
-        touch(DONE.replace("{step}", "train")),
+        [path(name) for name in ("detector", "detector_config", "epochs", "log", "training")],
     params:
-        values=lambda wildcards: values(E.corpus, E.backbone, E.detectors[wildcards.detector], E.training, E.scoring),
+        values=lambda wildcards: training(wildcards.detector),
+        planted="",
+        corpus=CORPUS,
+        run=f"{RUNS}/{outputs.RUN}",
+        start="",
     resources:
         gpu=1,
     shell:
-        f"{STAGE} train {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
+        RULE + " train {EXPERIMENT:q} {params.planted} name={wildcards.detector} seed={wildcards.seed} "
+        "corpus={params.corpus:q} output={params.run:q} {params.start}"
 
 
 rule score:
     input:
-        PROTOCOLS["dev"],
-        PROTOCOLS["eval"],
-        DONE.replace("{step}", "train"),
+        detector=path("detector"),
+        protocol=lambda wildcards: PROTOCOLS[wildcards.set_name],
     output:
-        touch(DONE.replace("{step}", "score")),
+        scores=shard("scores_dev").replace("scores_dev", "scores_{set_name}"),
+        left_out=shard("left_out_scores_dev").replace("scores_dev", "scores_{set_name}"),
     params:
-        values=values(E.scoring),
+        values=values(scoring()),
+        code=code("score"),
+        planted="",
+        corpus=CORPUS,
     resources:
         gpu=1,
     shell:
-        f"{STAGE} score {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
+        RULE + " score {EXPERIMENT:q} {params.planted} name={wildcards.detector} seed={wildcards.seed} "
+        "detector=$(dirname {input.detector:q}) corpus={params.corpus:q} set_name={wildcards.set_name} "
+        "shard={wildcards.shard} scores={output.scores:q} left_out={output.left_out:q}"
+
+
+for step, names in GATHERED.items():
+
+    rule:
+        name:
+            f"gather_{step}"
+        input:
+            lambda wildcards, step=step, names=names: shards_of(wildcards, step, names),
+        output:
+            [f"{RUNS}/{{place}}{name}.parquet" for name in names],
+        params:
+            code=code("gather"),
+        shell:
+            "{RULE} gather {EXPERIMENT:q} tables={output:q} shards={input:q}"
+
+
+rule official:
+    input:
+        path("scores_eval"),
+    output:
+        path("official"),
+    params:
+        code=code("official"),
+    shell:
+        "{RULE} official {EXPERIMENT:q} scores={input:q} official={output:q}"
+
+
+# --- what explanations need, and explanations -------------------------------------------------------------------------
+rule segment:
+    input:
+        protocol=lambda wildcards: PROTOCOLS["train" if wildcards.which == "train" else "eval"],
+    output:
+        segments=f"{RUNS}/segments_{{which}}.parquet",
+        left_out=f"{RUNS}/left_out_segments_{{which}}.parquet",
+        sources=f"{RUNS}/segment_sources_{{which}}.json",
+    params:
+        values=lambda wildcards: values(
+            {
+                "eval": [S.masking.utterances, S.masking.segments],
+                "train": S.masking.nonspeech_utterances,
+                "profile": [S.validation.profile_utterances, S.masking.segments],
+            }[wildcards.which],
+            S.corpus.seed,
+        ),
+        code=code("segment"),
+        planted="",
+        corpus=CORPUS,
+    threads: S.masking.workers
+    shell:
+        RULE + " segment {EXPERIMENT:q} {params.planted} corpus={params.corpus:q} which={wildcards.which} "
+        "segments={output.segments:q} left_out={output.left_out:q} sources={output.sources:q}"
 
 
 rule baseline:
     input:
-        DONE.replace("{step}", "train"),
+        detector=path("detector"),
+        protocol=PROTOCOLS["train"],
+        segments=path("segments_train"),
     output:
-        touch(DONE.replace("{step}", "baseline")),
+        baseline=path("baseline"),
+        nonspeech=path("nonspeech"),
     params:
-        values=values(E.attribution.baseline, E.attribution.baseline_utterances, E.scoring),
+        values=values(baselines()),
+        code=code("baseline"),
+        planted="",
+        corpus=CORPUS,
     resources:
         gpu=1,
     shell:
-        f"{STAGE} baseline {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
+        RULE + " baseline {EXPERIMENT:q} {params.planted} seed={wildcards.seed} detector=$(dirname {input.detector:q}) "
+        "corpus={params.corpus:q} segments={input.segments:q} baseline={output.baseline:q} nonspeech={output.nonspeech:q}"
 
 
 rule attribute:
     input:
-        PROTOCOLS["eval"],
-        DONE.replace("{step}", "baseline"),
+        detector=path("detector"),
+        protocol=PROTOCOLS["eval"],
+        baseline=path("baseline"),
     output:
-        touch(DONE.replace("{step}", "attribute")),
+        attributions=shard("attributions"),
+        left_out=shard("left_out_attributions"),
     params:
-        values=values(E.attribution, E.scoring, E.corpus.seed),
+        values=values(S.attribution, S.corpus.seed, scoring()),
+        code=code("attribute"),
     resources:
         gpu=1,
     shell:
-        f"{STAGE} attribute {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
+        RULE + " attribute {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
+        "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} shard={wildcards.shard} "
+        "attributions={output.attributions:q} left_out={output.left_out:q}"
 
 
-rule segment:
+rule mask:
     input:
-        PROTOCOLS["train"],
-        PROTOCOLS["eval"],
+        detector=path("detector"),
+        protocol=PROTOCOLS["eval"],
+        segments=path("segments_eval"),
+        attributions=path("attributions"),
+        nonspeech=path("nonspeech"),
     output:
-        touch(f"{RUNS}/done/segment"),
+        masks=shard("masks"),
+        left_out=shard("left_out_masks"),
     params:
-        values=values(E.masking.utterances, E.masking.segments, E.masking.profile_utterances, E.corpus.seed),
-    threads: E.masking.workers
+        values=values(
+            [S.masking.utterances, S.masking.masks, S.masking.sweeps, S.masking.draws], S.corpus.seed, scoring()
+        ),
+        code=code("mask"),
+    resources:
+        gpu=1,
     shell:
-        f"{STAGE} segment {{EXPERIMENT:q}}"
+        RULE + " mask {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
+        "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} segments={input.segments:q} "
+        "attributions={input.attributions:q} nonspeech={input.nonspeech:q} shard={wildcards.shard} "
+        "masks={output.masks:q} left_out={output.left_out:q}"
 
 
 rule measure:
     input:
         PROTOCOLS["eval"],
     output:
-        touch(f"{RUNS}/done/measure"),
+        artefacts=shard("artefacts"),
+        left_out=shard("left_out_artefacts"),
     params:
-        values=values(E.artefacts),
-    threads: E.artefacts.workers
+        values=values(S.artefacts.utterances, S.artefacts.f0, S.corpus.seed),
+        code=code("measure"),
+    threads: S.artefacts.workers
     shell:
-        f"{STAGE} measure {{EXPERIMENT:q}}"
-
-
-rule mask:
-    input:
-        f"{RUNS}/done/segment",
-        DONE.replace("{step}", "attribute"),
-    output:
-        touch(DONE.replace("{step}", "mask_{job}")),
-    params:
-        values=lambda wildcards: values(MASKS[wildcards.job], E.masking, E.scoring, E.attribution, E.corpus.seed),
-    resources:
-        gpu=1,
-    shell:
-        f"{STAGE} mask {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}} "
-        "--job {wildcards.job}"
-
-
-rule plant:
-    input:
-        list(PROTOCOLS.values()),
-    output:
-        touch(f"{RUNS}/done/plant.{{kind}}"),
-    params:
-        values=lambda wildcards: values(
-            E.corpus.seed, E.validation.planted_recordings, E.validation.severity.get(wildcards.kind)
-        ),
-    threads: 2
-    shell:
-        f"{STAGE} plant {{EXPERIMENT:q}} --job {{wildcards.kind}} --workers {{threads}}"
-
-
-rule localise:
-    input:
-        f"{RUNS}/done/plant.{{kind}}",
-        DONE.replace("{step}", "train") if E.validation.start == STUDY else [],
-    output:
-        touch(DONE.replace("{step}", "localise_{kind}")),
-    params:
-        values=lambda wildcards: values(
-            E.backbone, E.detectors[wildcards.detector], E.training, E.scoring, E.attribution, E.validation
-        ),
-    resources:
-        gpu=1,
-    shell:
-        f"{STAGE} localise {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}} "
-        "--job {wildcards.kind}"
-
-
-rule judge:
-    input:
-        DONE.replace("{step}", "score"),
-        DONE.replace("{step}", "attribute"),
-        f"{RUNS}/done/segment",
-    output:
-        touch(DONE.replace("{step}", "{judged}")),
-    params:
-        values=values(E.validation, E.masking.profile_utterances, E.scoring, E.attribution, E.corpus.seed),
-    resources:
-        gpu=1,
-    shell:
-        f"{STAGE} {{wildcards.judged}} {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
+        RULE + " measure {EXPERIMENT:q} corpus={CORPUS:q} shard={wildcards.shard} "
+        "artefacts={output.artefacts:q} left_out={output.left_out:q}"
 
 
 rule profile:
     input:
-        DONE.replace("{step}", "baseline"),
+        detector=path("detector"),
+        protocol=PROTOCOLS["eval"],
+        baseline=path("baseline"),
+        segments=path("segments_profile"),
     output:
-        touch(DONE.replace("{step}", "profile")),
+        regions=shard("profile_regions"),
+        utterances=shard("profile_utterances"),
+        left_out=shard("left_out_profile"),
     params:
-        values=values(E.validation.profile_utterances, E.masking.segments, E.scoring, E.attribution, E.corpus.seed),
+        values=values(S.validation.profile_utterances, S.attribution, S.corpus.seed, scoring()),
+        code=code("profile"),
     resources:
         gpu=1,
     shell:
-        f"{STAGE} profile {{EXPERIMENT:q}} --detector {{wildcards.detector}} --seed {{wildcards.seed}}"
+        RULE + " profile {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
+        "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} "
+        "segments={input.segments:q} shard={wildcards.shard} regions={output.regions:q} "
+        "utterances={output.utterances:q} left_out={output.left_out:q}"
 
 
-rule page:
+rule faithfulness:
+    input:
+        detector=path("detector"),
+        protocols=[PROTOCOLS["train"], PROTOCOLS["eval"]],
+        baseline=path("baseline"),
+        nonspeech=path("nonspeech"),
+        scores_dev=path("scores_dev"),
+    output:
+        faithfulness=path("faithfulness"),
+        left_out=path("left_out_faithfulness"),
+    params:
+        values=values(judging()),
+        code=code("faithfulness"),
+    resources:
+        gpu=1,
+    shell:
+        RULE + " faithfulness {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
+        "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} "
+        "nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} "
+        "faithfulness={output.faithfulness:q} left_out={output.left_out:q}"
+
+
+rule sanity:
+    input:
+        detector=path("detector"),
+        protocols=[PROTOCOLS["train"], PROTOCOLS["eval"]],
+        baseline=path("baseline"),
+        nonspeech=path("nonspeech"),
+        scores_dev=path("scores_dev"),
+    output:
+        sanity=path("sanity"),
+        left_out=path("left_out_sanity"),
+    params:
+        values=values(judging()),
+        code=code("sanity"),
+    resources:
+        gpu=1,
+    shell:
+        RULE + " sanity {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
+        "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} "
+        "nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} sanity={output.sanity:q} left_out={output.left_out:q}"
+
+
+# --- planted cues: a corpus, detectors and explanations of their own --------------------------------------------------
+rule plant:
     input:
         list(PROTOCOLS.values()),
-        done("score"),
-        done("attribute", E.seeds[:1]),
-        masks_done(),
-        f"{RUNS}/done/measure",
-        lambda wildcards: validated_done() if wildcards.page == VALIDATION else [],
-        lambda wildcards: annotations() if wildcards.page == ANNOTATIONS else [],
-        CODE,
-        notebook="notebooks/{page}.ipynb",
     output:
-        RUNS / "pages/{page}.ipynb",
+        list(PLANTED_PROTOCOLS.values()),
     params:
-        values=values(
-            E.evaluation, E.masking, E.artefacts, E.selection, E.validation, E.annotation, E.corpus.seed
+        values=lambda wildcards: values(
+            S.corpus.seed, S.validation.planted_recordings, S.validation.severity.get(wildcards.kind)
         ),
+        corpus=PLANTED,
+    threads: 2
+    shell:
+        "{RULE} plant {EXPERIMENT:q} kind={wildcards.kind} corpus={CORPUS:q} output={params.corpus:q} workers={threads}"
+
+
+use rule train as train_planted with:
+    input:
+        protocols=[PLANTED_PROTOCOLS["train"], PLANTED_PROTOCOLS["dev"]],
+        start=path("detector") if S.validation.start == "study" else [],
+    output:
+        [f"{PLANTED_RUN}/{outputs.OF_DETECTOR[name]}" for name in ("detector", "detector_config", "epochs", "log", "training")],
+    params:
+        values=lambda wildcards: training(wildcards.detector, S.planted(wildcards.kind)),
+        planted="--planted {kind}",
+        corpus=PLANTED,
+        run=PLANTED_RUN,
+        start=lambda wildcards, input: f"start=$(dirname '{input.start}')" if input.start else "",
+
+
+use rule segment as segment_planted with:
+    input:
+        protocol=PLANTED_PROTOCOLS["train"],
+    output:
+        segments=f"{RUNS}/planted/{{kind}}/segments_{{which}}.parquet",
+        left_out=f"{RUNS}/planted/{{kind}}/left_out_segments_{{which}}.parquet",
+        sources=f"{RUNS}/planted/{{kind}}/segment_sources_{{which}}.json",
+    params:
+        values=values(S.masking.nonspeech_utterances, S.corpus.seed),
+        code=code("segment"),
+        planted="--planted {kind}",
+        corpus=PLANTED,
     wildcard_constraints:
-        page="|".join(PAGES),
+        which="train",
+
+
+use rule score as score_planted with:
+    input:
+        detector=f"{PLANTED_RUN}/{outputs.OF_DETECTOR['detector']}",
+        protocol=lambda wildcards: PLANTED_PROTOCOLS[wildcards.set_name].format(kind=wildcards.kind),
+    output:
+        scores=f"{PLANTED_RUN}/shards/scores_{{set_name}}.{{shard}}.parquet",
+        left_out=f"{PLANTED_RUN}/shards/left_out_scores_{{set_name}}.{{shard}}.parquet",
+    params:
+        values=values(scoring()),
+        code=code("score"),
+        planted="--planted {kind}",
+        corpus=PLANTED,
+
+
+use rule baseline as baseline_planted with:
+    input:
+        detector=f"{PLANTED_RUN}/{outputs.OF_DETECTOR['detector']}",
+        protocol=PLANTED_PROTOCOLS["train"],
+        segments=f"{RUNS}/planted/{{kind}}/segments_train.parquet",
+    output:
+        baseline=path("planted_baseline"),
+        nonspeech=path("planted_nonspeech"),
+    params:
+        values=values(baselines()),
+        code=code("baseline"),
+        planted="--planted {kind}",
+        corpus=PLANTED,
+
+
+rule localise:
+    input:
+        detector=path("planted_detector"),
+        protocols=list(PLANTED_PROTOCOLS.values()),
+        baseline=path("planted_baseline"),
+        nonspeech=path("planted_nonspeech"),
+        scores_dev=path("planted_scores_dev"),
+        scores_eval=path("planted_scores_eval"),
+    output:
+        localisation=path("localisation"),
+        left_out=path("left_out_localisation"),
+    params:
+        values=values([S.validation.planted_utterances, S.validation.methods], S.attribution, S.corpus.seed, scoring()),
+        code=code("localise"),
+        corpus=PLANTED,
     resources:
         gpu=1,
     shell:
-        "python -m sslig.pipeline.page {input.notebook} {output:q} -p experiment {EXPERIMENT:q}"
+        RULE + " localise {EXPERIMENT:q} --planted {wildcards.kind} kind={wildcards.kind} name={wildcards.detector} "
+        "seed={wildcards.seed} detector=$(dirname {input.detector:q}) corpus={params.corpus:q} "
+        "baseline={input.baseline:q} nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} "
+        "scores_eval={input.scores_eval:q} localisation={output.localisation:q} left_out={output.left_out:q}"

@@ -1,84 +1,94 @@
-"""Builds the book: executed pages beside the hand-written ones, through Jupyter Book, with warnings as errors."""
+"""Book: executed pages beside the hand-written ones, through Jupyter Book, with warnings as errors."""
 
-import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-PAGES = "pages"
-FINDINGS = "findings.md"
-ANSWER = "**Answer.** "
-JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # this interpreter's, whatever PATH says
+from sslig.errors import PipelineError
+from sslig.study import Study
+
+PAGES, FINDINGS, ANSWER = "pages", "findings.md", "answer"
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # of this interpreter, wherever PATH points
 INDEX = Path("_build/html/index.html")
+GLUED = re.compile(r"\{glue(?::text)?\}`([^`:]+)(?::([^`]*))?`")
 
 
-class BookError(RuntimeError):
-    """A book that cannot be built; the message holds what Jupyter Book said."""
-
-
-def build(sources: Path, pages: Path, output: Path) -> Path:
-    """Build the book and return its index.
+def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> None:
+    """Build the book of a study.
 
     Parameters
     ----------
     sources
-        The hand-written pages with ``_config.yml`` and ``_toc.yml``.
+        The hand-written pages with ``_config.yml`` and ``_toc.yml``; they are copied, so that the books of two studies
+        can be built at once.
     pages
-        Executed notebooks; they are copied to ``pages/`` below `sources`, because Jupyter Book 1 finds pages there
-        only.
+        Executed notebooks; they go to ``pages/`` below the sources, where Jupyter Book 1 finds them.
     output
-        Where ``_build/html`` is made.
+        The folder in which ``source/`` and ``_build/html/`` are made.
 
     Raises
     ------
-    BookError
-        There is no page, or Jupyter Book gave an error or a warning.
+    PipelineError
+        A page has no answer, or Jupyter Book gave an error or a warning.
     """
-    notebooks = sorted(pages.glob("*.ipynb"))
-    notebooks = [page for page in notebooks if not page.name.endswith(".failed.ipynb")]
-    if not notebooks:
-        raise BookError(f"{pages}: no executed pages")
-    shutil.rmtree(sources / PAGES, ignore_errors=True)
-    (sources / PAGES).mkdir()
-    for notebook in notebooks:
-        shutil.copy(notebook, sources / PAGES)
-    (sources / PAGES / FINDINGS).write_text(findings(notebooks), encoding="utf-8")
-    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(sources), "--path-output", str(output),
-               "--all", "--warningiserror", "--keep-going", "--quiet"]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0 or not (output / INDEX).is_file():
-        raise BookError(f"Jupyter Book failed on {sources}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return output / INDEX
+    copied = output / "source"
+    shutil.rmtree(copied, ignore_errors=True)
+    shutil.copytree(sources, copied, ignore=shutil.ignore_patterns(PAGES, "_build"))
+    (copied / PAGES).mkdir()
+    for page in pages:
+        shutil.copy(page, copied / PAGES)
+    (copied / PAGES / FINDINGS).write_text(findings(pages), encoding="utf-8")
+    command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(copied), "--path-output", str(output)]
+    command += ["--all", "--warningiserror", "--keep-going", "--quiet"]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    if process.returncode or not (output / INDEX).is_file():
+        raise PipelineError(f"Jupyter Book failed on {copied}:\n{process.stdout[-2000:]}\n{process.stderr[-4000:]}")
 
 
-def findings(notebooks: list[Path]) -> str:
-    """The computed answer of each executed page, as a list with links: what the first page of the book includes."""
+def findings(pages: list[Path]) -> str:
+    """The answer of each executed page as a list with links, for the first page of the book.
+
+    An answer is the Markdown cell tagged ``answer``, with the values that the page has glued.
+
+    Raises
+    ------
+    PipelineError
+        A page has no answer, or its answer names a value that the page has not glued.
+    """
     lines = []
-    for path in notebooks:
+    for path in pages:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         title = "".join(cells[0]["source"]).splitlines()[0].removeprefix("# ")
-        outputs = (output for cell in cells for output in cell.get("outputs", []))
-        texts = ("".join(output.get("data", {}).get("text/markdown", "")) for output in outputs)
-        answers = [text.removeprefix(ANSWER) for text in texts if text.startswith(ANSWER)]
+        answers = ["".join(cell["source"]) for cell in cells if ANSWER in cell["metadata"].get("tags", [])]
         if not answers:
-            raise BookError(f"{path}: no answer; a page shows one as Markdown that starts with {ANSWER!r}")
-        lines.append(f"- [{title}]({PAGES}/{path.name}): {answers[0]}")
+            raise PipelineError(f"{path}: no answer; a page has one Markdown cell tagged {ANSWER!r}")
+        text = " ".join(answers[0].removeprefix("**Answer.**").split())
+        lines.append(f"- [{title}]({PAGES}/{path.name}): {_filled(path, text, glued(cells))}")
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Build the book from the command line."""
-    parser = argparse.ArgumentParser(description="Build the book from its sources and executed pages.")
-    for name in ("sources", "pages", "output"):
-        parser.add_argument(name, type=Path)
-    arguments = parser.parse_args()
-    try:
-        build(arguments.sources, arguments.pages, arguments.output)
-    except BookError as error:
-        raise SystemExit(f"error: {error}") from error
+def glued(cells: list[dict]) -> dict[str, str]:
+    """Name -> text of the values that the cells of an executed notebook have glued."""
+    values = {}
+    for output in (output for cell in cells for output in cell.get("outputs", [])):
+        name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+        text = next((text for kind, text in output.get("data", {}).items() if kind.endswith("text/plain")), None)
+        if name is not None and text is not None:
+            values[name] = "".join(text)
+    return values
 
 
-if __name__ == "__main__":
-    main()
+def _filled(path: Path, answer: str, values: dict[str, str]) -> str:
+    def text_of(match: re.Match) -> str:
+        name, form = match.groups()
+        if name not in values:
+            raise PipelineError(
+                f"{path}: the answer names {name!r}; glued on the page: {', '.join(values) or 'nothing'}"
+            )
+        text = values[name].strip("'\"")
+        return format(float(text), form) if form else text
+
+    return GLUED.sub(text_of, answer)

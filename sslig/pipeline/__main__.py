@@ -1,0 +1,87 @@
+"""Run one rule: ``python -m sslig.pipeline RULE EXPERIMENT [--planted KIND] name=value ...``."""
+
+import argparse
+import importlib
+import inspect
+import sys
+import time
+import types
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sslig.errors import PipelineError
+from sslig.study import load
+
+RULES = (
+    *("corpus", "train", "score", "official", "segment", "baseline", "attribute", "mask", "measure", "profile"),
+    *("plant", "localise", "faithfulness", "sanity", "gather", "page", "book"),
+)
+
+LABELS = ("name", "seed", "set_name", "which", "notebook", "shard")
+"""Arguments that tell one job of a rule from another."""
+
+
+def bind(rule: Callable, words: Sequence[str]) -> dict[str, Any]:
+    """The arguments of a rule in ``name=value`` words; a word without a name belongs to the list before it.
+
+    Raises
+    ------
+    PipelineError
+        A name is unknown or missing, or a value is not of the type that the rule annotates.
+    """
+    parameters = dict(list(inspect.signature(rule).parameters.items())[1:])
+    hints = typing.get_type_hints(rule)
+    values: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if equals and name in parameters:
+            values.setdefault(name, []).append(value)
+        elif values and not equals:
+            values[next(reversed(values))].append(word)
+        else:
+            raise PipelineError(f"{rule.__name__}: {word!r}; accepted: {', '.join(f'{name}=' for name in parameters)}")
+    missing = [name for name, item in parameters.items() if item.default is item.empty and name not in values]
+    if missing:
+        raise PipelineError(f"{rule.__name__}: {missing[0]}= is missing")
+    return {name: _converted(rule.__name__, name, texts, hints[name]) for name, texts in values.items()}
+
+
+def _converted(rule: str, name: str, texts: list[str], hint: Any) -> Any:
+    if typing.get_origin(hint) is list:
+        (kind,) = typing.get_args(hint)
+        return [kind(text) for text in texts]
+    if typing.get_origin(hint) is types.UnionType:
+        hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    if len(texts) != 1:
+        raise PipelineError(f"{rule}: {name}= takes one value, {len(texts)} were given")
+    try:
+        return hint(texts[0])
+    except ValueError as error:
+        raise PipelineError(f"{rule}: {name}={texts[0]}; accepted: {hint.__name__}") from error
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run a rule from the command line; exit status 1 and one message where it fails for a reason that it names."""
+    parser = argparse.ArgumentParser(prog="python -m sslig.pipeline", description=__doc__)
+    parser.add_argument("rule", choices=RULES)
+    parser.add_argument("experiment", type=Path)
+    parser.add_argument("--planted", metavar="KIND", help="work on the study of this kind of planted cue")
+    parser.add_argument("values", nargs="*", metavar="name=value")
+    options = parser.parse_intermixed_args(words)
+    start = time.monotonic()
+    try:
+        rule = getattr(importlib.import_module(f"sslig.pipeline.{options.rule}"), options.rule)
+        study = load(options.experiment)
+        values = bind(rule, options.values)
+        rule(study.planted(options.planted) if options.planted else study, **values)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise SystemExit(f"error: {options.rule}: {error}") from error
+    labels = [options.planted, *(values[name] for name in LABELS if name in values)]
+    texts = [label.stem if isinstance(label, Path) else str(label) for label in labels if label is not None]
+    print(f"{' '.join([options.rule, *texts])}: done in {time.monotonic() - start:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""The files that the pipeline leaves, by name, and the one way to ask for them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+
+from sslig.corpora import protocol
+from sslig.errors import PipelineError
+from sslig.study import Study
+
+IN_RULE = "SSLIG_RULE"
+"""Environment variable that the Snakefile sets: inside a rule the inputs are there, and nothing is asked for."""
+
+RUN = "{detector}/seed{seed}"
+"""Folder of one trained detector, below the runs of a study."""
+
+PLANTED = "planted/{kind}"
+"""Folder of the study of one kind of planted cue, below the runs of its parent."""
+
+OF_STUDY = {
+    "segments_eval": "segments_eval.parquet",
+    "segments_train": "segments_train.parquet",
+    "segments_profile": "segments_profile.parquet",
+    "segment_sources": "segment_sources_eval.json",
+    "artefacts": "artefacts.parquet",
+    "left_out_artefacts": "left_out_artefacts.parquet",
+}
+
+OF_DETECTOR = {
+    "detector": "detector/model.safetensors",
+    "detector_config": "detector/config.json",
+    "epochs": "epochs.tsv",
+    "log": "log.csv",
+    "training": "training.json",
+    "scores_dev": "scores_dev.parquet",
+    "scores_eval": "scores_eval.parquet",
+    "left_out_scores_dev": "left_out_scores_dev.parquet",
+    "left_out_scores_eval": "left_out_scores_eval.parquet",
+    "official": "scores_eval.tsv",
+    "baseline": "baseline.safetensors",
+    "nonspeech": "nonspeech.safetensors",
+    "attributions": "attributions.parquet",
+    "left_out_attributions": "left_out_attributions.parquet",
+    "masks": "masks.parquet",
+    "left_out_masks": "left_out_masks.parquet",
+    "faithfulness": "faithfulness.parquet",
+    "left_out_faithfulness": "left_out_faithfulness.parquet",
+    "sanity": "sanity.parquet",
+    "left_out_sanity": "left_out_sanity.parquet",
+    "profile_regions": "profile_regions.parquet",
+    "profile_utterances": "profile_utterances.parquet",
+    "left_out_profile": "left_out_profile.parquet",
+}
+
+OF_PLANTED = {
+    "localisation": "localisation.parquet",
+    "left_out_localisation": "left_out_localisation.parquet",
+    **{f"planted_{name}": OF_DETECTOR[name] for name in ("detector", "epochs", "baseline", "nonspeech")},
+    **{f"planted_scores_{set_name}": OF_DETECTOR[f"scores_{set_name}"] for set_name in ("dev", "eval")},
+}
+
+PATTERNS = {
+    **OF_STUDY,
+    **{name: f"{RUN}/{file}" for name, file in OF_DETECTOR.items()},
+    **{name: f"{PLANTED}/{RUN}/{file}" for name, file in OF_PLANTED.items()},
+}
+"""Name -> path below the runs of a study, with wildcards."""
+
+READERS = {
+    ".parquet": pd.read_parquet,
+    ".tsv": lambda path: pd.read_csv(path, sep="\t"),
+    ".csv": pd.read_csv,
+}
+
+
+def files(
+    study: Study,
+    name: str,
+    *,
+    detectors: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    kinds: Sequence[str] | None = None,
+) -> dict[tuple, Path]:
+    """Ask for a file of every detector, seed and kind of planted cue that its name depends on.
+
+    Parameters
+    ----------
+    name
+        A key of `PATTERNS`. ``detector`` and ``planted_detector`` give the folder of the detector.
+    detectors, seeds, kinds
+        All of the study unless given.
+
+    Returns
+    -------
+    dict
+        (), (detector, seed) or (kind, detector, seed) -> path.
+
+    Raises
+    ------
+    PipelineError
+        The name is unknown, or a file could not be made.
+    """
+    paths = _paths(study, name, detectors, seeds, kinds)
+    request(study, list(paths.values()))
+    return {key: path.parent if name.endswith("detector") else path for key, path in paths.items()}
+
+
+def tables(
+    study: Study,
+    *names: str,
+    detectors: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    kinds: Sequence[str] | None = None,
+) -> dict[str, pd.DataFrame]:
+    """Ask for tables by name and read them, with columns ``kind``, ``detector`` and ``seed`` where they apply.
+
+    Parameters and errors are those of `files`. Rows keep the order of kinds, detectors and seeds.
+    """
+    paths = {name: _paths(study, name, detectors, seeds, kinds) for name in names}
+    request(study, [path for of_name in paths.values() for path in of_name.values()])
+    return {name: _concatenated(of_name) for name, of_name in paths.items()}
+
+
+def corpus(study: Study) -> Path:
+    """Ask for the corpus of a study, and return its folder."""
+    request(study, [study.corpus_root / file for file, _ in protocol.SETS.values()])
+    return study.corpus_root
+
+
+def request(study: Study, paths: Sequence[Path]) -> None:
+    """Have Snakemake make what is missing or out of date among `paths`; inside a rule, only check that they are there.
+
+    Raises
+    ------
+    PipelineError
+        Snakemake failed, or a file is missing inside a rule.
+    """
+    if os.environ.get(IN_RULE):
+        missing = [str(path) for path in paths if not path.exists()]
+        if missing:
+            raise PipelineError(
+                f"{missing[0]} is missing: the Snakefile does not name it among the inputs of this rule"
+            )
+        return
+    targets = [os.path.relpath(path, study.root) for path in paths]
+    command = [sys.executable, "-m", "snakemake", "--cores", str(os.cpu_count() or 1)]
+    command += ["--config", f"experiment={os.path.relpath(study.path, study.root)}", "--", *targets]
+    if subprocess.run(command, cwd=study.root, check=False).returncode:
+        raise PipelineError(f"{study.path}: Snakemake could not make {', '.join(targets[:3])}; see its messages above")
+
+
+def _paths(
+    study: Study,
+    name: str,
+    detectors: Sequence[str] | None,
+    seeds: Sequence[int] | None,
+    kinds: Sequence[str] | None,
+) -> dict[tuple, Path]:
+    if name not in PATTERNS:
+        raise PipelineError(f"no table or file {name!r}; there are {', '.join(PATTERNS)}")
+    if name in OF_STUDY:
+        return {(): study.runs / PATTERNS[name]}
+    chosen = product(study.detectors if detectors is None else detectors, study.seeds if seeds is None else seeds)
+    runs = {(detector, seed): study.run(detector, seed) for detector, seed in chosen}
+    if name in OF_DETECTOR:
+        return {key: run / OF_DETECTOR[name] for key, run in runs.items()}
+    folders = {kind: study.planted(kind) for kind in (study.validation.planted if kinds is None else kinds)}
+    return {(kind, *key): planted.run(*key) / OF_PLANTED[name] for kind, planted in folders.items() for key in runs}
+
+
+def _concatenated(paths: dict[tuple, Path]) -> pd.DataFrame:
+    parts = []
+    for key, path in paths.items():
+        columns = dict(zip(("kind", "detector", "seed")[-len(key) :] if key else (), key, strict=True))
+        part = READERS[path.suffix](path)
+        parts.append(part.assign(**{name: value for name, value in columns.items() if name not in part}))
+    filled = [part for part in parts if len(part)] or parts[:1]
+    return pd.concat(filled, ignore_index=True)
