@@ -1,5 +1,6 @@
 """The values of a study: one YAML file, one strict model."""
 
+import argparse
 import hashlib
 import os
 import re
@@ -33,7 +34,7 @@ Precision = Literal["32-true", "bf16-mixed"]
 class Values(BaseModel):
     """Base of every section: frozen, and strict about keys and types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Corpus(Values):
@@ -460,3 +461,22 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         name = f"{prefix}{key}"
         leaves += _leaves(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
     return leaves
+
+
+def main() -> None:
+    """Print the path of the experiment file for a corpus source, or the folder of what the study makes."""
+    parser = argparse.ArgumentParser(prog="python -m sslig.study", description=main.__doc__)
+    parser.add_argument("experiment")
+    parser.add_argument("--corpus", default="", help="prompts, synthetic or a folder of recordings")
+    parser.add_argument("--runs", action="store_true", help="print the folder of what the study makes instead")
+    options = parser.parse_args()
+    try:
+        study = load(options.experiment)
+        same = options.corpus in ("", study.corpus.source)
+        print(study.runs if options.runs else study.path if same else derive(options.experiment, options.corpus))
+    except StudyError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+if __name__ == "__main__":
+    main()

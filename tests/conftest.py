@@ -55,15 +55,26 @@ def reference() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of golden numbers: ``SSLIG_GOLDEN``, or ``shared/golden`` beside the repository."""
+    folder = Path(os.environ.get("SSLIG_GOLDEN", REPOSITORY.parent / "shared" / "golden"))
+    if not folder.is_dir():
+        pytest.skip("no golden numbers: set SSLIG_GOLDEN to their folder")
+    return folder
+
+
 @pytest.fixture
-def golden(reference: Path) -> Callable[[str], tuple[dict[str, torch.Tensor], dict[int, tuple[torch.Tensor, ...]]]]:
+def reference_head(
+    reference: Path,
+) -> Callable[[str], tuple[dict[str, torch.Tensor], dict[int, tuple[torch.Tensor, ...]]]]:
     """Reads the weights of a reference head, and its features and logits by number of frames."""
 
     def read(name: str) -> tuple[dict[str, torch.Tensor], dict[int, tuple[torch.Tensor, ...]]]:
-        held = load_file(reference / f"head_{name}.safetensors")
-        weights = {key.removeprefix("weights."): value for key, value in held.items() if key.startswith("weights.")}
-        lengths = sorted(int(key.removeprefix("logit_")) for key in held if key.startswith("logit_"))
-        return weights, {length: (held[f"features_{length}"], held[f"logit_{length}"]) for length in lengths}
+        tensors = load_file(reference / f"head_{name}.safetensors")
+        weights = {key.removeprefix("weights."): value for key, value in tensors.items() if key.startswith("weights.")}
+        lengths = sorted(int(key.removeprefix("logit_")) for key in tensors if key.startswith("logit_"))
+        return weights, {length: (tensors[f"features_{length}"], tensors[f"logit_{length}"]) for length in lengths}
 
     return read
 
@@ -170,9 +181,7 @@ def experiment(tmp_path: Path, write_experiment: Callable[..., Study]) -> Study:
 
 
 @pytest.fixture(scope="session")
-def explained_study(
-    tmp_path_factory: pytest.TempPathFactory, write_experiment: Callable[..., Study]
-) -> Study:
+def explained_study(tmp_path_factory: pytest.TempPathFactory, write_experiment: Callable[..., Study]) -> Study:
     """A study of `corpus` whose three detectors are trained, scored and explained, with segments. Not to be changed."""
     masking = {"utterances": 8, "masks": ["noise"], "sweeps": [], "draws": 3, "workers": 1,
                "profile_utterances": 4, "segments": ["vad", "voicing", "pocketsphinx:phones"]}  # fmt: skip

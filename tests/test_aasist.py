@@ -22,8 +22,8 @@ def features_of(n_frames=30, batch=2, seed=0):
     return torch.randn(batch, N_LAYERS, n_frames, FEATURE_SIZE, generator=torch.Generator().manual_seed(seed))
 
 
-def test_it_gives_the_published_logits(golden):
-    weights, cases = golden("aasist")
+def test_it_gives_the_published_logits(reference_head):
+    weights, cases = reference_head("aasist")
     config = AASIST.config_of(weights)
     assert config == {"feature_size": 48, "n_bins": 128}
     published = AASIST(n_layers=4, **config).eval()
@@ -34,8 +34,8 @@ def test_it_gives_the_published_logits(golden):
             torch.testing.assert_close(published(features), logit, atol=1e-5, rtol=0)
 
 
-def test_weights_load_strictly(golden):
-    weights, _ = golden("aasist")
+def test_weights_load_strictly(reference_head):
+    weights, _ = reference_head("aasist")
     lacking = {key: value for key, value in weights.items() if key != "encoder.3.0.bn1.running_mean"}
     with pytest.raises(RuntimeError, match=r"encoder\.3\.0\.bn1\.running_mean"):
         AASIST(4, 48).load_state_dict(lacking)

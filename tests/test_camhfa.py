@@ -23,8 +23,8 @@ def head(context, **values):
 
 
 @pytest.mark.parametrize(("name", "context", "n_heads"), [("camhfa", 1, 64), ("camhfa_context", 5, 8)])
-def test_it_gives_the_published_logits(golden, name, context, n_heads):
-    weights, cases = golden(name)
+def test_it_gives_the_published_logits(reference_head, name, context, n_heads):
+    weights, cases = reference_head(name)
     config = CAMHFA.config_of(weights)
     assert config == {"n_layers": 4, "feature_size": 48, "compression": 16, "n_heads": n_heads, "context": context}
     published = CAMHFA(**config).eval()
@@ -34,8 +34,8 @@ def test_it_gives_the_published_logits(golden, name, context, n_heads):
         torch.testing.assert_close(published(features), logit, atol=1e-5, rtol=0)
 
 
-def test_weights_load_strictly(golden):
-    weights, _ = golden("camhfa")
+def test_weights_load_strictly(reference_head):
+    weights, _ = reference_head("camhfa")
     published = CAMHFA(**CAMHFA.config_of(weights))
     lacking = {key: value for key, value in weights.items() if key != "weights_v"}
     with pytest.raises(RuntimeError, match="weights_v"):

@@ -18,8 +18,8 @@ def head():
         return SLS(N_LAYERS, FEATURE_SIZE, n_frames=READ).eval()
 
 
-def test_it_gives_the_published_logits(golden):
-    weights, cases = golden("sls")
+def test_it_gives_the_published_logits(reference_head):
+    weights, cases = reference_head("sls")
     config = SLS.config_of(weights)
     assert config == {"feature_size": 48, "n_frames": 201}
     published = SLS(n_layers=4, **config).eval()
@@ -29,8 +29,8 @@ def test_it_gives_the_published_logits(golden):
         torch.testing.assert_close(published(features), logit, atol=1e-5, rtol=0)
 
 
-def test_weights_load_strictly(golden):
-    weights, _ = golden("sls")
+def test_weights_load_strictly(reference_head):
+    weights, _ = reference_head("sls")
     lacking = {key: value for key, value in weights.items() if key != "first_bn.running_var"}
     with pytest.raises(RuntimeError, match=r"first_bn\.running_var"):
         SLS(4, 48).load_state_dict(lacking)
