@@ -1,4 +1,4 @@
-"""AASIST: spectro-temporal graph attention on the last SSL layer, with a node selection that can be replayed."""
+"""AASIST: graph attention over spectral and temporal nodes of the last SSL layer, with a selection to replay."""
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,11 @@ GRAPH_TEMPERATURE = 2.0
 BRANCH_TEMPERATURE = 100.0
 
 Selection = dict[str, Tensor]
-"""For each graph pool by name the nodes that it kept: (batch, kept) indices."""
+"""The nodes that each graph pool selects, by the name of the pool: (batch, selected) indices."""
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions over (spectral row, frame) beside a skip connection; the first block has no input norm."""
+    """Two convolutions over (spectral row, frame) and a skip connection; the first block has no input norm."""
 
     def __init__(self, in_channels: int, out_channels: int, first: bool) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in, row, frame) -> (batch, out, row, frame)."""
         y = x if self.first else functional.selu(self.bn1(x))
-        y = functional.selu(self.bn2(self.conv1(y)))  # one row more, which conv2 takes back
+        y = functional.selu(self.bn2(self.conv1(y)))  # one more row, which conv2 removes
         skip = self.conv_downsample(x) if hasattr(self, "conv_downsample") else x
         return self.conv2(y) + skip
 
@@ -41,17 +41,16 @@ class ResidualBlock(nn.Module):
 class AASIST(nn.Module):
     """Graph attention over spectral and temporal nodes of the last layer.
 
-    Graph pooling keeps the top half of the nodes, so the logit jumps where nodes enter or leave; along an
-    integration path that breaks the completeness of Integrated Gradients. `forward` therefore takes a `selection`
-    to replay, and `select` records the one that an input leads to. With it the logit is continuous, and equal to the
-    free one at that input.
+    Graph pooling selects the better half of the nodes, so the logit jumps where a node enters or leaves the selection,
+    and Integrated Gradients are not complete along such a path. `select` therefore records the selection for an input,
+    and `forward` replays it: the logit is then continuous, and unchanged at that input.
 
     Parameters
     ----------
     n_layers, feature_size
-        Axes of the features; only the last layer is read.
+        Axes of the features; the head reads the last layer only.
     n_bins
-        Spectral rows that the features are projected to.
+        Spectral rows that each frame is projected to.
 
     References
     ----------
@@ -71,9 +70,11 @@ class AASIST(nn.Module):
         )
         self.first_bn1 = nn.BatchNorm2d(NODE_SIZE)
         self.attention = nn.Sequential(
-            nn.Conv2d(NODE_SIZE, 2 * NODE_SIZE, 1), nn.SELU(), nn.BatchNorm2d(2 * NODE_SIZE),
+            nn.Conv2d(NODE_SIZE, 2 * NODE_SIZE, 1),
+            nn.SELU(),
+            nn.BatchNorm2d(2 * NODE_SIZE),
             nn.Conv2d(2 * NODE_SIZE, NODE_SIZE, 1),
-        )  # fmt: skip
+        )
         self.pos_S = nn.Parameter(torch.randn(1, n_bins // 3, NODE_SIZE))
         self.GAT_layer_S = GraphAttention(NODE_SIZE, NODE_SIZE, GRAPH_TEMPERATURE)
         self.GAT_layer_T = GraphAttention(NODE_SIZE, NODE_SIZE, GRAPH_TEMPERATURE)
@@ -95,7 +96,7 @@ class AASIST(nn.Module):
 
     @staticmethod
     def config_of(state: dict[str, Tensor]) -> dict[str, int]:
-        """The constructor's arguments that a state dict of this head was made with, but for `n_layers`."""
+        """The arguments of the constructor for a state dict of this head, without `n_layers`."""
         n_bins, feature_size = state["LL.weight"].shape
         return {"feature_size": feature_size, "n_bins": n_bins}
 
@@ -107,21 +108,21 @@ class AASIST(nn.Module):
         features
             (batch, layer, frame, feature) with at least three frames.
         selection
-            What `select` recorded, replayed in every graph pool; by default each pool makes its own choice.
+            The nodes to use in every graph pool, from `select`; by default each pool selects for itself.
         """
         return self._run(self.project(features), selection)[0]
 
     def project(self, features: Tensor) -> Tensor:
-        """(batch, 1, frame, bin) The last layer's frames, each through the same affine map: `decide` needs no more."""
+        """(batch, 1, frame, bin) The frames of the last layer, each through one affine map: the input of `decide`."""
         return self.LL(features[:, -1:])
 
     def decide(self, projected: Tensor) -> Tensor:
-        """(batch,) Spoof logits of what `project` gives."""
+        """(batch,) Spoof logits of the output of `project`."""
         return self._run(projected, None)[0]
 
     @torch.no_grad()
     def select(self, features: Tensor) -> Selection:
-        """The nodes that each graph pool keeps for (batch, layer, frame, feature) features."""
+        """The nodes that each graph pool selects for (batch, layer, frame, feature) features."""
         return self._run(self.project(features), None)[1]
 
     def _run(self, projected: Tensor, selection: Selection | None) -> tuple[Tensor, Selection]:
@@ -146,8 +147,8 @@ class AASIST(nn.Module):
         return temporal, spectral
 
     def _pool(self, name: str, nodes: Tensor, selection: Selection | None, chosen: Selection) -> Tensor:
-        kept_nodes, chosen[name] = getattr(self, name)(nodes, None if selection is None else selection[name])
-        return kept_nodes
+        pooled, chosen[name] = getattr(self, name)(nodes, None if selection is None else selection[name])
+        return pooled
 
     def _branch(
         self, branch: int, temporal: Tensor, spectral: Tensor, selection: Selection | None, chosen: Selection

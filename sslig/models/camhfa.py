@@ -3,9 +3,11 @@
 import torch
 from torch import Tensor, nn
 
+from sslig.errors import DetectorError
+
 
 class CAMHFA(nn.Module):
-    """Attentive pooling with separately mixed keys and values.
+    """Attentive pooling over frames, with keys and values that are mixed from all layers separately.
 
     Parameters
     ----------
@@ -16,7 +18,7 @@ class CAMHFA(nn.Module):
     n_heads
         Number H of attention heads.
     context
-        Odd number of frames that an attention head sees: 1 as in the published release, 5 as in the paper.
+        Odd number of frames that an attention head sees: 1 in the published release, 5 in the paper.
 
     References
     ----------
@@ -31,7 +33,7 @@ class CAMHFA(nn.Module):
     ) -> None:
         super().__init__()
         if context < 1 or context % 2 == 0:
-            raise ValueError(f"context is {context} frames; an odd number is needed, so that frames are not shifted")
+            raise DetectorError(f"context is {context} frames; accepted: odd numbers, which do not shift the frames")
         self.weights_k = nn.Parameter(torch.ones(n_layers))
         self.weights_v = nn.Parameter(torch.ones(n_layers))
         self.cmp_linear_k = nn.Linear(feature_size, compression)
@@ -41,7 +43,7 @@ class CAMHFA(nn.Module):
 
     @staticmethod
     def config_of(state: dict[str, Tensor]) -> dict[str, int]:
-        """The constructor's arguments that a state dict of this head was made with."""
+        """The arguments of the constructor for a state dict of this head."""
         n_heads, _, context, compression = state["att_head.weight"].shape
         return {
             "n_layers": len(state["weights_k"]),
@@ -56,19 +58,19 @@ class CAMHFA(nn.Module):
         return self.decide(self.project(features))
 
     def project(self, features: Tensor) -> Tensor:
-        """(batch, 2, frame, C) Keys and values, of each frame by the same affine map: `decide` needs no more."""
+        """(batch, 2, frame, C) Keys and values, each frame through one affine map: the input of `decide`."""
         keys = self.cmp_linear_k(mix_layers(features, self.weights_k))  # (batch, frame, C)
         values = self.cmp_linear_v(mix_layers(features, self.weights_v))
         return torch.stack([keys, values], dim=1)
 
     def decide(self, projected: Tensor) -> Tensor:
-        """(batch,) Spoof logits of what `project` gives."""
+        """(batch,) Spoof logits of the output of `project`."""
         keys, values = projected.unbind(dim=1)
         pooled = self._weights(keys) @ values  # (batch, head, C)
         return self.pooling_fc(pooled.flatten(1)).squeeze(-1)
 
     def attention(self, features: Tensor) -> Tensor:
-        """(batch, head, frame) Attention weights of (batch, layer, frame, feature) features; frames sum to 1."""
+        """(batch, head, frame) Attention weights for (batch, layer, frame, feature) features; frames sum to 1."""
         return self._weights(self.project(features)[:, 0])
 
     def _weights(self, keys: Tensor) -> Tensor:
@@ -76,5 +78,5 @@ class CAMHFA(nn.Module):
 
 
 def mix_layers(features: Tensor, weights: Tensor) -> Tensor:
-    """(batch, frame, feature) The softmax-weighted sum over layers of (batch, layer, frame, feature)."""
+    """(batch, frame, feature) The softmax-weighted sum of (batch, layer, frame, feature) over layers."""
     return torch.einsum("l,bltd->btd", weights.softmax(dim=0), features)

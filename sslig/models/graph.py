@@ -1,20 +1,22 @@
-"""Graph layers of AASIST: attention among nodes of one kind, of two kinds with a master node, and pooling."""
+"""Graph layers of AASIST: attention within one kind of nodes, across two kinds with a master node, and pooling."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from sslig.errors import DetectorError
 
 NODE_DROPOUT = 0.2
 POOL_DROPOUT = 0.3
 
 
 def attention_weight(size: int) -> nn.Parameter:
-    """(size, 1) A learned projection to one attention score."""
+    """(size, 1) The learned projection to one attention score."""
     return nn.Parameter(nn.init.xavier_normal_(torch.empty(size, 1)))
 
 
 def normalise_nodes(bn: nn.BatchNorm1d, nodes: Tensor) -> Tensor:
-    """(batch, node, feature) Batch-normalised over all nodes of the batch."""
+    """(batch, node, feature) The nodes, batch-normalised over all nodes of the batch."""
     return bn(nodes.flatten(0, 1)).view_as(nodes)
 
 
@@ -42,7 +44,7 @@ class GraphAttention(nn.Module):
 
 
 class HeterogeneousGraphAttention(nn.Module):
-    """Attention among temporal and spectral nodes with one weight a kind of pair, and a master node over all."""
+    """Attention among temporal and spectral nodes, with one weight for each kind of pair, and a master node."""
 
     def __init__(self, in_size: int, out_size: int, temperature: float) -> None:
         super().__init__()
@@ -88,7 +90,7 @@ class HeterogeneousGraphAttention(nn.Module):
 
 
 class GraphPool(nn.Module):
-    """Keeps the better half of the nodes, weighted by their score; the choice can be given instead of made."""
+    """Selection of the better half of the nodes, weighted by their scores; a recorded selection can be replayed."""
 
     def __init__(self, size: int, ratio: float = 0.5) -> None:
         super().__init__()
@@ -96,19 +98,21 @@ class GraphPool(nn.Module):
         self.proj = nn.Linear(size, 1)
         self.drop = nn.Dropout(POOL_DROPOUT)
 
-    def forward(self, nodes: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(batch, node, feature) -> the kept nodes (batch, kept, feature) and which they were (batch, kept).
+    def forward(self, nodes: Tensor, selection: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(batch, node, feature) -> the selected nodes (batch, selected, feature) and their indices (batch, selected).
 
-        Given `kept` (row, kept), that choice is used again; `batch` must be a multiple of its rows, which are then
-        repeated as a block, the order in which path points of several examples are laid out.
+        A selection of (example, selected) indices is replayed: `batch` is then a multiple of its examples, and the
+        selection is repeated as a block, because the points of a path are laid out in blocks of all examples.
         """
         scores = torch.sigmoid(self.proj(self.drop(nodes)))  # (batch, node, 1)
-        if kept is None:
-            n_kept = max(int(nodes.shape[1] * self.ratio), 1)
-            kept = scores.squeeze(-1).topk(n_kept, dim=1).indices
-        elif len(nodes) % len(kept):
-            raise ValueError(f"a selection for {len(kept)} examples cannot be replayed on a batch of {len(nodes)}")
+        if selection is None:
+            n_selected = max(int(nodes.shape[1] * self.ratio), 1)
+            selection = scores.squeeze(-1).topk(n_selected, dim=1).indices
+        elif len(nodes) % len(selection):
+            raise DetectorError(
+                f"a selection for {len(selection)} examples cannot be replayed on a batch of {len(nodes)}"
+            )
         else:
-            kept = kept.repeat(len(nodes) // len(kept), 1)
-        index = kept.unsqueeze(-1).expand(-1, -1, nodes.shape[-1])
-        return (nodes * scores).gather(1, index), kept
+            selection = selection.repeat(len(nodes) // len(selection), 1)
+        index = selection.unsqueeze(-1).expand(-1, -1, nodes.shape[-1])
+        return (nodes * scores).gather(1, index), selection

@@ -1,4 +1,4 @@
-"""Imports the checkpoints of the paper's release: `.pt` state dicts of a WavLM and one head."""
+"""Import of the detectors that the paper released: `.pt` state dicts of a WavLM and one head."""
 
 import os
 import pickle
@@ -8,29 +8,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sslig.errors import DetectorError
 from sslig.models.backbone import Backbone
-from sslig.models.detector import HEADS, Detector, DetectorError
+from sslig.models.detector import HEADS, Detector
 
 WRAPPERS = ("model", "state_dict")
 BACKBONE_PREFIX = "wavlm."
-# transformers stored weight norm under other names before torch moved it to parametrizations.
+# Older transformers stored weight norm under other names, before torch moved it to parametrizations.
 WEIGHT_NORM = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
 
 
 def import_published(
     path: str | os.PathLike, head: str, backbone: str | dict[str, Any] = "microsoft/wavlm-base-plus"
 ) -> Detector:
-    """The detector in a `.pt` file of the release of arXiv 2606.10912, in evaluation mode.
+    """Load a detector from a `.pt` file of the release of arXiv 2606.10912, in evaluation mode.
 
     Parameters
     ----------
     path
-        A state dict with the prefixes ``wavlm.`` and the head's name, each optionally behind ``module.``, and
-        optionally wrapped in ``model`` or ``state_dict``.
+        A state dict whose keys start with ``wavlm.`` or the name of the head, optionally behind ``module.``; the dict
+        may be wrapped in ``model`` or ``state_dict``.
     head
-        ``aasist``, ``camhfa`` or ``sls``; its sizes are read from the weights.
+        ``aasist``, ``camhfa`` or ``sls``; the weights give its sizes.
     backbone
-        The configuration of the encoder: a name or folder, or values with `model_type`.
+        Where the configuration of the encoder comes from: a name, a folder, or values with `model_type`.
 
     Raises
     ------
@@ -40,16 +41,16 @@ def import_published(
     if head not in HEADS:
         raise DetectorError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
     state = _split(path, _load(path), head)
-    given = isinstance(backbone, dict)
-    encoder = Backbone.from_config(backbone) if given else Backbone.from_pretrained(backbone, weights=False)
+    from_values = isinstance(backbone, dict)
+    encoder = Backbone.from_config(backbone) if from_values else Backbone.from_pretrained(backbone, weights=False)
     try:
         config = HEADS[head].config_of(state["head"])
     except KeyError as error:
         raise DetectorError(f"{path}: no head {head!r}: the weight {error} is missing") from error
     except (ValueError, IndexError) as error:
         raise DetectorError(f"{path}: no head {head!r}: a weight has other axes ({error})") from error
-    found = {"n_layers": encoder.n_layers, "feature_size": encoder.feature_size}
-    for name, value in found.items():
+    axes = {"n_layers": encoder.n_layers, "feature_size": encoder.feature_size}
+    for name, value in axes.items():
         if config.pop(name, value) != value:
             raise DetectorError(f"{path}: the head was made for another {name} than the backbone's {value}")
     detector = Detector.assemble(encoder, head, config)
@@ -68,15 +69,15 @@ def _load(path: str | os.PathLike) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DetectorError(f"{path}: refused, because loading it would run pickled code ({error})") from error
-    except (RuntimeError, EOFError, OSError) as error:  # OSError: cut off
-        raise DetectorError(f"{path}: no checkpoint that torch can read ({error})") from error
+    except (RuntimeError, EOFError, OSError) as error:  # OSError: truncated
+        raise DetectorError(f"{path}: not a checkpoint that torch can read ({error})") from error
     for wrapper in WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
-        raise DetectorError(f"{path}: holds no state dict; accepted: tensors by name, bare or in {WRAPPERS}")
+        raise DetectorError(f"{path}: no state dict; accepted: tensors by name, bare or wrapped in one of {WRAPPERS}")
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 

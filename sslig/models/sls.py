@@ -1,4 +1,4 @@
-"""SLS: sensitive layer selection, a gate for each layer and a small classifier over a fixed number of frames."""
+"""SLS: sensitive layer selection, with one gate for each layer and a classifier over a fixed number of frames."""
 
 import torch
 from torch import Tensor, nn
@@ -6,15 +6,15 @@ from torch.nn import functional
 
 
 class SLS(nn.Module):
-    """Gated sum of layers, max-pooled and classified; frames after `n_frames` cannot influence the score.
+    """A gated sum of layers, max-pooled and classified; frames beyond `n_frames` cannot influence the score.
 
     Parameters
     ----------
     n_layers, feature_size
-        Axes of the features; the gate is shared by all layers, so `n_layers` only documents the input.
+        Axes of the features. All layers share the gate, so `n_layers` only documents the input.
     n_frames
-        Frames that the classifier reads: longer input is cut, shorter is padded with zeros. The published 201
-        frames are 4.02 s.
+        Frames that the classifier reads: longer input is cut, shorter input is padded with zeros. The published
+        201 frames are 4.02 s.
 
     References
     ----------
@@ -33,9 +33,9 @@ class SLS(nn.Module):
 
     @staticmethod
     def config_of(state: dict[str, Tensor]) -> dict[str, int]:
-        """The constructor's arguments that a state dict of this head was made with, but for `n_layers`.
+        """The arguments of the constructor for a state dict of this head, without `n_layers`.
 
-        Pooling by 3 hides up to two frames; an odd multiple of 3 is assumed, as published.
+        Pooling by 3 hides up to two frames; an odd multiple of 3 is assumed, as in the release.
         """
         feature_size = state["fc0.weight"].shape[1]
         pooled_frames = state["fc1.weight"].shape[1] // (feature_size // 3)
@@ -46,13 +46,13 @@ class SLS(nn.Module):
         return self.decide(self.project(features))
 
     def project(self, features: Tensor) -> Tensor:
-        """The features as they are: the gates depend on all frames of every layer, so no map of frames comes first."""
+        """The features, unchanged: the gates depend on all frames of every layer, so no map of single frames fits."""
         return features
 
     def decide(self, features: Tensor) -> Tensor:
-        """(batch,) Spoof logits of what `project` gives."""
+        """(batch,) Spoof logits of the output of `project`."""
         missing = self.n_frames - features.shape[2]
-        x = functional.pad(features, (0, 0, 0, missing))  # a negative padding cuts: (batch, layer, n_frames, feature)
+        x = functional.pad(features, (0, 0, 0, missing))  # negative padding cuts: (batch, layer, n_frames, feature)
         gate = torch.sigmoid(self.fc0(x.mean(dim=2)))  # (batch, layer, 1)
         mixed = (gate.unsqueeze(-1) * x).sum(dim=1)  # (batch, n_frames, feature)
         image = functional.selu(self.first_bn(mixed.unsqueeze(1)))  # (batch, 1, n_frames, feature)

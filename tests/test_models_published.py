@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from sslig.models.detector import HEADS, DetectorError
+from sslig.errors import DetectorError
+from sslig.models.detector import HEADS
 from sslig.models.published import import_published
 
 OLD_NAMES = {".parametrizations.weight.original0": ".weight_g", ".parametrizations.weight.original1": ".weight_v"}
@@ -110,10 +111,10 @@ def lacking_a_weight(state):
         (lambda state: state | {"camhfa.weights_k": torch.zeros(5)}, "camhfa", "another n_layers than .* 3"),
         (lambda state: state | {"camhfa.weights_v": torch.zeros(5)}, "camhfa", "weights of the head do not fit"),
         (lambda state: state | {"wavlm.spare": torch.zeros(5)}, "camhfa", "weights of the backbone do not fit.*spare"),
-        (lambda state: {"model": [1, 2]}, "camhfa", "holds no state dict"),
-        (lambda state: {"epoch": 3}, "camhfa", "holds no state dict"),
-        (lambda state: {1: torch.zeros(1)}, "camhfa", "holds no state dict"),
-        (lambda state: torch.zeros(3), "camhfa", "holds no state dict"),
+        (lambda state: {"model": [1, 2]}, "camhfa", "no state dict"),
+        (lambda state: {"epoch": 3}, "camhfa", "no state dict"),
+        (lambda state: {1: torch.zeros(1)}, "camhfa", "no state dict"),
+        (lambda state: torch.zeros(3), "camhfa", "no state dict"),
     ],
 )
 def test_another_state_dict_is_refused(tiny_detector, tiny_backbone, save, change, head, message):
@@ -144,7 +145,7 @@ def test_a_truncated_file_is_refused(tiny_detector, tiny_backbone, save, kept):
     path = save(released(tiny_detector()))
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
-    with pytest.raises(DetectorError, match=r"published\.pt: no checkpoint that torch can read"):
+    with pytest.raises(DetectorError, match=r"published\.pt: not a checkpoint that torch can read"):
         import_published(path, "camhfa", tiny_backbone)
 
 

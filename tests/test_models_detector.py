@@ -5,8 +5,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from sslig.errors import DetectorError
 from sslig.models.backbone import Backbone
-from sslig.models.detector import HEADS, Detector, DetectorError, build_head, fingerprint, select_device
+from sslig.models.detector import HEADS, Detector, build_head, fingerprint, select_device
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
@@ -87,7 +88,7 @@ def test_an_unknown_head_is_refused(tiny_backbone):
 
 
 def test_an_unknown_argument_of_a_head_is_refused():
-    with pytest.raises(DetectorError, match=r"head 'sls' refuses its values.*'context'"):
+    with pytest.raises(DetectorError, match=r"head 'sls' rejects its values.*'context'"):
         build_head("sls", 3, 16, {"context": 5})
 
 
@@ -118,8 +119,8 @@ def truncate(folder):
         (lambda folder: (folder / WEIGHTS).write_bytes(b"no weights"), "header"),
         (lambda folder: (folder / WEIGHTS).unlink(), f"no {WEIGHTS}"),
         (lambda folder: (folder / CONFIG).unlink(), f"no {CONFIG}"),
-        (lambda folder: (folder / CONFIG).write_text("{"), "no detector of this kind"),
-        (lambda folder: (folder / CONFIG).write_text("[]"), "no detector of this kind"),
+        (lambda folder: (folder / CONFIG).write_text("{"), "cannot be loaded as a detector"),
+        (lambda folder: (folder / CONFIG).write_text("[]"), "cannot be loaded as a detector"),
         (lambda folder: change_config(folder, head="sls", head_config={}), "fc0"),
         (lambda folder: change_config(folder, head="lcnn"), "unknown head 'lcnn'"),
         (lambda folder: change_config(folder, mood="good"), "mood"),

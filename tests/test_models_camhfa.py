@@ -91,7 +91,7 @@ def test_layers_are_mixed_by_the_softmax_of_their_weights():
 
 @pytest.mark.parametrize("context", [0, 2, 4, -1])
 def test_an_even_context_is_refused(context):
-    with pytest.raises(ValueError, match=f"context is {context} frames; an odd number is needed"):
+    with pytest.raises(ValueError, match=f"context is {context} frames; accepted: odd numbers"):
         CAMHFA(N_LAYERS, FEATURE_SIZE, context=context)
 
 
