@@ -19,7 +19,8 @@ import yaml
 
 from sslig import audio, experiment, scores, scoring, stages, training
 from sslig.attribution import baselines
-from sslig.attribution.integrated_gradients import explain
+from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.methods import explain
 from sslig.corpora import corpora, protocol
 from sslig.models.detector import Detector, build_head
 from sslig.models.published import import_published
@@ -124,9 +125,9 @@ def model_cases(folder: Path, detector: Detector) -> dict[str, tuple[Callable, s
         "model: waveform of one axis": (lambda: detector(torch.zeros(16_000)), "16000"),
         "model: waveform below one frame": (lambda: detector(torch.zeros(1, 200)), "200"),
         "attribution: baseline of another size": (
-            lambda: explain(detector.head, features, zero, Attribution()), "(3, 16)"),
+            lambda: explain("ig", detector.head, features, Context({BONAFIDE_MEAN: zero})), "(3, 16)"),
         "attribution: features in bf16": (
-            lambda: explain(detector.head, features.bfloat16(), zero, Attribution()), "bfloat16"),
+            lambda: explain("ig", detector.head, features.bfloat16(), Context({BONAFIDE_MEAN: zero})), "bfloat16"),
     }  # fmt: skip
 
 

@@ -19,7 +19,8 @@ import torch
 
 from sslig import files
 from sslig.attribution.baselines import zero
-from sslig.attribution.integrated_gradients import explain
+from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.methods import explain
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import HEADS, Detector
 from sslig.study import Attribution, load
@@ -50,14 +51,14 @@ def measure(detector: Detector, draws: int) -> dict[str, float]:
     with torch.no_grad():
         features = detector.features(waveform)
     n_frames = features.shape[2]
-    drawn = {"n_read": min(n_frames, getattr(detector.head, "n_frames", n_frames)), "draws": draws, "seed": 0}
+    drawn = {"n_read": detector.read_frames(n_frames), "draws": draws, "seed": 0}
     frames = np.random.default_rng(0).standard_normal(n_frames)
     start = zero(detector.backbone.n_layers, detector.backbone.feature_size)
     profiles = {PROFILES[0]: start.values}
     options = Attribution(max_steps=64)
 
     def by_gradient(head, x) -> np.ndarray:
-        return explain(head, x, start, options).by_frame
+        return explain("ig", head, x, Context({BONAFIDE_MEAN: start}, options=options)).by_frame
 
     def scores_of(head):
         return in_features(head, features, INTERPOLATION, {})

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from sslig.attribution import baselines
-from sslig.attribution.integrated_gradients import explain
+from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.methods import explain
 from sslig.corpora import protocol
 from sslig.cues import cue_profile
 from sslig.cues.cue_profile import CLASSES, level_dbfs, locality, noise_floor_dbfs, profiles
@@ -76,7 +77,7 @@ def test_regions_are_those_of_the_explanation(made, tiny_detector, utterances):
     with torch.no_grad():
         features = detector.features(waveform)
     baseline = baselines.zero(detector.backbone.n_layers, detector.backbone.feature_size)
-    expected = top_regions(explain(detector.head, features, baseline, OPTIONS).by_frame)
+    expected = top_regions(explain("ig", detector.head, features, Context({BONAFIDE_MEAN: baseline}, options=OPTIONS)).by_frame)
     found = made.regions[made.regions["utterance"] == row["utterance"]]
     assert found["share"].tolist() == pytest.approx([region.share for region in expected], rel=1e-4)
     assert found["rank"].tolist() == list(range(1, len(expected) + 1))

@@ -9,7 +9,7 @@ import torch
 
 from sslig import audio, scoring
 from sslig.attribution.baselines import zero
-from sslig.attribution.contexts import Context
+from sslig.attribution.context import Context
 from sslig.attribution.methods import parse
 from sslig.corpora import protocol
 from sslig.frames import SSL_CLOCK

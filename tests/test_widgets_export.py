@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig.attribution.integrated_gradients import Attribution
+from sslig.attribution.explanation import Explanation
 from sslig.cues.tiers import Tier, read_audacity, read_textgrid
 from sslig.cues.top_regions import top_regions
 from sslig.frames import SSL_CLOCK
@@ -25,7 +25,7 @@ def one(tone, rng):
     waveform = tone[: SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(len(tone)))]
     frames = np.zeros(SSL_CLOCK.n_frames(len(waveform)))
     frames[10:20], frames[30:35] = 1.0, -0.5
-    made = Attribution(np.stack([frames / 2, frames / 2]), 8.0, 0.5, 0.0, 16, "complete", "free", 0.5)
+    made = Explanation(np.stack([frames / 2, frames / 2]), 8.0, 0.5, 0.0, 16, "complete", "free", 0.5)
     tier = Tier("words", [0.1, 0.5], [0.3, 0.9], ("one", "two"), 1.0, {})
     about = {"key": "spoof", "attack": "A01", "codec": "C01", "speaker": "S1", "group": "mixed"}
     return Opened("E_1", about, waveform, SSL_CLOCK, {"sls": made}, {"sls": 1.5}, {"words": tier})
@@ -110,7 +110,7 @@ def test_a_page_is_embedded_as_one_attribute(one):
 
 
 def test_numbers_that_are_none_are_null(one):
-    endless = Attribution(np.zeros((2, 49)), 1.0, 1.0, 0.2, 16, "not converged", "free", 1.0)
+    endless = Explanation(np.zeros((2, 49)), 1.0, 1.0, 0.2, 16, "not converged", "free", 1.0)
     other = Opened("E_2", {}, one.waveform, one.clock, {"sls": endless}, {"sls": 0.0})
     assert other.numbers()["scores"][0]["relative_residual"] is None
     assert embedded_data(make(other, "html").decode())["numbers"]["segments"] == []

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sslig.attribution.integrated_gradients import Attribution
+from sslig.attribution.explanation import Explanation
 from sslig.cues.tiers import Tier
 from sslig.frames import SSL_CLOCK
 from sslig.widgets import opened
@@ -16,7 +16,7 @@ def one(tone):
     waveform = tone[: SSL_CLOCK.n_samples(49)]
     frames = np.zeros(49)
     frames[10], frames[40] = 3.0, -1.0
-    made = Attribution(np.stack([frames, 0 * frames]), 2.5, 0.25, -0.25, 32, "jump", "frozen", 0.5)
+    made = Explanation(np.stack([frames, 0 * frames]), 2.5, 0.25, -0.25, 32, "jump", "frozen", 0.5)
     speech = Tier("speech", [0.1], [0.6], ("speech",), 1.0, {})
     voicing = Tier("voicing", [0.1], [0.6], ("voiced",), 1.0, {})
     return Opened(
@@ -44,7 +44,7 @@ def test_it_is_told_in_a_sentence(one):
     assert one.title() == "E_1: spoof by A07, coded with C02, speaker S9, middle wrong"
     assert one.answer().startswith("In E_1, sls finds 75 % of its evidence from 0.")
     assert one.answer().endswith("for spoof (speech).")
-    quiet = Attribution(np.zeros((2, 49)), 0.0, 0.0, 0.0, 16, "complete", "free", 0.0)
+    quiet = Explanation(np.zeros((2, 49)), 0.0, 0.0, 0.0, 16, "complete", "free", 0.0)
     own = Opened("voice.wav", {}, one.waveform, SSL_CLOCK, {"sls": quiet}, {"sls": 0.0})
     assert own.title() == "voice.wav: a file of your own"
     assert own.answer() == "In voice.wav, no detector finds evidence."

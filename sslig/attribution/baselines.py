@@ -1,9 +1,11 @@
-"""The features that an attribution starts from: mean bona fide, zero, or a given tensor."""
+"""Features that an attribution starts from: a mean over real frames, zero, or a given tensor."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import safe_open
@@ -11,15 +13,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sslig import scoring
+from sslig.errors import InputError
 from sslig.files import atomic
 from sslig.models.detector import Detector
 from sslig.study import Scoring
 
-Source = dict[str, str | int]
-
-
-class BaselineError(ValueError):
-    """A baseline that cannot be made or does not fit; the message says what was found and what is accepted."""
+Weight = Callable[[str, int], np.ndarray]
+"""From the name of an utterance and its number of frames to (frame,) weights."""
 
 
 @dataclass(frozen=True)
@@ -29,31 +29,33 @@ class Baseline:
     Attributes
     ----------
     name
-        ``bonafide_mean``, ``zero`` or the caller's name for a given tensor.
+        ``bonafide_mean``, ``nonspeech_mean``, ``zero`` or the caller's name for a given tensor.
     values
-        (layer, feature), held over all frames, or (layer, frame, feature).
+        (layer, feature), the same in all frames, or (layer, frame, feature).
     source
         What was averaged: the set, the number of utterances and frames, the checkpoint.
     """
 
     name: str
     values: Tensor
-    source: Source
+    source: Mapping[str, str | int]
 
     def like(self, features: Tensor) -> Tensor:
         """(batch, layer, frame, feature) The baseline in the shape of `features`.
 
         Raises
         ------
-        BaselineError
+        InputError
             Layers, features or, where the baseline has its own, frames do not fit.
         """
         values = self.values if self.values.ndim == 3 else self.values.unsqueeze(1)  # (layer, frame or 1, feature)
         try:
             return values.to(features).expand_as(features)
         except RuntimeError as error:
-            raise BaselineError(f"baseline {self.name!r} of shape {tuple(self.values.shape)} does not fit features of "
-                                f"shape {tuple(features.shape)}") from error  # fmt: skip
+            raise InputError(
+                f"baseline {self.name!r} of shape {tuple(self.values.shape)} does not fit features of shape "
+                f"{tuple(features.shape)}"
+            ) from error
 
 
 def zero(n_layers: int, feature_size: int) -> Baseline:
@@ -61,36 +63,56 @@ def zero(n_layers: int, feature_size: int) -> Baseline:
     return Baseline("zero", torch.zeros(n_layers, feature_size), {})
 
 
-def bonafide_mean(
+def mean(
+    name: str,
     detector: Detector,
-    bonafide: pd.DataFrame,
+    utterances: pd.DataFrame,
     options: Scoring,
     device: str | torch.device,
-    source: dict[str, str | int],
+    source: Mapping[str, str | int],
+    weight: Weight | None = None,
 ) -> Baseline:
-    """The mean features of a detector over all frames of the utterances in `bonafide`.
+    """The mean features of a detector over frames of `utterances`.
 
-    Each frame counts once, so a long utterance weighs more. Sums are kept in float64. How many utterances and frames
-    they were is added to `source`.
+    Each frame counts once, so a long utterance weighs more. Sums are kept in float64. The numbers of utterances and
+    frames with a weight are added to `source`.
+
+    Parameters
+    ----------
+    name
+        The baseline's.
+    detector
+        Whose features are averaged.
+    utterances
+        With ``utterance`` and ``path``; unreadable ones are left out.
+    options, device
+        How and where features are computed.
+    source
+        Where the utterances come from.
+    weight
+        Weights of the frames of an utterance; none: all 1.
 
     Raises
     ------
-    BaselineError
-        No utterance could be read.
+    InputError
+        No frame has a weight.
     """
     total = torch.zeros(detector.backbone.n_layers, detector.backbone.feature_size, dtype=torch.float64)
-    batches, left_out = scoring.batches(bonafide, detector, options)
+    batches, left_out = scoring.batches(utterances, detector, options)
     n_utterances = n_frames = 0
     with torch.inference_mode(), scoring.evaluating(detector, device):
         for batch in batches:
             features = detector.features(batch.waveforms.to(device))  # (batch, layer, frame, feature)
-            total += features.sum(dim=(0, 2), dtype=torch.float64).cpu()
-            n_utterances += features.shape[0]
-            n_frames += features.shape[0] * features.shape[2]
+            weights = torch.ones(len(features), features.shape[2], dtype=torch.float64)  # (batch, frame)
+            if weight is not None:
+                names = utterances["utterance"].iloc[batch.rows]
+                weights = torch.from_numpy(np.stack([weight(name, features.shape[2]) for name in names])).double()
+            total += torch.einsum("bltd,bt->ld", features.double(), weights.to(device)).cpu()
+            n_utterances += int((weights > 0).any(dim=1).sum())
+            n_frames += int((weights > 0).sum())
     if n_frames == 0:
-        raise BaselineError(f"none of {len(bonafide)} bona fide utterances could be read: {left_out.faults}")
-    counted = source | {"utterances": n_utterances, "frames": n_frames}
-    return Baseline("bonafide_mean", (total / n_frames).float(), counted)
+        raise InputError(f"{name}: no frame of {len(utterances)} utterances counts; unreadable: {left_out.faults}")
+    return Baseline(name, (total / n_frames).float(), {**source, "utterances": n_utterances, "frames": n_frames})
 
 
 def save(path: Path, baseline: Baseline) -> None:

@@ -1,28 +1,13 @@
 """Attribution methods that follow gradients of the logit, each by captum and with what it promises checked."""
 
-import dataclasses
-import warnings
-
 import torch
-from captum.attr import DeepLift, GradientShap, InputXGradient, IntegratedGradients, NoiseTunnel
+from captum.attr import GradientShap, InputXGradient, IntegratedGradients, NoiseTunnel
 from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor
 
-from sslig.attribution.contexts import Context, drawing_from
-from sslig.attribution.evidence import INCOMPLETE, Evidence
-from sslig.attribution.integrated_gradients import (
-    COMPLETE,
-    FREE,
-    FROZEN,
-    JUMP,
-    NOT_CONVERGED,
-    allowance,
-    explained_by,
-    integrate,
-    mean_score,
-    rows_at_once,
-    same_rows,
-)
+from sslig.attribution.context import Context, drawing_from
+from sslig.attribution.explanation import COMPLETE, JUMP, NOT_CONVERGED, Explanation, allowance, of_features
+from sslig.attribution.target import FREE, Target
 from sslig.study import Attribution as Options
 
 FREE_MAX_STEPS = 64
@@ -35,18 +20,54 @@ SAMPLING_LEVEL = 0.99
 """A residual within the confidence interval of this level around 0 may be due to chance."""
 
 
-def integrated_gradients(
-    head: nn.Module, features: Tensor, context: Context, *, baseline: str, selection: str
-) -> Evidence:
-    """Integrated Gradients from one baseline (`sslig.attribution.integrated_gradients.explain`)."""
+def integrate(target: Target, options: Options) -> Explanation:
+    """Integrated Gradients along straight paths to `target.x`, averaged over the starts of the paths.
+
+    The number of path points starts at `options.min_steps` and doubles up to `options.max_steps` until the relative
+    residual is within `options.tolerance`; the residual is not monotone in the number of points, so the last is kept.
+
+    References
+    ----------
+    Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, equation 1 and proposition 1; quadrature
+    by Gauss and Legendre.
+    """
+    difference = target.spoof_score - target.baseline_score
+    allowed = allowance(difference, options.tolerance)
+    earlier, steps = None, options.min_steps
+    while True:
+        by_feature = _integral(target, steps)  # (layer, frame, feature)
+        residual = by_feature.sum().item() - difference
+        if abs(residual) <= allowed or 2 * steps > options.max_steps:
+            break
+        earlier, steps = residual, 2 * steps
+    change = None if earlier is None else abs(residual - earlier)
+    settled = JUMP if change is not None and change <= allowed else NOT_CONVERGED
+    status = COMPLETE if abs(residual) <= allowed else settled
+    return of_features(target, by_feature, steps=steps, residual=residual, uncertainty=change, status=status)
+
+
+def _integral(target: Target, steps: int) -> Tensor:
+    """(layer, frame, feature) in float64: (x - b) * integral of dF/dx from b to x, averaged over the starts b."""
+    rows = max(target.rows_at_once, len(target.starts))  # captum gives each point of the path to all starts
+    by_feature = IntegratedGradients(target.logit).attribute(
+        target.x.expand_as(target.starts),
+        target.starts,
+        n_steps=steps,
+        method="gausslegendre",
+        internal_batch_size=rows,
+    )  # (start, layer, frame, feature)
+    return by_feature.detach().double().mean(dim=0)
+
+
+def integrated_gradients(target: Target, context: Context, *, baseline: str, selection: str) -> Explanation:
+    """`integrate` from one baseline."""
     options = context.options
     if selection == FREE:
-        options = dataclasses.replace(options, max_steps=min(options.max_steps, FREE_MAX_STEPS))
-    freeze = options.freeze_selection and selection == FROZEN
-    return _along(head, features, context.start(baseline, features), options, freeze)
+        options = options.model_copy(update={"max_steps": min(options.max_steps, FREE_MAX_STEPS)})
+    return integrate(target, options)
 
 
-def expected_gradients(head: nn.Module, features: Tensor, context: Context, *, draws: int) -> Evidence:
+def expected_gradients(target: Target, context: Context, *, draws: int) -> Explanation:
     """Integrated Gradients averaged over baselines that are real bona fide utterances.
 
     The expectation over paths and points is Erion's; here each path has a Gauss-Legendre quadrature in place of random
@@ -57,14 +78,12 @@ def expected_gradients(head: nn.Module, features: Tensor, context: Context, *, d
     Erion et al., "Improving performance of deep learning models with axiomatic attribution priors and expected
     gradients", Nature Machine Intelligence 3, 2021, equation 3.
     """
-    options = context.options
-    fewer = dataclasses.replace(
-        options, min_steps=max(2, options.min_steps // 2), max_steps=max(2, min(options.max_steps, options.min_steps))
-    )
-    return _along(head, features, context.starts(draws, features), fewer, options.freeze_selection)
+    least, most = context.options.min_steps, context.options.max_steps
+    fewer = {"min_steps": max(2, least // 2), "max_steps": max(2, min(most, least))}
+    return integrate(target, context.options.model_copy(update=fewer))
 
 
-def gradient_x_input(head: nn.Module, features: Tensor, context: Context) -> Evidence:
+def gradient_x_input(target: Target, context: Context) -> Explanation:
     """The gradient at the features times the features; adds up for a head that is linear, and promises nothing else.
 
     References
@@ -72,12 +91,11 @@ def gradient_x_input(head: nn.Module, features: Tensor, context: Context) -> Evi
     Shrikumar et al., "Not Just a Black Box: Learning Important Features Through Propagating Activation Differences",
     arXiv 1605.01713, 2016.
     """
-    explained = same_rows(head)
-    found = InputXGradient(explained).attribute(features.detach().clone().requires_grad_())
-    return Evidence(found.detach()[0].double(), mean_score(explained, features), steps=1)
+    by_feature = InputXGradient(target.logit).attribute(target.x.detach().clone().requires_grad_())
+    return of_features(target, by_feature[0], steps=1)
 
 
-def gradient_shap(head: nn.Module, features: Tensor, context: Context, *, samples: int, draws: int) -> Evidence:
+def gradient_shap(target: Target, context: Context, *, samples: int, draws: int) -> Explanation:
     """Gradients at random points between the features and random bona fide utterances, times the way between them.
 
     In expectation that is `expected_gradients`, so the sum is held to the same promise within its sampling error, which
@@ -87,30 +105,26 @@ def gradient_shap(head: nn.Module, features: Tensor, context: Context, *, sample
     ----------
     Lundberg and Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017.
     """
-    explained, selection = explained_by(head, features, context.options.freeze_selection)
-    starts, method = context.starts(draws, features), GradientShap(explained)
+    method, calls = GradientShap(target.logit), -(-samples // DRAWS_AT_ONCE)
     with drawing_from(context.generator("gradient_shap")):
-        parts = torch.stack(
-            [
-                method.attribute(features, starts, n_samples=DRAWS_AT_ONCE, stdevs=0.0).detach()[0].double()
-                for _ in range(-(-samples // DRAWS_AT_ONCE))
-            ]
-        )  # (call, layer, frame, feature)
+        drawn = [
+            method.attribute(target.x, target.starts, n_samples=DRAWS_AT_ONCE, stdevs=0.0).detach()[0].double()
+            for _ in range(calls)
+        ]
+    parts = torch.stack(drawn)  # (call, layer, frame, feature)
     by_feature, sums = parts.mean(dim=0), parts.sum(dim=(1, 2, 3))
-    spoof_score, baseline_score = mean_score(explained, features), mean_score(explained, starts)
-    residual = by_feature.sum().item() - (spoof_score - baseline_score)
-    width = stats.t.ppf((1 + SAMPLING_LEVEL) / 2, len(sums) - 1)  # in standard errors
-    error = float(width * sums.std().item() / len(sums) ** 0.5)
-    within = abs(residual) <= allowance(spoof_score - baseline_score, context.options.tolerance)
+    difference = target.spoof_score - target.baseline_score
+    residual = by_feature.sum().item() - difference
+    width = stats.t.ppf((1 + SAMPLING_LEVEL) / 2, calls - 1)  # in standard errors
+    error = float(width * sums.std().item() / calls**0.5)
+    within = abs(residual) <= allowance(difference, context.options.tolerance)
     status = COMPLETE if within else NOT_CONVERGED if abs(residual) <= error else JUMP
-    free = mean_score(head, starts) if selection == FROZEN else baseline_score
-    return Evidence(by_feature, spoof_score, baseline_score, residual, error, status, len(parts) * DRAWS_AT_ONCE,
-                    selection, free)  # fmt: skip
+    return of_features(
+        target, by_feature, steps=calls * DRAWS_AT_ONCE, residual=residual, uncertainty=error, status=status
+    )
 
 
-def smoothgrad_ig(
-    head: nn.Module, features: Tensor, context: Context, *, samples: int, noise: float, baseline: str
-) -> Evidence:
+def smoothgrad_ig(target: Target, context: Context, *, samples: int, noise: float, baseline: str) -> Explanation:
     """Integrated Gradients averaged over copies of the features with noise; nothing is promised of their sum.
 
     `noise` is a share of the standard deviation of each layer. Layers are brought to one scale for it, which changes
@@ -120,53 +134,18 @@ def smoothgrad_ig(
     ----------
     Smilkov et al., "SmoothGrad: removing noise by adding noise", arXiv 1706.03825, 2017.
     """
-    explained, selection = explained_by(head, features, context.options.freeze_selection)
-    start, steps = context.start(baseline, features), context.options.min_steps
-    spread = features.std(dim=(2, 3), keepdim=True)
+    spread = target.x.std(dim=(2, 3), keepdim=True)
     scale = torch.where(spread > 0, spread, torch.ones_like(spread))  # (1, layer, 1, 1)
     with drawing_from(context.generator("smoothgrad_ig")):
-        found = NoiseTunnel(IntegratedGradients(lambda x: explained(x * scale))).attribute(
-            features / scale, nt_type="smoothgrad", nt_samples=samples, nt_samples_batch_size=1, stdevs=float(noise),
-            baselines=start / scale, n_steps=steps, method="gausslegendre", internal_batch_size=rows_at_once(features),
-        )  # fmt: skip
-    score, baseline_score = mean_score(explained, features), mean_score(explained, start)
-    return Evidence(found.detach()[0].double(), score, baseline_score, steps=steps, selection=selection)
-
-
-def deeplift(head: nn.Module, features: Tensor, context: Context, *, baseline: str) -> Evidence:
-    """DeepLIFT by the rescale rule; `sslig.attribution.methods.available` says which heads it cannot explain.
-
-    References
-    ----------
-    Shrikumar et al., "Learning Important Features Through Propagating Activation Differences", ICML 2017.
-    """
-    start = context.start(baseline, features)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Setting forward, backward hooks", category=UserWarning)
-        found = DeepLift(_Hooked(head)).attribute(features.detach().clone().requires_grad_(), start)
-    by_feature = found.detach()[0].double()
-    spoof_score, baseline_score = mean_score(head, features), mean_score(head, start)
-    residual = by_feature.sum().item() - (spoof_score - baseline_score)
-    within = abs(residual) <= allowance(spoof_score - baseline_score, context.options.tolerance)
-    status = COMPLETE if within else INCOMPLETE
-    return Evidence(by_feature, spoof_score, baseline_score, residual, status=status, steps=1)
-
-
-class _Hooked(nn.Module):
-    """A head as the module that captum hooks, which refuses to go on where it does not give one logit a row."""
-
-    def __init__(self, head: nn.Module) -> None:
-        super().__init__()
-        self.head = head
-
-    def forward(self, features: Tensor) -> Tensor:
-        return same_rows(self.head)(features)
-
-
-def _along(head: nn.Module, features: Tensor, starts: Tensor, options: Options, freeze: bool) -> Evidence:
-    """Integrated Gradients from (start, layer, frame, feature) `starts`."""
-    explained, selection = explained_by(head, features, freeze)
-    path = integrate(explained, features, starts, options)
-    free = mean_score(head, starts) if selection == FROZEN else path.baseline_score
-    return Evidence(path.by_feature, path.spoof_score, path.baseline_score, path.residual, path.change, path.status,
-                    path.steps, selection, free)  # fmt: skip
+        by_feature = NoiseTunnel(IntegratedGradients(lambda x: target.logit(x * scale))).attribute(
+            target.x / scale,
+            nt_type="smoothgrad",
+            nt_samples=samples,
+            nt_samples_batch_size=1,
+            stdevs=float(noise),
+            baselines=target.starts / scale,
+            n_steps=context.options.min_steps,
+            method="gausslegendre",
+            internal_batch_size=target.rows_at_once,
+        )
+    return of_features(target, by_feature[0], steps=context.options.min_steps)

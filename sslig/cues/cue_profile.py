@@ -11,7 +11,8 @@ from torch import Tensor
 
 from sslig import scoring
 from sslig.attribution.baselines import Baseline
-from sslig.attribution.integrated_gradients import explain
+from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.methods import default, explain
 from sslig.cues import phones, vad
 from sslig.cues.tiers import Tier
 from sslig.cues.time_correlation import loudness
@@ -79,7 +80,7 @@ def profiles(
     utterances
         With the columns of `sslig.corpora.protocol` and ``path``.
     baseline, options
-        As of `sslig.attribution.integrated_gradients.explain`.
+        Where Integrated Gradients start, and their options.
     scoring_options
         Crop and longest utterance.
     tiers
@@ -157,8 +158,8 @@ def _profile(
     """The regions of one utterance, (1, samples) trimmed to whole frames, and what is told of it as a whole."""
     with torch.no_grad():
         features = detector.features(waveform)
-    result = explain(detector.head, features, baseline, options)
-    n_read = min(features.shape[2], getattr(detector.head, "n_frames", features.shape[2]))
+    result = explain(default(options), detector.head, features, Context({BONAFIDE_MEAN: baseline}, options=options))
+    n_read = detector.read_frames(features.shape[2])
     frames, rms = result.by_frame[:n_read], loudness(waveform[0].cpu().numpy(), detector.clock)
     regions, floor_dbfs = top_regions(frames), noise_floor_dbfs(rms)
     classes = frame_classes(tiers, detector.clock, n_read)

@@ -163,7 +163,7 @@ class MaskedUtterance:
         features = detector.features(waveform)  # (1, layer, frame, feature)
         self.score = detector.head(features).item()
         self.n_frames = features.shape[2]
-        self.n_read = min(self.n_frames, getattr(detector.head, "n_frames", self.n_frames))
+        self.n_read = detector.read_frames(self.n_frames)
         # All that a mask does to features is to replace frames by weighted means of frames and the profile. Such means
         # may be taken before or after an affine map of each frame, and after it there is less to copy.
         self.projected = detector.head.project(features)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,8 @@ class Detector(nn.Module, PyTorchModelHubMixin, library_name="sslig", tags=["aud
         return self.head.MIN_FRAMES
 
     def read_frames(self, n_frames: int) -> int:
-        """How many of the first `n_frames` frames the head reads: SLS reads a fixed number, the others read all."""
-        return min(n_frames, getattr(self.head, "n_frames", n_frames))
+        """How many of the first `n_frames` frames the head reads."""
+        return read_frames(self.head, n_frames)
 
     def features(self, waveforms: Tensor) -> Tensor:
         """(batch, layer, frame, feature) SSL features of (batch, samples) waveforms at 16 kHz.
@@ -112,6 +113,11 @@ class Detector(nn.Module, PyTorchModelHubMixin, library_name="sslig", tags=["aud
     def forward(self, waveforms: Tensor) -> Tensor:
         """(batch,) Spoof logits of (batch, samples) waveforms at 16 kHz."""
         return self.head(self.features(waveforms))
+
+
+def read_frames(head: Callable[[Tensor], Tensor], n_frames: int) -> int:
+    """How many of the first `n_frames` frames a head reads: SLS reads a fixed number, the others read all."""
+    return min(n_frames, getattr(head, "n_frames", n_frames))
 
 
 def build_head(head: str, n_layers: int, feature_size: int, config: dict[str, Any] | None = None) -> nn.Module:

@@ -14,7 +14,7 @@ from sslig.cues.contribution import Tracks
 from sslig.cues.effects import ALPHA
 from sslig.frames import FrameClock
 from sslig.labels import KEYS
-from sslig.models.detector import Detector
+from sslig.models.detector import Detector, read_frames
 from sslig.report.artefact_text import WORDS, estimated, p_text, span
 from sslig.report.artefacts import rounds, units_of_class
 from sslig.report.display import listed
@@ -51,8 +51,7 @@ def _as_read(study: Study, name: str, seed: int) -> pd.DataFrame:
     """The attributions of one detector, cut to the frames that its head takes where that is a fixed number."""
     head = Detector.from_pretrained(stages.checkpoint(study, name, seed)).head
     rows = stages.attributions(study, name, seed)
-    n_frames = getattr(head, "n_frames", None)  # None cuts nothing
-    return rows.assign(by_frame=[frames[:n_frames] for frames in rows["by_frame"]])
+    return rows.assign(by_frame=[frames[: read_frames(head, len(frames))] for frames in rows["by_frame"]])
 
 
 def tracks_and_masks(study: Study, attributions: pd.DataFrame, clock: FrameClock) -> tuple[Tracks, Tracks]:

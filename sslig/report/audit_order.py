@@ -10,7 +10,7 @@ from captum.attr import IntegratedGradients
 from torch import Tensor, nn
 
 from sslig import scoring, stages
-from sslig.attribution.integrated_gradients import PATH_POINTS_AT_ONCE
+from sslig.attribution.target import ROWS_AT_ONCE
 from sslig.models.detector import Detector, select_device
 from sslig.report.audit_annotations import DETECTORS
 from sslig.report.display import listed
@@ -59,7 +59,7 @@ def layers_as_examples(head: nn.Module, features: Tensor, baseline: Tensor, poin
 def batch_first(head: nn.Module, features: Tensor, baseline: Tensor, points: int = RELEASED_POINTS) -> Tensor:
     """(layer, frame, feature) The same call with the utterance on dimension 0; parameters as `layers_as_examples`."""
     found = IntegratedGradients(head).attribute(
-        features, baseline, n_steps=points, internal_batch_size=PATH_POINTS_AT_ONCE
+        features, baseline, n_steps=points, internal_batch_size=ROWS_AT_ONCE
     )
     return found.detach()[0]
 

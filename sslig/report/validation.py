@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sslig import stages
-from sslig.attribution.contexts import BONAFIDE_MEAN
-from sslig.attribution.integrated_gradients import FREE
-from sslig.attribution.methods import parse
+from sslig.attribution.methods import default
 from sslig.corpora.planting import KINDS, PlantedError
 from sslig.report import evaluation
 from sslig.report.artefact_text import interval
@@ -104,10 +102,7 @@ def _of_detector(
 
 def present_default(study: Study) -> str:
     """The method that explains the study now, in the words of `sslig.attribution.methods`."""
-    baseline = "" if study.attribution.baseline == BONAFIDE_MEAN else f"baseline={study.attribution.baseline}"
-    selection = "" if study.attribution.freeze_selection else f"selection={FREE}"
-    values = ", ".join(filter(None, (baseline, selection)))
-    return parse(f"ig({values})" if values else "ig").spec
+    return default(study.attribution)
 
 
 def shown_method(study: Study, planted: Planted) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sslig import stages
-from sslig.attribution.evidence import NOT_PROMISED, SIGNED
-from sslig.attribution.integrated_gradients import COMPLETE
+from sslig.attribution.explanation import NOT_PROMISED, SIGNED
+from sslig.attribution.explanation import COMPLETE
 from sslig.report.artefact_text import interval
 from sslig.report.display import listed
 from sslig.report.validation import Planted, present_default

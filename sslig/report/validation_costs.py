@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from sslig import stages
-from sslig.attribution.certificates import STATUSES
-from sslig.attribution.evidence import NOT_PROMISED, SIGNED
-from sslig.attribution.integrated_gradients import COMPLETE, FREE
+from sslig.attribution.explanation import STATUSES
+from sslig.attribution.explanation import NOT_PROMISED, SIGNED
+from sslig.attribution.explanation import COMPLETE
+from sslig.attribution.target import FREE
 from sslig.attribution.methods import METHODS, available, parse
 from sslig.models.detector import Detector
 from sslig.report.artefact_text import interval
@@ -91,7 +92,7 @@ def absent_note(study: Study, detectors: Sequence[str], seed: int, methods: Sequ
     reasons: dict[tuple[str, str], list[str]] = {}
     for detector in detectors:
         head = Detector.from_pretrained(stages.checkpoint(study, detector, seed)).head
-        for spec in dict.fromkeys([*(parse(one).spec for one in asked), parse("deeplift").spec]):
+        for spec in dict.fromkeys([*(parse(one).spec for one in asked)]):
             if reason := available(spec, head):
                 reasons.setdefault((spec, reason), []).append(detector)
     told = [f"- `{spec}` is not offered for {listed(names)}: {reason}." for (spec, reason), names in reasons.items()]

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from sslig.attribution.evidence import ABSOLUTE, SIGNED
-from sslig.attribution.integrated_gradients import COMPLETE
+from sslig.attribution.explanation import ABSOLUTE, SIGNED
+from sslig.attribution.explanation import COMPLETE
 from sslig.report.validation import LEARNT_EER, NOTHING, Planted
 from sslig.report.validation_localisation import EXPLANATION, MEASURE, RANDOM, RIVAL, of_default
 from sslig.report.validation_paired import paired

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from sslig.attribution.evidence import SIGNED
+from sslig.attribution.explanation import SIGNED
 from sslig.report.artefact_text import DOT
 from sslig.report.display import listed
 from sslig.report.validation_cells import FAITHFULNESS, WORSE, cell, headed, wide

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sslig import audio, stages
-from sslig.attribution.evidence import AGGREGATIONS, SIGNED
+from sslig.attribution.explanation import AGGREGATIONS, SIGNED
 from sslig.frames import FrameClock
 from sslig.report.display import listed
 from sslig.report.validation import NOTHING, Planted

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from sslig.attribution.evidence import AGGREGATIONS, SIGNED
+from sslig.attribution.explanation import AGGREGATIONS, SIGNED
 from sslig.attribution.methods import Method
 from sslig.cues.time_correlation import loudness
 from sslig.stages.validating import Presented, Rows, validated, validated_utterances
@@ -44,12 +44,12 @@ def faithful(experiment: Study, detector: str, seed: int, methods: Sequence[str]
 
 def _measures(one: Presented, method: Method) -> Rows:
     explanation = one.explained(method)
-    maps = {SIGNED: explanation.by_frame()}
+    maps = {SIGNED: explanation.by_frame}
     found = faithfulness.rows(one.spaces(*IN_FEATURES), maps, one.direction, **one.drawn)
     slow = {(WAVEFORM, INTERPOLATION): in_waveform(one.detector, one.waveform, INTERPOLATION, one.seed)}
     found += faithfulness.rows(slow, maps, one.direction, **one.drawn, fast=True)
     if method.spec == COMPARED:
-        sizes = {name: explanation.by_frame(name) for name in AGGREGATIONS if name != SIGNED}
+        sizes = {name: explanation.frames(name) for name in AGGREGATIONS if name != SIGNED}
         turned = {name: one.direction * frames for name, frames in sizes.items()}  # the largest first, in any case
         found += faithfulness.rows(one.spaces(PROFILES[0]), turned, one.direction, **one.drawn, insertion=())
     heard = loudness(one.waveform[0].cpu().numpy(), one.detector.clock)

@@ -7,15 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from sslig import records, scoring
-from sslig.attribution import (
-    certificates,
-    contexts,
-    evidence,
-    gradients,
-    integrated_gradients,
-    method_definitions,
-    occlusion,
-)
+from sslig.attribution import context as contexts
+from sslig.attribution import explanation, gradients
+from sslig.attribution import methods as attribution_methods
 from sslig.attribution.methods import Method, offered
 from sslig.corpora import protocol
 from sslig.files import write_json, write_parquet, write_tsv
@@ -44,7 +38,7 @@ THRESHOLD_SET = "dev"
 RIVALS = "rivals"
 """Stands for a method where the plain maps are stored."""
 
-MODULES = (contexts, evidence, gradients, integrated_gradients, method_definitions, occlusion, localisation,
+MODULES = (contexts, explanation, gradients, attribution_methods, localisation,
            planted_maps, rivals, transplant)  # fmt: skip
 """Whose code decides the tables, so that they are made again when it changes."""
 
@@ -99,7 +93,7 @@ def localised(
     DataFrame
         ``kind``, ``detector``, ``seed``, `DESCRIPTION`, ``place_share`` (of the frames that are read), ``method``,
         ``aggregation``, the columns of `sslig.validation.statistics.measured`,
-        `sslig.attribution.certificates.COLUMNS`, NaN for rivals, and `sslig.validation.transplant.COLUMNS`, which are
+        `sslig.attribution.explanation.CERTIFICATE`, NaN for rivals, and `sslig.validation.transplant.COLUMNS`, which are
         told with the rivals and NaN for the methods. The positive part of a map is evidence for spoof.
 
     Raises
@@ -134,9 +128,9 @@ def localised_summary(
 
 
 def localised_costs(table: pd.DataFrame, by: Sequence[str] = ("detector", "method")) -> pd.DataFrame:
-    """What became of the promises of each method in `localised` tables, and its cost (`certificates.summary`)."""
+    """What became of the promises of each method in `localised` tables, and its cost (`explanation.summary`)."""
     explained = table[table["seconds"].notna()]
-    return certificates.summary(explained.drop_duplicates(["kind", "detector", "seed", "method", "utterance"]), by)
+    return explanation.summary(explained.drop_duplicates(["kind", "detector", "seed", "method", "utterance"]), by)
 
 
 def localised_maps(
@@ -191,7 +185,7 @@ def _measured(
                 named = told | {"method": one.method, "aggregation": one.aggregation, **moved}
                 measures = localisation.rows(one.frames[: found.n_read], truth, found.clock)
                 rows[one.method if one.certificate else RIVALS] += [
-                    named | measure | (one.certificate or certificates.NONE) for measure in measures
+                    named | measure | (one.certificate or explanation.NO_RECORD) for measure in measures
                 ]
     without = left_out.table(utterances)
     write_tsv(run / "left_out.tsv", without)

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from sslig.attribution.evidence import SIGNED
+from sslig.attribution.explanation import SIGNED
 from sslig.attribution.methods import Method
 from sslig.corpora import protocol
 from sslig.stages.attributed import attributions
@@ -82,10 +82,10 @@ def _measures(one: Presented, method: Method) -> Rows:
     one = one.with_steps(one.context.options.min_steps, MOST_STEPS)
 
     def explain(features: Tensor) -> np.ndarray:
-        return one.explained(method, features=features).by_frame()
+        return one.explained(method, features=features).by_frame
 
     def explain_head(head: nn.Module, features: Tensor) -> np.ndarray:
-        return one.explained(method, head, features).by_frame()
+        return one.explained(method, head, features).by_frame
 
     def explain_waveform(waveform: Tensor) -> np.ndarray:
         with torch.no_grad():
@@ -93,7 +93,7 @@ def _measures(one: Presented, method: Method) -> Rows:
         return explain(features)
 
     def explain_from(features: Tensor, count: int) -> np.ndarray:
-        return one.with_steps(count, count).explained(method, features=features).by_frame()
+        return one.with_steps(count, count).explained(method, features=features).by_frame
 
     def scores_of(head: nn.Module) -> Scores:
         return in_features(head, one.features, INTERPOLATION, {})

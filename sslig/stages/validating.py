@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sslig import records, scoring
-from sslig.attribution.contexts import BONAFIDE_MEAN, NONSPEECH, Context
-from sslig.attribution.methods import Explanation, Method, explain_by, offered
+from sslig.attribution.context import BONAFIDE_MEAN, NONSPEECH, Context
+from sslig.attribution.explanation import Explanation
+from sslig.attribution.methods import Method, explain, offered
 from sslig.corpora import protocol
 from sslig.files import write_json, write_parquet, write_tsv
 from sslig.labels import BONAFIDE, KEYS, SPOOF
@@ -68,7 +69,7 @@ class Presented:
     def n_read(self) -> int:
         """Frames from the start that the head reads."""
         n_frames = self.features.shape[2]
-        return min(n_frames, getattr(self.detector.head, "n_frames", n_frames))
+        return self.detector.read_frames(n_frames)
 
     @property
     def drawn(self) -> dict[str, int]:
@@ -83,7 +84,7 @@ class Presented:
     def explained(self, method: Method, head: nn.Module | None = None, features: Tensor | None = None) -> Explanation:
         """The explanation by a method, on request of another head or of other features."""
         head, features = self.detector.head if head is None else head, self.features if features is None else features
-        return explain_by(method, head, features, self.context)
+        return explain(method, head, features, self.context)
 
     def spaces(self, *replacements: str) -> dict[tuple[str, str], Scores]:
         """Scores where frames of the features are replaced, by space and replacement."""

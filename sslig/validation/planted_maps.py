@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from sslig import scoring
-from sslig.attribution import certificates
-from sslig.attribution.contexts import Context
-from sslig.attribution.evidence import AGGREGATIONS
-from sslig.attribution.methods import Method, explain_by
+from sslig.attribution.context import Context
+from sslig.attribution.explanation import AGGREGATIONS
+from sslig.attribution.methods import Method, explain
 from sslig.corpora.planted import truth_mask
 from sslig.frames import FrameClock
 from sslig.models.detector import Detector
@@ -103,7 +102,7 @@ class Maker:
             with torch.no_grad():
                 features = self.model.features(waveform)  # (1, layer, frame, feature)
             n_frames, clock = features.shape[2], self.model.clock
-            n_read = min(n_frames, getattr(self.model.head, "n_frames", n_frames))
+            n_read = self.model.read_frames(n_frames)
             truth = truth_mask(self.truth[row["utterance"]], clock, n_frames)
             if not 0 < truth[:n_read].sum() < n_read:
                 left_out.faults[batch.rows[0]] = (f"{truth[:n_read].sum()} of the {n_read} frames that the head reads "
@@ -117,9 +116,9 @@ class Maker:
 
     def _maps(self, utterance: str, waveform: Tensor, features: Tensor, twin: Tensor | None) -> Iterator[Map]:
         for method in self.methods:
-            found = explain_by(method, self.model.head, features, self.context.of(utterance))
+            found = explain(method, self.model.head, features, self.context.of(utterance))
             for aggregation in AGGREGATIONS:
-                yield Map(method.spec, aggregation, found.by_frame(aggregation), certificates.row(found))
+                yield Map(method.spec, aggregation, found.frames(aggregation), found.record())
         if self.with_rivals:
             plain = rivals.of_recording(waveform, self.model.clock) | rivals.of_head(self.model.head, features)
             changes = {} if twin is None else rivals.of_twin(self.model.head, features, twin, self.context.options)

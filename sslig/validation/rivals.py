@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sslig.attribution.integrated_gradients import explained_by, integrate
+from sslig.attribution.gradients import integrate
+from sslig.attribution.target import of_head as target_of
 from sslig.cues import feature_masks, vad
 from sslig.frames import FrameClock
 from sslig.study import Attribution as Options
@@ -47,10 +48,9 @@ def of_head(head: nn.Module, features: Tensor) -> dict[str, np.ndarray]:
 
 def of_twin(head: nn.Module, features: Tensor, twin: Tensor, options: Options) -> dict[str, np.ndarray]:
     """Limit -> (frame,) map of (1, layer, frame, feature) of a spoof and of the same recording without the cue."""
-    explained, _ = explained_by(head, features, options.freeze_selection)
-    path = integrate(explained, features, twin, options)  # from the twin to the spoof
-    by_frame = path.by_feature.sum(dim=(0, 2)).cpu().numpy()
-    return {FEATURE_CHANGE: feature_change(features, twin), SCORE_CHANGE: by_frame}
+    target = target_of(head, features, twin, freeze=options.freeze_selection)
+    path = integrate(target, options)  # from the twin to the spoof
+    return {FEATURE_CHANGE: feature_change(features, twin), SCORE_CHANGE: path.by_frame}
 
 
 def feature_change(features: Tensor, twin: Tensor) -> np.ndarray:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from sslig import stages
 from sslig.attribution.baselines import Baseline
-from sslig.attribution.integrated_gradients import Attribution, explain
+from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.explanation import Explanation
+from sslig.attribution.methods import default, explain
 from sslig.cues.masking import MaskedUtterance
 from sslig.frames import FrameClock
 from sslig.models.detector import Detector, select_device
@@ -83,10 +85,10 @@ class Bench:
     def _attributions(self, name: str) -> pd.DataFrame:
         return stages.attributions(self.experiment, name, self.seed).set_index("utterance")
 
-    def attribution(self, name: str, utterance: str) -> Attribution:
+    def attribution(self, name: str, utterance: str) -> Explanation:
         """The attribution that the study has of an utterance."""
         row = self.attributions(name).loc[utterance]
-        return Attribution(row["by_layer"], **{key: row[key] for key in CERTIFICATE})
+        return Explanation(row["by_layer"], **{key: row[key] for key in CERTIFICATE})
 
     def explained(self) -> set[str]:
         """Utterances that every detector has an attribution of."""
@@ -102,13 +104,15 @@ class Bench:
         """The fewest frames that all of them read."""
         return max(self.detector(name).min_frames for name in self.names)
 
-    def explain(self, name: str, waveform: np.ndarray) -> Attribution:
+    def explain(self, name: str, waveform: np.ndarray) -> Explanation:
         """The attribution of one detector for (samples,) at 16 kHz, as the study asks for it."""
         detector = self.detector(name)
         with evaluating(detector, self.device):
             with torch.no_grad():
                 features = detector.features(torch.from_numpy(waveform)[None].to(self.device))
-            return explain(detector.head, features, self.baseline(name), self.experiment.attribution)
+            options = self.experiment.attribution
+            context = Context({BONAFIDE_MEAN: self.baseline(name)}, options=options)
+            return explain(default(options), detector.head, features, context)
 
     def on_the_table(self, name: str, utterance: str, waveform: np.ndarray, draws: int) -> MaskedUtterance:
         """(samples,) of an utterance with its features, ready for masks; the last one of each detector is kept.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslig.attribution.integrated_gradients import Attribution
+from sslig.attribution.explanation import Explanation
 from sslig.cues.segments import source_of
 from sslig.cues.tiers import Tier
 from sslig.cues.top_regions import described, top_regions
@@ -54,7 +54,7 @@ class Opened:
     about: Mapping[str, str]
     waveform: np.ndarray
     clock: FrameClock
-    attributions: Mapping[str, Attribution]
+    attributions: Mapping[str, Explanation]
     llrs: Mapping[str, float]
     tiers: Mapping[str, Tier] = field(default_factory=dict)
 
@@ -122,7 +122,7 @@ def recording(
     *,
     about: Mapping[str, Any] | None = None,
     tiers: Mapping[str, Tier] | None = None,
-    made: Mapping[str, Attribution] | None = None,
+    made: Mapping[str, Explanation] | None = None,
     progress: Progress = silent,
 ) -> Opened:
     """(samples,) at 16 kHz with the attribution of every detector, computed where it is not `made` already."""

@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sslig.attribution import certificates
-from sslig.attribution.contexts import Context
-from sslig.attribution.methods import explain_by
+from sslig.attribution import explanation
+from sslig.attribution.context import Context
+from sslig.attribution.methods import explain
 
 ROW = {"spoof_score": 3.0, "baseline_score": 1.0, "steps": 16, "seconds": 0.5, "peak_mib": 10.0}
 
@@ -22,10 +22,10 @@ def test_promises_and_costs_are_counted_by_method():
         explained("ig", "not converged", 0.05, 0.03, peak_mib=30.0),
         explained("random", "not promised", baseline_score=None),
     ])  # fmt: skip
-    found = certificates.summary(table).set_index("method")
+    found = explanation.summary(table).set_index("method")
     assert found.index.tolist() == ["ig", "random"]
-    counts = list(certificates.STATUSES)
-    assert found.loc["ig", ["n", *counts]].tolist() == [3, 1, 1, 1, 0, 0]
+    counts = list(explanation.STATUSES)
+    assert found.loc["ig", ["n", *counts]].tolist() == [3, 1, 1, 1, 0]
     assert found.loc["ig", ["residual_median", "residual_worst"]].tolist() == [0.05, 0.2]
     assert found.loc["ig", "residual_worst_logits"] == 0.4
     assert found.loc["ig", "uncertainty_median"] == 0.01  # of the two that have one, 0.01 / 2 and 0.03 / 2
@@ -36,8 +36,8 @@ def test_promises_and_costs_are_counted_by_method():
 
 def test_a_row_holds_what_an_explanation_tells():
     features = torch.ones(1, 1, 4, 2)
-    row = certificates.row(explain_by("gradient_x_input", lambda x: x.sum(dim=(1, 2, 3)), features, Context({})))
-    assert tuple(row) == certificates.COLUMNS == tuple(certificates.NONE)
+    row = explain("gradient_x_input", lambda x: x.sum(dim=(1, 2, 3)), features, Context({})).record()
+    assert tuple(row) == tuple(explanation.NO_RECORD)
     assert (row["spoof_score"], row["status"]) == (8, "not promised")
     assert np.isnan(row["residual"])
     assert np.isnan(row["baseline_score"])

@@ -1,9 +1,10 @@
-"""What attribution methods need besides a head and features: baselines, real bona fide features, seeds."""
+"""What attribution methods need besides a head and features: baselines, real bona fide features, options, seeds."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -13,17 +14,25 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
 from sslig import scoring
-from sslig.attribution.baselines import Baseline, BaselineError
-from sslig.models.detector import Detector
+from sslig.attribution import baselines
+from sslig.attribution.baselines import Baseline
+from sslig.corpora import protocol
+from sslig.corpora.sample import draw
+from sslig.errors import InputError
+from sslig.labels import KEYS
+from sslig.models.detector import Detector, select_device
 from sslig.study import Attribution as Options
-from sslig.study import Scoring
+from sslig.study import Scoring, Study
 
 BONAFIDE_MEAN, ZERO, NONSPEECH, BLURRED = BASELINES = ("bonafide_mean", "zero", "nonspeech", "blurred")
 """Baselines by name: the mean bona fide frame, the origin, the mean bona fide frame without speech, and the explained
 features themselves, blurred over time."""
 
 BLUR_FRAMES = 10
-"""Standard deviation of the blur, 200 ms: what changes within a syllable is gone, and what stays is kept."""
+"""Standard deviation of the blur, 200 ms: it removes what changes within a syllable."""
+
+DRAWS = 8
+"""Bona fide utterances of *train* that methods may start from: as many as they take by default."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +48,9 @@ class Context:
     options
         Points on a path, tolerance, and whether a head that selects nodes may keep its selection.
     seed
-        Of all random draws, together with the method and the utterance.
+        Seed of all random draws, together with the method and the utterance.
     utterance
-        Which one is explained.
+        Name of the explained utterance.
     """
 
     baselines: Mapping[str, Baseline]
@@ -51,7 +60,7 @@ class Context:
     utterance: str = ""
 
     def of(self, utterance: str) -> "Context":
-        """The same for one utterance: its random draws are its own."""
+        """The same for one utterance, which has random draws to itself."""
         return dataclasses.replace(self, utterance=utterance)
 
     def start(self, name: str, features: Tensor) -> Tensor:
@@ -59,13 +68,15 @@ class Context:
 
         Raises
         ------
-        BaselineError
+        InputError
             There is none of this name, or it does not fit.
         """
         if name == BLURRED:
             return blurred(features)
+        if name == ZERO:
+            return torch.zeros_like(features)
         if name not in self.baselines:
-            raise BaselineError(f"baseline {name!r}; there are {', '.join([*self.baselines, BLURRED])}")
+            raise InputError(f"baseline {name!r}; there are {', '.join([*self.baselines, ZERO, BLURRED])}")
         return self.baselines[name].like(features)
 
     def starts(self, n: int, features: Tensor) -> Tensor:
@@ -75,22 +86,46 @@ class Context:
 
         Raises
         ------
-        BaselineError
+        InputError
             There are fewer, or they do not fit.
         """
         if not 1 <= n <= len(self.draws):
-            raise BaselineError(f"{n} bona fide draws; accepted: 1 to the {len(self.draws)} that there are")
+            raise InputError(f"{n} bona fide draws; accepted: 1 to the {len(self.draws)} that there are")
         n_frames = features.shape[2]
-        found = [one[:, torch.arange(n_frames) % one.shape[1]] for one in self.draws[:n]]
-        wrong = [one.shape for one in found if one.shape != features.shape[1:]]
+        starts = [drawn[:, torch.arange(n_frames) % drawn.shape[1]] for drawn in self.draws[:n]]
+        wrong = [start.shape for start in starts if start.shape != features.shape[1:]]
         if wrong:
-            raise BaselineError(f"a bona fide draw of shape {tuple(wrong[0])} does not fit features of shape "
-                                f"{tuple(features.shape)}")  # fmt: skip
-        return torch.stack(found).to(features)
+            raise InputError(
+                f"a bona fide draw of shape {tuple(wrong[0])} does not fit features of shape {tuple(features.shape)}"
+            )
+        return torch.stack(starts).to(features)
 
-    def generator(self, what: str) -> torch.Generator:
-        """Of the random draws of `what`; the same for the same seed and utterance."""
-        return torch.Generator().manual_seed(crc32(f"{self.seed} {self.utterance} {what}".encode()))
+    def generator(self, purpose: str) -> torch.Generator:
+        """The generator of random draws for `purpose`; the same for the same seed and utterance."""
+        return torch.Generator().manual_seed(crc32(f"{self.seed} {self.utterance} {purpose}".encode()))
+
+
+def load(study: Study, seed: int, detector: Detector, corpus: Path, baseline: Path, nonspeech: Path) -> Context:
+    """The context of a trained detector: its stored baselines, and draws of bona fide utterances of *train*.
+
+    Parameters
+    ----------
+    study
+        Options of attribution and scoring, and the device.
+    seed
+        That the detector was trained from.
+    detector
+        Whose features the draws are.
+    corpus
+        Folder of the corpus.
+    baseline, nonspeech
+        Files of the mean bona fide features and of those of frames without speech.
+    """
+    train = protocol.load_set(corpus, "train")
+    drawn = draw(train[train["label"] == KEYS["bonafide"]], DRAWS, seed)
+    stored = {BONAFIDE_MEAN: baselines.load(baseline), NONSPEECH: baselines.load(nonspeech)}
+    draws = bonafide_draws(detector, drawn, study.scoring, select_device(study.device))
+    return Context(stored, draws, study.attribution, seed)
 
 
 def blurred(features: Tensor) -> Tensor:
@@ -111,21 +146,20 @@ def bonafide_draws(
 
     Raises
     ------
-    BaselineError
+    InputError
         None could be read.
     """
-    one_by_one = dataclasses.replace(options, batch_size=1)
-    batches, left_out = scoring.batches(bonafide, detector, one_by_one)
+    batches, left_out = scoring.batches(bonafide, detector, options.model_copy(update={"batch_size": 1}))
     with torch.no_grad(), scoring.evaluating(detector, device):
-        found = {batch.rows[0]: detector.features(batch.waveforms.to(device))[0] for batch in batches}
-    if not found:
-        raise BaselineError(f"none of {len(bonafide)} bona fide utterances could be read: {left_out.faults}")
-    return tuple(found[row] for row in sorted(found))
+        features = {batch.rows[0]: detector.features(batch.waveforms.to(device))[0] for batch in batches}
+    if not features:
+        raise InputError(f"none of {len(bonafide)} bona fide utterances could be read: {left_out.faults}")
+    return tuple(features[row] for row in sorted(features))
 
 
 @contextmanager
 def drawing_from(generator: torch.Generator) -> Iterator[None]:
-    """Within, the global generators of torch and NumPy, which captum draws from, go by `generator`."""
+    """Let the global generators of torch and NumPy, which captum draws from, follow `generator` within a block."""
     seed = int(torch.randint(2**31, (), generator=generator))
     state = np.random.get_state()  # noqa: NPY002 captum calls numpy.random itself
     with torch.random.fork_rng():

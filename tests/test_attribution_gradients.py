@@ -5,7 +5,10 @@ import pytest
 import torch
 
 from sslig.attribution.baselines import Baseline, zero
-from sslig.attribution.integrated_gradients import AttributionError, explain
+from sslig.attribution.explanation import Explanation
+from sslig.attribution.gradients import integrate
+from sslig.attribution.target import of_head
+from sslig.errors import DetectorError, InputError
 from sslig.study import Attribution as Options
 
 N_LAYERS, N_FRAMES, FEATURE_SIZE = 2, 5, 3
@@ -26,6 +29,11 @@ def baseline():
 @pytest.fixture
 def origin():
     return zero(N_LAYERS, FEATURE_SIZE)
+
+
+def explain(head, features, baseline, options) -> Explanation:
+    """Integrated Gradients of a head from one baseline."""
+    return integrate(of_head(head, features, baseline.like(features), freeze=options.freeze_selection), options)
 
 
 def mean(x):
@@ -163,24 +171,24 @@ def test_evidence_that_cancels_is_complete():
 
 
 def test_a_head_that_drops_its_batch_is_refused(features, origin):
-    with pytest.raises(AttributionError, match=r"gave shape \(\) for a batch of 1; one logit a row, batch first"):
+    with pytest.raises(DetectorError, match=r"gave shape \(\) for a batch of 1; one logit a row, batch first"):
         explain(lambda x: x.sum(), features, origin, Options())
 
 
 def test_a_head_that_reads_layers_as_its_batch_is_refused(features, origin):
     """(layer, batch, frame, feature): a logit for each of the two layers instead of each utterance."""
-    with pytest.raises(AttributionError, match=r"gave shape \(2,\) for a batch of 1"):
+    with pytest.raises(DetectorError, match=r"gave shape \(2,\) for a batch of 1"):
         explain(lambda x: x.sum(dim=(0, 2, 3)), features, origin, Options())
 
 
 def test_a_head_that_mixes_the_points_of_the_path_is_refused(features, origin):
     """One row for one example looks right; with the points of a path it shows."""
-    with pytest.raises(AttributionError, match=r"gave shape \(1,\) for a batch of 8"):
+    with pytest.raises(DetectorError, match=r"gave shape \(1,\) for a batch of 8"):
         explain(lambda x: x.mean(dim=0).sum().reshape(1), features, origin, Options())
 
 
 def test_a_column_of_logits_is_refused(features, origin):
-    with pytest.raises(AttributionError, match=r"gave shape \(1, 1\) for a batch of 1"):
+    with pytest.raises(DetectorError, match=r"gave shape \(1, 1\) for a batch of 1"):
         explain(lambda x: mean(x).unsqueeze(1), features, origin, Options())
 
 
@@ -197,7 +205,7 @@ def test_a_column_of_logits_is_refused(features, origin):
     ],
 )
 def test_other_features_are_refused(features, origin, change, message):
-    with pytest.raises(AttributionError, match=message):
+    with pytest.raises(InputError, match=message):
         explain(mean, change(features), origin, Options())
 
 

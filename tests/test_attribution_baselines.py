@@ -6,8 +6,9 @@ import torch
 
 from sslig import audio
 from sslig.attribution import baselines
-from sslig.attribution.baselines import Baseline, BaselineError, bonafide_mean, zero
+from sslig.attribution.baselines import Baseline, mean, zero
 from sslig.corpora import protocol
+from sslig.errors import InputError
 from sslig.study import Scoring
 
 SOURCE = {"set": "train", "checkpoint": "0123456789ab"}
@@ -29,7 +30,7 @@ def test_each_frame_counts_once(tiny_detector, bonafide, batch_size):
             for path, used in zip(bonafide["path"], (5_840, 7_760, 7_760, 9_360), strict=True)
         ]  # (layer, frame, feature) each
     expected = np.concatenate(frames, axis=1).mean(axis=1)
-    made = bonafide_mean(detector, bonafide, Scoring(batch_size=batch_size), "cpu", SOURCE)
+    made = mean("bonafide_mean", detector, bonafide, Scoring(batch_size=batch_size), "cpu", SOURCE)
     np.testing.assert_allclose(made.values, expected, atol=1e-5)
     unweighted = np.mean([part.mean(axis=1) for part in frames], axis=0)
     assert np.abs(expected - unweighted).max() > 1e-4  # the two means are not the same
@@ -41,19 +42,19 @@ def test_a_broken_file_is_left_out_of_the_mean(tiny_detector, bonafide, tmp_path
     (tmp_path / "broken.flac").write_bytes(b"")
     broken = bonafide.copy()
     broken.loc[0, "path"] = str(tmp_path / "broken.flac")
-    made = bonafide_mean(tiny_detector(), broken, Scoring(), "cpu", SOURCE)
-    without = bonafide_mean(tiny_detector(), bonafide.iloc[1:].reset_index(drop=True), Scoring(), "cpu", SOURCE)
+    made = mean("bonafide_mean", tiny_detector(), broken, Scoring(), "cpu", SOURCE)
+    without = mean("bonafide_mean", tiny_detector(), bonafide.iloc[1:].reset_index(drop=True), Scoring(), "cpu", SOURCE)
     assert made.source == without.source
     torch.testing.assert_close(made.values, without.values)
-    with pytest.raises(BaselineError, match=r"none of 1 bona fide utterances could be read.*broken\.flac"):
-        bonafide_mean(tiny_detector(), broken.head(1), Scoring(), "cpu", SOURCE)
+    with pytest.raises(InputError, match=r"no frame of 1 utterances counts.*broken\.flac"):
+        mean("bonafide_mean", tiny_detector(), broken.head(1), Scoring(), "cpu", SOURCE)
 
 
 def test_a_detector_in_training_mode_gives_the_same_mean(tiny_detector, bonafide):
     """Dropout would change it."""
     detector = tiny_detector()
-    evaluated = bonafide_mean(detector, bonafide, Scoring(), "cpu", SOURCE)
-    trained = bonafide_mean(detector.train(), bonafide, Scoring(), "cpu", SOURCE)
+    evaluated = mean("bonafide_mean", detector, bonafide, Scoring(), "cpu", SOURCE)
+    trained = mean("bonafide_mean", detector.train(), bonafide, Scoring(), "cpu", SOURCE)
     torch.testing.assert_close(trained.values, evaluated.values)
     assert detector.training
 
@@ -80,7 +81,7 @@ def test_a_baseline_may_have_frames_of_its_own():
 def test_another_shape_is_refused(shape):
     baseline = Baseline("given", torch.zeros(shape), {})
     features = r"\(1, 2, 4, 3\)"
-    with pytest.raises(BaselineError, match=rf"'given' of shape .* does not fit features of shape {features}"):
+    with pytest.raises(InputError, match=rf"'given' of shape .* does not fit features of shape {features}"):
         baseline.like(torch.zeros(1, 2, 4, 3))
 
 
@@ -91,3 +92,26 @@ def test_a_saved_baseline_comes_back_with_its_source(tmp_path):
     assert torch.equal(again.values, baseline.values)
     assert dataclasses.replace(again, values=None) == dataclasses.replace(baseline, values=None)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["baseline.safetensors"]
+
+
+def test_frames_count_by_their_weight(tiny_detector, bonafide):
+    """The first two frames of each utterance, but for one without any weight."""
+    detector, silent = tiny_detector(), bonafide["utterance"].iloc[0]
+    with torch.no_grad():
+        frames = [
+            detector.features(torch.from_numpy(audio.read(path)[:used])[None])[0, :, :2]
+            for path, used in zip(bonafide["path"][1:], (7_760, 7_760, 9_360), strict=True)
+        ]
+    made = mean(
+        "start",
+        detector,
+        bonafide,
+        Scoring(batch_size=3),
+        "cpu",
+        SOURCE,
+        lambda name, n_frames: (np.arange(n_frames) < 2) * (name != silent),
+    )
+    torch.testing.assert_close(made.values, torch.cat(frames, dim=1).mean(dim=1))
+    assert made.source == SOURCE | {"utterances": 3, "frames": 6}
+    with pytest.raises(InputError, match="start: no frame of 4 utterances counts"):
+        mean("start", detector, bonafide, Scoring(), "cpu", SOURCE, lambda name, n_frames: np.zeros(n_frames))

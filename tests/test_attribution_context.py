@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from sslig.attribution.baselines import BaselineError, zero
-from sslig.attribution.contexts import Context, blurred, bonafide_draws
+from sslig.attribution.baselines import Baseline
+from sslig.attribution.context import Context, blurred, bonafide_draws
 from sslig.corpora import protocol
+from sslig.errors import InputError
 from sslig.study import Scoring
 
 
@@ -27,12 +28,12 @@ def test_a_draw_is_cut_or_repeated():
 
 
 def test_draws_that_do_not_fit_are_refused():
-    context = Context({"zero": zero(2, 3)}, (torch.zeros(2, 4, 3),))
-    with pytest.raises(BaselineError, match="2 bona fide draws; accepted: 1 to the 1 that there are"):
+    context = Context({"given": Baseline("given", torch.zeros(2, 3), {})}, (torch.zeros(2, 4, 3),))
+    with pytest.raises(InputError, match="2 bona fide draws; accepted: 1 to the 1 that there are"):
         context.starts(2, torch.zeros(1, 2, 4, 3))
-    with pytest.raises(BaselineError, match=r"a bona fide draw of shape \(2, 6, 3\) does not fit .* \(1, 1, 6, 3\)"):
+    with pytest.raises(InputError, match=r"a bona fide draw of shape \(2, 6, 3\) does not fit .* \(1, 1, 6, 3\)"):
         context.starts(1, torch.zeros(1, 1, 6, 3))
-    with pytest.raises(BaselineError, match="baseline 'mean'; there are zero, blurred"):
+    with pytest.raises(InputError, match="baseline 'mean'; there are given, zero, blurred"):
         context.start("mean", torch.zeros(1, 2, 4, 3))
 
 
@@ -56,5 +57,5 @@ def test_draws_are_the_features_of_the_utterances_in_their_order(tiny_detector, 
     rest = bonafide_draws(detector, bonafide, Scoring(), "cpu")
     assert len(rest) == 3
     np.testing.assert_array_equal(rest[0], found[1])
-    with pytest.raises(BaselineError, match="none of 1 bona fide utterances could be read"):
+    with pytest.raises(InputError, match="none of 1 bona fide utterances could be read"):
         bonafide_draws(detector, bonafide.head(1), Scoring(), "cpu")

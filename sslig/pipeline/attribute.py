@@ -1,0 +1,77 @@
+"""Attributions of the utterances that a study explains."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from sslig import scoring
+from sslig.attribution import baselines, explanation
+from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.explanation import CERTIFICATE
+from sslig.attribution.methods import default, explain
+from sslig.corpora import protocol
+from sslig.corpora.sample import shard_of, stratified
+from sslig.errors import DataError
+from sslig.files import write_parquet
+from sslig.models.detector import Detector, select_device
+from sslig.study import Study
+
+DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker")
+COLUMNS = (*DESCRIPTION, *CERTIFICATE, "by_frame", "by_layer", "baseline", "detector", "seed")
+
+
+def attribute(
+    study: Study,
+    *,
+    name: str,
+    seed: int,
+    detector: Path,
+    corpus: Path,
+    baseline: Path,
+    shard: str,
+    attributions: Path,
+    left_out: Path,
+) -> None:
+    """Explain utterances of *eval*, drawn evenly over classes and attacks, one by one.
+
+    Parameters
+    ----------
+    name, seed
+        The trained detector.
+    detector, corpus
+        Folders of both.
+    baseline
+        The mean bona fide features of the detector.
+    shard
+        Which of the utterances, ``0of4`` for instance.
+    attributions
+        To write: `COLUMNS`, a row an utterance; ``by_frame`` (frame,) and ``by_layer`` (layer, frame) in logits,
+        positive is evidence for spoof.
+    left_out
+        To write: utterances that could not be read, with the reason.
+
+    Raises
+    ------
+    DataError
+        No utterance could be read.
+    """
+    drawn = stratified(protocol.load_set(corpus, "eval"), study.attribution.utterances, study.corpus.seed)
+    utterances = shard_of(drawn, shard).reset_index(drop=True)
+    model, device = Detector.from_pretrained(detector), select_device(study.device)
+    context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
+    batches, unread = scoring.batches(utterances, model, study.scoring.model_copy(update={"batch_size": 1}))
+    rows = []
+    with scoring.evaluating(model, device):
+        for batch in batches:
+            with torch.no_grad():
+                features = model.features(batch.waveforms.to(device))
+            result = explain(default(study.attribution), model.head, features, context)
+            row = utterances.iloc[batch.rows[0]][list(DESCRIPTION)].to_dict() | result.record()
+            rows.append(row | {"by_frame": result.by_frame, "by_layer": result.by_layer})
+    if len(utterances) and not rows:
+        raise DataError(f"{name}: none of {len(utterances)} utterances could be read: {unread.faults}")
+    table = pd.DataFrame(rows).assign(baseline=study.attribution.baseline, detector=name, seed=seed)
+    table = table.reindex(columns=list(COLUMNS)).sort_values("utterance").reset_index(drop=True)
+    explanation.write(attributions, table)
+    write_parquet(left_out, unread.table(utterances))

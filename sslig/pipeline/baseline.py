@@ -1,0 +1,51 @@
+"""The mean features that attributions and masks of a trained detector start from."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sslig.attribution import baselines
+from sslig.corpora import protocol
+from sslig.corpora.sample import draw
+from sslig.cues.segments import tiers_of
+from sslig.cues.vad import NON_SPEECH, SPEECH
+from sslig.labels import KEYS
+from sslig.models.detector import Detector, fingerprint, select_device
+from sslig.study import Study
+
+
+def baseline(
+    study: Study, *, seed: int, detector: Path, corpus: Path, segments: Path, baseline: Path, nonspeech: Path
+) -> None:
+    """Average the features of bona fide utterances of *train*: over all frames, and over frames without speech.
+
+    Parameters
+    ----------
+    seed
+        Of the trained detector, and of the draw of utterances for the first mean.
+    detector, corpus
+        Folders of both.
+    segments
+        Voice activity of the bona fide utterances of the second mean.
+    baseline, nonspeech
+        The two means to write.
+    """
+    model, device = Detector.from_pretrained(detector), select_device(study.device)
+    train = protocol.load_set(corpus, "train")
+    bonafide = train[train["label"] == KEYS["bonafide"]]
+    source = {"set": "train", "key": "bonafide", "checkpoint": fingerprint(detector), "seed": seed}
+
+    drawn = draw(bonafide, study.attribution.baseline_utterances, seed)
+    mean = baselines.mean("bonafide_mean", model, drawn, study.scoring, device, source)
+    baselines.save(baseline, mean)
+
+    speech = {name: tiers_of(part, name)[SPEECH] for name, part in pd.read_parquet(segments).groupby("utterance")}
+    drawn = draw(bonafide, study.masking.nonspeech_utterances, study.corpus.seed)
+    drawn = drawn[drawn["utterance"].isin(list(speech))].reset_index(drop=True)
+
+    def without_speech(utterance: str, n_frames: int) -> np.ndarray:
+        return speech[utterance].mask(model.clock, n_frames, NON_SPEECH)
+
+    mean = baselines.mean("nonspeech_mean", model, drawn, study.scoring, device, source, without_speech)
+    baselines.save(nonspeech, mean)

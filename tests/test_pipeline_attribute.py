@@ -1,0 +1,120 @@
+"""The rule `attribute` on tiny detectors, and on the golden ones."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sslig import audio
+from sslig.attribution import baselines, explanation
+from sslig.attribution.context import Context
+from sslig.attribution.methods import explain
+from sslig.corpora import protocol
+from sslig.errors import DataError
+from sslig.pipeline.attribute import COLUMNS, attribute
+
+DETECTORS = ("aasist", "camhfa", "sls")
+
+
+@pytest.fixture
+def run(experiment, corpus, tiny_detector, tmp_path):
+    """Attributes a shard with an untrained detector and returns the table and what was left out."""
+
+    def make(shard="0of1", study=experiment, corpus=corpus):
+        folder = tmp_path / "run"
+        tiny_detector().save_pretrained(folder / "detector")
+        baselines.save(folder / "baseline.safetensors", baselines.zero(3, 16))
+        paths = {name: folder / f"{name}.parquet" for name in ("attributions", "left_out")}
+        attribute(
+            study,
+            name="camhfa",
+            seed=0,
+            detector=folder / "detector",
+            corpus=corpus,
+            baseline=folder / "baseline.safetensors",
+            shard=shard,
+            **paths,
+        )
+        return explanation.read(paths["attributions"]), pd.read_parquet(paths["left_out"])
+
+    return make
+
+
+def test_each_utterance_has_one_row_with_its_certificate(run, experiment):
+    rows, left_out = run()
+    assert left_out.columns.tolist() == ["utterance", "reason"]
+    assert left_out.empty
+    assert rows.columns.tolist() == list(COLUMNS)
+    assert rows["utterance"].is_monotonic_increasing
+    assert rows["key"].value_counts().to_dict() == {"bonafide": 2, "spoof": 2}
+    assert set(rows["baseline"]) == {experiment.attribution.baseline}
+    for row in rows.itertuples():
+        np.testing.assert_allclose(row.by_frame, row.by_layer.sum(axis=0))
+        assert row.by_frame.sum() == pytest.approx(row.spoof_score - row.baseline_score + row.residual)
+
+
+def test_a_row_is_the_explanation_of_that_utterance_alone(run, experiment, corpus, tiny_detector):
+    paths = protocol.load_set(corpus, "eval").set_index("utterance")["path"]
+    detector = tiny_detector()
+    context = Context({"bonafide_mean": baselines.zero(3, 16)}, options=experiment.attribution)
+    for row in run()[0].itertuples():
+        samples = audio.read(paths[row.utterance])
+        used = detector.clock.n_samples(detector.clock.n_frames(len(samples)))
+        with torch.no_grad():
+            features = detector.features(torch.from_numpy(samples[:used])[None])
+        alone = explain("ig", detector.head, features, context)
+        np.testing.assert_allclose(row.by_layer, alone.by_layer, atol=1e-6)
+        assert (row.spoof_score, row.status, row.steps) == (alone.spoof_score, alone.status, alone.steps)
+
+
+def test_shards_together_are_the_whole(run):
+    whole = run()[0]
+    parts = pd.concat([run(f"{k}of3")[0] for k in range(3)]).sort_values("utterance", ignore_index=True)
+    assert parts["utterance"].tolist() == whole["utterance"].tolist()
+    assert parts["residual"].tolist() == whole["residual"].tolist()
+
+
+def test_what_cannot_be_read_is_left_out_with_its_reason(run, corpus, tmp_path):
+    broken = shutil.copytree(corpus, tmp_path / "corpus")
+    names = run()[0]["utterance"].tolist()
+    paths = protocol.load_set(broken, "eval").set_index("utterance")["path"]
+    for name in names[1:]:
+        Path(paths[name]).write_bytes(b"")
+    rows, left_out = run(corpus=broken)
+    assert rows["utterance"].tolist() == names[:1]
+    assert left_out["utterance"].tolist() == names[1:]
+    assert left_out["reason"].str.contains("the file is empty").all()
+    with pytest.raises(DataError, match="camhfa: none of 2 utterances could be read"):
+        run(shard="1of2", corpus=broken)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_golden_attributions(golden, write_experiment, tmp_path, name):
+    """A quarter of the 32 utterances that the old code explained."""
+    study = write_experiment(tmp_path, attribution={"utterances": 60, "max_steps": 512})
+    attribute(
+        study,
+        name=name,
+        seed=0,
+        detector=golden / "detectors" / name,
+        corpus=golden / "corpus",
+        baseline=golden / "detectors" / name / "baseline.safetensors",
+        shard="1of4",
+        attributions=tmp_path / "attributions.parquet",
+        left_out=tmp_path / "left_out.parquet",
+    )
+    rows = explanation.read(tmp_path / "attributions.parquet").set_index("utterance")
+    expected = explanation.read(golden / "tables" / name / "attributions.parquet").set_index("utterance")
+    expected = expected.loc[rows.index]
+    assert len(rows) == 8
+    for column in ("steps", "status", "selection", "key", "attack", "codec", "speaker", "baseline"):
+        assert rows[column].tolist() == expected[column].tolist()
+    for column in ("spoof_score", "baseline_score", "free_baseline_score"):
+        np.testing.assert_allclose(rows[column], expected[column], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(rows["residual"], expected["residual"], atol=1e-4)
+    for column in ("by_frame", "by_layer"):
+        for values, reference in zip(rows[column], expected[column], strict=True):
+            np.testing.assert_allclose(values, reference, atol=1e-5 * np.abs(reference).max())
