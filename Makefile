@@ -17,12 +17,14 @@ GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU | sed -n 's/^[1-9][0-9]*
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# What people type reaches a shell by the environment only, so that quotes and backticks in it stay what they are.
+export EXPERIMENT CORPUS
 
 .PHONY: demo book annotate explore test test-browser lint clean
 
-# Said before minutes of installing: the demo's recordings come as Debian packages.
+# Checked before minutes of installing: the demo's recordings come as Debian packages.
 demo:
-	@if [ -z "$(CORPUS)" ] && grep -q "source: prompts" $(EXPERIMENT) && [ ! -f corpora/prompts/corpus.json ] && \
+	@if [ -z "$$CORPUS" ] && grep -q "source: prompts" "$$EXPERIMENT" && [ ! -f corpora/prompts/corpus.json ] && \
 	  ! { command -v apt-get && command -v dpkg-deb; } >/dev/null; then \
 	  echo "error: the demo's recordings need apt-get and dpkg-deb (Debian, Ubuntu), which are not here; go on with" >&2; \
 	  echo "  make demo CORPUS=synthetic, or make demo CORPUS=<folder of own recordings>" >&2; exit 1; fi
@@ -30,12 +32,12 @@ demo:
 	@$(MAKE) --no-print-directory book
 
 book:
-	@set -e; study=$$(python -m sslig.experiment "$(EXPERIMENT)" --corpus "$(CORPUS)"); \
-	snakemake --cores $(CORES) $(GPUS) --quiet all --nolock --rerun-incomplete --config experiment="$$study"; \
-	echo "$$(python -m sslig.experiment "$$study" --runs)/book/_build/html/index.html"
+	@set -e; study=$$(python -m sslig.study "$$EXPERIMENT" --corpus "$$CORPUS"); \
+	snakemake --cores $(CORES) $(GPUS) --config experiment="$$study"; \
+	echo "$$(python -m sslig.study "$$study" --runs)/book/_build/html/index.html"
 
 annotate explore: $(READY)
-	@python -m sslig.widgets.serve "$(EXPERIMENT)" --page $@ --port $(PORT)
+	@python -m sslig.widgets.serve "$$EXPERIMENT" --page $@ --port $(PORT)
 
 test: $(READY)
 	@python -m pytest -n $(CORES) --ignore=tests/browser
@@ -58,4 +60,4 @@ $(READY): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf runs book/pages book/_build .snakemake
+	rm -rf runs book/_build .snakemake

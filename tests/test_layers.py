@@ -9,46 +9,33 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "sslig"
 
 STAIRS = [
+    "errors",
     "labels",
     "frames",
     "files",
     "specs",
     "audio",
-    "protocol",
-    "metrics",
-    "intervals",
-    "resampling",
-    "operating_points",
-    "scores",
-    "score_forms",
-    "score_files",
-    "consensus",
-    "fusion",
-    "models",
+    "study",
+    "corpora",
     "data",
-    "experiment",
-    "records",
+    "models",
+    "scores",
     "scoring",
     "training",
-    "selection",
+    "stats",
     "attribution",
     "cues",
     "validation",
     "annotation",
-    "stages",
-    "report",
-    "listen",
-    "style",
-    "timeline",
+    "pipeline",
     "plots",
     "widgets",
-    "jobs",
-    "book",
+    "cli",
 ]
 """Lowest first: a module or folder of modules imports only from what stands before it."""
 
 FORBIDDEN = {"torchaudio", "torchcodec"}
-MODULE_LINES = 300
+MODULE_LINES = 500
 BODY_LINES = 60
 
 
@@ -63,17 +50,17 @@ def modules(package: Path) -> dict[str, ast.Module]:
 
 def imported(name: str, tree: ast.Module, known: set[str], is_folder: bool) -> set[str]:
     """Names that a module imports, anywhere in it: modules of the package by dotted name, others by their first."""
-    found = set()
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = name.split(".")[: len(name.split(".")) - node.level + is_folder] if node.level else []
             source = ".".join([*base, *([node.module] if node.module else [])])
             # `from a import b` may name a module b of folder a, or something in a.
-            found |= {f"{source}.{alias.name}" if f"{source}.{alias.name}" in known else source for alias in node.names}
+            names |= {f"{source}.{alias.name}" if f"{source}.{alias.name}" in known else source for alias in node.names}
     root = name.split(".")[0]
-    return {target if target.split(".")[0] == root else target.split(".")[0] for target in found}
+    return {target if target.split(".")[0] == root else target.split(".")[0] for target in names}
 
 
 def graph(package: Path) -> dict[str, set[str]]:
@@ -192,10 +179,10 @@ def test_other_faults_are_found(fake):
 
 
 def test_long_functions_and_modules_are_found(fake):
-    house = fake(cellar="def long():\n" + "    x = 1\n" * 61, attic="x = 1\n" * 300)
+    house = fake(cellar="def long():\n" + "    x = 1\n" * 61, attic="x = 1\n" * 500)
     (house / "floors.py").write_text("x = 1\n")
     assert oversized(house) == [
         "house.cellar.long has 61 lines",
         "house.floors has no docstring",
-        "attic.py has 302 lines",
+        "attic.py has 502 lines",
     ]

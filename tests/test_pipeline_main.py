@@ -1,0 +1,63 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sslig.errors import PipelineError
+from sslig.pipeline.__main__ import RULES, bind
+
+PIPELINE = Path(__file__).resolve().parents[1] / "sslig" / "pipeline"
+
+
+def rule(study, *, scores: Path, seed: int, shards: list[Path], start: Path | None = None) -> None:
+    """Stand in for a rule."""
+
+
+def test_words_become_arguments_of_the_annotated_types():
+    words = ["scores=a b.parquet", "seed=3", "shards=x=1.parquet", "y.parquet", "start=run"]
+    assert bind(rule, words) == {
+        "scores": Path("a b.parquet"),
+        "seed": 3,
+        "shards": [Path("x=1.parquet"), Path("y.parquet")],
+        "start": Path("run"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["scores=a", "seed=3"], "rule: shards= is missing"),
+        (["scores=a", "seed=three", "shards=a"], "rule: seed=three; accepted: int"),
+        (["scores=a", "b", "seed=3", "shards=a"], "rule: scores= takes one value, 2 were given"),
+        (["score=a"], "rule: 'score=a'; accepted: scores=, seed=, shards=, start="),
+        (["a"], "rule: 'a'; accepted: scores="),
+    ],
+)
+def test_wrong_words_are_named(words, message):
+    with pytest.raises(PipelineError, match=message):
+        bind(rule, words)
+
+
+def test_every_rule_is_a_module_with_a_function_of_its_name():
+    modules = {path.stem for path in PIPELINE.glob("*.py")} - {"__init__", "__main__", "outputs", "code"}
+    assert modules == set(RULES)
+    for name in RULES:
+        assert f"\ndef {name}(study: Study" in (PIPELINE / f"{name}.py").read_text(encoding="utf-8")
+
+
+def test_a_rule_that_fails_ends_with_one_line(experiment, tmp_path):
+    words = [
+        sys.executable,
+        "-m",
+        "sslig.pipeline",
+        "gather",
+        str(experiment.path),
+        "shards=none.parquet",
+        "tables=none.parquet",
+    ]
+    process = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr.startswith("error: gather: ")
+    assert "none.parquet" in process.stderr
+    assert "Traceback" not in process.stderr
