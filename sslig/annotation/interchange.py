@@ -1,104 +1,509 @@
-"""Annotations to and from other programs: which form a file has, and how it is read and written."""
+"""Annotations to and from other programs: CSV, Praat TextGrids, Audacity labels and Label Studio.
 
-from collections.abc import Mapping
+A TextGrid and an Audacity label read ``glitch 4 audible: a click`` (cue, locality, audible or not, comment), with ``?``
+for no cue. They hold marked regions of at least 0.1 ms, cut at the ends of the recording; white space in comments
+becomes single spaces, and Audacity keeps microseconds. In Label Studio a region has the detector as its label, and its
+task keeps what Label Studio has no place for. Comments are written as typed: open a CSV file as text, because a
+spreadsheet may take a comment that begins with ``=`` for a formula.
+"""
+
+import csv
+import io
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from sslig.annotation import csv_forms, label_studio, tier_forms
-from sslig.annotation.imported import Imported, InterchangeError
-
-__all__ = ["FORMS", "Imported", "InterchangeError", "form_of", "read", "write"]
+from sslig.annotation.table import TYPES, conformed, marked, plain, row_of
+from sslig.annotation.vocabulary import CUES, DETECTORS, LOCALITY
+from sslig.cues.tiers import (
+    SHORTEST_WRITTEN_S,
+    Tier,
+    read_audacity,
+    read_textgrid,
+    write_audacity,
+    write_textgrid,
+)
+from sslig.errors import InputError
+from sslig.files import atomic, write_text
 
 FORMS: Mapping[str, str] = {
     "release": "the |-separated CSV of the published release, one annotator",
-    "tidy": "a CSV with a row a region, everything in it",
+    "tidy": "a CSV with one row a region, everything in it",
     "textgrid": "a folder of Praat TextGrids, one annotator",
     "audacity": "a folder of Audacity label tracks <utterance>.<detector>.txt, one annotator",
     "label_studio": "a JSON export of Label Studio",
 }
+ENDINGS = {"textgrid": "TextGrid", "audacity": "txt", "label_studio": "json"}
 
 ANNOTATOR = "annotator"
-"""Who annotated a file that does not say it."""
+"""Name of the annotator where a file holds none."""
+
+PARTS = {"": "comment", "_cue": "cue", "_loc": "locality", "_audible": "audible"}
+ENDS = {"_range/start": "start_s", "_range/end": "end_s"}
+"""Columns of a detector in the release, after its name."""
+
+FLAGS = {"true": True, "false": False}
+HEARD = {"audible": True, "inaudible": False}
+LABEL = re.compile(rf"({'|'.join(CUES)}|\?)( [1-5])?( audible| inaudible)?(?:: (.+))?")
+SYNTAX = "cue, then a locality from 1 to 5, audible or inaudible, and after ': ' a comment: 'glitch 4 audible: a click'"
+WHOLE = ("general", "similarity")
+REPEAT, DECOY = " repeat", " decoy"
+
+AUDIO = "audio"
+CONTROLS = {
+    "detector": ("labels", "labels"),
+    "cue": ("choices", "choices"),
+    "locality": ("rating", "rating"),
+    "audible": ("choices", "choices"),
+    "comment": ("textarea", "text"),
+}
+"""Controls of a region in Label Studio: type, and key of the value."""
+
+TASK = ("annotator", "utterance", "repeat", "group", "item")
+
+Rows = Iterator[tuple[int, str, list[dict[str, Any]] | str]]
+"""Number of a row in its file, utterance, and its regions or what is wrong with it."""
+
+
+class Imported(NamedTuple):
+    """Annotations from a file.
+
+    Attributes
+    ----------
+    table
+        The good rows (`sslig.annotation.table.TYPES`).
+    faults
+        ``file``, ``row`` (line, stretch or task, counted from 1), ``utterance`` and ``fault``. A row that holds
+        several regions is left out whole.
+    """
+
+    table: pd.DataFrame
+    faults: pd.DataFrame
 
 
 def form_of(path: str | Path) -> str:
-    """The form of a file or folder by its name and first line.
+    """The form of a file or folder, by its name and first line.
 
     Raises
     ------
-    InterchangeError
-        It shows none of `FORMS`.
+    InputError
+        None of `FORMS` fits.
     """
     path = Path(path)
     if path.is_dir():
-        for form, ending in (("textgrid", "TextGrid"), ("audacity", "txt")):
-            if next(path.glob(f"*.{ending}"), None) is not None:
+        for form in ("textgrid", "audacity"):
+            if next(path.glob(f"*.{ENDINGS[form]}"), None) is not None:
                 return form
     elif path.is_file():
-        by_ending = {".json": "label_studio", ".textgrid": "textgrid", ".txt": "audacity"}
-        if path.suffix.lower() in by_ending:
-            return by_ending[path.suffix.lower()]
+        for form, ending in ENDINGS.items():
+            if path.suffix.lower() == f".{ending.lower()}":
+                return form
         with path.open("rb") as file:
             first = file.readline()
         if b"|" in first or b"," in first:
             return "release" if b"|" in first else "tidy"
-    raise InterchangeError(f"{path}: no known form; accepted: {'; '.join(FORMS.values())}")
+    raise InputError(f"{path}: no known form; accepted: {'; '.join(FORMS.values())}")
 
 
 def read(path: str | Path, form: str | None = None, annotator: str = ANNOTATOR) -> Imported:
-    """The annotations at `path`: good rows as a table, bad ones with what is wrong.
+    """Read annotations: good rows as a table, bad ones with their faults.
 
     Parameters
     ----------
     path
-        A file, or the folder of a form that has many.
+        A file, or the folder of a form that has many files.
     form
         One of `FORMS`; none: `form_of`.
     annotator
-        Who annotated, where the form does not say it.
+        The annotator where the file names none.
 
     Raises
     ------
-    InterchangeError
+    InputError
         The form is unknown, or the file as a whole cannot be read.
     """
-    path, form = Path(path), form or form_of(path)
+    path, form = Path(path), _known(form or form_of(path))
     if form in ("textgrid", "audacity"):
-        reader, ending = ((tier_forms.read_textgrids, "TextGrid") if form == "textgrid"
-                          else (tier_forms.read_audacities, "txt"))  # fmt: skip
-        return reader(sorted(path.glob(f"*.{ending}")) if path.is_dir() else [path], annotator)
-    if form == "tidy":
-        return csv_forms.read_tidy(path)
-    readers = {"release": csv_forms.read_release, "label_studio": label_studio.read}
-    return readers[_known(form)](path, annotator)
+        files = sorted(path.glob(f"*.{ENDINGS[form]}")) if path.is_dir() else [path]
+        rows = _grid_rows if form == "textgrid" else _track_rows
+        parts = [_gathered(file, rows(file, annotator)) for file in files] or [_gathered(path, ())]
+        return Imported(*(pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True)))
+    rows = {"release": _release_rows, "tidy": _tidy_rows, "label_studio": _task_rows}[form]
+    return _gathered(path, rows(path, annotator))
 
 
-def write(
-    path: str | Path, table: pd.DataFrame, form: str, duration_s: Mapping[str, float] | None = None
-) -> None:  # fmt: skip
-    """Write annotations to `path`, a file or a folder, in one of `FORMS`.
+def write(path: str | Path, table: pd.DataFrame, form: str, duration_s: Mapping[str, float] | None = None) -> None:
+    """Write annotations to a file or folder in one of `FORMS`.
 
     Parameters
     ----------
     duration_s
-        Length of each recording in seconds by utterance, for TextGrids.
+        Length of each recording by utterance, for TextGrids and labels; without it the last mark ends a recording.
 
     Raises
     ------
-    InterchangeError
-        The form is unknown, or cannot hold the table.
+    InputError
+        The form is unknown or cannot hold the table.
     """
     path = Path(path)
-    if _known(form) in ("textgrid", "audacity"):
-        writer = tier_forms.write_textgrids if form == "textgrid" else tier_forms.write_audacities
-        writer(path, table, duration_s)
+    names = table["annotator"].unique().tolist()
+    if _known(form) in ("release", "textgrid", "audacity") and len(names) > 1:
+        raise InputError(f"{path}: the form holds one annotator; there are {', '.join(names)}: choose one")
+    if form in ("textgrid", "audacity"):
+        _write_tiers(path, table, form, duration_s or {})
     else:
-        writers = {"release": csv_forms.write_release, "tidy": csv_forms.write_tidy, "label_studio": label_studio.write}
-        writers[form](path, table)
+        {"release": _write_release, "tidy": _write_tidy, "label_studio": _write_tasks}[form](path, table)
+
+
+def label_studio_config(detectors: Sequence[str]) -> str:
+    """The labelling interface of a Label Studio project for these detectors, as XML."""
+    labels = "".join(f'<Label value="{escape(name)}"/>' for name in detectors)
+    cues = "".join(f'<Choice value="{name}" alias="{name}"/>' for name in CUES)
+    heard = "".join(f'<Choice value="{word}"/>' for word in HEARD)
+    texts = "".join(f'<TextArea name="{name}" toName="{AUDIO}"/>' for name in WHOLE)
+    region = f'toName="{AUDIO}" perRegion="true"'
+    return (
+        f'<View><Audio name="{AUDIO}" value="${AUDIO}"/><Labels name="detector" toName="{AUDIO}">{labels}</Labels>'
+        f'<Choices name="cue" {region}>{cues}</Choices><Rating name="locality" maxRating="{LOCALITY[1]}" {region}/>'
+        f'<Choices name="audible" {region}>{heard}</Choices><TextArea name="comment" {region}/>{texts}</View>'
+    )
 
 
 def _known(form: str) -> str:
     if form not in FORMS:
-        raise InterchangeError(f"unknown form {form!r}; accepted: {', '.join(FORMS)}")
+        raise InputError(f"unknown form {form!r}; accepted: {', '.join(FORMS)}")
     return form
+
+
+def _gathered(path: Path, rows: Iterable[tuple[int, str, list[dict[str, Any]] | str]]) -> Imported:
+    """Check the rows of a file; a region that stood in an earlier row is a fault."""
+    good: list[dict[str, Any]] = []
+    faults: list[tuple[str, int, str, str]] = []
+    seen: dict[tuple, int] = {}
+    for number, utterance, regions in rows:
+        try:
+            if isinstance(regions, str):
+                raise InputError(regions)
+            checked = [row_of(region) for region in regions]
+            keys = [(row["annotator"], row["item"], row["track"]) for row in checked]
+            if again := [key for key in keys if key in seen]:
+                raise InputError(f"{', '.join(again[0])} stood in row {seen[again[0]]} before; one is accepted")
+        except InputError as error:
+            faults.append((str(path), number, utterance, str(error)))
+        else:
+            seen |= dict.fromkeys(keys, number)
+            good += checked
+    return Imported(conformed(good), pd.DataFrame(faults, columns=["file", "row", "utterance", "fault"]))
+
+
+def _text_of(path: Path, what: str) -> str:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {what} is needed")
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); {what} is needed") from error
+
+
+# CSV -------------------------------------------------------------------------------------------------------------
+
+
+def _lines(path: Path, separator: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """The header, and each row with the number of its first line."""
+    reader = csv.reader(io.StringIO(_text_of(path, "a table"), newline=""), delimiter=separator)
+    header = next(reader, None)
+    if not header:
+        raise InputError(f"{path}: empty; a table is needed")
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        line = reader.line_num + 1
+        for cells in reader:
+            if cells:
+                yield line, cells
+            line = reader.line_num + 1
+
+    return header, rows()
+
+
+def _check_columns(path: Path, header: list[str], needed: list[str]) -> None:
+    if missing := [column for column in needed if column not in header]:
+        raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header)}")
+
+
+def _release_rows(path: Path, annotator: str) -> Rows:
+    header, rows = _lines(path, "|")
+    names = [match[1] for column in header if (match := re.fullmatch(r"(.+)_cue", column))]
+    columns = {name: {f"{name}{part}": column for part, column in (PARTS | ENDS).items()} for name in names}
+    needed = ["file", *WHOLE, *(column for part in columns.values() for column in part)]
+    _check_columns(path, header, needed if names else ["<detector>_cue"])
+    for number, cells in rows:
+        if len(cells) != len(header):
+            yield number, "", f"{len(cells)} fields; the header has {len(header)}"
+            continue
+        row = dict(zip(header, cells, strict=True))
+        about = {"annotator": annotator, "utterance": row["file"], **{column: row[column] for column in WHOLE}}
+        regions = [
+            about | {"detector": name} | {column: _value(column, row[field]) for field, column in part.items()}
+            for name, part in columns.items()
+        ]
+        yield number, row["file"], regions
+
+
+def _write_release(path: Path, table: pd.DataFrame) -> None:
+    """Write one row an utterance; decoys, repeats and proposed regions have no place in the release."""
+    table, known = plain(table), list(DETECTORS)
+    names = sorted(
+        set(table["detector"]), key=lambda name: (name not in known, known.index(name) if name in known else 0, name)
+    )
+    ends = [f"{name}{end}" for name in names for end in ENDS]
+    header = ["file", "general", *(f"{name}{part}" for name in names for part in PARTS), *ends, "similarity"]
+    rows = [header + [f"{name}_range" for name in names]]
+    for utterance, part in table.groupby("utterance", sort=False):
+        regions, whole = part.set_index("detector"), part.iloc[0]
+        judged, placed = (
+            [
+                _cell(regions.at[name, column]) if name in regions.index else ""
+                for name in names
+                for column in columns.values()
+            ]
+            for columns in (PARTS, ENDS)
+        )
+        rows.append([utterance, whole["general"], *judged, *placed, whole["similarity"], *[""] * len(names)])
+    _write_rows(path, rows, "|", "\r\n")
+
+
+def _tidy_rows(path: Path, annotator: str) -> Rows:
+    header, rows = _lines(path, ",")
+    _check_columns(path, header, ["annotator", "utterance", "detector"])
+    if unknown := [column for column in header if column not in TYPES]:
+        raise InputError(f"{path}: unknown column {unknown[0]!r}; accepted: {', '.join(TYPES)}")
+    for number, cells in rows:
+        if len(cells) != len(header):
+            yield number, "", f"{len(cells)} fields; the header has {len(header)}"
+        else:
+            row = {column: _value(column, cell) for column, cell in zip(header, cells, strict=True) if cell}
+            yield number, row.get("utterance", ""), [row]
+
+
+def _write_tidy(path: Path, table: pd.DataFrame) -> None:
+    rows = [[_cell(row[column]) for column in TYPES] for row in table.to_dict("records")]
+    _write_rows(path, [list(TYPES), *rows], ",", "\n")
+
+
+def _value(column: str, cell: str) -> Any:
+    """The value of a cell; what cannot be converted stays text, which the check of its field refuses."""
+    if TYPES[column] in ("bool", "boolean"):
+        return FLAGS.get(cell.lower(), cell) if cell else None
+    if TYPES[column] == "str":
+        return cell or None
+    try:
+        return float(cell) if cell else None
+    except ValueError:
+        return cell
+
+
+def _cell(value: Any) -> str:
+    """A value as text: whole seconds without a point, as in the release; nothing for a missing value."""
+    if pd.isna(value):
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    return np.format_float_positional(value, trim="-") if isinstance(value, float) else str(value)
+
+
+def _write_rows(path: Path, rows: list[list[str]], separator: str, line_end: str) -> None:
+    with atomic(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=separator, lineterminator=line_end).writerows(rows)
+
+
+# TextGrids and labels ----------------------------------------------------------------------------------------------
+
+
+def _write_tiers(folder: Path, table: pd.DataFrame, form: str, duration_s: Mapping[str, float]) -> None:
+    """Write a TextGrid an utterance, with a tier a detector, or a label track an utterance and detector."""
+    for (utterance, repeat), part in marked(table).groupby(["utterance", "repeat"], sort=False):
+        path = folder / f"{_file_name(utterance)}{REPEAT * repeat}.{ENDINGS[form]}"
+        end_s = float(duration_s.get(utterance, part["end_s"].max()))
+        part = part.assign(start_s=part["start_s"].clip(lower=0), end_s=part["end_s"].clip(upper=end_s))
+        part = part[part["end_s"] - part["start_s"] >= SHORTEST_WRITTEN_S]
+        tiers = [
+            Tier(
+                f"{row['detector']}{DECOY * row['decoy']}", [row["start_s"]], [row["end_s"]], (_label(row),), end_s, {}
+            )
+            for row in part.to_dict("records")
+        ]
+        if form == "textgrid" and tiers:
+            texts = {name: " ".join(part.iloc[0][name].split()) for name in WHOLE}
+            tiers += [Tier(name, [0.0], [end_s], (text,), end_s, {}) for name, text in texts.items() if text]
+            write_textgrid(path, tiers)
+        elif form == "audacity":
+            for tier in tiers:
+                write_audacity(path.with_name(f"{path.stem}.{_file_name(tier.name)}.txt"), tier)
+
+
+def _file_name(name: str) -> str:
+    if name in {".", ".."} or "/" in name or "\\" in name:
+        raise InputError(f"{name!r} cannot name a file; a plain name is needed")
+    return name
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    words = ["?" if pd.isna(row["cue"]) else row["cue"]]
+    words += [] if pd.isna(row["locality"]) else [str(row["locality"])]
+    words += [] if pd.isna(row["audible"]) else ["audible" if row["audible"] else "inaudible"]
+    comment = " ".join(row["comment"].split())
+    return " ".join(words) + (f": {comment}" if comment else "")
+
+
+def _grid_rows(path: Path, annotator: str) -> Rows:
+    utterance = path.name.removesuffix(".TextGrid")
+    try:
+        tiers = read_textgrid(path)
+    except ValueError as error:
+        yield 0, utterance, str(error)
+        return
+    whole = {tier.name: tier.labels[0] for tier in tiers if tier.name in WHOLE and len(tier)}
+    for number, tier in enumerate((tier for tier in tiers if tier.name not in WHOLE), start=1):
+        yield number, utterance, _tier_regions(tier, utterance, annotator, whole)
+
+
+def _track_rows(path: Path, annotator: str) -> Rows:
+    utterance, _, detector = path.name.removesuffix(".txt").rpartition(".")
+    if not utterance:
+        yield 0, "", "a name without an utterance; <utterance>.<detector>.txt is needed"
+        return
+    try:
+        yield 1, utterance, _tier_regions(read_audacity(path, detector, np.finfo(float).max), utterance, annotator, {})
+    except ValueError as error:
+        yield 0, utterance, str(error)
+
+
+def _tier_regions(tier: Tier, utterance: str, annotator: str, whole: Mapping[str, str]) -> list[dict[str, Any]] | str:
+    if len(tier) != 1:
+        return f"tier {tier.name!r} has {len(tier)} regions; one is accepted"
+    match = LABEL.fullmatch(tier.labels[0])
+    if match is None:
+        return f"tier {tier.name!r}: label {tier.labels[0]!r}; accepted: {SYNTAX}; cues: {', '.join(CUES)}"
+    cue, locality, heard, comment = match.groups()
+    about = {"annotator": annotator, "utterance": utterance.removesuffix(REPEAT), "repeat": utterance.endswith(REPEAT)}
+    about |= {"detector": tier.name.removesuffix(DECOY), "decoy": tier.name.endswith(DECOY), **whole}
+    judged = {"cue": None if cue == "?" else cue, "locality": int(locality) if locality else None, "comment": comment}
+    judged |= {"audible": HEARD[heard.strip()] if heard else None}
+    return [about | judged | {"start_s": float(tier.start_s[0]), "end_s": float(tier.end_s[0])}]
+
+
+# Label Studio ------------------------------------------------------------------------------------------------------
+
+
+def _write_tasks(path: Path, table: pd.DataFrame) -> None:
+    """Write a task for each utterance of each annotator, with its marked regions."""
+    tasks = []
+    for (annotator, item), part in table.groupby(["annotator", "item"], sort=False):
+        about = part[list(TASK)].to_dict("records")[0]
+        results = [result for row in marked(part).to_dict("records") for result in _results(row)]
+        texts = {name: part.iloc[0][name] for name in WHOLE}
+        results += [
+            _result(f"{annotator}/{item}/{name}", name, "textarea", {"text": [text]})
+            for name, text in texts.items()
+            if text
+        ]
+        data = {AUDIO: f"{about['utterance']}.flac", **about}
+        tasks.append({"data": data, "annotations": [{"result": results}]})
+    write_text(path, json.dumps(tasks, indent=1, ensure_ascii=False) + "\n")
+
+
+def _results(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One result for each control of a region, all with its id and times."""
+    values = {
+        "detector": [row["detector"] + DECOY * row["decoy"]],
+        "cue": None if pd.isna(row["cue"]) else [row["cue"]],
+        "locality": None if pd.isna(row["locality"]) else int(row["locality"]),
+        "audible": None if pd.isna(row["audible"]) else ["audible" if row["audible"] else "inaudible"],
+        "comment": [row["comment"]] if row["comment"] else None,
+    }
+    number = f"{row['annotator']}/{row['item']}/{row['track']}"
+    where = {"start": row["start_s"], "end": row["end_s"], "channel": 0}
+    return [
+        _result(number, name, CONTROLS[name][0], {**where, CONTROLS[name][1]: value})
+        for name, value in values.items()
+        if value is not None
+    ]
+
+
+def _result(number: str, name: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
+    return {"id": number, "from_name": name, "to_name": AUDIO, "type": kind, "origin": "manual", "value": value}
+
+
+def _task_rows(path: Path, annotator: str) -> Rows:
+    """The regions of each annotation that was not cancelled.
+
+    The annotator is that of the data of the task, else who completed it, else `annotator`; the utterance is that of
+    the data, else the name of the recording.
+    """
+    what = "a JSON export of Label Studio"
+    try:
+        tasks = json.loads(_text_of(path, what))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: no JSON (line {error.lineno}: {error.msg}); {what} is needed") from error
+    if not isinstance(tasks, list):
+        raise InputError(f"{path}: {type(tasks).__name__}; a list of tasks is needed")
+    for number, task in enumerate(tasks, start=1):
+        if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
+            yield number, "", "no mapping with data; a task is needed"
+            continue
+        data = task["data"]
+        utterance = str(data.get("utterance") or Path(str(data.get(AUDIO, ""))).stem)
+        for annotation in task.get("annotations") or ():
+            if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
+                about = {column: data[column] for column in TASK if data.get(column) is not None}
+                about |= {"utterance": utterance, "annotator": data.get("annotator") or _who(annotation) or annotator}
+                yield number, utterance, _task_regions(annotation.get("result"), about)
+
+
+def _who(annotation: Mapping[str, Any]) -> str | None:
+    who = annotation.get("completed_by")
+    if isinstance(who, dict):
+        who = who.get("email") or who.get("id")
+    return None if who is None else f"annotator {who}" if isinstance(who, int) else str(who)
+
+
+def _task_regions(results: Any, about: Mapping[str, Any]) -> list[dict[str, Any]] | str:
+    """The regions of one annotation: results with one id are one region."""
+    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
+        return "no list of results; an annotation of Label Studio has one"
+    whole, regions = dict.fromkeys(WHOLE, ""), defaultdict(dict)
+    for result in results:
+        name, value = result.get("from_name"), result.get("value")
+        if not isinstance(value, dict) or name not in (*CONTROLS, *WHOLE):
+            return f"a result {name!r}; accepted: {', '.join((*CONTROLS, *WHOLE))}, each with a value"
+        if name in WHOLE:
+            whole[name] = _joined(value.get("text"))
+        else:
+            regions[str(result.get("id"))] |= _control(name, value)
+    faulty = [number for number, region in regions.items() if "detector" not in region]
+    if faulty:
+        return f"region {faulty[0]!r} has no detector; a label of one is needed"
+    return [{**about, **whole, **region} for region in regions.values()]
+
+
+def _control(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """What one control holds of its region."""
+    content = value.get(CONTROLS[name][1])
+    first = content[0] if isinstance(content, list) and content else content
+    where = {f"{end}_s": value[end] for end in ("start", "end") if end in value}
+    if name == "detector":
+        return {**where, "detector": str(first).removesuffix(DECOY), "decoy": str(first).endswith(DECOY)}
+    if name == "comment":
+        return {**where, "comment": _joined(content)}
+    return {**where, name: HEARD.get(first, first) if name == "audible" else first}
+
+
+def _joined(text: Any) -> str:
+    return "\n".join(map(str, text)) if isinstance(text, list) else str(text or "")

@@ -1,46 +1,47 @@
-"""Which utterances an annotator hears in which order, and what stands in for the detectors when they are blinded."""
+"""Plans of annotators: the utterances and regions of a study, the order in which each annotator hears them, and the
+decoys, repeats and letters of a blind plan."""
 
 import dataclasses
+import json
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sslig.annotation.store import Store
 from sslig.annotation.vocabulary import name, shown
-from sslig.records import hash_of
-from sslig.study import Annotation
+from sslig.errors import InputError, StudyError
+from sslig.frames import SSL_CLOCK, FrameClock
+from sslig.study import Annotation, Study
 
 UTTERANCES = ("utterance", "group")
 REGIONS = ("utterance", "detector", "start_s", "end_s", "read_s")
-
-
-class PlanError(ValueError):
-    """Utterances or regions that no plan can be made of; the message says what was found and what is accepted."""
+CLASSES = {"bonafide": "bona fide", "spoof": "spoof"}
 
 
 @dataclass(frozen=True)
 class Track:
-    """A region that is judged, under the name that the annotator sees.
+    """A region to judge, under the name that the annotator sees.
 
     Attributes
     ----------
     name
-        The detector as people read it, or a letter in a blind plan. Fields in the store go by it: ``A.cue``.
+        Display name of the detector, or a letter in a blind plan. Fields in the store begin with it: ``A.cue``.
     detector
-        Whose region it is; of a decoy, the one whose region it is as long as.
+        The detector whose region it is; for a decoy, the one whose region has the same length.
     decoy
         Whether the place was drawn at random.
     region
-        Start and end in seconds, as proposed; none where the detector has no evidence at all.
+        Proposed start and end in seconds; none where the detector has no evidence.
     shift_s
-        How far a decoy lies from the real region. A curve drawn for a decoy has to be moved by this, around the ends
-        of what the head reads, so that it peaks where the decoy is: else the curve tells decoys from real ones.
+        Distance of a decoy from the real region. The curve of a decoy is rotated by it within the frames that the head
+        reads, so that it peaks at the decoy; otherwise the curve would give decoys away.
     """
 
     name: str
@@ -57,11 +58,11 @@ class Item:
     Attributes
     ----------
     id
-        What the store knows it by; it holds the utterance, so it is not for a blinded annotator's eyes.
+        Key in the store. It holds the name of the utterance, so a blinded annotator must not see it.
     repeat_of
-        The item that it is a repeat of.
+        The item that this one repeats.
     group
-        Why the utterance was chosen, or its class; in a blind plan not for the annotator's eyes either.
+        Stratum of the selection or class of the utterance; hidden in a blind plan.
     """
 
     id: str
@@ -72,166 +73,204 @@ class Item:
     blind: bool = False
 
 
-class Progress(NamedTuple):
-    """How many items are done, of all and by group; a blind plan has no groups to tell."""
-
-    done: int
-    total: int
-    by_group: dict[str, tuple[int, int]]
+def store_path(study: Study) -> Path:
+    """The file that holds the annotations of a study."""
+    return study.runs / study.annotation.store
 
 
-def plan(
-    utterances: pd.DataFrame, regions: pd.DataFrame, annotator: str, options: Annotation, seed: int
-) -> list[Item]:  # fmt: skip
-    """The items of one annotator in order: the same for the same name, utterances, regions, options and seed.
+def utterances(study: Study, protocol: pd.DataFrame, attributions: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+    """The utterances to annotate: those that the experiment names, else all that every detector explains.
 
-    Each annotator has an order of their own, so that what tires or trains an ear meets other utterances each time. An
-    open plan goes through the groups in the order given. A blind one mixes them, calls tracks A, B, C ... in an order
-    drawn anew for each item, adds a decoy to each item and lets a share of the items come again, with new letters, at
-    least half of the utterances later. A decoy is as long as the region of one detector, of each in turn, at a random
-    place that the head reads: beside the regions of all detectors if there is room, else beside its own.
+    Parameters
+    ----------
+    protocol
+        The explained set, with ``utterance`` and ``key``.
+    attributions
+        ``detector`` and ``utterance`` of every explained utterance.
+    chosen
+        ``utterance`` and ``reason``: the selection of the study.
+
+    Returns
+    -------
+    DataFrame
+        Rows of `protocol` with ``group``: the reason of the selection, or the class of an utterance outside it.
+
+    Raises
+    ------
+    StudyError
+        A detector does not explain a named utterance.
+    """
+    counts = attributions.groupby("utterance")["detector"].nunique()
+    explained = sorted(counts.index[counts == attributions["detector"].nunique()])
+    names = study.annotation.utterances or explained
+    if lacking := [utterance for utterance in names if utterance not in explained]:
+        raise StudyError(
+            f"{study.path}: annotation.utterances: {len(lacking)} of {len(names)} are not among the {len(explained)} "
+            f"explained ones; the first: {lacking[0]!r}"
+        )
+    table = protocol[protocol["utterance"].isin(names)].sort_values("utterance").reset_index(drop=True)
+    reasons = chosen.set_index("utterance")["reason"]
+    order = [*dict.fromkeys(reasons), *CLASSES.values()]
+    table = table.assign(group=table["utterance"].map(reasons).fillna(table["key"].map(CLASSES)))
+    return table.sort_values("group", key=lambda column: column.map(order.index), kind="stable")
+
+
+def regions(
+    attributions: pd.DataFrame, tiers: Mapping[str, Mapping] | None = None, clock: FrameClock = SSL_CLOCK
+) -> pd.DataFrame:
+    """The top region of each detector in each explained utterance (`sslig.cues.top_regions`).
+
+    Parameters
+    ----------
+    attributions
+        ``detector``, ``utterance`` and ``by_frame``, (frame,) evidence.
+    tiers
+        Tiers of each utterance by name, for the class of the segment at the region.
+
+    Returns
+    -------
+    DataFrame
+        ``utterance``, ``detector``, ``start_s`` and ``end_s`` (NaN without evidence), ``share``, ``sign``,
+        ``segment_class`` and ``read_s``, the end of the last frame with evidence.
+    """
+    from sslig.cues.top_regions import UNKNOWN, described, top_regions  # with scipy, which the annotation page lacks
+
+    rows = []
+    for row in attributions.itertuples():
+        frames = np.asarray(row.by_frame)
+        top = described(top_regions(frames, n=1), clock, (tiers or {}).get(row.utterance))
+        values = {"start_s": np.nan, "end_s": np.nan, "share": 0.0, "sign": 0, "segment_class": UNKNOWN}
+        values = values if top.empty else top.iloc[0][list(values)].to_dict()
+        n_read = len(frames) if top.empty else int(np.flatnonzero(frames)[-1]) + 1
+        read_s = float(clock.centre_s(n_read)[-1] + clock.hop_s / 2)
+        rows.append({"utterance": row.utterance, "detector": row.detector, **values, "read_s": read_s})
+    return pd.DataFrame(rows)
+
+
+def plan(utterances: pd.DataFrame, regions: pd.DataFrame, annotator: str, options: Annotation, seed: int) -> list[Item]:
+    """The items of one annotator in order, the same for the same arguments.
+
+    Each annotator has a different order, so that fatigue and training affect different utterances. An open plan goes
+    through the groups in order. A blind plan mixes them, names the tracks A, B, C ... in an order drawn for each item,
+    adds a decoy to each item and repeats a share of the items, with new letters, at least half of the utterances
+    later. A decoy is as long as the region of one detector, of each in turn. It lies at a random place that the head
+    reads, outside the regions of all detectors if there is room, else outside that detector's region.
 
     Parameters
     ----------
     utterances
-        ``utterance`` and ``group``; the order of the rows does not matter, except that it is that of the groups.
+        ``utterance`` and ``group``; groups in the order of their first rows.
     regions
-        ``utterance``, ``detector``, ``start_s`` and ``end_s`` (NaN where there is no evidence) and ``read_s``, where
-        the head stops reading: the top region of each detector, in the order in which an open plan shows them.
+        ``utterance``, ``detector``, ``start_s``, ``end_s`` and ``read_s``, detectors in the order of an open plan.
 
     Raises
     ------
-    PlanError
-        A column is missing, an utterance or a region stands twice or lacks the other, a region is empty or leaves what
-        is read, there are no utterances, or the share of repeats is not between 0 and 0.5.
+    InputError
+        A column is missing, an utterance or a region is repeated, an utterance has no region, a region is empty or
+        leaves what is read, there are no utterances, or more than half are to be repeated.
     """
     _check(utterances, regions, options)
     annotator = name(annotator)
     rng = np.random.default_rng([seed, int.from_bytes(sha256(annotator.encode()).digest()[:8])])
-    groups = {group: place for place, group in enumerate(utterances["group"].drop_duplicates())}
+    order = list(dict.fromkeys(utterances["group"]))
     rows = utterances.sort_values("utterance")
     rows = rows.iloc[rng.permutation(len(rows))]
     if not options.blind:
-        rows = rows.sort_values("group", key=lambda column: column.map(groups), kind="stable")
+        rows = rows.sort_values("group", key=lambda column: column.map(order.index), kind="stable")
     by_utterance = dict(iter(regions.groupby("utterance", sort=False)))
     key, items = _key(utterances, regions, options, seed), []
-    for place, row in enumerate(rows.itertuples()):
-        own = by_utterance[row.utterance].reset_index(drop=True)
-        tracks = [_track(one) for one in own.itertuples()]
-        if options.blind and options.decoys:
-            tracks += _decoy(own, place, rng)
-        tracks = _lettered(tracks, rng) if options.blind else tuple(tracks)
-        items.append(Item(f"{key}/{row.utterance}", row.utterance, None, row.group, tracks, options.blind))
+    for turn, row in enumerate(rows.itertuples()):
+        part = by_utterance[row.utterance]
+        tracks = [
+            Track(shown(top.detector), top.detector, False, None if np.isnan(top.start_s) else (top.start_s, top.end_s))
+            for top in part.itertuples()
+        ]
+        if options.blind:
+            tracks = _lettered(tracks + (_decoy(part, turn, rng) if options.decoys else []), rng)
+        items.append(Item(f"{key}/{row.utterance}", row.utterance, None, row.group, tuple(tracks), options.blind))
     return _with_repeats(items, options.repeats, rng) if options.blind else items
 
 
 def kept(
     store: Store, utterances: pd.DataFrame, regions: pd.DataFrame, annotator: str, options: Annotation, seed: int
-) -> list[Item]:  # fmt: skip
-    """The `plan` that the store keeps for an annotator, made where it keeps none for these utterances and options.
+) -> list[Item]:
+    """The `plan` that the store keeps for an annotator, made and stored at the first call.
 
-    What a letter stood for and where a region was must not change under what was said of them, even if the detectors
-    are trained again; another set of utterances, of detectors or of options is another plan beside it.
+    Letters and regions keep their meaning when the detectors are trained again. Other utterances, detectors or
+    options give another plan beside the first.
     """
     key = _key(utterances, regions, options, seed)
-    held = store.plans(name(annotator)).get(key)
-    if held is None:
-        made = plan(utterances, regions, annotator, options, seed)
-        held = store.keep_plan(annotator, key, [dataclasses.asdict(item) for item in made])
-    return [_item(values) for values in held]
+    values = store.plans(name(annotator)).get(key)
+    if values is None:
+        items = plan(utterances, regions, annotator, options, seed)
+        values = store.keep_plan(annotator, key, [dataclasses.asdict(item) for item in items])
+    return [_item(item) for item in values]
 
 
 def plans(store: Store) -> dict[str, list[Item]]:
-    """All items that each annotator of a store has a plan for."""
+    """All planned items by annotator."""
     return {
-        annotator: [_item(values) for held in store.plans(annotator).values() for values in held]
+        annotator: [_item(item) for values in store.plans(annotator).values() for item in values]
         for annotator in store.annotators()
     }
 
 
 def public(item: Item) -> dict[str, Any]:
-    """What the annotator may see of an item, as plain values: of a blind one no utterance, group or detector."""
+    """What the annotator may see of an item; a blind one shows no utterance, group or detector."""
     tracks = [{"name": track.name, "region": track.region} for track in item.tracks]
-    told = {} if item.blind else {"utterance": item.utterance, "group": item.group}
-    return {"blind": item.blind, "tracks": tracks, **told}
+    return {"tracks": tracks} | ({} if item.blind else {"utterance": item.utterance, "group": item.group})
 
 
-def progress(items: Sequence[Item], states: Mapping[str, Mapping[str, Any]]) -> Progress:
-    """How far an annotator is; `states` as of `Store.states`."""
-    done = [bool(states.get(item.id, {}).get("done")) for item in items]
-    by_group: dict[str, tuple[int, int]] = {}
-    for item, is_done in zip(items, done, strict=True):
-        if not item.blind:
-            before = by_group.get(item.group, (0, 0))
-            by_group[item.group] = (before[0] + is_done, before[1] + 1)
-    return Progress(sum(done), len(items), by_group)
+def n_done(items: Sequence[Item], states: Mapping[str, Mapping[str, Any]]) -> int:
+    """The number of finished items, given `Store.states`."""
+    return sum(bool(states.get(item.id, {}).get("done")) for item in items)
 
 
 def resume(items: Sequence[Item], store: Store, annotator: str) -> int:
-    """The place of the item to go on with: the one that was changed last unless it is done, else the next undone one.
-
-    Where all are done it is the one that was changed last.
-    """
+    """The place of the item to go on with: the one changed last unless it is done, else the next unfinished one."""
     states, last = store.states(annotator), store.last(annotator)
     ids = [item.id for item in items]
-    place = ids.index(last.item) if last is not None and last.item in ids else 0
-    around = [*range(place, len(ids)), *range(place)]
-    return next((one for one in around if not states.get(ids[one], {}).get("done")), place)
+    start = ids.index(last.item) if last is not None and last.item in ids else 0
+    around = [*range(start, len(ids)), *range(start)]
+    return next((place for place in around if not states.get(ids[place], {}).get("done")), start)
 
 
-def first_of(items: Sequence[Item], group: str, states: Mapping[str, Mapping[str, Any]]) -> int:
-    """The place of the first item of a group that is not done, or of its first one.
-
-    Raises
-    ------
-    PlanError
-        No item that may be told of its group has this one.
-    """
-    places = [place for place, item in enumerate(items) if item.group == group and not item.blind]
-    if not places:
-        known = ", ".join(dict.fromkeys(item.group for item in items if not item.blind)) or "none: the plan is blind"
-        raise PlanError(f"unknown group {group!r}; there are {known}")
-    return next((place for place in places if not states.get(items[place].id, {}).get("done")), places[0])
+def digest(*values: Any) -> str:
+    """A short hash of JSON values, for keys and names that must not show what they stand for."""
+    return sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _key(utterances: pd.DataFrame, regions: pd.DataFrame, options: Annotation, seed: int) -> str:
     how = [options.blind, *((options.decoys, options.repeats) if options.blind else ())]
-    return hash_of(sorted(utterances["utterance"]), sorted(set(regions["detector"])), how, seed)[:8]
+    return digest(sorted(utterances["utterance"]), sorted(set(regions["detector"])), how, seed)[:8]
 
 
 def _item(values: Mapping[str, Any]) -> Item:
-    tracks = [
-        Track(**track | {"region": None if track["region"] is None else tuple(track["region"])})
-        for track in values["tracks"]
-    ]
-    return Item(**values | {"tracks": tuple(tracks)})
-
-
-def _track(row: Any) -> Track:
-    region = None if np.isnan(row.start_s) else (float(row.start_s), float(row.end_s))
-    return Track(shown(row.detector), row.detector, False, region)
+    tracks = (track | {"region": track["region"] and tuple(track["region"])} for track in values["tracks"])
+    return Item(**values | {"tracks": tuple(Track(**track) for track in tracks)})
 
 
 def _lettered(tracks: Sequence[Track], rng: np.random.Generator) -> tuple[Track, ...]:
     """Tracks in random order under letters in alphabetical order."""
     order = rng.permutation(len(tracks))
-    return tuple(dataclasses.replace(tracks[one], name=string.ascii_uppercase[at]) for at, one in enumerate(order))
+    return tuple(
+        dataclasses.replace(tracks[place], name=letter)
+        for letter, place in zip(string.ascii_uppercase, order, strict=False)
+    )
 
 
 def _decoy(regions: pd.DataFrame, turn: int, rng: np.random.Generator) -> list[Track]:
-    """A decoy for the detector whose turn it is, beside all regions or beside its own, or for the next with room."""
+    """A decoy for the detector whose turn it is, or for the next one with room; none where nobody has evidence."""
     there = regions[regions["start_s"].notna()]
     if there.empty:
         return []
-    in_turn = [there.iloc[(turn + one) % len(there)] for one in range(len(there))]
-    all_taken = there[["start_s", "end_s"]].to_numpy()
-    tries = [(row, taken) for row in in_turn for taken in (all_taken, None)]
-    for row, taken in tries:
-        own = np.array([[row["start_s"], row["end_s"]]])
-        place_s = _place(row["end_s"] - row["start_s"], own if taken is None else taken, row["read_s"], rng)
-        if place_s is not None:
-            return [_decoy_at(row, place_s)]
-    row = in_turn[0]  # every region fills more than half of what is read: the decoy overlaps it
+    in_turn = [there.iloc[(turn + step) % len(there)] for step in range(len(there))]
+    for row in in_turn:
+        for taken in (there, row.to_frame().T):
+            start_s = _place(row["end_s"] - row["start_s"], taken[["start_s", "end_s"]].to_numpy(), row["read_s"], rng)
+            if start_s is not None:
+                return [_decoy_at(row, start_s)]
+    row = in_turn[0]  # every region fills more than half of what is read, so the decoy overlaps it
     return [_decoy_at(row, float(rng.uniform(0, max(0.0, row["read_s"] - (row["end_s"] - row["start_s"])))))]
 
 
@@ -241,14 +280,14 @@ def _decoy_at(row: pd.Series, start_s: float) -> Track:
 
 
 def _place(length_s: float, taken: np.ndarray, read_s: float, rng: np.random.Generator) -> float | None:
-    """Where a region can start so as to overlap none of (region, 2) others, drawn evenly; none where it cannot."""
+    """A uniformly drawn start of a region that overlaps none of (region, 2) others; none where there is no room."""
     ends_s = [0.0]
     for start_s, end_s in sorted(taken.tolist()):
         ends_s += [max(start_s, ends_s[-1]), max(end_s, ends_s[-1])]
     ends_s.append(max(read_s, ends_s[-1]))
     gaps = [(low, high - length_s) for low, high in list(pairwise(ends_s))[::2] if high - length_s >= low]
     room = np.array([high - low for low, high in gaps])
-    if not len(gaps):
+    if not gaps:
         return None
     share = room / room.sum() if room.sum() > 0 else np.full(len(gaps), 1 / len(gaps))
     low, high = gaps[rng.choice(len(gaps), p=share)]
@@ -256,11 +295,11 @@ def _place(length_s: float, taken: np.ndarray, read_s: float, rng: np.random.Gen
 
 
 def _with_repeats(items: list[Item], share: float, rng: np.random.Generator) -> list[Item]:
-    """The items and, of the first half of them, as many again as `share` says, each half of the items later or more."""
+    """The items, and `share` of them again: items of the first half, each half of the items later or more."""
     n = len(items)
-    first = np.sort(rng.choice(n // 2, min(n // 2, round(share * n)), replace=False))
+    repeated = np.sort(rng.choice(n // 2, min(n // 2, round(share * n)), replace=False))
     places = [(float(place), item) for place, item in enumerate(items)]
-    for place in first:
+    for place in repeated:
         item = items[place]
         again = {"id": f"{item.id}/2", "repeat_of": item.id, "tracks": _lettered(item.tracks, rng)}
         places.append((rng.uniform(place + n / 2, n), dataclasses.replace(item, **again)))
@@ -270,17 +309,18 @@ def _with_repeats(items: list[Item], share: float, rng: np.random.Generator) -> 
 def _check(utterances: pd.DataFrame, regions: pd.DataFrame, options: Annotation) -> None:
     for what, table, columns in (("utterances", utterances, UTTERANCES), ("regions", regions, REGIONS)):
         if missing := [column for column in columns if column not in table]:
-            raise PlanError(f"the {what} lack {', '.join(missing)}; they have {', '.join(map(str, table.columns))}")
-        keys = table[list({"utterance", "detector"} & set(columns))]
+            raise InputError(f"the {what} lack {', '.join(missing)}; they have {', '.join(map(str, table.columns))}")
+        keys = table[[column for column in ("utterance", "detector") if column in columns]]
         if keys.duplicated().any():
-            raise PlanError(f"{what}: {keys[keys.duplicated()].iloc[0].to_dict()} stands twice")
-    if utterances.empty or not 0 <= options.repeats <= 0.5:
-        raise PlanError(f"{len(utterances)} utterances, {options.repeats} of them repeated; at least one, and a share "
-                        "from 0 to 0.5, are needed")  # fmt: skip
+            raise InputError(f"{what}: {keys[keys.duplicated()].iloc[0].to_dict()} is repeated")
+    if utterances.empty or options.repeats > 0.5:
+        raise InputError(
+            f"{len(utterances)} utterances, share {options.repeats} of them repeated; at least one utterance and a "
+            "share of at most 0.5 are needed"
+        )
     if lacking := sorted(set(utterances["utterance"]) - set(regions["utterance"])):
-        raise PlanError(f"{len(lacking)} of {len(utterances)} utterances have no regions, not even empty ones; "
-                        f"the first: {lacking[0]}")  # fmt: skip
-    within = (regions["start_s"] < regions["end_s"]) & (regions["end_s"] <= regions["read_s"] + 1e-6)
-    faulty = regions[regions["start_s"].notna() & ~(within & (regions["start_s"] >= 0))]
+        raise InputError(f"{len(lacking)} of {len(utterances)} utterances have no region; the first: {lacking[0]}")
+    within = (regions["start_s"] >= 0) & (regions["start_s"] < regions["end_s"])
+    faulty = regions[regions["start_s"].notna() & ~(within & (regions["end_s"] <= regions["read_s"] + 1e-6))]
     if len(faulty):
-        raise PlanError(f"a region that is empty or not within what is read: {faulty.iloc[0].to_dict()}")
+        raise InputError(f"a region that is empty or not within what is read: {faulty.iloc[0].to_dict()}")

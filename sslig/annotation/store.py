@@ -1,15 +1,16 @@
-"""Keeps every change of every annotator in one SQLite file that only grows: nothing typed is lost, nor overwritten.
+"""The store of annotations: one SQLite file that keeps every change of every annotator and only grows.
 
-The file is in WAL mode with ``synchronous=FULL``: an append has been handed to the disk when it returns, so it outlives
-the process (kill -9) and the power (as far as the disk keeps its word). ``NORMAL`` would be enough against kill -9,
-because what the kernel holds does not die with a process, but a power cut could take the last changes. WAL needs shared
-memory: the file has to lie on a disk of the machine that serves the annotators, not on a network drive.
+The file is in WAL mode with ``synchronous=FULL``, so an append is on the disk when it returns: it outlives kill -9 and,
+as far as the disk keeps its word, a power cut. WAL needs shared memory, so the file has to lie on a disk of the machine
+that serves the annotators and not on a network drive.
 """
 
 import json
 import os
+import random
 import sqlite3
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,21 +19,35 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sslig.annotation import storage
-from sslig.annotation.storage import StoreError
-from sslig.annotation.vocabulary import (
-    ITEM_CHARACTERS,
-    VocabularyError,
-    check_region,
-    checked,
-    identifier,
-    name,
-    parts_of,
-)
-
-__all__ = ["CHANGE", "REDO", "UNDO", "Change", "Store", "StoreError"]
+from sslig.annotation.vocabulary import ITEM_CHARACTERS, check_region, checked, field_of, identifier, name, parts_of
+from sslig.errors import InputError
 
 CHANGE, UNDO, REDO = "change", "undo", "redo"
+
+APPLICATION = 0x53534C47  # "SSLG", which marks the file as a store of this project
+VERSION = 1
+
+RETRY_S = (0.001, 0.005)
+"""Random pause between two tries to write. SQLite itself waits longer each time, up to 0.1 s, so that among many
+writers the one that has waited longest tries least often."""
+
+SCHEMA = (
+    """CREATE TABLE changes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, annotator TEXT NOT NULL, item TEXT NOT NULL,
+        field TEXT NOT NULL, value TEXT NOT NULL, step INTEGER, kind TEXT NOT NULL, of INTEGER)""",
+    "CREATE INDEX changes_of ON changes (annotator, item, field)",
+    """CREATE TABLE plans (annotator TEXT NOT NULL, key TEXT NOT NULL, at TEXT NOT NULL, plan TEXT NOT NULL,
+        PRIMARY KEY (annotator, key))""",
+    *(
+        f"CREATE TRIGGER no_{verb.lower()}_of_{table} BEFORE {verb} ON {table} "
+        "BEGIN SELECT RAISE(ABORT, 'a store only grows'); END"
+        for table in ("changes", "plans")
+        for verb in ("UPDATE", "DELETE")
+    ),
+)
+COLUMNS = ("at", "annotator", "item", "field", "value", "step", "kind", "of")
+SELECT = f"SELECT id, {', '.join(COLUMNS)} FROM changes"
+INSERT = f"INSERT INTO changes ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
 @dataclass(frozen=True)
@@ -42,17 +57,17 @@ class Change:
     Attributes
     ----------
     id
-        Counts all changes of the store.
+        Number of the change in the store.
     at
         UTC, ISO 8601 with milliseconds.
     annotator, item, field, value
-        Who set what to what; a value of none clears the field.
+        Who set what to what; None clears the field.
     step
-        What was changed together has one step: the id of its first change.
+        Id of the first of the changes that were made together.
     kind
         ``change``, ``undo`` or ``redo``.
     of
-        The step that an undo or a redo is about.
+        The step that an undo or a redo refers to.
     """
 
     id: int
@@ -67,31 +82,34 @@ class Change:
 
 
 class Store:
-    """The changes of a study in the file at `path`, which is made where it is missing.
+    """The changes in the file at `path`, which is created where it is missing.
 
-    Any number of processes may hold a store of the same file, and any thread may use this one; a process that was
-    forked needs its own. A writer waits for the others up to `patience_s`.
+    Any number of processes may open the same file, and any thread may use this store; a forked process needs its own.
 
     Parameters
     ----------
     path
         The SQLite file.
     read_only
-        Opens a file that is there, and refuses changes.
+        Open an existing file and refuse changes.
     patience_s
-        After this a busy file is an error; nothing has been written then.
+        How long a writer waits for the others before it fails; nothing is written then.
 
     Raises
     ------
-    StoreError
-        The file is no store, or of a newer version, or cannot be opened; from the methods also: a value that its
-        field cannot hold, or a file that stays busy. The message names the file and what is accepted.
+    InputError
+        The file is not a store, is of a newer version or cannot be opened. The methods raise it for a value that its
+        field cannot hold, and with the SQLite error as its cause for a file that stays busy or cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike, *, read_only: bool = False, patience_s: float = 60.0) -> None:
         self.path, self.read_only = Path(path), read_only
         self._patience_s, self._lock = patience_s, threading.RLock()
-        self._base = storage.connect(self.path, read_only, patience_s)
+        if self.path.is_dir() or (read_only and not self.path.is_file()):
+            fault = "a folder" if self.path.is_dir() else "no such file"
+            raise InputError(f"{self.path}: {fault}; an annotation store is one file")
+        with self._naming():
+            self._base = self._connect()
 
     def close(self) -> None:
         """Close the file; the store cannot be used afterwards."""
@@ -109,75 +127,77 @@ class Store:
         return self.record(annotator, item, {field: value})[0]
 
     def record(self, annotator: str, item: str, values: Mapping[str, Any]) -> tuple[Change, ...]:
-        """Set several fields of one item in one step, all or none: both ends of a region, say. `undo` takes a step."""
+        """Set several fields of one item in one step, all or none; `undo` reverts a step."""
+        annotator, item = name(annotator), identifier(item, "item", ITEM_CHARACTERS)
+        values = {field: checked(field, value) for field, value in values.items()}
+        if not values:
+            raise InputError("no field to set; at least one is needed")
+        for track in {parts_of(field)[0] for field in values} - {None}:
+            check_region(*(values.get(field_of(track, end)) for end in ("start_s", "end_s")))
         with self._writing():
-            annotator, item = name(annotator), identifier(item, "item", ITEM_CHARACTERS)
-            values = {field: checked(field, value) for field, value in values.items()}
-            _check_regions(values)
             return self._add(annotator, [(item, field, value) for field, value in values.items()], CHANGE, None)
 
     def undo(self, annotator: str, item: str | None = None) -> tuple[Change, ...]:
-        """Take back the annotator's last step that still stands, on `item` or anywhere, by changes to what was before.
+        """Revert the annotator's last step that still stands, on `item` or anywhere.
 
         Returns
         -------
         tuple of Change
-            The changes that were appended, none where nothing is left to undo. Nothing is deleted.
+            The changes appended; empty where nothing is left to undo. Nothing is deleted.
         """
         with self._writing():
-            annotator = name(annotator)
-            log = self._log(annotator, item)
+            log = self._log(name(annotator), item)
             done, _ = _standing(log)
             if not done:
                 return ()
-            undone = [change for change in log if change.step == done[-1]]
-            before = [_last_value(log, change, set(done[:-1])) for change in undone]
-            return self._add(annotator, before, UNDO, done[-1])
+            before = [_last_value(log, change, set(done[:-1])) for change in log if change.step == done[-1]]
+            return self._add(name(annotator), before, UNDO, done[-1])
 
     def redo(self, annotator: str, item: str | None = None) -> tuple[Change, ...]:
-        """Bring back the step that was undone last, unless the annotator has changed something since."""
+        """Repeat the step that was undone last, unless the annotator has changed something since."""
         with self._writing():
-            annotator = name(annotator)
-            log = self._log(annotator, item)
+            log = self._log(name(annotator), item)
             _, undone = _standing(log)
             if not undone:
                 return ()
             again = [(change.item, change.field, change.value) for change in log if change.step == undone[-1]]
-            return self._add(annotator, again, REDO, undone[-1])
+            return self._add(name(annotator), again, REDO, undone[-1])
 
     def state(self, annotator: str, item: str) -> dict[str, Any]:
         """The last value of each field of an item; cleared fields are absent."""
         return self.states(annotator, item).get(item, {})
 
     def states(self, annotator: str, item: str | None = None) -> dict[str, dict[str, Any]]:
-        """By item, the last value of each field: all that an annotator has said so far, of one item or of all."""
-        query = ("SELECT item, field, value FROM changes WHERE id IN (SELECT max(id) FROM changes WHERE annotator = ? "
-                 "AND (? IS NULL OR item = ?) GROUP BY item, field) ORDER BY id")  # fmt: skip
-        found: dict[str, dict[str, Any]] = defaultdict(dict)
-        for one, field, value in self._read(query, (annotator, item, item)):
+        """The last value of each field by item, for one item or all."""
+        query = (
+            "SELECT item, field, value FROM changes WHERE id IN (SELECT max(id) FROM changes WHERE annotator = ? "
+            "AND (? IS NULL OR item = ?) GROUP BY item, field) ORDER BY id"
+        )
+        states: dict[str, dict[str, Any]] = defaultdict(dict)
+        for number, field, value in self._read(query, (annotator, item, item)):
             if value != "null":
-                found[one][field] = json.loads(value)
-        return dict(found)
+                states[number][field] = json.loads(value)
+        return dict(states)
 
     def history(self, annotator: str | None = None, item: str | None = None) -> list[Change]:
-        """All changes, first to last, of one annotator or item or of all, undone ones and their undoing included."""
+        """All changes in order, undone ones included, for one annotator or item or all."""
         with self._lock, self._naming():
             return self._log(annotator, item)
 
     def annotators(self) -> list[str]:
-        """Who has changed anything or has a plan, sorted."""
+        """Names of those who changed anything or have a plan, sorted."""
         query = "SELECT annotator FROM changes UNION SELECT annotator FROM plans ORDER BY annotator"
         return [row[0] for row in self._read(query)]
 
     def last(self, annotator: str) -> Change | None:
-        """The annotator's last change: where they stopped."""
-        rows = self._read(f"{storage.SELECT} WHERE annotator = ? ORDER BY id DESC LIMIT 1", (annotator,))
+        """The annotator's last change."""
+        rows = self._read(f"{SELECT} WHERE annotator = ? ORDER BY id DESC LIMIT 1", (annotator,))
         return _change(rows[0]) if rows else None
 
     def keep_plan(self, annotator: str, key: str, plan: Any) -> Any:
-        """The plan kept for an annotator under `key`; where there is none, `plan` (of JSON values) is kept.
+        """The plan stored for an annotator under `key`; where there is none, store `plan` (JSON values).
 
-        What letters and regions stood for must not change under what was said of them, so the first plan stays.
+        The first plan stays, because the meaning of letters and regions must not change under annotations.
         """
         with self._writing():
             values = (name(annotator), key, _now(), json.dumps(plan, ensure_ascii=False))
@@ -186,45 +206,110 @@ class Store:
         return json.loads(row[0])
 
     def plans(self, annotator: str) -> dict[str, Any]:
-        """The plans kept for an annotator by key, first to last."""
+        """The plans of an annotator by key, oldest first."""
         rows = self._read("SELECT key, plan FROM plans WHERE annotator = ? ORDER BY rowid", (annotator,))
         return {key: json.loads(plan) for key, plan in rows}
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self.read_only:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        # A file in a folder that nobody can write to is read as it is, without the files that WAL needs beside it.
+        beside = self.path.with_name(f"{self.path.name}-wal")
+        frozen = self.read_only and not os.access(self.path.parent, os.W_OK) and not beside.exists()
+        address = f"{self.path.absolute().as_uri()}?mode={'ro' if self.read_only else 'rwc'}{'&immutable=1' * frozen}"
+        base = sqlite3.connect(
+            address, uri=True, timeout=self._patience_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            if not self.read_only:
+                _prepare(base, time.monotonic() + self._patience_s)
+            self._check(base)
+        except (sqlite3.Error, InputError):
+            base.close()
+            raise
+        return base
+
+    def _check(self, base: sqlite3.Connection) -> None:
+        mark, version = (base.execute(f"PRAGMA {key}").fetchone()[0] for key in ("application_id", "user_version"))
+        if mark != APPLICATION:
+            tables = ", ".join(_tables(base)) or "none"
+            raise InputError(f"{self.path}: not an annotation store but another SQLite file (tables: {tables})")
+        if version > VERSION:
+            raise InputError(f"{self.path}: store of version {version}; this program reads versions up to {VERSION}")
 
     def _read(self, query: str, values: tuple = ()) -> list[tuple]:
         with self._lock, self._naming():
             return self._base.execute(query, values).fetchall()
 
     def _log(self, annotator: str | None, item: str | None) -> list[Change]:
-        query = f"{storage.SELECT} WHERE (? IS NULL OR annotator = ?) AND (? IS NULL OR item = ?) ORDER BY id"
+        query = f"{SELECT} WHERE (? IS NULL OR annotator = ?) AND (? IS NULL OR item = ?) ORDER BY id"
         return [_change(row) for row in self._base.execute(query, (annotator, annotator, item, item))]
 
-    def _add(
-        self, annotator: str, values: list[tuple[str, str, Any]], kind: str, of: int | None
-    ) -> tuple[Change, ...]:  # fmt: skip
-        at, step, found = _now(), None, []
+    def _add(self, annotator: str, values: list[tuple[str, str, Any]], kind: str, of: int | None) -> tuple[Change, ...]:
+        at, step, changes = _now(), None, []
         for item, field, value in values:
             row = (at, annotator, item, field, json.dumps(value, ensure_ascii=False), step, kind, of)
-            number = self._base.execute(storage.INSERT, row).lastrowid
+            number = self._base.execute(INSERT, row).lastrowid
             step = number if step is None else step
-            found.append(Change(number, at, annotator, item, field, value, step, kind, of))
-        return tuple(found)
+            changes.append(Change(number, at, annotator, item, field, value, step, kind, of))
+        return tuple(changes)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """A transaction of its own."""
         if self.read_only:
-            raise StoreError(f"{self.path}: opened to read only")
-        with self._lock, self._naming(), self._base:  # commits, or rolls back where something is raised
-            storage.begin(self._base, self._patience_s)
+            raise InputError(f"{self.path}: opened to read only")
+        with self._lock, self._naming(), self._base:  # commits, or rolls back on an error
+            self._base.execute("PRAGMA busy_timeout=0")
+            try:  # as a writer from the start: a transaction that begins as a reader may fail to become one
+                _patiently(self._base, "BEGIN IMMEDIATE", time.monotonic() + self._patience_s)
+            finally:
+                self._base.execute(f"PRAGMA busy_timeout={int(1000 * self._patience_s)}")
             yield
 
     @contextmanager
     def _naming(self) -> Iterator[None]:
-        """Errors of what is stored and of SQLite name the file."""
+        """Turn errors of SQLite and of the file system into ones that name the file and what is needed."""
         try:
             yield
-        except (VocabularyError, sqlite3.Error) as error:
-            raise StoreError(storage.sentence(self.path, error)) from error
+        except (sqlite3.Error, OSError) as error:
+            reason = str(error)
+            if "locked" in reason or "busy" in reason:
+                reason = f"other annotators kept it busy, and nothing was written ({reason}); try again"
+            elif "not a database" in reason or "malformed" in reason:
+                reason = f"not an annotation store ({reason})"
+            elif "readonly" in reason or "unable to open" in reason or isinstance(error, OSError):
+                reason = f"cannot be written ({reason}); a file in a folder that can be written to is needed"
+            raise InputError(f"{self.path}: {reason}") from error
+
+
+def _prepare(base: sqlite3.Connection, until_s: float) -> None:
+    """Create the tables of a new file, and make every commit reach the disk."""
+    base.execute("PRAGMA synchronous=FULL")
+    base.execute("PRAGMA fullfsync=ON")  # macOS: to the disk and not only to its cache
+    if base.execute("PRAGMA user_version").fetchone()[0] == 0 and not _tables(base):
+        _patiently(base, "PRAGMA journal_mode=WAL", until_s)  # SQLite does not wait here by itself
+        base.execute("BEGIN IMMEDIATE")
+        if not _tables(base):  # another process may have been faster
+            for statement in SCHEMA:
+                base.execute(statement)
+            base.execute(f"PRAGMA application_id={APPLICATION}")
+            base.execute(f"PRAGMA user_version={VERSION}")
+        base.execute("COMMIT")
+
+
+def _patiently(base: sqlite3.Connection, statement: str, until_s: float) -> None:
+    while True:
+        try:
+            base.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until_s:
+                raise
+            time.sleep(random.uniform(*RETRY_S))
+
+
+def _tables(base: sqlite3.Connection) -> list[str]:
+    return [row[0] for row in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
 
 
 def _now() -> str:
@@ -236,38 +321,28 @@ def _change(row: tuple) -> Change:
     return Change(number, at, annotator, item, field, json.loads(value), number if step is None else step, kind, of)
 
 
-def _check_regions(values: Mapping[str, Any]) -> None:
-    if not values:
-        raise VocabularyError("no field to set; at least one is needed")
-    for field, start_s in values.items():
-        track, own = parts_of(field)
-        if track is not None and own == "start_s":
-            check_region(start_s, values.get(f"{track}.end_s"))
-
-
 def _standing(log: list[Change]) -> tuple[list[int], list[int]]:
-    """Steps that stand and steps that a redo brings back, the last ones last."""
+    """Steps that stand, and steps that a redo can repeat, in order."""
+    first: dict[int, Change] = {}
+    for change in log:
+        first.setdefault(change.step, change)
     done: list[int] = []
     undone: list[int] = []
-    seen: set[int] = set()
-    for change in log:
-        if change.step in seen:
-            continue
-        seen.add(change.step)
+    for step, change in first.items():
         if change.kind == UNDO:
             done.remove(change.of)
             undone.append(change.of)
         elif change.kind == REDO:
             done.append(change.of)
-            undone = [step for step in undone if step != change.of]
+            undone = [other for other in undone if other != change.of]
         else:
-            done.append(change.step)
+            done.append(step)
             undone = []
     return done, undone
 
 
 def _last_value(log: list[Change], undone: Change, standing: set[int]) -> tuple[str, str, Any]:
-    """Item, field and value that the field had before a change, by the steps that still stand."""
+    """Item, field and value that the field had before a change, from the steps that still stand."""
     place = (undone.item, undone.field)
-    earlier = [one.value for one in log if one.step in standing and (one.item, one.field) == place]
+    earlier = [change.value for change in log if change.step in standing and (change.item, change.field) == place]
     return *place, earlier[-1] if earlier else None

@@ -1,28 +1,33 @@
-"""The tidy table of annotations: a row for each region that an annotator has judged."""
+"""The tidy table of annotations: one row for each region that an annotator has judged, from and to a store."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sslig.annotation.plan import Item, plans
-from sslig.annotation.store import Change, Store
+from sslig import audio
+from sslig.annotation.plan import Item, Track, digest, plans
+from sslig.annotation.store import Store
 from sslig.annotation.vocabulary import (
     ITEM_CHARACTERS,
     ITEM_FIELDS,
     TRACK_FIELDS,
-    VocabularyError,
     check_region,
     field_of,
     flag,
     identifier,
     name,
+    named,
     parts_of,
     seconds,
     shown,
     text,
 )
+from sslig.corpora import protocol
+from sslig.frames import SAMPLE_RATE_HZ
 
 TYPES: Mapping[str, str] = {
     "annotator": "str",
@@ -47,71 +52,93 @@ TYPES: Mapping[str, str] = {
     "proposed_start_s": "float64",
     "proposed_end_s": "float64",
 }
-"""Columns and their types. ``general`` is what is said of the utterance as a whole; no cue is NaN, no text is empty."""
+"""Columns and their types. ``general`` is the comment on the whole utterance. A missing cue is NaN, a missing text is
+empty."""
 
 DEFAULTS: Mapping[str, Any] = {
-    "annotator": "", "group": "", "repeat": False, "blind": False, "decoy": False, "start_s": np.nan, "end_s": np.nan,
-    "cue": None, "locality": None, "audible": None, "comment": "", "general": "", "similarity": "", "done": None,
-    "changed_at": "", "proposed_start_s": np.nan, "proposed_end_s": np.nan,
-}  # fmt: skip
+    **{column: {"str": "", "bool": False, "float64": np.nan}.get(kind) for column, kind in TYPES.items()},
+    "cue": None,
+}
 
 CHECKS: Mapping[str, Callable[[Any], Any]] = {
-    **TRACK_FIELDS, "general": text, "similarity": text, "done": flag, "group": text, "changed_at": text,
-    "proposed_start_s": seconds, "proposed_end_s": seconds,
-}  # fmt: skip
-"""How a column of a file is checked; names and the three kinds of a row are checked by themselves."""
+    **TRACK_FIELDS,
+    **dict.fromkeys(("general", "similarity", "group", "changed_at"), text),
+    **dict.fromkeys(("repeat", "blind", "decoy", "done"), flag),
+    **dict.fromkeys(("proposed_start_s", "proposed_end_s"), seconds),
+}
+"""Checks of the columns that are no names."""
 
-KEY = ("annotator", "item", "track")
 
+def annotations(store: Store) -> pd.DataFrame:
+    """All annotations in a store, decoded by the plans that it keeps.
 
-def annotations(store: Store, items: Mapping[str, Sequence[Item]] | None = None) -> pd.DataFrame:
-    """All that stands in a store.
-
-    A region whose ends nobody moved is the proposed one where a cue is named for it: the annotator judged that.
-
-    Parameters
-    ----------
-    store
-        The changes.
-    items
-        By annotator; none: those whose plans the store keeps. What is said of an item that is in no plan is given
-        under its own name, for nothing that was typed may vanish.
+    A region that has a cue and whose ends nobody moved is the proposed one. Annotations of an item without a plan
+    appear under the name of the item, so that nothing typed is lost.
 
     Returns
     -------
     DataFrame
-        `TYPES`, a row for each track of each item of which anything is said; annotators by name, items as planned.
+        `TYPES`; annotators by name, items as planned.
     """
-    items, rows = plans(store) if items is None else items, []
+    planned, rows = plans(store), []
     for annotator in store.annotators():
-        states, changed_at = store.states(annotator), _changed_at(store.history(annotator))
-        planned = {item.id: item for item in items.get(annotator, ())}
-        for number in [*planned, *(one for one in states if one not in planned)]:
+        states, items = store.states(annotator), {item.id: item for item in planned[annotator]}
+        changed_at = {(change.item, parts_of(change.field)[0]): change.at for change in store.history(annotator)}
+        for number in dict.fromkeys([*items, *states]):
             if number in states:
-                rows += _rows(annotator, number, planned.get(number), states[number], changed_at)
+                about, tracks = _about(number, items.get(number), states[number])
+                rows += [_row(states[number], about | {"annotator": annotator}, track, changed_at) for track in tracks]
     return conformed(rows)
 
 
+def keep(store: Store, table: pd.DataFrame) -> int:
+    """Append what a table holds and the store lacks; keeping the same table again changes nothing.
+
+    Regions that an annotator has in a plan are kept there; other utterances become an additional plan. Where the
+    store has another value, the value of the table is set, and the log keeps both.
+
+    Returns
+    -------
+    int
+        The number of appended changes.
+    """
+    n_changes = 0
+    for annotator, rows in table.groupby("annotator", sort=False):
+        items = {(item.utterance, item.repeat_of is not None): item for item in plans(store).get(annotator, ())}
+        parts = dict(iter(rows.groupby(["utterance", "repeat"], sort=False)))
+        new = {place: _new_item(part) for place, part in parts.items() if not _covers(items.get(place), part)}
+        if new:
+            key = f"imported {digest([item.id for item in new.values()])[:8]}"
+            store.keep_plan(annotator, key, [asdict(item) for item in new.values()])
+        items, states = items | new, store.states(annotator)
+        for place, part in parts.items():
+            item = items[place]
+            before = _proposed(item) | states.get(item.id, {})
+            changed = {field: value for field, value in _fields(item, part).items() if before.get(field) != value}
+            n_changes += len(store.record(annotator, item.id, changed)) if changed else 0
+    return n_changes
+
+
 def row_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A row from outside, checked field by field; what is not given is `DEFAULTS`.
+    """A row from outside, checked field by field and filled with `DEFAULTS`.
 
     Raises
     ------
-    VocabularyError
-        A value is none that its field can hold, or the region does not end after it begins.
+    InputError
+        A field cannot hold its value, or the region does not end after it begins.
     """
     given = {column: value for column, value in values.items() if not _missing(value)}
-    row = {**DEFAULTS, **given}
-    row["utterance"] = identifier(row.get("utterance"), "utterance", ITEM_CHARACTERS)
-    row["detector"], row["annotator"] = identifier(row.get("detector"), "detector"), name(row["annotator"])
-    for column in ("repeat", "blind", "decoy"):
-        row[column] = _as(column, row[column], flag)
-    row["item"] = identifier(row.get("item", row["utterance"] + "/2" * row["repeat"]), "item", ITEM_CHARACTERS)
-    row["track"] = identifier(row.get("track", shown(row["detector"]) + " decoy" * row["decoy"]), "track")
-    for column, check in CHECKS.items():
-        row[column] = _as(column, given[column], check) if column in given else row[column]
-    for ends in (("start_s", "end_s"), ("proposed_start_s", "proposed_end_s")):
-        check_region(*(given.get(end) for end in ends))
+    row = (
+        DEFAULTS
+        | given
+        | {column: named(column, CHECKS[column], given[column]) for column in CHECKS if column in given}
+    )
+    row["annotator"], row["detector"] = name(row["annotator"]), identifier(row["detector"] or None, "detector")
+    row["utterance"] = identifier(row["utterance"], "utterance", ITEM_CHARACTERS)
+    row["item"] = identifier(row["item"] or row["utterance"] + "/2" * row["repeat"], "item", ITEM_CHARACTERS)
+    row["track"] = identifier(row["track"] or shown(row["detector"]) + " decoy" * row["decoy"], "track")
+    check_region(given.get("start_s"), given.get("end_s"))
+    check_region(given.get("proposed_start_s"), given.get("proposed_end_s"))
     return row
 
 
@@ -128,62 +155,92 @@ def marked(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have a cue; locality and audibility without one may be what the form held untouched."""
+    """The rows that have a cue; locality and audibility without a cue may be those of an untouched form."""
     return table[table["cue"].notna()]
 
 
 def plain(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of real regions that were heard for the first time; of one annotator and region, the `latest` one."""
+    """The `latest` rows of real regions at the first hearing."""
     return latest(table[~table["decoy"] & ~table["repeat"]])
 
 
 def latest(table: pd.DataFrame) -> pd.DataFrame:
-    """One row for each annotator, utterance, detector and kind of region: what was said last, under whichever plan."""
+    """The last row for each annotator, utterance, detector and kind of region, under any plan."""
     keys = ["annotator", "utterance", "detector", "decoy", "repeat"]
     return table.sort_values("changed_at", kind="stable").drop_duplicates(keys, keep="last").sort_index()
 
 
-def _as(column: str, value: Any, check: Callable[[Any], Any]) -> Any:
-    try:
-        return check(value)
-    except VocabularyError as error:
-        raise VocabularyError(f"{column} is {error}") from error
+def known_utterances(root: Path, names: Iterable[str], set_name: str = "eval") -> pd.DataFrame:
+    """Protocol rows of those `names` that the corpus at `root` has, with ``path``, ``recording`` and ``duration_s``."""
+    table = protocol.load_set(root, set_name)
+    table = protocol.with_recordings(root, table[table["utterance"].isin(set(names))].reset_index(drop=True))
+    return table.assign(duration_s=[audio.n_samples(path) / SAMPLE_RATE_HZ for path in table["path"]])
+
+
+def with_protocol(table: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Annotations with the columns ``key``, ``speaker`` and ``recording`` that `known` has of their utterances."""
+    columns = [column for column in ("key", "speaker", "recording") if column in known]
+    return table.merge(known[["utterance", *columns]], on="utterance", how="left", validate="many_to_one")
 
 
 def _missing(value: Any) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value))
+    return value is None or value is pd.NA or value != value
 
 
-def _changed_at(history: Sequence[Change]) -> dict[tuple[str, str | None], str]:
-    """When each track of each item was last changed, and each item as a whole (its track is none)."""
-    return {(change.item, parts_of(change.field)[0]): change.at for change in history}
-
-
-def _rows(
-    annotator: str, number: str, item: Item | None, state: Mapping[str, Any], changed_at: Mapping
-) -> list[dict[str, Any]]:  # fmt: skip
-    own = {field: state.get(field) for field in ITEM_FIELDS}
-    whole = {"annotator": annotator, "item": number, "general": own.pop("comment"), **own}
+def _about(number: str, item: Item | None, state: Mapping[str, Any]) -> tuple[dict[str, Any], list[Track]]:
+    """What is known of an item, and its tracks."""
     if item is None:
         names = dict.fromkeys(parts_of(field)[0] for field in state)
-        tracks = [{"track": track, "detector": track, "decoy": False} for track in names if track is not None]
-        about = {"utterance": number, "repeat": False, "blind": False, "group": ""}
-    else:
-        tracks = [_planned(track) for track in item.tracks]
-        about = {"utterance": item.utterance, "repeat": item.repeat_of is not None, "blind": item.blind,
-                 "group": item.group}  # fmt: skip
-    rows = []
-    for track in tracks:
-        said = {field: state.get(field_of(track["track"], field)) for field in TRACK_FIELDS}
-        if said["cue"] is not None:
-            for end in ("start_s", "end_s"):
-                said[end] = track.get(f"proposed_{end}") if said[end] is None else said[end]
-        times = (changed_at.get((number, one), "") for one in (None, track["track"]))
-        rows.append({**whole, **about, **track, **said, "changed_at": max(times)})
-    return rows
+        return {"item": number, "utterance": number}, [Track(track, track, False, None) for track in names if track]
+    about = {"item": number, "utterance": item.utterance, "repeat": item.repeat_of is not None}
+    return about | {"blind": item.blind, "group": item.group}, list(item.tracks)
 
 
-def _planned(track: Any) -> dict[str, Any]:
-    start_s, end_s = track.region or (None, None)
-    return {"track": track.name, "detector": track.detector, "decoy": track.decoy, "proposed_start_s": start_s,
-            "proposed_end_s": end_s}  # fmt: skip
+def _row(
+    state: Mapping[str, Any], about: Mapping[str, Any], track: Track, changed_at: Mapping[tuple, str]
+) -> dict[str, Any]:
+    proposed = dict(zip(("start_s", "end_s"), track.region or (None, None), strict=True))
+    values = {field: state.get(field_of(track.name, field)) for field in TRACK_FIELDS}
+    if values["cue"] is not None:
+        values |= {end: time_s for end, time_s in proposed.items() if values[end] is None}
+    times = [changed_at.get((about["item"], place), "") for place in (None, track.name)]
+    row = DEFAULTS | about | {"track": track.name, "detector": track.detector, "decoy": track.decoy} | values
+    row |= {"general": state.get("comment"), "similarity": state.get("similarity"), "done": state.get("done")}
+    return row | {f"proposed_{end}": time_s for end, time_s in proposed.items()} | {"changed_at": max(times)}
+
+
+def _covers(item: Item | None, part: pd.DataFrame) -> bool:
+    """Whether an item has every region of the rows of its utterance."""
+    regions = set() if item is None else {(track.detector, track.decoy) for track in item.tracks}
+    return set(zip(part["detector"], part["decoy"], strict=True)) <= regions
+
+
+def _new_item(part: pd.DataFrame) -> Item:
+    """An item for the rows of an utterance without a plan; its name differs from those of planned items."""
+    first = part.iloc[0]
+    ends = part[["proposed_start_s", "proposed_end_s"]].itertuples(index=False, name=None)
+    regions = [None if pd.isna(start_s) else (start_s, end_s) for start_s, end_s in ends]
+    tracks = tuple(map(Track, part["track"], part["detector"], map(bool, part["decoy"]), regions))
+    mark = digest(first["utterance"], sorted(zip(part["detector"], map(bool, part["decoy"]), strict=True)))[:6]
+    number, again = f"imported {mark}/{first['utterance']}", bool(first["repeat"])
+    repeat_of = number if again else None
+    return Item(number + "/2" * again, first["utterance"], repeat_of, first["group"], tracks, bool(first["blind"]))
+
+
+def _proposed(item: Item) -> dict[str, float]:
+    """The fields of the proposed regions, which hold until an annotator moves them."""
+    regions = {track.name: track.region for track in item.tracks if track.region is not None}
+    fields = {field_of(track, "start_s"): start_s for track, (start_s, _) in regions.items()}
+    return fields | {field_of(track, "end_s"): end_s for track, (_, end_s) in regions.items()}
+
+
+def _fields(item: Item, part: pd.DataFrame) -> dict[str, Any]:
+    """The fields of an item that rows of its utterance fill."""
+    names = {(track.detector, track.decoy): track.name for track in item.tracks}
+    rows = part.to_dict("records")
+    values = {field: rows[0]["general" if field == "comment" else field] for field in ITEM_FIELDS}
+    for row in rows:
+        track = names[row["detector"], row["decoy"]]
+        values |= {field_of(track, field): row[field] for field in TRACK_FIELDS}
+    filled = {field: value for field, value in values.items() if not pd.isna(value) and value != ""}
+    return {field: value.item() if hasattr(value, "item") else value for field, value in filled.items()}

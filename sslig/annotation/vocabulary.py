@@ -1,9 +1,11 @@
-"""The words of an annotation: cues, locality, the fields of an utterance and of a region, and what each may hold."""
+"""The words of an annotation: cues, localities, the fields of an utterance and of a region, and their values."""
 
 import math
 import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from sslig.errors import InputError
 
 CUES: Mapping[str, str] = {
     "glitch": "Local glitch",
@@ -15,103 +17,88 @@ CUES: Mapping[str, str] = {
     "spectral": "Spectral artefact",
     "unclear": "Unclear / diffuse",
 }
-"""What annotators choose the primary cue of a region from, each with the words they see."""
+"""The primary cues of a region, and the label of each on the page."""
 
 LOCALITY = (1, 5)
-"""From spread over time to one spike."""
-
-UNTOUCHED = {"locality": 3, "audible": False}
-"""What the published form held before anyone touched it: no judgements, unless a cue stands beside them."""
+"""From spread over time to a single spike."""
 
 DETECTORS: Mapping[str, str] = {"aasist": "AASIST", "camhfa": "CA-MHFA", "sls": "SLS"}
-"""How the project's heads are written where people read them; another detector goes by its own name."""
+"""Display names of the project's heads; any other detector goes by the name that its study gives it."""
 
 SECONDS = (-1.0, 86_400.0)
-"""Where a mark may lie; drawn by hand, marks begin a little before 0 here and there."""
+"""Accepted times of marks; marks drawn by hand may begin a little before 0."""
 
 NAME_CHARACTERS, ITEM_CHARACTERS, TEXT_CHARACTERS = 80, 200, 10_000
-"""Most characters of an annotator or a track, of an item, and of a comment."""
-
-SEPARATOR = "."
-"""Between a track and its field."""
+"""Largest lengths of the name of an annotator or a track, of the name of an item, and of a comment."""
 
 CONTROL = ("Cc", "Cs")
-"""Unicode classes that no text holds: control characters and halves of surrogate pairs."""
-
-
-class VocabularyError(ValueError):
-    """A value that its field cannot hold; the message says what was found and what is accepted."""
+"""Unicode classes that no text keeps: control characters and halves of surrogate pairs."""
 
 
 def shown(detector: str) -> str:
-    """A detector as people read it."""
+    """The display name of a detector."""
     return DETECTORS.get(detector, detector)
 
 
 def name(value: Any, what: str = "annotator", most: int = NAME_CHARACTERS) -> str:
-    """The name of a person as it is stored: single spaces, in the composed form of Unicode; markup stays as typed.
+    """The name of a person as it is stored: single spaces, Unicode form NFC, markup as typed.
 
     Raises
     ------
-    VocabularyError
-        It is no text, empty, too long, or holds an invisible character, by which two names could look the same.
+    InputError
+        The value is not a text, is empty or too long, or holds an invisible character, which would let two names look
+        the same.
     """
     if not isinstance(value, str):
-        raise VocabularyError(f"{what} {value!r}; a text is needed")
+        raise InputError(f"{what} {value!r}; a text is needed")
     text = " ".join(unicodedata.normalize("NFC", value).split())
     hidden = [character for character in text if unicodedata.category(character) in (*CONTROL, "Cf")]
     if hidden or not 0 < len(text) <= most:
-        found = f"holds {hidden[0]!r}" if hidden else f"has {len(text)} characters"
-        raise VocabularyError(f"{what} {text[:most]!r} {found}; 1 to {most} visible characters are needed")
+        fault = f"holds {hidden[0]!r}" if hidden else f"has {len(text)} characters"
+        raise InputError(f"{what} {text[:most]!r} {fault}; 1 to {most} visible characters are needed")
     return text
 
 
 def identifier(value: Any, what: str, most: int = NAME_CHARACTERS) -> str:
-    """The name of an utterance, an item, a detector or a track, which is never changed, only checked.
+    """Check the name of an utterance, an item, a detector or a track, and return it unchanged.
 
     Raises
     ------
-    VocabularyError
-        It is no text, empty, too long, holds an invisible character, or begins or ends with a space.
+    InputError
+        As in `name`; also where the value begins or ends with a space or holds a line end.
     """
     name(value, what, most)
     if value != value.strip() or "\n" in value or len(value) > most:
-        raise VocabularyError(f"{what} {value!r}; 1 to {most} visible characters on one line are needed")
+        raise InputError(f"{what} {value!r}; 1 to {most} visible characters on one line are needed")
     return value
 
 
 def text(value: Any) -> str:
-    r"""A comment as it is stored: what was typed, markup included, with ``\n`` for every line end.
+    r"""A comment as it is stored: as typed, with ``\n`` for every line end and without control characters.
 
-    Control characters other than line ends and tabs come from pasting and show nothing; they are taken out rather
-    than refused, because a comment must not be lost for them.
-
-    Raises
-    ------
-    VocabularyError
-        It is no text, or longer than `TEXT_CHARACTERS`.
+    Control characters come from pasting. They are removed rather than refused, so that no comment is lost.
     """
     if not isinstance(value, str):
-        raise VocabularyError(f"{value!r}; a text is needed")
+        raise InputError(f"{value!r}; a text is needed")
     lines = value.replace("\r\n", "\n").replace("\r", "\n")
-    kept = "".join(one for one in lines if one in "\n\t" or unicodedata.category(one) not in CONTROL)
-    if len(kept) > TEXT_CHARACTERS:
-        raise VocabularyError(f"a text of {len(kept):,} characters; at most {TEXT_CHARACTERS:,} are accepted")
-    return kept
+    clean = "".join(letter for letter in lines if letter in "\n\t" or unicodedata.category(letter) not in CONTROL)
+    if len(clean) > TEXT_CHARACTERS:
+        raise InputError(f"a text of {len(clean):,} characters; at most {TEXT_CHARACTERS:,} are accepted")
+    return clean
 
 
 def seconds(value: Any) -> float | int:
-    """A time of a recording; a whole number stays one."""
+    """A time within `SECONDS`; whole numbers stay whole."""
     low, high = SECONDS
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:  # NaN is refused too
-        raise VocabularyError(f"{value!r}; a number of seconds from {low:g} to {high:g} is needed")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:  # refuses NaN too
+        raise InputError(f"{value!r}; a number of seconds from {low:g} to {high:g} is needed")
     return value
 
 
 def cue(value: Any) -> str:
     """One of `CUES`."""
     if not isinstance(value, str) or value not in CUES:
-        raise VocabularyError(f"{value!r}; accepted: {', '.join(CUES)}")
+        raise InputError(f"{value!r}; accepted: {', '.join(CUES)}")
     return value
 
 
@@ -119,21 +106,23 @@ def locality(value: Any) -> int:
     """A whole number within `LOCALITY`."""
     low, high = LOCALITY
     if isinstance(value, bool) or not isinstance(value, int | float) or value not in range(low, high + 1):
-        raise VocabularyError(f"{value!r}; a whole number from {low} (spread) to {high} (spiky) is needed")
+        raise InputError(f"{value!r}; a whole number from {low} (spread) to {high} (spiky) is needed")
     return int(value)
 
 
 def flag(value: Any) -> bool:
-    """Yes or no."""
+    """True or false."""
     if not isinstance(value, bool):
-        raise VocabularyError(f"{value!r}; true or false is needed")
+        raise InputError(f"{value!r}; true or false is needed")
     return value
 
 
-ITEM_FIELDS: Mapping[str, Callable[[Any], Any]] = {"comment": text, "similarity": text, "done": flag}
-"""What is said of an utterance as a whole, and how each value is checked."""
+Check = Callable[[Any], Any]
 
-TRACK_FIELDS: Mapping[str, Callable[[Any], Any]] = {
+ITEM_FIELDS: Mapping[str, Check] = {"comment": text, "similarity": text, "done": flag}
+"""Fields of an utterance as a whole."""
+
+TRACK_FIELDS: Mapping[str, Check] = {
     "start_s": seconds,
     "end_s": seconds,
     "cue": cue,
@@ -141,42 +130,47 @@ TRACK_FIELDS: Mapping[str, Callable[[Any], Any]] = {
     "audible": flag,
     "comment": text,
 }
-"""What is said of a region of one detector, and how each value is checked."""
+"""Fields of the region of one detector."""
 
 
 def field_of(track: str, field: str) -> str:
-    """The field of a track, as it is stored: ``A.cue``."""
-    return f"{track}{SEPARATOR}{field}"
+    """The field of a track as it is stored, for instance ``A.cue``."""
+    return f"{track}.{field}"
 
 
 def parts_of(field: str) -> tuple[str | None, str]:
-    """The track of a field, none where it is said of the whole utterance, and the field's own name."""
-    track, separator, own = field.rpartition(SEPARATOR)
-    return (track if separator else None), own
+    """The track of a stored field, none for a field of the whole utterance, and the name of the field itself."""
+    track, dot, bare = field.rpartition(".")
+    return (track if dot else None), bare
 
 
 def checked(field: str, value: Any) -> Any:
-    """A value as `field` stores it; none, which clears the field, passes.
+    """The value as `field` stores it; None, which clears a field, passes.
 
     Raises
     ------
-    VocabularyError
-        There is no such field, or it cannot hold the value.
+    InputError
+        The field is unknown or cannot hold the value.
     """
-    track, own = parts_of(field) if isinstance(field, str) else (None, "")
+    track, bare = parts_of(field) if isinstance(field, str) else (None, "")
     known = ITEM_FIELDS if track is None else TRACK_FIELDS
-    if own not in known:
-        listed = ", ".join([*ITEM_FIELDS, *(f"<track>{SEPARATOR}{one}" for one in TRACK_FIELDS)])
-        raise VocabularyError(f"unknown field {field!r}; accepted: {listed}")
+    if bare not in known:
+        accepted = ", ".join([*ITEM_FIELDS, *(field_of("<track>", name) for name in TRACK_FIELDS)])
+        raise InputError(f"unknown field {field!r}; accepted: {accepted}")
     if track is not None:
         identifier(track, "track")
+    return None if value is None else named(field, known[bare], value)
+
+
+def named(field: str, check: Check, value: Any) -> Any:
+    """The checked value; a refusal names the field."""
     try:
-        return None if value is None else known[own](value)
-    except VocabularyError as error:
-        raise VocabularyError(f"{field} is {error}") from error
+        return check(value)
+    except InputError as error:
+        raise InputError(f"{field} is {error}") from error
 
 
 def check_region(start_s: float | None, end_s: float | None) -> None:
-    """Raises `VocabularyError` where both ends are there and the region does not end after it begins."""
+    """Raise `InputError` where both ends are given and the region does not end after it begins."""
     if start_s is not None and end_s is not None and not (start_s < end_s and math.isfinite(end_s)):
-        raise VocabularyError(f"a region from {start_s} to {end_s} s; it must end after it begins")
+        raise InputError(f"a region from {start_s} to {end_s} s; it must end after it begins")
