@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sslig.annotation.storage import APPLICATION, StoreError
-from sslig.annotation.store import REDO, UNDO, Store
+from sslig.annotation.store import APPLICATION, REDO, UNDO, Store
+from sslig.errors import InputError
 
 MARKUP = "<script>alert('1')</script> & \"quoted\" **bold** {{7*7}} | ; DROP TABLE changes --"
 
@@ -37,7 +37,7 @@ def test_an_append_is_read_back_by_another_store(store, path):
         assert other.state("Ann", "u1") == {"A.cue": "glitch", "A.locality": 4}
         assert other.annotators() == ["Ann", "Bob"]
         assert other.history("Ann")[0] == change
-        assert [one.id for one in other.history(item="u1")] == [1, 2, 3]
+        assert [change.id for change in other.history(item="u1")] == [1, 2, 3]
         assert other.last("Ann").field == "A.locality"
         assert other.last("Eve") is None
 
@@ -47,7 +47,7 @@ def test_later_values_win_and_none_clears(store):
         store.append("Ann", "u1", "A.cue", value)
     store.append("Ann", "u1", "done", False)
     assert store.state("Ann", "u1") == {"done": False}
-    assert [one.value for one in store.history()] == ["noise", "breath", None, False]
+    assert [change.value for change in store.history()] == ["noise", "breath", None, False]
     assert store.states("Ann") == {"u1": {"done": False}}
 
 
@@ -55,13 +55,13 @@ def test_a_step_is_undone_and_redone_whole_and_nothing_is_deleted(store):
     store.record("Ann", "u1", {"A.start_s": 1.0, "A.end_s": 2.0})
     store.record("Ann", "u1", {"A.start_s": 1.5, "A.end_s": 2.5})
     undone = store.undo("Ann")
-    assert {one.kind for one in undone} == {UNDO}
-    assert {one.of for one in undone} == {3}
+    assert {change.kind for change in undone} == {UNDO}
+    assert {change.of for change in undone} == {3}
     assert store.state("Ann", "u1") == {"A.start_s": 1.0, "A.end_s": 2.0}
     assert store.undo("Ann", "u1")
     assert store.state("Ann", "u1") == {}
     assert store.undo("Ann") == ()
-    assert {one.kind for one in store.redo("Ann")} == {REDO}
+    assert {change.kind for change in store.redo("Ann")} == {REDO}
     store.redo("Ann")
     assert store.state("Ann", "u1") == {"A.start_s": 1.5, "A.end_s": 2.5}
     assert store.redo("Ann") == ()
@@ -95,14 +95,14 @@ def test_undo_is_of_one_annotator_and_where_asked_of_one_item(store):
 
 
 def test_text_comes_back_as_it_was_typed_but_for_control_characters(store):
-    for typed, kept in [
+    for typed, expected in [
         (MARKUP, MARKUP),
         ("a\r\nb\tc\rd", "a\nb\tc\nd"),
         ("x\x00\x07\ud800y", "xy"),
         ("😀 ñ 中", "😀 ñ 中"),
     ]:
         store.append("Ann", "u1", "comment", typed)
-        assert store.state("Ann", "u1") == {"comment": kept}
+        assert store.state("Ann", "u1") == {"comment": expected}
 
 
 def test_names_are_one_line_of_visible_characters(store):
@@ -111,16 +111,16 @@ def test_names_are_one_line_of_visible_characters(store):
     assert store.append(MARKUP[:50], "u1", "done", True).annotator == MARKUP[:50]
     assert store.undo("Ann  B.")
     for refused in ("", "  ", "a" * 81, "An\u200bn", "a\x07", None):
-        with pytest.raises(StoreError, match=r"annotations\.sqlite: annotator .* needed"):
+        with pytest.raises(InputError, match=r"annotator .* needed"):
             store.append(refused, "u1", "done", True)
 
 
 def test_items_and_tracks_keep_their_names_as_they_are(store):
     decomposed = "cafe\u0301 1/2"  # as some file systems write an accent
-    store.append("Ann", decomposed, "own.one.cue", "noise")
-    assert store.state("Ann", decomposed) == {"own.one.cue": "noise"}
+    store.append("Ann", decomposed, "own.change.cue", "noise")
+    assert store.state("Ann", decomposed) == {"own.change.cue": "noise"}
     for item, field in ((" u1", "done"), ("u\n1", "done"), ("u" * 201, "done"), ("u1", "A\x07.cue"), ("u1", ".cue")):
-        with pytest.raises(StoreError, match="visible characters"):
+        with pytest.raises(InputError, match="visible characters"):
             store.append("Ann", item, field, None)
 
 
@@ -143,14 +143,14 @@ def test_items_and_tracks_keep_their_names_as_they_are(store):
     ],
 )
 def test_a_value_that_its_field_cannot_hold_is_refused_and_named(store, field, value, accepted):
-    with pytest.raises(StoreError, match=rf"annotations\.sqlite: .*{accepted}"):
+    with pytest.raises(InputError, match=accepted):
         store.append("Ann", "u1", field, value)
     assert store.history() == []
 
 
 def test_a_step_with_one_bad_value_changes_nothing(store):
     for values in ({"A.start_s": 2.0, "A.end_s": 1.0}, {"comment": "kept?", "A.cue": "?"}, {}):
-        with pytest.raises(StoreError):
+        with pytest.raises(InputError):
             store.record("Ann", "u1", values)
     assert store.history() == []
 
@@ -191,32 +191,36 @@ def faulty(path, kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"),
-    [("text", "no annotation store"), ("folder", "is one file"), ("other", r"something else \(tables: other\)"),
-     ("newer", "version 99 of the store; this program knows versions up to 1")],
-)  # fmt: skip
+    ("kind", "fault"),
+    [
+        ("text", "not an annotation store"),
+        ("folder", "is one file"),
+        ("other", r"another SQLite file \(tables: other\)"),
+        ("newer", "store of version 99; this program reads versions up to 1"),
+    ],
+)
 @pytest.mark.parametrize("read_only", [False, True])
-def test_what_is_no_store_is_refused_and_left_alone(path, kind, said, read_only):
+def test_what_is_no_store_is_refused_and_left_alone(path, kind, fault, read_only):
     faulty(path, kind)
     before = path.read_bytes() if path.is_file() else None
-    with pytest.raises(StoreError, match=rf"annotations\.sqlite: .*{said}"):
+    with pytest.raises(InputError, match=rf"annotations\.sqlite: .*{fault}"):
         Store(path, read_only=read_only)
     assert before is None or path.read_bytes() == before
 
 
 def test_a_missing_file_is_made_to_write_and_missed_to_read(tmp_path):
     Store(tmp_path / "new" / "s.sqlite").close()
-    with pytest.raises(StoreError, match="no such file"):
+    with pytest.raises(InputError, match="no such file"):
         Store(tmp_path / "none.sqlite", read_only=True)
 
 
 def test_what_cannot_be_written_is_said(tmp_path, path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="a folder that can be written to is needed"):
+    with pytest.raises(InputError, match="a folder that can be written to is needed"):
         Store(tmp_path / "file" / "s.sqlite")
     with Store(path) as store:
         store.append("Ann", "u1", "done", True)
-    with Store(path, read_only=True) as store, pytest.raises(StoreError, match="opened to read only"):
+    with Store(path, read_only=True) as store, pytest.raises(InputError, match="opened to read only"):
         store.append("Ann", "u1", "done", True)
 
 
@@ -228,7 +232,7 @@ def test_a_read_only_folder_is_said(path):
     try:
         with Store(path, read_only=True) as store:
             assert store.state("Ann", "u1") == {"done": True}
-        with pytest.raises(StoreError, match="can be written to"):
+        with pytest.raises(InputError, match="can be written to"):
             Store(path).append("Ann", "u1", "done", True)
     finally:
         path.parent.chmod(0o755)
@@ -237,7 +241,7 @@ def test_a_read_only_folder_is_said(path):
 def test_a_file_that_stays_busy_is_said(path, store):
     with sqlite3.connect(path, isolation_level=None) as other, Store(path, patience_s=0.05) as hasty:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match=r"nothing was written .* try again"):
+        with pytest.raises(InputError, match=r"nothing was written .* try again"):
             hasty.append("Ann", "u1", "done", True)
         other.execute("ROLLBACK")
     assert store.history() == []
@@ -266,17 +270,19 @@ def test_processes_that_write_at_once_lose_nothing(path):
     with Store(path, read_only=True) as store:
         assert len(store.history()) == 240
         for annotator in store.annotators():
-            assert [one.value for one in store.history(annotator)] == [f"{annotator} {number}" for number in range(60)]
+            assert [change.value for change in store.history(annotator)] == [
+                f"{annotator} {number}" for number in range(60)
+            ]
 
 
 def test_kill_9_loses_nothing_whose_append_had_returned(path):
     process = writer(path, "Ann", 100_000)
-    told = [process.stdout.readline() for _ in range(25)]
+    stored = [process.stdout.readline() for _ in range(25)]
     os.kill(process.pid, signal.SIGKILL)
-    told += process.communicate(timeout=60)[0].splitlines()
-    last = max(int(line) for line in told if line.strip())
+    stored += process.communicate(timeout=60)[0].splitlines()
+    last = max(int(line) for line in stored if line.strip())
     with Store(path) as store:
-        values = [one.value for one in store.history("Ann")]
+        values = [change.value for change in store.history("Ann")]
         assert values[: last + 1] == [f"Ann {number}" for number in range(last + 1)]
         assert len(values) <= last + 2  # at most the one that had not returned yet
         assert store.append("Ann", "u1", "comment", "goes on").id == len(values) + 1

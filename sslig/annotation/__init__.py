@@ -1,1 +1,1 @@
-"""What people hear in the regions that detectors point at: stored, planned, exchanged, and compared."""
+"""Annotations: what people hear in the regions that detectors point at."""

@@ -60,13 +60,7 @@ def name(value: Any, what: str = "annotator", most: int = NAME_CHARACTERS) -> st
 
 
 def identifier(value: Any, what: str, most: int = NAME_CHARACTERS) -> str:
-    """Check the name of an utterance, an item, a detector or a track, and return it unchanged.
-
-    Raises
-    ------
-    InputError
-        As in `name`; also where the value begins or ends with a space or holds a line end.
-    """
+    """Check the name of an utterance, an item, a detector or a track, as `name`, and return it unchanged."""
     name(value, what, most)
     if value != value.strip() or "\n" in value or len(value) > most:
         raise InputError(f"{what} {value!r}; 1 to {most} visible characters on one line are needed")
@@ -89,32 +83,25 @@ def text(value: Any) -> str:
 
 def seconds(value: Any) -> float | int:
     """A time within `SECONDS`; whole numbers stay whole."""
-    low, high = SECONDS
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:  # refuses NaN too
-        raise InputError(f"{value!r}; a number of seconds from {low:g} to {high:g} is needed")
-    return value
+    return _accepted(
+        value, _number(value) and SECONDS[0] <= value <= SECONDS[1], "a number of seconds from -1 to 86400"
+    )
 
 
 def cue(value: Any) -> str:
     """One of `CUES`."""
-    if not isinstance(value, str) or value not in CUES:
-        raise InputError(f"{value!r}; accepted: {', '.join(CUES)}")
-    return value
+    return _accepted(value, isinstance(value, str) and value in CUES, ", ".join(CUES))
 
 
 def locality(value: Any) -> int:
     """A whole number within `LOCALITY`."""
-    low, high = LOCALITY
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in range(low, high + 1):
-        raise InputError(f"{value!r}; a whole number from {low} (spread) to {high} (spiky) is needed")
-    return int(value)
+    whole = _number(value) and value in range(LOCALITY[0], LOCALITY[1] + 1)
+    return int(_accepted(value, whole, f"a whole number from {LOCALITY[0]} (spread) to {LOCALITY[1]} (spiky)"))
 
 
 def flag(value: Any) -> bool:
     """True or false."""
-    if not isinstance(value, bool):
-        raise InputError(f"{value!r}; true or false is needed")
-    return value
+    return _accepted(value, isinstance(value, bool), "true or false")
 
 
 Check = Callable[[Any], Any]
@@ -174,3 +161,13 @@ def check_region(start_s: float | None, end_s: float | None) -> None:
     """Raise `InputError` where both ends are given and the region does not end after it begins."""
     if start_s is not None and end_s is not None and not (start_s < end_s and math.isfinite(end_s)):
         raise InputError(f"a region from {start_s} to {end_s} s; it must end after it begins")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _accepted(value: Any, condition: bool, accepted: str) -> Any:
+    if not condition:
+        raise InputError(f"{value!r}; accepted: {accepted}")
+    return value

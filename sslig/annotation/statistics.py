@@ -1,0 +1,413 @@
+"""Statistics of annotations: cues, localities, audibility and decoys by detector, and how far annotators agree.
+
+Every figure has a percentile interval from resampling speakers, or utterances where no speakers are known, because
+utterances of one speaker, and several annotations of one utterance, depend on each other. Where no round differs, as
+for a cue that nobody named, the bootstrap gives no interval; a share then has the Wilson interval of as many draws as
+there are speakers or utterances.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from sslig.annotation.table import judged, latest, marked, plain
+from sslig.annotation.vocabulary import CUES, LOCALITY
+from sslig.cues.phones import CLASSES
+from sslig.cues.vad import NON_SPEECH, SPEECH
+from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
+from sslig.stats.bootstrap import Estimate, Statistic, Units, estimate, mean, mean_of_pairs, ratio
+
+NO_CUE_HEARD = "unclear"
+"""The cue of a region in which none was heard."""
+
+CATEGORIES: Mapping[str, Sequence] = {
+    "cue": list(CUES),
+    "locality": list(range(LOCALITY[0], LOCALITY[1] + 1)),
+    "audible": [False, True],
+}
+"""Judgements and their answers, in order."""
+
+LEAST_OVERLAP = 0.5
+"""Intersection over union from which two marks count as the same segment."""
+
+UNIT = ["utterance", "detector", "decoy"]
+"""What two annotators judge in common; decoys of different annotators lie at different places."""
+
+GUESSES: Mapping[str, str] = {
+    **dict.fromkeys(NON_SPEECH, "silence"),
+    **dict.fromkeys(CLASSES, "phoneme"),
+    SPEECH: "phoneme",
+    "silence": "silence",
+    "noise": "breath",
+}
+"""The nearest cue for each class of segments (`sslig.cues.top_regions`). No class suggests a glitch, a transition,
+noise, a spectral artefact or an unclear cue: those have to be heard. The phone class ``noise`` is breath."""
+
+PAIRED = ["first", "second", "what", "statistic", "n", "value", "low", "high"]
+OF_ALL = ["what", "statistic", "annotators", "n", "value", "low", "high"]
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Bootstrap of the intervals (`sslig.stats.bootstrap`).
+
+    Attributes
+    ----------
+    recordings
+        Whether recordings are resampled within speakers; tables then need ``recording``.
+    """
+
+    seed: int = 0
+    rounds: int = 1000
+    recordings: bool = False
+
+
+def cue_shares(table: pd.DataFrame, how: Resampling, by: Sequence[str] = ("detector",)) -> pd.DataFrame:
+    """The share of each cue among the labels of each group; rows without a cue, decoys and repeats are left out.
+
+    Returns
+    -------
+    DataFrame
+        `by`, ``cue``, ``n``, ``labels``, ``share``, ``low`` and ``high``, with all cues of each group.
+    """
+    tables = []
+    for group, part in judged(plain(table)).groupby(list(by), sort=False):
+        is_cue = part["cue"].to_numpy()[:, None] == np.array(list(CUES))  # (row, cue)
+        rows = _spread(mean(is_cue), part, how, shares=True).rename(columns={"value": "share"})
+        counts = {"cue": list(CUES), "n": is_cue.sum(axis=0), "labels": len(part)}
+        tables.append(rows.assign(**dict(zip(by, group, strict=True)), **counts))
+    return _joined(tables, [*by, "cue", "n", "labels", "share", "low", "high"])
+
+
+def judgements(table: pd.DataFrame, how: Resampling, by: Sequence[str] = ("detector",)) -> pd.DataFrame:
+    """The mean locality and the share of audible cues of each group; rows without a cue are left out.
+
+    Returns
+    -------
+    DataFrame
+        `by`, ``what`` (``locality``, ``audible``), ``n``, ``value``, ``low`` and ``high``.
+    """
+    tables = []
+    for group, part in judged(plain(table)).groupby(list(by), sort=False):
+        for what in ("locality", "audible"):
+            rows = part[part[what].notna()]
+            if len(rows):
+                figures = _spread(mean(rows[what].to_numpy(dtype=float)), rows, how, shares=what == "audible")
+                tables.append(figures.assign(**dict(zip(by, group, strict=True)), what=what, n=len(rows)))
+    return _joined(tables, [*by, "what", "n", "value", "low", "high"])
+
+
+def overlaps(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
+    """The mean overlap of the marks of two detectors on one utterance, and by chance.
+
+    Overlap is intersection over union. By chance means the mark of one detector on one utterance against the mark of
+    the other on another utterance, over all such pairs: early marks and long marks do not count as agreement.
+
+    Returns
+    -------
+    DataFrame
+        ``first``, ``second``, ``n`` (pairs of marks), ``apart`` (pairs that share nothing), ``overlap``, ``low``,
+        ``high``, ``chance``, and the difference ``above`` with ``above_low`` and ``above_high``.
+    """
+    table, rows = marked(plain(table)), []
+    table = table.assign(start_s=table["start_s"].clip(lower=0))  # drawn by hand, some begin a little before 0
+    for first, second in combinations(dict.fromkeys(table["detector"]), 2):
+        others = table.loc[table["detector"] == second, ["annotator", "item", "start_s", "end_s"]]
+        pairs = table[table["detector"] == first].merge(others, on=["annotator", "item"], suffixes=("", "_other"))
+        if len(pairs):
+            union = intersection_over_union(pairs[["start_s", "end_s"]], pairs[["start_s_other", "end_s_other"]])
+            same = np.diag(union)
+            draws = _estimated(mean(same), pairs, how), _estimated(mean_of_pairs(union, pairs["utterance"]), pairs, how)
+            observed, above = _interval(draws[0]).iloc[0], _interval(draws[0] - draws[1]).iloc[0]
+            counts = {"first": first, "second": second, "n": len(pairs), "apart": int((same == 0).sum())}
+            values = {"overlap": observed["value"], **observed[["low", "high"]], "chance": float(draws[1].value)}
+            ends = {"above": above["value"], "above_low": above["low"], "above_high": above["high"]}
+            rows.append(counts | values | ends)
+    columns = ["first", "second", "n", "apart", "overlap", "low", "high", "chance", "above", "above_low", "above_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def decoys(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
+    """Judgements of decoys beside those of real regions in the same items.
+
+    A decoy lies at a random place, so annotators hear there what they hear anywhere.
+
+    Returns
+    -------
+    DataFrame
+        ``what`` (``cue``: a cue other than unclear; ``audible``; ``locality``), ``n_real``, ``n_decoy``, ``real``,
+        ``decoy``, and ``difference`` with ``low`` and ``high``; empty without judged decoys.
+    """
+    table = judged(table[~table["repeat"]])
+    table = table[table["item"].isin(table.loc[table["decoy"], "item"])]
+    rows, is_decoy = [], table["decoy"].to_numpy(dtype=bool)
+    values = {"cue": (table["cue"] != NO_CUE_HEARD).astype("Float64"), "audible": table["audible"].astype("Float64")}
+    for what, column in (values | {"locality": table["locality"].astype("Float64")}).items():
+        answers = column.to_numpy(dtype=float, na_value=np.nan)
+        sides = np.column_stack([np.where(is_decoy == side, answers, np.nan) for side in (False, True)])
+        n_real, n_decoy = np.isfinite(sides).sum(axis=0)
+        if n_real and n_decoy:
+            draws = _estimated(mean(sides), table, how)
+            difference = _interval(draws[0] - draws[1]).iloc[0]
+            counts = {"what": what, "n_real": n_real, "n_decoy": n_decoy, "real": draws.value[0]}
+            ends = {"difference": difference["value"], "low": difference["low"], "high": difference["high"]}
+            rows.append(counts | {"decoy": draws.value[1]} | ends)
+    return pd.DataFrame(rows, columns=["what", "n_real", "n_decoy", "real", "decoy", "difference", "low", "high"])
+
+
+def between(table: pd.DataFrame, how: Resampling, duration_s: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """Agreement of each two annotators on the regions that both judged; decoys and repeats are left out.
+
+    Parameters
+    ----------
+    duration_s
+        Length of each recording by utterance, for the frames; without it the last mark ends the recording, which
+        leaves out frames that nobody marked.
+
+    Returns
+    -------
+    DataFrame
+        ``first``, ``second``, ``what`` (``cue``, ``locality``, ``audible``, ``region``), ``statistic`` (``Cohen's
+        kappa``, with linear weights for locality; ``same answer``, ``F1``, ``overlap``, ``frame kappa``), ``n``
+        (regions), ``value``, ``low`` and ``high``.
+    """
+    table, tables = plain(table), []
+    for first, second in combinations(sorted(table["annotator"].unique()), 2):
+        pair = paired(table[table["annotator"] == first], table[table["annotator"] == second])
+        tables += [rows.assign(first=first, second=second) for rows in _agreement(pair, how, duration_s or {})]
+    return _joined(tables, PAIRED)
+
+
+def within(table: pd.DataFrame, how: Resampling, duration_s: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """Agreement of each annotator with themselves on the repeats, decoys included; otherwise as `between`."""
+    tables = []
+    for annotator, rows in table.groupby("annotator"):
+        pair = paired(rows[~rows["repeat"]], rows[rows["repeat"]])
+        names = {"first": annotator, "second": f"{annotator}, repeated"}
+        tables += [figures.assign(**names) for figures in _agreement(pair, how, duration_s or {})]
+    return _joined(tables, PAIRED)
+
+
+def of_all(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
+    """Agreement of all annotators at once: Krippendorff's alpha and Fleiss' kappa.
+
+    Alpha takes every region that two or more judged, nominal for cues and audibility, ordinal for locality; kappa
+    takes those that all judged.
+
+    Returns
+    -------
+    DataFrame
+        ``what``, ``statistic``, ``annotators``, ``n``, ``value``, ``low`` and ``high``; empty with one annotator.
+    """
+    table, tables = judged(plain(table)), []
+    annotators = table["annotator"].nunique()
+    for what, answers in CATEGORIES.items() if annotators > 1 else ():
+        regions, counts = _counts(table[table[what].notna()], what, answers)
+        level = "ordinal" if what == "locality" else "nominal"
+        measures = {
+            f"Krippendorff's alpha ({level})": (
+                counts.sum(axis=1) >= 2,
+                lambda units, level=level: alpha(units, level),
+            ),
+            "Fleiss' kappa": (counts.sum(axis=1) == annotators, fleiss),
+        }
+        for statistic, (rows, measure) in measures.items():
+            if rows.any():
+                figures = _spread(_of_units(counts[rows], measure), regions[rows], how)
+                names = {"what": what, "statistic": statistic, "annotators": annotators, "n": rows.sum()}
+                tables.append(figures.assign(**names))
+    return _joined(tables, OF_ALL)
+
+
+def paired(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """The regions judged in both tables, with the judgements of each under ``_first`` and ``_second``."""
+    columns = ["start_s", "end_s", *CATEGORIES]
+    known = [column for column in ("speaker", "recording") if column in first]
+    first, second = latest(judged(first))[[*UNIT, *known, *columns]], latest(judged(second))[[*UNIT, *columns]]
+    return first.merge(second, on=UNIT, suffixes=("_first", "_second"))
+
+
+def guessed(table: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
+    """The judged regions with the cue that their place suggests (`GUESSES`); unknown classes are left out.
+
+    Parameters
+    ----------
+    regions
+        ``utterance``, ``detector`` and ``segment_class`` of the top region of each detector.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `table`, with ``segment_class`` and ``guess``.
+    """
+    classes = regions[["utterance", "detector", "segment_class"]]
+    rows = judged(plain(table)).merge(classes, on=["utterance", "detector"])
+    rows = rows.assign(guess=rows["segment_class"].map(GUESSES))
+    return rows[rows["guess"].notna()].reset_index(drop=True)
+
+
+def guess_agreement(rows: pd.DataFrame, how: Resampling) -> pd.DataFrame:
+    """Agreement of the guesses of `guessed` with the cues heard: ``statistic``, ``n``, ``value``, ``low``, ``high``."""
+    if rows.empty:
+        return pd.DataFrame(columns=["statistic", "n", "value", "low", "high"])
+    figures = _spread(_answers(rows["guess"], rows["cue"], "cue"), rows, how)
+    return figures.assign(statistic=["Cohen's kappa", "same answer"], n=len(rows))[PAIRED[3:]]
+
+
+def cohen(counts: np.ndarray, *, linear: bool = False) -> np.ndarray:
+    """Cohen's kappa of (..., answer, answer) counts; NaN where chance cannot disagree.
+
+    Written out, because it is needed for thousands of rounds at a time.
+
+    Parameters
+    ----------
+    linear
+        Whether a disagreement counts by the distance of the answers; otherwise all count the same.
+
+    References
+    ----------
+    J. Cohen, "A coefficient of agreement for nominal scales", 1960; weighted: "Weighted kappa", 1968.
+    """
+    places = np.arange(counts.shape[-1])
+    weights = np.abs(places[:, None] - places) if linear else places[:, None] != places
+    expected = counts.sum(axis=-1)[..., :, None] * counts.sum(axis=-2)[..., None, :]
+    total = counts.sum(axis=(-2, -1))
+    return 1 - ratio((weights * counts).sum(axis=(-2, -1)) * total, (weights * expected).sum(axis=(-2, -1)))
+
+
+def fleiss(units: np.ndarray) -> float:
+    """Fleiss' kappa of (unit, answer) counts of equally many annotators; NaN where only one answer was given.
+
+    References
+    ----------
+    J. L. Fleiss, "Measuring nominal scale agreement among many raters", 1971.
+    """
+    from statsmodels.stats.inter_rater import fleiss_kappa
+
+    return np.nan if np.count_nonzero(units.sum(axis=0)) < 2 else float(fleiss_kappa(units))
+
+
+def alpha(units: np.ndarray, level: str) -> float:
+    """Krippendorff's alpha of (unit, answer) counts of two annotators or more; NaN where only one answer was given.
+
+    References
+    ----------
+    A. F. Hayes and K. Krippendorff, "Answering the call for a standard reliability measure for coding data", 2007.
+    """
+    import krippendorff
+
+    if np.count_nonzero(units.sum(axis=0)) < 2:
+        return np.nan
+    return float(krippendorff.alpha(value_counts=units, level_of_measurement=level))
+
+
+def intersection_over_union(first: ArrayLike, second: ArrayLike) -> np.ndarray:
+    """(first, second) Overlap of each of (first, 2) with each of (second, 2) regions."""
+    first, second = np.reshape(first, (-1, 2)).astype(float), np.reshape(second, (-1, 2)).astype(float)
+    (start, end), (other_start, other_end) = first.T[:, :, None], second.T[:, None, :]
+    shared = np.clip(np.minimum(end, other_end) - np.maximum(start, other_start), 0, None)
+    return shared / (end - start + other_end - other_start - shared)
+
+
+def _estimated(statistic: Statistic, table: pd.DataFrame, how: Resampling) -> Estimate:
+    known = "speaker" in table and table["speaker"].notna().all()
+    second_stage = how.recordings and "recording" in table and table["recording"].notna().all()
+    units = Units.of(table["speaker" if known else "utterance"], table["recording"] if second_stage else None)
+    return estimate(statistic, units, seed=how.seed, rounds=how.rounds)
+
+
+def _interval(draws: Estimate, *, shares: bool = False) -> pd.DataFrame:
+    """``value``, ``low`` and ``high`` of each figure, without an interval where no round differs."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    table = draws.frame()[["value", "low", "high"]]
+    same = table["low"] == table["high"]
+    table.loc[same, ["low", "high"]] = np.nan
+    for row in table.index[same & table["value"].isin([0, 1])] if shares else ():
+        hits = draws.n_units * table.loc[row, "value"]
+        table.loc[row, ["low", "high"]] = proportion_confint(hits, draws.n_units, 1 - draws.level, "wilson")
+    return table
+
+
+def _spread(statistic: Statistic, table: pd.DataFrame, how: Resampling, *, shares: bool = False) -> pd.DataFrame:
+    return _interval(_estimated(statistic, table, how), shares=shares)
+
+
+def _agreement(pair: pd.DataFrame, how: Resampling, duration_s: Mapping[str, float]) -> list[pd.DataFrame]:
+    """Agreement on each judgement and on the marks, of a table of `paired`."""
+    tables = []
+    for what in CATEGORIES:
+        rows = pair[pair[[f"{what}_first", f"{what}_second"]].notna().all(axis=1)]
+        if len(rows):
+            figures = _spread(_answers(rows[f"{what}_first"], rows[f"{what}_second"], what), rows, how)
+            tables.append(figures.assign(what=what, statistic=["Cohen's kappa", "same answer"], n=len(rows)))
+    some = (pair["start_s_first"] < pair["end_s_first"]) | (pair["start_s_second"] < pair["end_s_second"])
+    if some.any():
+        figures = _spread(_meetings(pair[some], duration_s), pair[some], how)
+        tables.append(figures.assign(what="region", statistic=["F1", "overlap", "frame kappa"], n=some.sum()))
+    return tables
+
+
+def _answers(first: pd.Series, second: pd.Series, what: str) -> Statistic:
+    """Kappa, and the share of equal answers."""
+    answers = CATEGORIES[what]
+    codes = [pd.Categorical(column, categories=answers).codes.astype(int) for column in (first, second)]
+    cells = np.eye(len(answers) ** 2)[codes[0] * len(answers) + codes[1]]  # (row, cell)
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        counts = (weights @ cells).reshape(-1, len(answers), len(answers))
+        same = np.trace(counts, axis1=1, axis2=2) / counts.sum(axis=(1, 2))
+        return np.column_stack([cohen(counts, linear=what == "locality"), same])
+
+    return statistic
+
+
+def _meetings(pair: pd.DataFrame, duration_s: Mapping[str, float]) -> Statistic:
+    """F1 of segments, mean overlap, and kappa of frames."""
+    rows = np.array([_meeting(row, duration_s) for row in pair.to_dict("records")], dtype=float)
+    overlap, n_marks, frames = rows[:, 0], rows[:, 1], rows[:, 2:]  # (row, 4): both, first, second, neither
+    hits = overlap >= LEAST_OVERLAP
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        f1 = 2 * (weights @ hits) / (weights @ n_marks)
+        kappa = cohen((weights @ frames).reshape(-1, 2, 2))
+        return np.column_stack([f1, weights @ overlap / weights.sum(axis=1), kappa])
+
+    return statistic
+
+
+def _meeting(row: Mapping[str, Any], duration_s: Mapping[str, float]) -> list[float]:
+    """Overlap, number of marks, and frames that both, the first, the second and neither annotator marked."""
+    marks = [(row[f"start_s_{side}"], row[f"end_s_{side}"]) for side in ("first", "second")]
+    drawn = [start_s < end_s for start_s, end_s in marks]
+    last_s = max(end_s for (_, end_s), there in zip(marks, drawn, strict=True) if there)
+    length_s = duration_s.get(row["utterance"], last_s + SSL_CLOCK.hop_s)
+    centre_s = SSL_CLOCK.centre_s(SSL_CLOCK.n_frames(round(length_s * SAMPLE_RATE_HZ)))
+    first, second = ((centre_s >= start_s) & (centre_s < end_s) for start_s, end_s in marks)  # none where NaN
+    overlap = float(intersection_over_union(*marks)[0, 0]) if all(drawn) else 0.0
+    frames = [(first & second).sum(), (first & ~second).sum(), (~first & second).sum(), (~first & ~second).sum()]
+    return [overlap, sum(drawn), *frames]
+
+
+def _counts(table: pd.DataFrame, what: str, answers: Sequence) -> tuple[pd.DataFrame, np.ndarray]:
+    """The regions, and (region, answer) how many annotators gave each answer."""
+    known = [column for column in ("speaker", "recording") if column in table]
+    regions = table[[*UNIT, *known]].drop_duplicates(UNIT).reset_index(drop=True)
+    places = pd.MultiIndex.from_frame(regions[UNIT]).get_indexer(pd.MultiIndex.from_frame(table[UNIT]))
+    counts = np.zeros((len(regions), len(answers)), dtype=int)
+    np.add.at(counts, (places, pd.Categorical(table[what], categories=answers).codes.astype(int)), 1)
+    return regions, counts
+
+
+def _of_units(units: np.ndarray, measure: Any) -> Statistic:
+    """A measure of (unit, answer) counts, with each unit as often as it is drawn."""
+    return lambda weights: np.array([measure(np.repeat(units, row.astype(int), axis=0)) for row in weights])
+
+
+def _joined(tables: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
