@@ -35,7 +35,7 @@ BACKBONE = {
 }  # fmt: skip
 OURS = (
     audio.AudioError, protocol.ProtocolError, scoring.ScoringError, training.TrainingError, metrics.MetricError,
-    scores.ScoresError, experiment.StudyError, jobs.JobError, corpora.CorpusError,
+    errors.InputError, experiment.StudyError, jobs.JobError, corpora.CorpusError,
 )  # fmt: skip
 CLEAR = (*OURS, ValueError)
 """Errors of models and attributions are ValueErrors of their modules; a bare one must name the culprit all the same."""

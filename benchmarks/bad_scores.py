@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sslig import score_files
-from sslig.score_files import ScoreFileWarning
-from sslig.scores import ScoresError
+from sslig.errors import InputError
+from sslig.scores import ScoreFileWarning, read_foreign
 
 NAMES = [f"E_{number:04d}" for number in range(1, 9)]
 KEYS = ["bonafide", "spoof"] * 4
@@ -41,27 +40,27 @@ def changed(line: int, text: str) -> list[str]:
 
 def cases() -> dict[str, Case]:
     """Each kind by name."""
-    told = {"higher": "spoof"}
+    stated = {"higher": "spoof"}
     return {
-        "sound": Case(GOOD, None, told),
-        "shuffled, with blank lines": Case([*GOOD[::-1], "", ""], None, told),
-        "score is NaN": Case(changed(3, "E_0003 nan 0"), "line 3: score 'nan' of E_0003", told),
-        "score is text": Case(changed(3, "E_0003 high 0"), "line 3: score 'high' of E_0003", told),
-        "a field is missing": Case(changed(5, "E_0005 -1"), "line 5: 2 fields", told),
-        "an utterance stands twice": Case([*GOOD, GOOD[1]], "line 9: utterance E_0002 stood in line 2", told),
-        "utterances are missing": Case(GOOD[:-2], "2 of 8 utterances of the protocol have no score: E_0007", told),
-        "an utterance is unknown": Case(changed(8, "E_9999 1 1"), "line 8: 1 of 8 utterances are not", told),
+        "sound": Case(GOOD, None, stated),
+        "shuffled, with blank lines": Case([*GOOD[::-1], "", ""], None, stated),
+        "score is NaN": Case(changed(3, "E_0003 nan 0"), "line 3: score 'nan' of E_0003", stated),
+        "score is text": Case(changed(3, "E_0003 high 0"), "line 3: score 'high' of E_0003", stated),
+        "a field is missing": Case(changed(5, "E_0005 -1"), "line 5: 2 fields", stated),
+        "an utterance stands twice": Case([*GOOD, GOOD[1]], "line 9: utterance E_0002 stands twice: score 1 in line 2", stated),
+        "utterances are missing": Case(GOOD[:-2], "2 of 8 utterances of the protocol have no score: E_0007", stated),
+        "an utterance is unknown": Case(changed(8, "E_9999 1 1"), "line 8: 1 of 8 utterances are not", stated),
         "names with folder and ending": Case([line.replace(" ", ".flac ", 1) for line in GOOD],
-                                             "without folder and ending they would be", told),
-        "a label contradicts the protocol": Case(changed(4, "E_0004 1 0"), "line 4: label '0' of E_0004", told),
-        "the direction is not told": Case(GOOD, "does not say what a higher score means", {}),
+                                             "without folder and ending they would be", stated),
+        "a label contradicts the protocol": Case(changed(4, "E_0004 1 0"), "line 4: label '0' of E_0004", stated),
+        "the direction is missing": Case(GOOD, "does not say what a higher score means", {}),
         "the direction is reversed": Case(GOOD, "EER is 100.0 %", {"higher": "bonafide"}),
         "an official file in the wrong direction": Case(OFFICIAL, "EER is 100.0 %", {}),
-        "an official file, another direction told": Case(OFFICIAL, "higher score means bonafide", told),
-        "columns of no known form": Case([line.rsplit(" ", 1)[0] for line in GOOD], "shows no known form", told),
+        "an official file, another direction stated": Case(OFFICIAL, "higher score means bonafide", stated),
+        "columns of no known form": Case([line.rsplit(" ", 1)[0] for line in GOOD], "shows no known form", stated),
         "a CSV column is not there": Case(["file,llr", "E_0001,1"], "column 'score' stands 0 times in the header",
-                                          told | {"columns": {"utterance": "file", "score": "score"}}),
-        "empty": Case([], "no scores", told),
+                                          stated | {"columns": {"utterance": "file", "score": "score"}}),
+        "empty": Case([], "no scores", stated),
         "a header only": Case(OFFICIAL[:1], "a header and no scores", {}),
     }  # fmt: skip
 
@@ -72,13 +71,13 @@ def outcome(path: Path, case: Case) -> tuple[bool, str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ScoreFileWarning)
         try:
-            found = score_files.read(path, PROTOCOL, **case.options)
-        except ScoresError as error:
+            file = read_foreign(path, PROTOCOL, **case.options)
+        except InputError as error:
             text = f"error: {error}"
-        except Exception as error:  # what is not clear is what this script counts
+        except Exception as error:  # counted as unclear
             return False, f"UNCLEAR {type(error).__name__}: {error}"
         else:
-            text = f"warning: {caught[0].message}" if caught else f"works: {'; '.join(found.notes)}"
+            text = f"warning: {caught[0].message}" if caught else f"works: {'; '.join(file.notes)}"
     return (text.startswith("works") if case.words is None else case.words in text), text
 
 

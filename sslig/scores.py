@@ -1,121 +1,400 @@
-"""The table of scores: reads and writes it as Parquet, and exports the official text file of ASVspoof 5."""
+"""Tables of scores: the project's Parquet, the official text file of ASVspoof 5, and score files of other systems.
 
+Files of other systems come in these forms, which `read_foreign` recognises by their content:
+
+============  =======================================================  ================
+form          what it is                                               a higher score
+============  =======================================================  ================
+``parquet``   this project's table                                     means spoof
+``official``  ``filename`` and ``cm-score``, tab-separated (ASVspoof)  means bona fide
+``release``   utterance, score, label; with these names or no header   must be stated
+``csv``       named columns                                            must be stated
+============  =======================================================  ================
+"""
+
+import csv
 import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow
 
+from sslig.errors import InputError
 from sslig.files import write_parquet, write_tsv
 from sslig.labels import KEYS
+from sslig.stats import metrics
 
 COLUMNS = {
     "utterance": "text",
-    "spoof_score": "number",
+    "spoof_score": "a finite number",
     "key": "text",
     "attack": "text",
     "codec": "text",
     "speaker": "text",
-    "duration_s": "number",
-    "crop_s": "number or null",
-    "seed": "integer",
+    "duration_s": "a finite number",
+    "crop_s": "a finite number or null",
+    "seed": "an integer",
     "checkpoint": "text",
 }
-"""What each row says: ``spoof_score`` is a logit (higher = spoof); ``crop_s`` is null where all of it was scored."""
+"""Kind of each column: ``spoof_score`` is a logit (higher = spoof); ``crop_s`` is null where the whole was scored."""
 
-IDENTITY = ["utterance", "checkpoint", "seed", "crop_s"]
-"""What names one score; it may stand in a table once."""
+RUN = ["checkpoint", "seed", "crop_s"]
+"""Columns that tell runs apart; an utterance has one score a run."""
+
+HIGHER = {"parquet": "spoof", "official": "bonafide"}
+OFFICIAL_HEADER = ["filename", "cm-score"]
+RELEASE_HEADER = ["utterance", "score", "label"]
+SEPARATORS = "\t,;"  # white space where the first line has none of them
+FROM_PROTOCOL = ["key", "attack", "codec", "speaker"]  # columns that this project's table takes from the protocol
+SHOWN = 5
 
 
-class ScoresError(ValueError):
-    """A table of scores that cannot be used; the message names the file, the row and what was found."""
+class ScoreFileWarning(UserWarning):
+    """A score file that can be used and is likely not what was meant."""
 
 
 def write(path: str | os.PathLike, table: pd.DataFrame) -> None:
-    """Write `table` (columns `COLUMNS`, in any order) as Parquet, whole or not at all.
+    """Write `table` (columns `COLUMNS`, in any order) as Parquet, atomically.
 
     Raises
     ------
-    ScoresError
+    InputError
         The table is not one of scores; nothing is written.
     """
     write_parquet(path, _checked(path, table))
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
-    """The table of scores at `path`, with the columns `COLUMNS`.
+    """Read the table of scores at `path`, with the columns `COLUMNS`.
 
     Raises
     ------
-    ScoresError
+    InputError
         The file is missing or no Parquet, a column is missing, unknown or of another kind, the table is empty, a
-        score is NaN or infinite, a key is unknown, or a score stands twice.
+        score is NaN or infinite, a key is unknown, or a run has two scores of an utterance.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ScoresError(f"{path}: no such file of scores")
+    import pyarrow
+
     try:
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(_existing(path))
     except pyarrow.ArrowInvalid as error:
-        raise ScoresError(f"{path}: not a Parquet file ({error})") from error
+        raise InputError(f"{path}: not a Parquet file ({error})") from error
     return _checked(path, table)
 
 
 def write_official(path: str | os.PathLike, table: pd.DataFrame) -> None:
     """Write the file that the official evaluation reads: ``filename`` and ``cm-score``, tab-separated.
 
-    This is the one place of the official direction, higher = bona fide: ``cm-score`` is the negated ``spoof_score``.
+    This is the only place of the official direction, higher = bona fide: ``cm-score`` is the negated ``spoof_score``.
 
     Raises
     ------
-    ScoresError
-        The table is not one of scores, or has several scores of an utterance.
+    InputError
+        The table is not one of scores, or an utterance has several.
     """
     table = _checked(path, table)
-    twice = np.flatnonzero(table["utterance"].duplicated())
-    if len(twice):
-        utterance = table["utterance"].iloc[twice[0]]
-        raise ScoresError(f"{path}, row {twice[0]}: a second score of {utterance}; an official file holds one run")
+    _refuse(path, table, table["utterance"].duplicated(), "utterance", "an official file holds one score of each")
     write_tsv(path, pd.DataFrame({"filename": table["utterance"], "cm-score": -table["spoof_score"]}))
 
 
+@dataclass(frozen=True)
+class ScoreFile:
+    """A score file of some system, as read.
+
+    Attributes
+    ----------
+    table
+        ``utterance``, ``spoof_score`` and all other columns of the protocol, in its order.
+    form
+        ``parquet``, ``official``, ``release`` or ``csv``.
+    notes
+        What was recognised and left out, to be printed beside any figure made of the scores.
+    """
+
+    table: pd.DataFrame
+    form: str
+    notes: tuple[str, ...]
+
+
+def read_foreign(
+    path: str | os.PathLike,
+    protocol: pd.DataFrame,
+    *,
+    higher: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    spoof_label: str | None = None,
+    missing: str = "refuse",
+    unknown: str = "refuse",
+) -> ScoreFile:
+    """Read the scores of any system as spoof scores, checked against the protocol and joined with it.
+
+    Nothing is guessed from the scores themselves.
+
+    Parameters
+    ----------
+    path
+        The file.
+    protocol
+        The trials (`sslig.corpora.protocol`): ``utterance``, ``key`` and whatever else is to be joined.
+    higher
+        What a higher score means, ``spoof`` or ``bonafide``; needed where the form does not fix it.
+    columns
+        For a CSV file: ``{"utterance": its column, "score": its column}`` and, if it has one, ``"label"``.
+    spoof_label
+        The label that stands for spoof, all others being bona fide. By default the words ``bonafide`` and ``spoof``
+        stand for themselves, and any other label for the key that most of its rows have in the protocol.
+    missing, unknown
+        Whether utterances of the protocol without a score, and scores of utterances that are not in it, are an error
+        (``refuse``) or left out with a note (``allow``).
+
+    Warns
+    -----
+    ScoreFileWarning
+        The EER is above 50 %: the direction may be reversed.
+
+    Raises
+    ------
+    InputError
+        Form or direction are unclear, or a row has a wrong number of fields, a score that is no finite number, an
+        utterance that stands twice or is unknown, or a label that the protocol contradicts; the message names it.
+    """
+    path = _existing(path)
+    if not {missing, unknown} <= {"refuse", "allow"}:
+        raise InputError(f"{path}: missing={missing!r}, unknown={unknown!r}; accepted: refuse, allow")
+    if not {"utterance", "key"} <= set(protocol):
+        raise InputError(f"{path}: the protocol has {', '.join(protocol)}; utterance and key are needed")
+    rows = _read_rows(path, columns)
+    higher = _direction(rows, higher)
+    rows.notes.append(f"a higher score in the file means {higher}")
+    rows = _known(_finite_once(rows), protocol, unknown)
+    _refuse_contradictions(rows, protocol, spoof_label)
+    table = _joined(rows, protocol.drop(columns="spoof_score", errors="ignore"), higher, missing)
+    by_key = [table.loc[table["key"] == key, "spoof_score"] for key in KEYS]
+    if all(map(len, by_key)) and (eer := metrics.eer(*by_key)) > 0.5:
+        rows.notes.append(f"the EER is {100 * eer:.1f} %, above 50 %: the direction may be reversed")
+        warnings.warn(f"{path}: {rows.notes[-1]}", ScoreFileWarning, stacklevel=2)
+    return ScoreFile(table, rows.form, tuple(rows.notes))
+
+
+class _Rows(NamedTuple):
+    """Rows of a file: ``at`` (such as "line 3"), ``utterance``, ``score`` and what else the file states."""
+
+    path: Path
+    table: pd.DataFrame
+    form: str
+    notes: list[str]
+
+    def error(self, row: pd.Series, what: str) -> InputError:
+        return InputError(f"{self.path}, {row['at']}: {what}")
+
+
+def _existing(path: str | os.PathLike) -> Path:
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file of scores")
+    return Path(path)
+
+
 def _checked(path: str | os.PathLike, table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with its columns in order; rows are counted from 0 in what is raised."""
+    """`table` with its columns in order; rows are counted from 0 in messages."""
     missing = [column for column in COLUMNS if column not in table]
     unknown = [str(column) for column in table.columns if column not in COLUMNS]
     if missing or unknown:
-        raise ScoresError(f"{path}: missing columns {missing}, unknown columns {unknown}; accepted: {list(COLUMNS)}")
+        raise InputError(f"{path}: missing columns {missing}, unknown columns {unknown}; accepted: {list(COLUMNS)}")
     if table.empty:
-        raise ScoresError(f"{path}: no scores")
+        raise InputError(f"{path}: no scores")
     table = table[list(COLUMNS)].reset_index(drop=True)
-    # A column of nulls only has no kind of its own; what scores the full length writes it so.
-    table["crop_s"] = table["crop_s"].astype("float64") if table["crop_s"].isna().all() else table["crop_s"]
+    if table["crop_s"].isna().all():  # a column of nulls has no kind
+        table["crop_s"] = table["crop_s"].astype("float64")
     for column, kind in COLUMNS.items():
-        _check_column(path, table, column, kind)
+        _refuse(path, table, ~_fits(table[column], kind), column, f"{kind} is needed")
     _refuse(path, table, ~table["key"].isin(KEYS), "key", f"accepted: {', '.join(KEYS)}")
-    twice = table.duplicated(IDENTITY)
-    _refuse(path, table, twice, "utterance", "stood before with the same checkpoint, seed and crop")
+    _refuse(path, table, table.duplicated(["utterance", *RUN]), "utterance", "stands before with the same run")
     return table
 
 
-def _check_column(path: str | os.PathLike, table: pd.DataFrame, column: str, kind: str) -> None:
-    values = table[column]
+def _fits(values: pd.Series, kind: str) -> np.ndarray:
     if kind == "text":
-        _refuse(path, table, ~values.map(lambda value: isinstance(value, str)).astype(bool), column, "text is needed")
-        return
+        return np.array([isinstance(value, str) for value in values])
     types = pd.api.types
-    fits = types.is_integer_dtype if kind == "integer" else types.is_numeric_dtype
-    if not fits(values.dtype) or types.is_bool_dtype(values.dtype):
-        raise ScoresError(f"{path}: column {column} holds {values.dtype}; {kind} is needed")
+    is_kind = types.is_integer_dtype if kind == "an integer" else types.is_numeric_dtype
+    if not is_kind(values.dtype) or types.is_bool_dtype(values.dtype):
+        return np.zeros(len(values), dtype=bool)
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    allowed = np.isfinite(numbers) | (np.isnan(numbers) & ("null" in kind))
-    _refuse(path, table, ~allowed, column, "a finite number is needed")
+    return np.isfinite(numbers) | (np.isnan(numbers) & ("null" in kind))
 
 
-def _refuse(path: str | os.PathLike, table: pd.DataFrame, faulty: pd.Series | np.ndarray, column: str, why: str):
+def _refuse(path: str | os.PathLike, table: pd.DataFrame, faulty: Sequence[bool], column: str, why: str) -> None:
     rows = np.flatnonzero(faulty)
     if len(rows):
         utterance, value = table["utterance"].iloc[rows[0]], table[column].iloc[rows[0]]
-        more = f" (and {len(rows) - 1} rows more)" if len(rows) > 1 else ""
-        raise ScoresError(f"{path}, row {rows[0]}, utterance {utterance}: {column} is {value!r}; {why}{more}")
+        more = f" ({len(rows)} rows in all)" if len(rows) > 1 else ""
+        raise InputError(f"{path}, row {rows[0]}, utterance {utterance}: {column} is {value!r}; {why}{more}")
+
+
+def _read_rows(path: Path, columns: Mapping[str, str] | None) -> _Rows:
+    with path.open("rb") as file:
+        if file.read(4) != b"PAR1":
+            return _read_text(path, columns)
+    table = read(path)
+    if columns is not None:
+        raise InputError(f"{path}: columns={dict(columns)} are for form csv; this is parquet")
+    runs = table[RUN].drop_duplicates()
+    if len(runs) > 1:
+        first, second = runs.iloc[:2].to_dict("records")
+        raise InputError(f"{path}: scores of {len(runs)} runs, such as {first} and {second}; one is needed")
+    rows = table.rename(columns={"spoof_score": "score"}).assign(at=[f"row {number}" for number in range(len(table))])
+    return _Rows(path, rows[["at", "utterance", "score", *FROM_PROTOCOL]], "parquet", ["form parquet"])
+
+
+def _read_text(path: Path, columns: Mapping[str, str] | None) -> _Rows:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: neither Parquet nor UTF-8 text ({error})") from error
+    first = next((line for line in lines if line.strip()), None)
+    if first is None:
+        raise InputError(f"{path}: no scores")
+    separator = next((mark for mark in SEPARATORS if mark in first), None)
+    fields = _fields(path, lines, separator)
+    header = fields[0][1]
+    form, positions, has_header = _layout(path, header, columns)
+    body = fields[1:] if has_header else fields
+    if not body:
+        raise InputError(f"{path}: a header and no scores")
+    for number, row in body:
+        if len(row) != len(header):
+            raise InputError(f"{path}, line {number}: {len(row)} fields; the first line has {len(header)}")
+    named = {name: [row[position] for _, row in body] for name, position in positions.items()}
+    table = pd.DataFrame({"at": [f"line {number}" for number, _ in body]} | named)
+    return _Rows(path, table, form, [f"form {form}, {'with' if has_header else 'without'} header"])
+
+
+def _fields(path: Path, lines: list[str], separator: str | None) -> list[tuple[int, list[str]]]:
+    """Number and fields of each line that is not blank."""
+    if separator is None:
+        return [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
+    rows = csv.reader(lines, delimiter=separator, strict=True)
+    try:
+        stripped = [(rows.line_num, [field.strip() for field in row]) for row in rows]
+    except csv.Error as error:
+        raise InputError(f"{path}, line {rows.line_num}: {error}") from error
+    return [(number, row) for number, row in stripped if any(row)]
+
+
+def _layout(path: Path, header: list[str], columns: Mapping[str, str] | None) -> tuple[str, dict[str, int], bool]:
+    """Form of a text file, positions of utterance, score and label, and whether the first row is a header."""
+    names = [name.lower() for name in header]
+    if columns is not None:
+        return "csv", _named_positions(path, header, columns), True
+    if names == OFFICIAL_HEADER:
+        return "official", {"utterance": 0, "score": 1}, True
+    is_row = len(header) == 3 and pd.notna(pd.to_numeric(header[1], errors="coerce"))
+    if names == RELEASE_HEADER or is_row:
+        return "release", {"utterance": 0, "score": 1, "label": 2}, names == RELEASE_HEADER
+    accepted = f"a Parquet table of scores, the header {' '.join(OFFICIAL_HEADER)}, {' '.join(RELEASE_HEADER)}"
+    named = 'any CSV with its columns={"utterance": ..., "score": ...}'
+    raise InputError(f"{path}, line 1: {', '.join(header)} shows no known form; accepted: {accepted}, or {named}")
+
+
+def _named_positions(path: Path, header: list[str], columns: Mapping[str, str]) -> dict[str, int]:
+    if not {"utterance", "score"} <= set(columns) <= set(RELEASE_HEADER):
+        needed = "for a CSV they must name utterance and score, and may name label"
+        raise InputError(f"{path}: columns={dict(columns)}; {needed}. The file has {', '.join(header)}")
+    for column in columns.values():
+        if header.count(column) != 1:
+            problem = f"column {column!r} stands {header.count(column)} times in the header {', '.join(header)}"
+            raise InputError(f"{path}, line 1: {problem}; once is needed")
+    return {name: header.index(column) for name, column in columns.items()}
+
+
+def _direction(rows: _Rows, higher: str | None) -> str:
+    fixed = HIGHER.get(rows.form)
+    if fixed and higher not in (None, fixed):
+        raise InputError(f"{rows.path}: higher={higher!r}, but in form {rows.form} a higher score means {fixed}")
+    if not fixed and higher not in KEYS:
+        problem = f"form {rows.form} does not say what a higher score means: pass {' or '.join(KEYS)}"
+        raise InputError(f"{rows.path}: higher={higher!r}; {problem}")
+    return fixed or higher
+
+
+def _finite_once(rows: _Rows) -> _Rows:
+    numbers = pd.to_numeric(rows.table["score"], errors="coerce").astype(np.float64)
+    faulty, twice = rows.table[~np.isfinite(numbers)], rows.table[rows.table["utterance"].duplicated()]
+    if len(faulty):
+        first, more = faulty.iloc[0], f" ({len(faulty)} rows in all)" if len(faulty) > 1 else ""
+        raise rows.error(first, f"score {first['score']!r} of {first['utterance']}; a finite number is needed{more}")
+    if len(twice):
+        second = twice.iloc[0]
+        first = rows.table[rows.table["utterance"] == second["utterance"]].iloc[0]
+        scores = f"score {first['score']} in {first['at']}, {second['score']} here"
+        raise rows.error(second, f"utterance {second['utterance']} stands twice: {scores} ({len(twice)} rows in all)")
+    return rows._replace(table=rows.table.assign(score=numbers))
+
+
+def _known(rows: _Rows, protocol: pd.DataFrame, policy: str) -> _Rows:
+    known = rows.table["utterance"].isin(protocol["utterance"])
+    if known.all():
+        return rows
+    strange = rows.table[~known]
+    text = f"{len(strange)} of {len(rows.table)} utterances are not in the protocol: {_first(strange['utterance'])}"
+    if policy == "refuse" or not known.any():
+        bare = strange["utterance"].str.extract(r"([^/\\]+?)(?:\.\w+)?$")[0]
+        hint = "; without folder and ending they would be" if bare.isin(protocol["utterance"]).all() else ""
+        raise rows.error(strange.iloc[0], f"{text}{hint}")
+    rows.notes.append(f"left out: {text}")
+    return rows._replace(table=rows.table[known])
+
+
+def _refuse_contradictions(rows: _Rows, protocol: pd.DataFrame, spoof_label: str | None) -> None:
+    truth = protocol.set_index("utterance").loc[rows.table["utterance"]]
+    for column in [name for name in FROM_PROTOCOL if name in rows.table and name in truth]:
+        _refuse_contradiction(rows, column, rows.table[column], truth[column])
+    if "label" in rows.table:
+        meanings = _meanings(rows, truth["key"], spoof_label)
+        _refuse_contradiction(rows, "label", rows.table["label"].map(meanings), truth["key"])
+        pairs = ", ".join(f"{label} = {key}" for label, key in meanings.items())
+        rows.notes.append(f"labels agree with the protocol in all {len(truth)} rows: {pairs}")
+    elif spoof_label is not None:
+        raise InputError(f"{rows.path}: spoof_label={spoof_label!r}, but the file has no labels")
+
+
+def _meanings(rows: _Rows, keys: pd.Series, spoof_label: str | None) -> dict[str, str]:
+    """The key that each label stands for: as stated, by its word, or as most rows of the label have it."""
+    labels = sorted(rows.table["label"].unique())
+    if spoof_label is not None:
+        if spoof_label not in labels:
+            raise InputError(f"{rows.path}: no label is {spoof_label!r}; the file has {', '.join(labels[:SHOWN])}")
+        return {label: "spoof" if label == spoof_label else "bonafide" for label in labels}
+    usual = keys.groupby(rows.table["label"].to_numpy()).agg(lambda part: part.mode().iloc[0])
+    return usual.to_dict() | {label: label for label in labels if label in KEYS}
+
+
+def _refuse_contradiction(rows: _Rows, column: str, stated: pd.Series, truth: pd.Series) -> None:
+    faulty = np.flatnonzero(stated.to_numpy() != truth.to_numpy())
+    if len(faulty):
+        row, meant, key = rows.table.iloc[faulty[0]], stated.iloc[faulty[0]], truth.iloc[faulty[0]]
+        meaning = f", which stands for {meant}," if row[column] != meant else ""
+        contradiction = f"but the protocol says {key!r} ({len(faulty)} of {len(truth)} rows contradict it)"
+        raise rows.error(row, f"{column} {row[column]!r} of {row['utterance']}{meaning} {contradiction}")
+
+
+def _joined(rows: _Rows, protocol: pd.DataFrame, higher: str, policy: str) -> pd.DataFrame:
+    """Spoof scores with the columns of the protocol, in its order."""
+    by_utterance = rows.table.set_index("utterance")["score"] * (1 if higher == "spoof" else -1)
+    table = protocol.assign(spoof_score=protocol["utterance"].map(by_utterance).astype(np.float64))
+    absent = table.loc[table["spoof_score"].isna(), "utterance"]
+    if len(absent):
+        text = f"{len(absent)} of {len(protocol)} utterances of the protocol have no score: {_first(absent)}"
+        if policy == "refuse":
+            raise InputError(f"{rows.path}: {text}")
+        rows.notes.append(f"missing: {text}")
+    ordered = table[["utterance", "spoof_score", *protocol.columns.drop("utterance")]]
+    return ordered.dropna(subset="spoof_score").reset_index(drop=True)
+
+
+def _first(names: pd.Series) -> str:
+    return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")
