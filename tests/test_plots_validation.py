@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 
-from sslig import plots
 from sslig.frames import SSL_CLOCK
-from sslig.plots.faithfulness import method_styles
+from sslig.plots import validation as plots
+from sslig.plots.faithfulness import method_curves, method_styles
+from sslig.plots.profile import class_ratios
 from sslig.plots.style import WIDTH_IN, YELLOW
 
 GROUPS = {"ig": "explanation", "occlusion": "explanation", "random": "noise", "energy": "plain map",
@@ -109,7 +110,7 @@ TITLES = {"deletion": "taken away", "insertion": "given back"}
 
 
 def test_every_method_has_a_line_over_the_band_of_the_controls():
-    figure = plots.method_curves(points(), TITLES, x="frames (%)", y="logits", log=True, chance="shifted maps")
+    figure = method_curves(points(), TITLES, x="frames (%)", y="logits", log=True, chance="shifted maps")
     assert [axis.get_title() for axis in figure.axes] == [
         "camhfa: taken away", "camhfa: given back", "sls: taken away", "sls: given back",
     ]  # fmt: skip
@@ -125,10 +126,10 @@ def test_every_method_has_a_line_over_the_band_of_the_controls():
 
 def test_one_statistic_of_one_detector_is_drawn_alone():
     table = points(detectors=("sls",))
-    figure = plots.method_curves(table[table["statistic"] == "deletion"], TITLES, x="x", y="y", chance="shifted maps")
+    figure = method_curves(table[table["statistic"] == "deletion"], TITLES, x="x", y="y", chance="shifted maps")
     assert [axis.get_title() for axis in figure.axes] == ["sls: taken away"]
     with pytest.raises(ValueError, match="no rows of deletion, insertion"):
-        plots.method_curves(table.assign(statistic="steps"), TITLES, x="x", y="y", chance="c")
+        method_curves(table.assign(statistic="steps"), TITLES, x="x", y="y", chance="c")
 
 
 def test_methods_differ_in_colour_line_or_marker():
@@ -140,7 +141,7 @@ def test_ratios_stand_in_their_rows_and_ends_are_told():
     table = pd.DataFrame([
         ("camhfa", "vowel", 1.0, 0.8, 1.2), ("camhfa", "pause", 3.0, 2.0, 5.0), ("camhfa", "nasal", 0.0, 0.0, 0.0),
     ], columns=["detector", "segment_class", "value", "low", "high"])  # fmt: skip
-    (axis,) = plots.class_ratios(table).axes
+    (axis,) = class_ratios(table).axes
     marks = [line for line in axis.lines if line.get_linestyle() == "None"]
     assert [float(np.ravel(line.get_xdata())[0]) for line in marks] == [1.0, 3.0, 1 / 16]
     assert [line.get_markerfacecolor() != "white" for line in marks] == [False, True, False]
@@ -148,4 +149,4 @@ def test_ratios_stand_in_their_rows_and_ends_are_told():
     assert axis.xaxis.get_major_formatter()(1 / 16) == "≤ 1/16"
     assert axis.xaxis.get_major_formatter()(2.0) == "2"
     with pytest.raises(ValueError, match="no classes"):
-        plots.class_ratios(table.iloc[:0])
+        class_ratios(table.iloc[:0])

@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from sslig.frames import FrameClock
+from sslig.plots.evidence import TIME, trend
 from sslig.plots.style import BLACK, GREY, ORANGE, PERCENT, detector_styles, figure_grid, legend_above, style
-from sslig.plots.timeline import TIME, trend
 
 
 @style()

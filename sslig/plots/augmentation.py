@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
+from sslig.plots.evidence import TIME
 from sslig.plots.style import GREY, SKY, figure_grid, style
-from sslig.plots.timeline import TIME
 
 N_FFT, N_MELS = 512, 64
 RANGE_DB = (-70.0, 10.0)

@@ -1,7 +1,7 @@
-"""The one look of all figures: colours, line styles, font sizes and the frame that figures start from.
+"""The look of all figures: colours, line styles, font sizes and the axes that figures start from.
 
-The colours are those of Okabe and Ito, which stay apart for colour-blind readers. Evidence for spoof is vermillion,
-evidence for bona fide is blue, in every figure; detectors have colours of their own and differ in line style too.
+The colours are those of Okabe and Ito, which colour-blind readers can distinguish. In every figure evidence for spoof
+is vermillion and evidence for bona fide is blue; detectors have other colours, and differ in line style too.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,15 +23,8 @@ WIDTH_IN = 7.0
 DPI = 100
 
 BLACK, GREY = "#000000", "#6E6E6E"
-ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
-    "#E69F00",
-    "#56B4E9",
-    "#009E73",
-    "#F0E442",
-    "#0072B2",
-    "#D55E00",
-    "#CC79A7",
-)
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
 EVIDENCE = {BONAFIDE: BLUE, SPOOF: VERMILLION}
 """Colour of each label, and of the evidence for it."""
@@ -40,7 +33,7 @@ DETECTORS = {"aasist": (GREEN, "-", "o"), "camhfa": (PURPLE, "--", "s"), "sls": 
 """Colour, line style and marker of the project's heads."""
 
 FREE = [(ORANGE, ":", "D"), (BLACK, "-", "v"), (BLUE, "--", "P"), (VERMILLION, "-.", "X"), (YELLOW, "-", "*")]
-"""The same for detectors of other names, in this order, over and over."""
+"""The same for detectors of other names, in turn."""
 
 RC = {
     "figure.dpi": DPI,
@@ -65,7 +58,7 @@ PERCENT = FuncFormatter(lambda rate, _: f"{100 * rate:g}")
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The look of the project inside the block (or, as ``@style()``, inside a function); the old one afterwards."""
+    """Apply the look of the project inside the block or, as ``@style()``, inside a function."""
     with seaborn.axes_style("ticks"), plt.rc_context(RC):
         yield
 
@@ -73,8 +66,8 @@ def style() -> Iterator[None]:
 def detector_styles(names: Iterable[str]) -> dict[str, dict]:
     """Keywords of a line for each detector: ``color``, ``linestyle`` and ``marker``.
 
-    A name that says ``aasist``, ``camhfa`` or ``sls``, as ``CA-MHFA`` does, looks the same in every figure; others
-    take what is free, in sorted order.
+    A detector called ``aasist``, ``camhfa`` or ``sls``, in any spelling such as ``CA-MHFA``, looks the same in every
+    figure; others take the remaining styles in sorted order.
     """
     styles, others = {}, 0
     for name in sorted(set(names)):
@@ -108,6 +101,6 @@ def figure_grid(
 
 
 def legend_above(figure: Figure, axis: Axes) -> None:
-    """The legend of `axis`, over the whole figure."""
+    """Put the legend of `axis` over the whole figure."""
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)))

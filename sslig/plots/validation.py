@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
+from sslig.plots.evidence import TIME, draw_evidence, draw_spectrogram, symmetric
 from sslig.plots.style import BLACK, GREY, YELLOW, evidence_patches, figure_grid, style
-from sslig.plots.timeline import TIME, draw_evidence, draw_spectrogram, symmetric
 
 PLACE = {"facecolor": YELLOW, "alpha": 0.35, "edgecolor": BLACK, "linewidth": 0.8, "linestyle": "--"}
 """A known place; its edge shows it without colour."""

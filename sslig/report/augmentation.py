@@ -127,7 +127,7 @@ def n_changed(original: Example, config: Config, seed: int, n: int = DRAWS) -> i
 
 
 def recordings(made: Sequence[Version]) -> dict[str, list[bytes]]:
-    """Versions as `sslig.plots.listen.players` needs them; samples outside [-1, 1] are clipped."""
+    """Versions as `sslig.plots.players.players` needs them; samples outside [-1, 1] are clipped."""
     labels = [f"{version.name}: {version.about}" if version.about else version.name for version in made]
     return {label: [audio.flac_bytes(version.samples, label)] for label, version in zip(labels, made, strict=True)}
 

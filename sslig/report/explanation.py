@@ -119,7 +119,7 @@ def caption(example: pd.Series, attributions: Mapping[str, pd.DataFrame]) -> str
 
 
 def player(example: pd.Series, files: Mapping[str, str]) -> dict[str, object]:
-    """What `sslig.plots.listen.players` needs for one example."""
+    """What `sslig.plots.players.players` needs for one example."""
     name = example["utterance"]
     return {"recordings": {name: [files[name]]}, "columns": ["utterance", "listen"]}
 

@@ -205,6 +205,6 @@ def places_s(study: Study, chosen: pd.Series) -> list[tuple[float, float]]:
 
 
 def sounds(made: Mapping[str, PlantedMaps], chosen: pd.Series) -> dict[str, list[bytes]]:
-    """What `sslig.plots.listen.players` needs to play the spoof as it was scored."""
+    """What `sslig.plots.players.players` needs to play the spoof as it was scored."""
     waveform = next(iter(made.values())).waveform
     return {f"{chosen['utterance']} ({chosen['kind']})": [audio.flac_bytes(waveform)]}

@@ -18,7 +18,7 @@ from sslig.cues import tiers
 from sslig.cues.tiers import Tier
 from sslig.cues.top_regions import described, top_regions
 from sslig.frames import SAMPLE_RATE_HZ
-from sslig.plots.explored import explored
+from sslig.plots.evidence import lanes
 from sslig.widgets import view
 from sslig.widgets.opened import Opened
 
@@ -167,10 +167,10 @@ def _figure(form: str) -> Callable[[Opened, Mapping[str, Any], Region | None], b
         hidden = options.get("hidden", [])
         shown = {name: one for name, one in opened.attributions.items() if name not in hidden}
         recording = opened.recording()
-        figure = explored(
+        figure = lanes(
             opened.waveform, {name: one.by_frame for name, one in shown.items()}, opened.clock,
-            {name: tier for name, tier in recording.tiers.items() if f"tier:{name}" not in hidden},
-            layers={name: one.by_layer for name, one in shown.items()} if options.get("maps") else None,
+            tiers={name: tier for name, tier in recording.tiers.items() if f"tier:{name}" not in hidden},
+            layers={name: one.by_layer for name, one in shown.items()} if options.get("maps") else {},
             trend_frames=view.TREND_FRAMES, common_scale=bool(options.get("common")),
             smooth=bool(options.get("smooth")), region_s=region, title=opened.title(),
         )  # fmt: skip

@@ -229,7 +229,7 @@ def _check(recording: Recording) -> None:
 
 
 def _lane(lane: Lane, color: str) -> dict[str, Any]:
-    from sslig.plots.timeline import trend
+    from sslig.plots.evidence import trend
 
     described = {"key": lane.name, "name": lane.name, "note": lane.note, "color": color}
     return described | {"frames": _floats(lane.frames), "trend": _floats(trend(lane.frames, TREND_FRAMES))}
@@ -241,7 +241,7 @@ def _map(lane: Lane) -> dict[str, Any]:
 
 
 def _spectrogram(recording: Recording) -> dict[str, Any]:
-    from sslig.plots.timeline import RANGE_DB, TICKS_KHZ, mel_decibel, mel_share
+    from sslig.plots.evidence import RANGE_DB, TICKS_KHZ, mel_decibel, mel_share
 
     decibel = mel_decibel(recording.waveform, recording.clock)  # (mel band, frame)
     loudness = np.clip(1 + (decibel - decibel.max()) / RANGE_DB, 0, 1)

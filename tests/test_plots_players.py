@@ -5,7 +5,8 @@ import pytest
 import soundfile
 
 from sslig import audio
-from sslig.plots.listen import players
+from sslig.errors import InputError
+from sslig.plots.players import players
 
 
 @pytest.fixture
@@ -47,10 +48,10 @@ def test_labels_and_headings_are_escaped(flac):
 
 
 def test_another_number_of_files_than_of_headings_is_refused(flac):
-    with pytest.raises(ValueError, match=r"'second' has 1 files; the headings are \['attack', 'real', 'spoof'\]"):
+    with pytest.raises(InputError, match=r"'second' has 1 files; the headings are \['attack', 'real', 'spoof'\]"):
         players({"first": list(flac), "second": [flac[0]]}, ["attack", "real", "spoof"])
 
 
-def test_sound_that_lies_in_no_file_is_embedded_too(tone):
+def test_sound_in_memory_is_embedded(tone):
     coded = audio.flac_bytes(tone)
     assert base64.b64encode(coded).decode() in players({"a": [coded]}, ["what", "listen"]).data

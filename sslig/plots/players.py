@@ -7,6 +7,8 @@ from pathlib import Path
 
 from IPython.display import HTML
 
+from sslig.errors import InputError
+
 FLAC = "audio/flac"
 
 
@@ -16,18 +18,18 @@ def players(recordings: Mapping[str, Sequence[str | Path | bytes]], columns: Seq
     Parameters
     ----------
     recordings
-        Label -> FLAC files, or what would be in them, embedded as they are.
+        Label -> FLAC files, or their contents, embedded unchanged.
     columns
         Headings: of the labels, then of each file of a row.
 
     Raises
     ------
-    ValueError
-        A row has another number of files than there are headings for.
+    InputError
+        A row and the headings differ in number.
     """
     wrong = [label for label, files in recordings.items() if len(files) != len(columns) - 1]
     if wrong:
-        raise ValueError(f"{wrong[0]!r} has {len(recordings[wrong[0]])} files; the headings are {list(columns)}")
+        raise InputError(f"{wrong[0]!r} has {len(recordings[wrong[0]])} files; the headings are {list(columns)}")
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     rows = "".join(
         f"<tr><td>{escape(label)}</td>{''.join(f'<td>{_player(path)}</td>' for path in files)}</tr>"
@@ -37,6 +39,6 @@ def players(recordings: Mapping[str, Sequence[str | Path | bytes]], columns: Seq
 
 
 def _player(recording: str | Path | bytes) -> str:
-    coded = recording if isinstance(recording, bytes) else Path(recording).read_bytes()
-    sound = base64.b64encode(coded).decode("ascii")
+    flac = recording if isinstance(recording, bytes) else Path(recording).read_bytes()
+    sound = base64.b64encode(flac).decode("ascii")
     return f'<audio controls preload="none" src="data:{FLAC};base64,{sound}"></audio>'
