@@ -1,4 +1,4 @@
-"""Reads and writes sound files: mono float32 at 16 kHz in, 16-bit FLAC out."""
+"""Sound: reading as mono float32 at 16 kHz, writing as 16-bit FLAC, levels of frames, bounds of speech."""
 
 import io
 import os
@@ -8,21 +8,27 @@ import numpy as np
 import soundfile
 import soxr
 
+from sslig.errors import AudioError
 from sslig.files import atomic
 from sslig.frames import SAMPLE_RATE_HZ
 
+LEVEL_FRAME_SAMPLES, LEVEL_HOP_SAMPLES = 320, 160
+"""Frames of `frame_levels_db`: 20 ms every 10 ms."""
 
-class AudioError(ValueError):
-    """A sound file that cannot be used; the message names the file and says what was found."""
+SILENCE_DB = -35.0
+"""A frame this far below the loud frames (95th percentile) counts as silence."""
+
+MARGIN_S = 0.12
+"""Silence that `trim` leaves at either end."""
 
 
 def n_samples(path: str | os.PathLike) -> int:
-    """Samples at 16 kHz that the header of `path` promises.
+    """Number of samples at 16 kHz according to the header of `path`.
 
     Raises
     ------
     AudioError
-        The file is missing, empty or no sound file.
+        The file is missing, empty or not a sound file.
     """
     header = _header(path)
     # soxr rounds the length, halves up.
@@ -44,15 +50,15 @@ def read(path: str | os.PathLike, start: int = 0, length: int | None = None) -> 
     Raises
     ------
     AudioError
-        The file is missing, empty, truncated, no sound file, or holds NaN or infinite samples; or the part starts
-        before the recording or has a negative length.
+        The file is missing, empty, truncated, not a sound file, or holds NaN or infinite samples; or `start` or
+        `length` is negative.
     """
     if start < 0 or (length is not None and length < 0):
-        raise AudioError(f"{path}: start {start} and length {length} were asked for; neither may be negative")
+        raise AudioError(f"{path}: start {start} and length {length}; neither may be negative")
     header = _header(path)
     native = header.samplerate == SAMPLE_RATE_HZ
     try:
-        # At 16 kHz only the wanted part is decoded; else the whole, because a resampler needs what is around it.
+        # At 16 kHz only the wanted part is decoded. A resampler needs its surroundings, so other rates are read whole.
         window = {"start": start, "frames": -1 if length is None else length} if native else {}
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True, **window)
     except soundfile.LibsndfileError as error:
@@ -69,7 +75,7 @@ def read(path: str | os.PathLike, start: int = 0, length: int | None = None) -> 
 
 
 def write_flac(path: str | os.PathLike, samples: np.ndarray) -> None:
-    """Write (samples,) float in [-1, 1] at 16 kHz as 16-bit FLAC, whole or not at all.
+    """Write (samples,) float in [-1, 1] at 16 kHz as 16-bit FLAC, atomically.
 
     Raises
     ------
@@ -82,7 +88,7 @@ def write_flac(path: str | os.PathLike, samples: np.ndarray) -> None:
 
 
 def flac_bytes(samples: np.ndarray, name: str | os.PathLike = "recording") -> bytes:
-    """(samples,) float in [-1, 1] at 16 kHz as a 16-bit FLAC file; `name` is only for the message.
+    """(samples,) float in [-1, 1] at 16 kHz as a 16-bit FLAC file; `name` goes into the message of an error.
 
     Raises
     ------
@@ -94,6 +100,39 @@ def flac_bytes(samples: np.ndarray, name: str | os.PathLike = "recording") -> by
     coded = io.BytesIO()
     soundfile.write(coded, np.clip(samples, -1.0, 1.0), SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
     return coded.getvalue()
+
+
+def frame_levels_db(samples: np.ndarray) -> np.ndarray:
+    """(frame,) RMS level of each 20 ms frame (hop 10 ms) in dB relative to the loud frames of (samples,)."""
+    padded = np.pad(samples, (0, max(0, LEVEL_FRAME_SAMPLES - len(samples)))).astype(np.float64)
+    energy = np.concatenate([[0.0], np.cumsum(padded**2)])
+    starts = np.arange(0, len(padded) - LEVEL_FRAME_SAMPLES + 1, LEVEL_HOP_SAMPLES)
+    power = np.maximum(energy[starts + LEVEL_FRAME_SAMPLES] - energy[starts], 1e-12) / LEVEL_FRAME_SAMPLES
+    level_db = 10 * np.log10(power)  # (frame,)
+    return level_db - np.percentile(level_db, 95)
+
+
+def speech_bounds(samples: np.ndarray, silence_db: float = SILENCE_DB) -> tuple[int, int]:
+    """First sample of the speech in (samples,) and one past its last, found by level.
+
+    Raises
+    ------
+    AudioError
+        All samples are zero.
+    """
+    if not np.any(samples):
+        raise AudioError(f"no speech in {len(samples) / SAMPLE_RATE_HZ:.2f} s: all samples are zero")
+    active = np.flatnonzero(frame_levels_db(samples) > silence_db)
+    end = int(active[-1]) * LEVEL_HOP_SAMPLES + LEVEL_FRAME_SAMPLES
+    return int(active[0]) * LEVEL_HOP_SAMPLES, min(len(samples), end)
+
+
+def trim(samples: np.ndarray, lead_s: float = MARGIN_S, trail_s: float = MARGIN_S) -> np.ndarray:
+    """(samples,) The speech with exactly `lead_s` before and `trail_s` after it, padded with zeros where needed."""
+    start, stop = speech_bounds(samples)
+    lead, trail = round(lead_s * SAMPLE_RATE_HZ), round(trail_s * SAMPLE_RATE_HZ)
+    part = samples[max(0, start - lead) : stop + trail]
+    return np.pad(part, (max(0, lead - start), max(0, stop + trail - len(samples))))
 
 
 def _header(path: str | os.PathLike):

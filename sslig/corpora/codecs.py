@@ -1,4 +1,4 @@
-"""Speech and audio codecs, applied in memory through PyAV: encode, decode, undo the delay."""
+"""Speech and audio codecs, applied in memory through PyAV: encode, decode, remove the delay."""
 
 import io
 from dataclasses import dataclass
@@ -6,29 +6,26 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
+from sslig.errors import AudioError
 from sslig.frames import SAMPLE_RATE_HZ
-
-
-class CodecError(RuntimeError):
-    """A codec that PyAV does not offer or that failed; the message names it."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """One codec and how it is called.
+    """A codec and its encoder.
 
-    Parameters
+    Attributes
     ----------
     name
-        The word people use.
+        Its usual name.
     encoder, container
-        The names PyAV (FFmpeg) uses.
+        The names that PyAV (FFmpeg) uses.
     delay_samples
-        Samples at 16 kHz that the decoded signal comes late and that the container does not take out itself.
+        Delay of the decoded signal, in samples at 16 kHz, that the container does not remove itself.
     bit_rates
-        Bits per second by quality index: ``codec_q`` 1 is the first. Empty: the codec has one rate.
+        Bits per second by quality index, ``codec_q`` 1 first; empty for a codec with one rate.
     rate_hz
-        Sampling rate that the codec works at; the samples are converted to it and back.
+        Sampling rate of the codec; samples are converted to it and back.
     """
 
     name: str
@@ -42,7 +39,7 @@ class Codec:
 CODECS = {
     "C01": Codec("Opus", "libopus", "ogg", bit_rates=(8_000, 12_000, 20_000)),
     "C02": Codec("MP3", "libmp3lame", "mp3", bit_rates=(16_000, 32_000, 48_000)),
-    # In MP4 and not in ADTS: the edit list of MP4 takes out the 1024 samples of encoder delay.
+    # In MP4 and not in ADTS: the edit list of MP4 removes the 1024 samples of encoder delay.
     "C03": Codec("AAC", "aac", "mp4", bit_rates=(16_000, 32_000, 48_000)),
 }
 """The codecs of coded trials, by the name in the protocol column ``codec``."""
@@ -61,59 +58,53 @@ AMR_NB = Codec(
 
 
 def apply(samples: np.ndarray, codec: Codec, quality: int = 1) -> np.ndarray:
-    """(samples,) float32 at 16 kHz after encoding and decoding, aligned to the input and as long as it.
+    """(samples,) float32 at 16 kHz after encoding and decoding, aligned with the input and equally long.
 
     Parameters
     ----------
     samples
         (samples,) float in [-1, 1] at 16 kHz.
     codec
-        One of `CODECS` or `G722`.
+        One of `CODECS`, `G722` or `AMR_NB`.
     quality
         The quality index ``codec_q``, from 1.
 
     Raises
     ------
-    CodecError
-        PyAV has no such encoder, or the quality is none of the codec's.
+    AudioError
+        PyAV lacks the encoder, or the codec has no such quality.
     """
-    return transcode(samples, codec, _bit_rate(codec, quality))
+    if not 1 <= quality <= max(1, len(codec.bit_rates)):
+        raise AudioError(f"{codec.name}: codec_q {quality}; accepted: 1 to {max(1, len(codec.bit_rates))}")
+    return transcode(samples, codec, codec.bit_rates[quality - 1] if codec.bit_rates else None)
 
 
 def transcode(samples: np.ndarray, codec: Codec, bit_rate: int | None = None) -> np.ndarray:
-    """`apply` at any bit rate that the encoder takes, in bits per second; none for a codec of one rate.
+    """`apply` at any bit rate that the encoder accepts, in bits per second; none for a codec with one rate.
 
     Raises
     ------
-    CodecError
-        PyAV has no such encoder.
+    AudioError
+        PyAV lacks the encoder.
     """
-    # Silence after the end keeps the delayed tail within what the encoder is given.
+    # Silence after the end keeps the delayed tail inside the input of the encoder.
     padded = np.pad(samples, (0, codec.delay_samples))
     decoded = _decode(_encode(padded, codec, bit_rate), codec)[codec.delay_samples :]
     missing = max(0, len(samples) - len(decoded))
     return np.pad(decoded[: len(samples)], (0, missing)).astype(np.float32)
 
 
-def _bit_rate(codec: Codec, quality: int) -> int | None:
-    if not codec.bit_rates and quality == 1:
-        return None
-    if not 1 <= quality <= len(codec.bit_rates):
-        raise CodecError(f"{codec.name}: codec_q {quality}; accepted: 1 to {max(1, len(codec.bit_rates))}")
-    return codec.bit_rates[quality - 1]
-
-
 def _encode(samples: np.ndarray, codec: Codec, bit_rate: int | None) -> io.BytesIO:
     import av
 
-    _check_offered(codec)
+    _require_encoder(codec)
     if codec.rate_hz != SAMPLE_RATE_HZ:
         samples = soxr.resample(samples, SAMPLE_RATE_HZ, codec.rate_hz)
     pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
     frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
     frame.sample_rate, frame.pts = codec.rate_hz, 0
     coded = io.BytesIO()
-    # Muxers stamp random serials and dates; bitexact keeps the bytes the same.
+    # Muxers stamp random serial numbers and dates; bitexact leaves them out.
     with av.open(coded, "w", format=codec.container, container_options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream(codec.encoder, rate=codec.rate_hz, layout="mono")
         if bit_rate:
@@ -135,15 +126,14 @@ def _decode(coded: io.BytesIO, codec: Codec) -> np.ndarray:
     return decoded if codec.rate_hz == SAMPLE_RATE_HZ else soxr.resample(decoded, codec.rate_hz, SAMPLE_RATE_HZ)
 
 
-def _check_offered(codec: Codec) -> None:
+def _require_encoder(codec: Codec) -> None:
     import av
 
     try:
         av.Codec(codec.encoder, "w")
     except ValueError as error:
-        wanted = [G722, *CODECS.values()]
-        offered = [one.encoder for one in wanted if one.encoder in av.codecs_available]
-        raise CodecError(
-            f"{codec.name}: PyAV {av.__version__} has no encoder {codec.encoder!r}; "
-            f"of those used here it offers {', '.join(offered) or 'none'}"
+        encoders = [known.encoder for known in (G722, AMR_NB, *CODECS.values())]
+        offered = ", ".join(name for name in encoders if name in av.codecs_available) or "none"
+        raise AudioError(
+            f"{codec.name}: PyAV {av.__version__} has no encoder {codec.encoder!r}; it offers {offered}"
         ) from error

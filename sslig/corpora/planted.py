@@ -1,119 +1,205 @@
-"""Builds a corpus of planted cues: spoofs that differ from their bona fide twins in known places only.
+"""Corpora of planted cues: spoofs that differ from their bona fide twins in known places only.
 
-Every recording comes twice, once as it is and once with the cue. So both classes hold the same words, speakers, levels,
-lengths and silences, and the place is the only evidence there is. Sets share no recording, because those of the
-originals do not.
+Each recording appears twice, as it is and with a cue in some places. Both classes therefore have the same words,
+speakers, levels, lengths and silences, and the places are the only evidence. A cue replaces the recording in its places
+and is cross-faded with it, so that no click marks them. Sets share no recording, because those of the originals do not.
 """
 
 import hashlib
 import json
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.signal import butter, sosfiltfilt
 
 from sslig import audio, files
-from sslig.corpora import protocol
-from sslig.corpora import building
-from sslig.corpora.planted_plan import Original, Trial, generator_of, plan
-from sslig.corpora.planting import KINDS, PlantedError, kind_of, plant
+from sslig.corpora import build, protocol, spoofs
+from sslig.corpora.protocol import NONE, sound_path
+from sslig.errors import CorpusError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 
-__all__ = ["KINDS", "Original", "PlantedError", "Trial", "build", "kind_of", "plan", "truth", "truth_mask"]
-
 VERSION = 4
-"""Raised with every change of a method that changes samples, so that no corpus mixes two of them."""
-SOURCE = "planted:"
-"""Begins the source of a corpus of planted cues; the name of the kind follows."""
+"""Raised with every change of a method that changes samples, so that no corpus mixes two versions."""
+
 PLACES = "places.tsv"
 TAG = "planted"
-"""In the protocol column ``attack_tag`` of the spoofs; their ``attack`` is the kind."""
-NONE = protocol.NONE
+"""Value of the protocol column ``attack_tag`` of the spoofs; their ``attack`` is the kind."""
+
+FADE_S = 0.005
+"""Length of each cross-fade inside a place, at most a quarter of the place."""
+CONTEXT_S = 0.25
+"""Recording before and after a place that a vocoder processes too, so that the place lies away from its edges."""
+CUT_HZ = 1000.0
+FLOOR_HZ = 80.0
+"""Lower limit of the added noise: the recordings of built corpora end here."""
+
+PAUSES, EDGES, VOICED, SPEECH = "pauses", "edges", "voiced", "speech"
+"""Location of places: whole pauses, the ends of pauses, within voiced runs, or anywhere in speech."""
+
+APART_S = {PAUSES: 0.0, EDGES: 0.02, VOICED: 0.1, SPEECH: 0.1}
+"""Least distance between two places, by their location."""
+TRIES = 20
+"""Draws per place before a recording counts as full."""
+
+Places = Sequence[tuple[int, int]]
+"""First sample of each place, and one past its last."""
+
+Change = Callable[[np.ndarray, Places, float, np.random.Generator], np.ndarray]
+"""``(samples, places, severity, generator)`` to (samples,) whose places hold the cue; other samples are not used."""
 
 
-def build(
-    kind: str,
-    originals: Sequence[Original],
-    root: Path,
-    *,
-    severity: float,
-    seed: int,
-    asked_for: Mapping[str, Any],
-    workers: int = 2,
-    progress: Callable[[int, int], None] = lambda done, of: None,
-) -> dict:
-    """Write the corpus at `root`, or what of it is missing there; what is in ``corpus.json``.
+@dataclass(frozen=True)
+class Kind:
+    """A kind of planted cue.
 
-    It has the ASVspoof 5 layout and, besides, ``places.tsv`` with the truth. As with other corpora the samples do not
-    depend on `workers` or on where a build was killed.
+    Attributes
+    ----------
+    description
+        What is planted where.
+    where
+        `PAUSES`, `EDGES`, `VOICED` or `SPEECH`.
+    duration_s
+        Shortest and longest place.
+    every_s
+        One place per so many seconds of recording, at least one; None: as many as there is room for.
+    severity, unit
+        Default strength of the cue, and its unit.
+    limits
+        Least and greatest severity.
+    change
+        Makes the cue.
+    """
+
+    description: str
+    where: str
+    duration_s: tuple[float, float]
+    every_s: float | None
+    severity: float
+    unit: str
+    limits: tuple[float, float]
+    change: Change
+
+
+@dataclass(frozen=True)
+class Original:
+    """A bona fide recording of a corpus, and the stretches in which, or at whose ends, places may lie.
+
+    Attributes
+    ----------
+    set, utterance, speaker, gender, path
+        As in the corpus.
+    recording
+        What dependent trials share (`sslig.corpora.protocol.with_recordings`).
+    n_samples
+        Length at 16 kHz.
+    stretches_s
+        Start and end of each stretch.
+    """
+
+    set: str
+    utterance: str
+    speaker: str
+    gender: str
+    path: str
+    recording: str
+    n_samples: int
+    stretches_s: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Twin:
+    """An utterance to make: `original` with the cue in its `places` (spoof), or without (bona fide)."""
+
+    utterance: str
+    original: Original
+    places: tuple[tuple[int, int], ...]
+    spoof: bool
+
+    @property
+    def set(self) -> str:
+        """The set of the original."""
+        return self.original.set
+
+
+def build_planted(
+    kind: str, originals: Sequence[Original], root: Path, *, severity: float | None = None, seed: int, workers: int = 2
+) -> None:
+    """Write a corpus in the ASVspoof 5 layout to `root`, with the true places in ``places.tsv``.
+
+    As in other built corpora, samples depend neither on `workers` nor on where an earlier build was killed.
 
     Parameters
     ----------
     kind
         One of `KINDS`.
     originals
-        Of every set; those without room for a place are left out, as bona fide too.
+        Recordings of every set. Those without room for a place are left out of both classes.
     root
-        The folder of the corpus.
+        Folder of the corpus.
     severity
-        In the unit of the kind.
+        In the unit of the kind; by default the kind's own.
     seed
-        Of the places, the cues and the names.
-    asked_for
-        All else that decides the samples, as JSON holds it; kept in ``corpus.json`` (`sslig.corpora.building.finished`).
+        Seed of places, cues and names.
     workers
-        Processes; 1: none but this one.
-    progress
-        Called with the number of finished utterances and of all.
+        Processes.
 
     Raises
     ------
-    PlantedError
-        The kind or its severity is not accepted, a set has no recording with room, or two sets share a recording.
     CorpusError
-        `root` holds sound files that no builder of this package made.
+        The kind or its severity is not accepted, a set has no recording with room, two sets share a recording, or
+        `root` contains sound files from elsewhere.
     """
-    trials = plan(kind, originals, severity, seed)
-    mark = _fingerprint(trials, kind, severity, seed, asked_for)
-    building.claim(root, mark)
-    twins = [list(pair) for pair in zip(trials[::2], trials[1::2], strict=True)]
-    todo = [pair for pair in twins if not all(_path(root, trial).is_file() for trial in pair)]
-    done = len(trials) - 2 * len(todo)
-    progress(done, len(trials))
-    for made in building.each(_Maker(root, kind, severity, seed), todo, workers):
-        done += made
-        progress(done, len(trials))
-    return _finish(root, kind, severity, trials, originals, {"fingerprint": mark, building.ASKED_FOR: dict(asked_for)})
+    severity = kind_of(kind).severity if severity is None else severity
+    twins = plan(kind, originals, severity, seed)
+    sizes = [Path(twin.original.path).stat().st_size for twin in twins]  # they stand for the content
+    content = [(t.utterance, t.set, t.original.utterance, size, t.places) for t, size in zip(twins, sizes, strict=True)]
+    mark = build.fingerprint(json.dumps([content, kind, severity, seed, VERSION]))
+    pairs = list(zip(twins[::2], twins[1::2], strict=True))
+    build.write_sounds(root, mark, pairs, partial(_write, root, kind, severity, seed), workers)
+    table = _protocol_table(kind, twins)
+    build.write_protocols(root, table)
+    sources = [(twin.utterance, twin.original.recording, twin.original.utterance) for twin in twins]
+    named = pd.DataFrame(sources, columns=["utterance", "recording", "original"])
+    files.write_tsv(root / protocol.RECORDINGS, named.sort_values("utterance"))
+    files.write_tsv(root / PLACES, _places_table(twins))
+    without_room = Counter(original.set for original in originals)
+    without_room.subtract(twin.set for twin in twins if twin.spoof)
+    summary = {"kind": kind, "severity": severity, "unit": KINDS[kind].unit, "without_room": dict(without_room)}
+    names = {kind: f"planted: {KINDS[kind].description}"}
+    files.write_json(root / build.SUMMARY, summary | {"counts": build.counts(table, "key"), "attack_names": names})
 
 
 def truth(root: Path, set_name: str) -> pd.DataFrame:
-    """The places in a set of the corpus at `root`: ``utterance``, ``start_s``, ``end_s``; only spoofs have any.
+    """The places in a set of the corpus at `root`: ``utterance``, ``start_s``, ``end_s``; only spoofs have places.
 
     Raises
     ------
-    PlantedError
-        The corpus has no truth.
+    CorpusError
+        The corpus has no ``places.tsv``.
     """
     path = Path(root) / PLACES
     if not path.is_file():
-        raise PlantedError(f"{path}: no such file; it lies in a corpus of planted cues")
+        raise CorpusError(f"{path}: no such file; only corpora of planted cues have one")
     table = pd.read_csv(path, sep="\t", dtype={"utterance": str})
     utterances = protocol.load_set(root, set_name)["utterance"]
     return table[table["utterance"].isin(utterances)].reset_index(drop=True)
 
 
 def truth_mask(rows: pd.DataFrame, clock: FrameClock, n_frames: int) -> np.ndarray:
-    """(frame,) bool: the frame sees a sample of a place.
+    """(frame,) bool: the receptive field of the frame contains a sample of a place.
 
     Parameters
     ----------
     rows
-        ``start_s`` and ``end_s`` of the places of one utterance, as of `truth`.
+        ``start_s`` and ``end_s`` of the places of one utterance, from `truth`.
     clock, n_frames
-        The frames of the mask; a frame sees its receptive field.
+        The frames of the mask.
     """
     first = np.arange(n_frames)[:, None] * clock.hop_samples  # (frame, 1)
     stop = first + clock.receptive_field_samples
@@ -121,78 +207,287 @@ def truth_mask(rows: pd.DataFrame, clock: FrameClock, n_frames: int) -> np.ndarr
     return ((first < end) & (start < stop)).any(axis=1)
 
 
-class _Maker:
-    """Makes both twins of a recording; sent to the workers."""
+def plan(kind: str, originals: Sequence[Original], severity: float, seed: int) -> list[Twin]:
+    """Two twins of every original with room for a place, the bona fide first, in the order of the originals' names.
 
-    def __init__(self, root: Path, kind: str, severity: float, seed: int):
-        self.root, self.kind, self.severity, self.seed = root, kind, severity, seed
-
-    def __call__(self, pair: list[Trial]) -> int:
-        samples = audio.read(pair[0].original.path)
-        for trial in pair:
-            generator = generator_of(self.seed, self.kind, trial.original.utterance, "cue")
-            severity = self.severity if trial.spoof else None
-            made = plant(KINDS[self.kind], samples, trial.places, severity, generator)
-            audio.write_flac(_path(self.root, trial), made)
-        return len(pair)
-
-
-def _path(root: Path, trial: Trial) -> Path:
-    return building.sound_path(root, trial.original.set, trial.utterance)
-
-
-def _fingerprint(trials: Sequence[Trial], *values: Any) -> str:
-    """Sixteen hex digits that change with anything that changes a sample, but not with the folder of the originals."""
-    told = [(one.utterance, one.original.set, one.original.utterance, one.places, one.spoof) for one in trials]
-    return hashlib.sha256(json.dumps([told, *values, VERSION], sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _finish(
-    root: Path, kind: str, severity: float, trials: Sequence[Trial], originals: Sequence[Original], identity: dict
-) -> dict:
-    table = _protocol_table(kind, trials)
-    for name, (file, _) in protocol.SETS.items():
-        protocol.write(root / file, table[table["set"] == name].sort_values("utterance"))
-    told = [(trial.utterance, trial.original.recording, trial.original.utterance) for trial in trials]
-    named = pd.DataFrame(told, columns=["utterance", "recording", "original"])
-    files.write_tsv(root / protocol.RECORDINGS, named.sort_values("utterance"))
-    files.write_tsv(root / PLACES, _places_table(trials))
-    left_out = Counter(one.set for one in originals)
-    left_out.subtract(trial.original.set for trial in trials if trial.spoof)
-    return building.finish(
-        root,
-        identity | {
-            "kind": kind, "severity": severity, "unit": KINDS[kind].unit, "without_room": dict(left_out),
-            "counts": {name: dict(sorted(Counter(part["key"]).items())) for name, part in table.groupby("set")},
-            "attack_names": {kind: f"planted: {KINDS[kind].description}"},
-        },
-    )  # fmt: skip
+    Raises
+    ------
+    CorpusError
+        The severity is out of range, a set has no recording with room, or two sets share a recording.
+    """
+    definition = kind_of(kind)
+    low, high = definition.limits
+    if not low <= severity <= high:
+        raise CorpusError(f"{kind}: severity {severity}; accepted: {low} to {high} {definition.unit}")
+    _require_disjoint(originals)
+    twins = []
+    for name in protocol.SETS:
+        ordered = sorted((orig for orig in originals if orig.set == name), key=lambda original: original.utterance)
+        drawn = [
+            (orig, draw_places(definition, orig, _generator(seed, kind, orig.utterance, "places"))) for orig in ordered
+        ]
+        roomy = [(original, places) for original, places in drawn if places]
+        if not roomy:
+            raise CorpusError(
+                f"{kind}: none of {len(ordered)} bona fide recordings of {name} has room for it "
+                f"({definition.where} of {definition.duration_s[0]:g} s)"
+            )
+        # One shuffle over both classes, so that names reveal neither class nor twin.
+        numbers = _generator(seed, kind, name, "names").permutation(2 * len(roomy)) + 1
+        names = iter([f"{build.PREFIX[name]}_{number:010d}" for number in numbers])
+        for original, places in roomy:
+            twins += [Twin(next(names), original, places, spoof) for spoof in (False, True)]
+    return twins
 
 
-def _protocol_table(kind: str, trials: Sequence[Trial]) -> pd.DataFrame:
-    """The rows of `trials` with the columns of an ASVspoof 5 protocol, and ``set``."""
-    nothing = dict.fromkeys(protocol.COLUMNS, NONE)
+def draw_places(kind: Kind, original: Original, generator: np.random.Generator) -> tuple[tuple[int, int], ...]:
+    """First sample, and one past the last, of each place in a recording, in order; empty where there is no room."""
+    duration_s = original.n_samples / SAMPLE_RATE_HZ
+    at_most = math.inf if kind.every_s is None else max(1, int(duration_s // kind.every_s))
+    stretches = [(round(start * SAMPLE_RATE_HZ), round(stop * SAMPLE_RATE_HZ)) for start, stop in original.stretches_s]
+    apart = round(APART_S[kind.where] * SAMPLE_RATE_HZ)
+    chosen: list[tuple[int, int]] = []
+    for start, stop in _candidates(kind, stretches, at_most, generator):
+        free = all(stop + apart <= begun or ended + apart <= start for begun, ended in chosen)
+        if free and start >= 0 and stop <= original.n_samples and len(chosen) < at_most:
+            chosen.append((start, stop))
+    return tuple(sorted(chosen))
+
+
+def plant(
+    kind: Kind, samples: np.ndarray, places: Places, severity: float | None, generator: np.random.Generator
+) -> np.ndarray:
+    """(samples,) float32 The recording with the cue in its `places`; without a severity, the recording itself.
+
+    Parameters
+    ----------
+    kind
+        What is planted.
+    samples
+        (samples,) float32 at 16 kHz.
+    places
+        Places of the cue, without overlap.
+    severity
+        In the unit of the kind. With None, the recording stands in for the cue and comes out unchanged.
+    generator
+        Source of the noise and phases of the cue.
+    """
+    changed = samples if severity is None else kind.change(samples, places, severity, generator)
+    share = fades(len(samples), places)
+    difference = share * (changed - samples)
+    for start, stop in places:
+        # Recordings have almost no offset, so an offset in the places would reveal spoofs by their mean sample.
+        difference[start:stop] -= share[start:stop] * (difference[start:stop].sum() / share[start:stop].sum())
+    return (samples + difference).astype(np.float32)
+
+
+def fades(n_samples: int, places: Places) -> np.ndarray:
+    """(samples,) Share of the cue: 1 in the places, 0 elsewhere, raised cosines inside the ends of the places."""
+    share = np.zeros(n_samples)
+    for start, stop in places:
+        length = min(round(FADE_S * SAMPLE_RATE_HZ), (stop - start) // 4)
+        rise = (1 - np.cos(np.pi * (np.arange(length) + 0.5) / length)) / 2 if length else np.empty(0)
+        share[start:stop] = np.concatenate([rise, np.ones(stop - start - 2 * length), rise[::-1]])
+    return share
+
+
+def noise_floor(samples: np.ndarray, places: Places, severity: float, generator: np.random.Generator) -> np.ndarray:
+    """Add pink noise with a level of `severity` dB relative to the whole recording."""
+    size = len(samples)
+    frequency_hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
+    spectrum = np.fft.rfft(generator.standard_normal(size))
+    shape = np.where(frequency_hz < FLOOR_HZ, 0.0, 1 / np.sqrt(np.maximum(frequency_hz, FLOOR_HZ)))
+    noise = np.fft.irfft(spectrum * shape, size)
+    return samples + noise * 10 ** (severity / 20) * _rms(samples) / _rms(noise)
+
+
+def vocoded(
+    samples: np.ndarray, places: Places, severity: float, generator: np.random.Generator, n_bands: int
+) -> np.ndarray:
+    """Mix a share `severity` of the output of a noise vocoder of `n_bands` bands into each place, as loud as it was."""
+    mixed, context = samples.astype(np.float64), round(CONTEXT_S * SAMPLE_RATE_HZ)
+    for start, stop in places:
+        begin = max(0, start - context)
+        around = samples[begin : stop + context]
+        voiceless = spoofs.channel_vocoder(around, generator, n_bands=n_bands, whispered=True)
+        part = spoofs.match_length(voiceless, len(around))[start - begin :][: stop - start]
+        mixed[start:stop] += severity * (part - mixed[start:stop])
+    return _as_loud(mixed, samples, places)
+
+
+def boundary(samples: np.ndarray, places: Places, severity: float, generator: np.random.Generator) -> np.ndarray:
+    """Flatten the spectrum of each place and randomise its phases, at equal power.
+
+    The severity is the share of the way from the magnitudes to a flat spectrum, in dB, and from no rotation to a
+    rotation of each phase by up to half a turn in either direction.
+    """
+    changed = samples.astype(np.float64)
+    for start, stop in places:
+        spectrum = np.fft.rfft(changed[start:stop])
+        size = np.maximum(np.abs(spectrum), 1e-9)
+        equal = np.sqrt(np.mean(size**2))
+        turn = severity * generator.uniform(-np.pi, np.pi, len(spectrum))
+        flattened = size ** (1 - severity) * equal**severity * np.exp(1j * (np.angle(spectrum) + turn))
+        changed[start:stop] = np.fft.irfft(flattened, stop - start)
+    return _as_loud(changed, samples, places)
+
+
+def band(samples: np.ndarray, places: Places, severity: float, generator: np.random.Generator) -> np.ndarray:
+    """Attenuate everything below `CUT_HZ` by `severity` dB without delay, at equal loudness of each place."""
+    filters = butter(4, CUT_HZ, "lowpass", fs=SAMPLE_RATE_HZ, output="sos")
+    return _as_loud(samples - (1 - 10 ** (-severity / 20)) * sosfiltfilt(filters, samples), samples, places)
+
+
+KINDS: Mapping[str, Kind] = {
+    "noise_floor": Kind(
+        description="another noise floor in pauses",
+        where=PAUSES,
+        duration_s=(0.06, 10.0),
+        every_s=None,
+        severity=-18.0,
+        unit="dB of the added noise above the level of the recording",
+        limits=(-60.0, 0.0),
+        change=noise_floor,
+    ),
+    "phone_glitch": Kind(
+        description="60 to 150 ms within voiced speech from a noise vocoder of two bands",
+        where=VOICED,
+        duration_s=(0.06, 0.15),
+        every_s=0.5,
+        severity=0.5,
+        unit="share of vocoded speech",
+        limits=(0.0, 1.0),
+        change=partial(vocoded, n_bands=2),
+    ),
+    "boundary": Kind(
+        description="20 to 40 ms of broken spectrum and phase at the edges of pauses",
+        where=EDGES,
+        duration_s=(0.02, 0.04),
+        every_s=None,
+        severity=1.0,
+        unit="share of the way to a flat spectrum with random phases",
+        limits=(0.0, 1.0),
+        change=boundary,
+    ),
+    "band": Kind(
+        description="0.5 to 1 s limited to the band above 1 kHz",
+        where=SPEECH,
+        duration_s=(0.5, 1.0),
+        every_s=2.5,
+        severity=20.0,
+        unit="dB of attenuation",
+        limits=(0.0, 60.0),
+        change=band,
+    ),
+    "splice": Kind(
+        description="0.3 to 1 s from a noise vocoder of three bands (a partial spoof)",
+        where=SPEECH,
+        duration_s=(0.3, 1.0),
+        every_s=2.5,
+        severity=1.0,
+        unit="share of vocoded speech",
+        limits=(0.0, 1.0),
+        change=partial(vocoded, n_bands=3),
+    ),
+}
+"""Every kind of planted cue by name."""
+
+
+def kind_of(name: str) -> Kind:
+    """The kind called `name`.
+
+    Raises
+    ------
+    CorpusError
+        There is no such kind.
+    """
+    if name not in KINDS:
+        raise CorpusError(f"no kind of planted cue {name!r}; accepted: {', '.join(KINDS)}")
+    return KINDS[name]
+
+
+def _write(root: Path, kind: str, severity: float, seed: int, pair: Sequence[Twin]) -> None:
+    """Write both twins of a recording."""
+    samples = audio.read(pair[0].original.path)
+    for twin in pair:
+        generator = _generator(seed, kind, twin.original.utterance, "cue")
+        planted = plant(KINDS[kind], samples, twin.places, severity if twin.spoof else None, generator)
+        audio.write_flac(sound_path(root, twin.set, twin.utterance), planted)
+
+
+def _generator(seed: int, *names: str) -> np.random.Generator:
+    """A generator that depends on these names only, not on what else is made."""
+    digest = hashlib.sha256("\n".join(names).encode()).digest()
+    return np.random.default_rng([seed, int.from_bytes(digest[:8], "big")])
+
+
+def _candidates(
+    kind: Kind, stretches: Places, at_most: float, generator: np.random.Generator
+) -> Iterator[tuple[int, int]]:
+    """Places to try, in turn."""
+    shortest, longest = (round(duration * SAMPLE_RATE_HZ) for duration in kind.duration_s)
+    if kind.where == EDGES:
+        for edge in generator.permutation([edge for stretch in stretches for edge in stretch]):
+            length = int(generator.integers(shortest, longest + 1))
+            yield int(edge) - length // 2, int(edge) - length // 2 + length
+        return
+    roomy = [(start, stop) for start, stop in stretches if stop - start >= shortest]
+    if kind.where == PAUSES:
+        yield from ((start, min(stop, start + longest)) for start, stop in roomy)
+        return
+    lengths = np.array([stop - start for start, stop in roomy])  # (stretch,)
+    for _ in range(TRIES * at_most if roomy else 0):
+        start, stop = roomy[generator.choice(len(roomy), p=lengths / lengths.sum())]
+        length = int(generator.integers(shortest, min(longest, stop - start) + 1))
+        begin = int(generator.integers(start, stop - length + 1))
+        yield begin, begin + length
+
+
+def _require_disjoint(originals: Sequence[Original]) -> None:
+    sets: dict[str, str] = {}
+    for original in originals:
+        if sets.setdefault(original.recording, original.set) != original.set:
+            raise CorpusError(
+                f"recording {original.recording} is in {sets[original.recording]} and in {original.set}; "
+                "a recording belongs to one set"
+            )
+
+
+def _as_loud(changed: np.ndarray, samples: np.ndarray, places: Places) -> np.ndarray:
+    """`changed` with the RMS of `samples` in each place."""
+    scaled = np.array(changed, dtype=np.float64)
+    for start, stop in places:
+        scaled[start:stop] *= _rms(samples[start:stop]) / max(_rms(changed[start:stop]), 1e-9)
+    return scaled
+
+
+def _rms(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
+def _protocol_table(kind: str, twins: Sequence[Twin]) -> pd.DataFrame:
+    """The rows of `twins` with the columns of an ASVspoof 5 protocol and ``set``, by utterance."""
     rows = [
-        nothing
+        dict.fromkeys(protocol.COLUMNS, NONE)
         | {
-            "speaker": trial.original.speaker,
-            "utterance": trial.utterance,
-            "gender": trial.original.gender,
-            "attack_tag": TAG if trial.spoof else NONE,
-            "attack": kind if trial.spoof else NONE,
-            "key": "spoof" if trial.spoof else "bonafide",
-            "set": trial.original.set,
+            "speaker": twin.original.speaker,
+            "utterance": twin.utterance,
+            "gender": twin.original.gender,
+            "attack_tag": TAG if twin.spoof else NONE,
+            "attack": kind if twin.spoof else NONE,
+            "key": "spoof" if twin.spoof else "bonafide",
+            "set": twin.set,
         }
-        for trial in trials
+        for twin in twins
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).sort_values("utterance")
 
 
-def _places_table(trials: Sequence[Trial]) -> pd.DataFrame:
+def _places_table(twins: Sequence[Twin]) -> pd.DataFrame:
     rows = [
-        (trial.utterance, start / SAMPLE_RATE_HZ, stop / SAMPLE_RATE_HZ)
-        for trial in sorted(trials, key=lambda trial: trial.utterance)
-        if trial.spoof
-        for start, stop in trial.places
+        (twin.utterance, start / SAMPLE_RATE_HZ, stop / SAMPLE_RATE_HZ)
+        for twin in sorted(twins, key=lambda twin: twin.utterance)
+        if twin.spoof
+        for start, stop in twin.places
     ]
     return pd.DataFrame(rows, columns=["utterance", "start_s", "end_s"])

@@ -1,6 +1,6 @@
-"""The source "prompts": the telephone prompts of Asterisk in five languages, four speakers, from Debian packages.
+"""The source "prompts": telephone prompts of Asterisk in five languages by four speakers, from Debian packages.
 
-The same prompt names are used in every language, so text-to-speech can say the English counterpart of each prompt.
+All languages use the same prompt names, so text-to-speech can speak the English counterpart of each prompt.
 """
 
 import gzip
@@ -15,22 +15,19 @@ from pathlib import Path
 import numpy as np
 
 from sslig.corpora.recordings import LONGEST_S, SHORTEST_S, Recording
+from sslig.errors import CorpusError
 
-WAYS_ON = "Ways on: `make demo CORPUS=synthetic`, or `make demo CORPUS=<folder of own recordings>`."
+WAYS_ON = "Alternatives: `make demo CORPUS=synthetic`, or `make demo CORPUS=<folder of your recordings>`."
 BYTES_PER_S = 8000
-"""Of G.722 at 64 kbit/s, in which the packages hold the prompts."""
-APART = frozenset({"silence", "letters", "digits", "phonetic"})
-"""Folders of single letters, digits and of silence: too short, and no sentences."""
+"""Rate of G.722 at 64 kbit/s, the format of the packages."""
+SHORT_FOLDERS = frozenset({"silence", "letters", "digits", "phonetic"})
+"""Folders of single letters, digits and silence, which are no sentences."""
 NO_SPEECH = frozenset({"beep", "beeperr", "ascending-2tone", "descending-2tone", "tt-monkeys", "tt-weasels"})
-
-
-class PromptsError(RuntimeError):
-    """The prompts cannot be had; the message says why and names the ways on."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """The prompts of one language: folder in the package, who speaks, and under which licence."""
+    """The prompts of one language: folder in the package, speaker and licence."""
 
     folder: str
     speaker: str
@@ -52,7 +49,7 @@ SETS = {"Allison Smith": "train", "June Wallack": "dev", "Carlo Flora": "eval", 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One raw G.722 file, decoded when called; `digest` stands for its content."""
+    """One raw G.722 file, decoded when called; `digest` identifies its content."""
 
     path: Path
     digest: str
@@ -69,32 +66,31 @@ class Prompt:
         return f"Prompt({self.digest})"
 
 
-def recordings(tree: Path, shortest_s: float = SHORTEST_S, longest_s: float = LONGEST_S) -> list[Recording]:
-    """The prompts of speech under the unpacked packages `tree` that last from `shortest_s` to `longest_s`.
+def recordings(tree: Path) -> list[Recording]:
+    """The spoken prompts of 1.5 to 8 s in the unpacked packages `tree`.
 
-    Left out: letters, digits and silence, tones, what has its transcript in [brackets] because it is no speech,
-    and what stands under a second name in the same language.
+    Letters, digits, silence, tones, prompts whose transcript stands in [brackets], and repeated sounds are left out.
 
     Raises
     ------
-    PromptsError
-        A package is not in `tree`, or nothing in it is of that duration.
+    CorpusError
+        A package is missing from `tree`, or `tree` has no prompt of that duration.
     """
     english = _transcripts(tree, "en")
-    found = [one for language in PACKAGES for one in _of_language(tree, language, english, (shortest_s, longest_s))]
-    if not found:
-        raise PromptsError(f"{tree}: no prompt lasts from {shortest_s} to {longest_s} s. {WAYS_ON}")
-    return found
+    prompts = [prompt for language in PACKAGES for prompt in _of_language(tree, language, english)]
+    if not prompts:
+        raise CorpusError(f"{tree}: no prompt lasts from {SHORTEST_S} to {LONGEST_S} s. {WAYS_ON}")
+    return prompts
 
 
 def fetch(cache: Path) -> Path:
-    """The folder of the unpacked packages under `cache`; they are downloaded (60 MB) unless they are there.
+    """The folder of the unpacked packages under `cache`, downloaded (60 MB) unless it exists.
 
-    `apt-get` is run on a state folder of its own: it needs no root and leaves the machine's package lists alone.
+    `apt-get` runs with a private state folder: it needs no root and leaves the package lists of the machine alone.
 
     Raises
     ------
-    PromptsError
+    CorpusError
         `apt-get` or `dpkg-deb` is missing or fails.
     """
     tree = Path(cache) / "asterisk-core-sounds"
@@ -102,13 +98,13 @@ def fetch(cache: Path) -> Path:
         return tree
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise PromptsError(f"the prompts come in Debian packages and {tool} is not on this machine. {WAYS_ON}")
+            raise CorpusError(f"the prompts come in Debian packages, and {tool} is not on this machine. {WAYS_ON}")
     tree.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=tree.parent, prefix=".fetch-") as scratch:
         unpacked = Path(scratch) / "unpacked"
         for package in _download(Path(scratch)):
             _run(["dpkg-deb", "-x", str(package), str(unpacked)], Path(scratch))
-        # One rename at the end: a killed download leaves no half tree.
+        # One rename at the end: a killed download leaves no partial tree.
         os.replace(unpacked, tree)
     return tree
 
@@ -124,7 +120,7 @@ def _download(scratch: Path) -> list[Path]:
         "Acquire::Retries": 1,
         "Acquire::http::Timeout": 20,
         "Acquire::Languages": "none",
-        # Without these two apt-get warns that its user _apt cannot write here, and calls a failed update a success.
+        # Without these two, apt-get warns that its user _apt cannot write here, and calls a failed update a success.
         "APT::Sandbox::User": "root",
         "APT::Update::Error-Mode": "any",
     }
@@ -138,26 +134,25 @@ def _download(scratch: Path) -> list[Path]:
 def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     if done.returncode:
-        said = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:]) or "it said nothing"
+        output = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:]) or "no message"
         step = f"{Path(command[0]).name} {'update' if 'update' in command else command[-1]}"
-        raise PromptsError(f"{step} ended with {done.returncode}: {said}. {WAYS_ON}")
+        raise CorpusError(f"{step} ended with {done.returncode}: {output}. {WAYS_ON}")
 
 
-def _of_language(tree: Path, language: str, english: dict[str, str], range_s: tuple[float, float]) -> list[Recording]:
+def _of_language(tree: Path, language: str, english: dict[str, str]) -> list[Recording]:
     package = PACKAGES[language]
     folder = tree / "usr/share/asterisk/sounds" / package.folder
     if not folder.is_dir():
-        raise PromptsError(f"{folder}: no such folder; the package asterisk-core-sounds-{language}-g722 is not there")
-    own, seen, found = _transcripts(tree, language), set(), []
+        raise CorpusError(f"{folder}: no such folder; the package asterisk-core-sounds-{language}-g722 is missing")
+    texts, digests, prompts = _transcripts(tree, language), set(), []
     for path in sorted(folder.rglob("*.g722")):
         name = path.relative_to(folder).with_suffix("").as_posix()
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         duration_s = path.stat().st_size / BYTES_PER_S
-        if digest in seen or not range_s[0] <= duration_s <= range_s[1] or not _is_speech(name, own, english):
+        if digest in digests or not SHORTEST_S <= duration_s <= LONGEST_S or not _is_speech(name, texts, english):
             continue
-        seen.add(digest)
-        source = f"asterisk-core-sounds-{language}-g722: {name}.g722"
-        found.append(
+        digests.add(digest)
+        prompts.append(
             Recording(
                 id=f"{language}/{name}",
                 speaker=package.speaker,
@@ -165,17 +160,17 @@ def _of_language(tree: Path, language: str, english: dict[str, str], range_s: tu
                 language=language,
                 sound=Prompt(path, digest),
                 licence=package.licence,
-                source=source,
-                transcript=own.get(name),
+                source=f"asterisk-core-sounds-{language}-g722: {name}.g722",
+                transcript=texts.get(name),
                 english=english.get(name),
             )
         )
-    return found
+    return prompts
 
 
-def _is_speech(name: str, own: dict[str, str], english: dict[str, str]) -> bool:
-    texts = own.get(name, "") + english.get(name, "")
-    return name.split("/")[0] not in APART and name not in NO_SPEECH and "[" not in texts
+def _is_speech(name: str, texts: dict[str, str], english: dict[str, str]) -> bool:
+    text = texts.get(name, "") + english.get(name, "")
+    return name.split("/")[0] not in SHORT_FOLDERS and name not in NO_SPEECH and "[" not in text
 
 
 def _transcripts(tree: Path, language: str) -> dict[str, str]:
@@ -183,7 +178,7 @@ def _transcripts(tree: Path, language: str) -> dict[str, str]:
     package = f"asterisk-core-sounds-{language}"
     path = tree / "usr/share/doc" / package / f"core-sounds-{language}.txt.gz"
     if not path.is_file():
-        raise PromptsError(f"{path}: no such file; the package {package} is not there")
+        raise CorpusError(f"{path}: no such file; the package {package} is missing")
     lines = gzip.decompress(path.read_bytes()).decode("utf-8-sig").splitlines()
     pairs = [line.split(":", 1) for line in lines if ":" in line and not line.startswith(";")]
     return {name.strip(): " ".join(text.split()) for name, text in pairs if text.strip()}

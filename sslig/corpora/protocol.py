@@ -1,4 +1,4 @@
-"""Reads and writes protocols: the table of utterances of a corpus in the ASVspoof 5 layout."""
+"""Protocols: the tables of utterances of a corpus in the ASVspoof 5 layout."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sslig.errors import CorpusError
 from sslig.files import atomic
 from sslig.labels import KEYS
 
@@ -19,41 +20,43 @@ SETS = {
 """Each set of a corpus: its protocol file and its folder of FLAC files."""
 
 NONE = "-"
-"""Stands in a column of a protocol for nothing: no codec, no attack."""
+"""Marks an empty value in a protocol: no codec, no attack."""
 
 RECORDINGS = "recordings.tsv"
-"""Tells the source recording of each utterance, where a corpus knows it."""
+"""Names the source recording of each utterance, in corpora that know it."""
 
 SHOWN = 5
+"""Missing files that a message lists."""
 
 
-class ProtocolError(ValueError):
-    """A protocol that cannot be used; the message names the file, the line and what was found."""
+def sound_path(root: Path, set_name: str, utterance: str) -> Path:
+    """Path of the sound file of an utterance in the corpus at `root`."""
+    return root / SETS[set_name][1] / f"{utterance}.flac"
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:
     """The protocol at `path` as a table with the columns `COLUMNS`, all of them text, and ``label``.
 
-    ``-`` stands for "none", as in the file; ``label`` is 0 or 1 (`sslig.labels`).
+    ``-`` means "none", as in the file; ``label`` is 0 or 1 (`sslig.labels`).
 
     Raises
     ------
-    ProtocolError
-        The file is missing or empty, or a line has a wrong number of columns, an unknown key, an utterance that
-        stood before, or an utterance name that is no plain file name.
+    CorpusError
+        The file is missing or empty, or a line has a wrong number of columns, an unknown key, a repeated utterance,
+        or an utterance name that is not a plain file name.
     """
     path = Path(path)
     if not path.is_file():
-        raise ProtocolError(f"{path}: no such protocol file")
+        raise CorpusError(f"{path}: no such protocol file")
     try:
-        # Only line feeds end a line, as in an editor; the byte order mark that some editors write is skipped.
+        # Only line feeds end a line, as in an editor. Some editors write a byte order mark, which is skipped.
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         number = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise ProtocolError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
+        raise CorpusError(f"{path}, line {number}: not UTF-8 ({error.reason})") from error
     rows = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
     if not rows:
-        raise ProtocolError(f"{path}: the protocol is empty")
+        raise CorpusError(f"{path}: the protocol is empty")
     first_line: dict[str, int] = {}
     for number, row in rows:
         _check(path, number, row, first_line)
@@ -66,13 +69,13 @@ def write(path: str | os.PathLike, table: pd.DataFrame) -> None:
 
     Raises
     ------
-    ProtocolError
-        A value is empty or holds white space, which would shift the columns.
+    CorpusError
+        A value is empty or contains white space, which would shift the columns.
     """
     for column in COLUMNS:
         faulty = table.loc[table[column].isna() | ~table[column].astype(str).str.fullmatch(r"\S+"), column]
         if len(faulty):
-            raise ProtocolError(f"{path}: {column} {faulty.iloc[0]!r} in row {faulty.index[0]}; one word is needed")
+            raise CorpusError(f"{path}: {column} {faulty.iloc[0]!r} in row {faulty.index[0]}; one word is needed")
     with atomic(path) as part:
         table[COLUMNS].to_csv(part, sep=" ", header=False, index=False)
 
@@ -82,11 +85,12 @@ def load_set(root: str | os.PathLike, name: str) -> pd.DataFrame:
 
     Raises
     ------
-    ProtocolError
-        The set is unknown, its protocol is faulty, or sound files are missing: how many, and the first five.
+    CorpusError
+        The set is unknown, its protocol is faulty, or sound files are missing; the message counts them and lists the
+        first five.
     """
     if name not in SETS:
-        raise ProtocolError(f"unknown set {name!r}; a corpus has {', '.join(SETS)}")
+        raise CorpusError(f"unknown set {name!r}; a corpus has {', '.join(SETS)}")
     protocol, folder = SETS[name]
     table = read(Path(root) / protocol)
     flac = Path(root) / folder
@@ -95,46 +99,51 @@ def load_set(root: str | os.PathLike, name: str) -> pd.DataFrame:
     missing = [file for file in files if file not in present]
     if missing:
         shown = ", ".join(missing[:SHOWN]) + (" ..." if len(missing) > SHOWN else "")
-        raise ProtocolError(f"{flac}: {len(missing)} of {len(table)} sound files of {protocol} are missing: {shown}")
+        raise CorpusError(f"{flac}: {len(missing)} of {len(table)} sound files of {protocol} are missing: {shown}")
     return table.assign(path=[str(flac / file) for file in files])
 
 
 def with_recordings(root: str | os.PathLike, table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with a column ``recording``: what trials that are not independent have in common.
+    """`table` with a column ``recording``, which dependent trials share.
 
-    It is the source recording where the corpus says so in ``recordings.tsv``, else the original that a coded variant
-    was made from (``codec_seed``), else the utterance itself.
+    It is the source recording where ``recordings.tsv`` names it, else the original that a coded variant was made from
+    (``codec_seed``), else the utterance itself.
+
+    Raises
+    ------
+    CorpusError
+        ``recordings.tsv`` lacks utterances of `table`.
     """
     path = Path(root) / RECORDINGS
     if path.is_file():
         sources = pd.read_csv(path, sep="\t", dtype=str)[["utterance", "recording"]]
-        found = table.merge(sources, on="utterance", how="left", validate="one_to_one")
-        lacking = found.loc[found["recording"].isna(), "utterance"]
-        if len(lacking):
-            raise ProtocolError(f"{path}: no recording of {len(lacking)} utterances; the first: {lacking.iloc[0]}")
-        return found
+        joined = table.merge(sources, on="utterance", how="left", validate="one_to_one")
+        missing = joined.loc[joined["recording"].isna(), "utterance"]
+        if len(missing):
+            raise CorpusError(f"{path}: no recording for {len(missing)} utterances, the first is {missing.iloc[0]}")
+        return joined
     original = (table if "codec_seed" in table else _originals(root, table["utterance"]))["codec_seed"].to_numpy()
     return table.assign(recording=np.where(pd.isna(original) | (original == NONE), table["utterance"], original))
 
 
 def _originals(root: str | os.PathLike, utterances: pd.Series) -> pd.DataFrame:
-    """``codec_seed`` of each utterance, from no more sets than hold them; reading a large protocol takes seconds."""
-    found = pd.DataFrame({"codec_seed": []}, dtype=object)
+    """``codec_seed`` of each utterance, from as few sets as possible; reading a large protocol takes seconds."""
+    rows = pd.DataFrame({"codec_seed": []}, dtype=object)
     for file, _ in reversed(SETS.values()):
-        if (path := Path(root) / file).is_file() and not utterances.isin(found.index).all():
-            found = pd.concat([found, read(path).set_index("utterance")[["codec_seed"]]])
-    return found[~found.index.duplicated()].reindex(utterances)
+        if (path := Path(root) / file).is_file() and not utterances.isin(rows.index).all():
+            rows = pd.concat([rows, read(path).set_index("utterance")[["codec_seed"]]])
+    return rows[~rows.index.duplicated()].reindex(utterances)
 
 
 def _check(path: Path, number: int, row: list[str], first_line: dict[str, int]) -> None:
     where = f"{path}, line {number}"
     if len(row) != len(COLUMNS):
-        raise ProtocolError(f"{where}: {len(row)} columns; an ASVspoof 5 protocol has {len(COLUMNS)}")
+        raise CorpusError(f"{where}: {len(row)} columns; an ASVspoof 5 protocol has {len(COLUMNS)}")
     utterance, key = row[COLUMNS.index("utterance")], row[COLUMNS.index("key")]
     if key not in KEYS:
-        raise ProtocolError(f"{where}: key {key!r} of {utterance}; accepted: {', '.join(KEYS)}")
+        raise CorpusError(f"{where}: key {key!r} of {utterance}; accepted: {', '.join(KEYS)}")
     if utterance in {".", ".."} or "/" in utterance or "\\" in utterance:
-        raise ProtocolError(f"{where}: utterance {utterance!r} is no plain file name")
+        raise CorpusError(f"{where}: utterance {utterance!r} is not a plain file name")
     if utterance in first_line:
-        raise ProtocolError(f"{where}: utterance {utterance} stood in line {first_line[utterance]} before")
+        raise CorpusError(f"{where}: utterance {utterance} already stands in line {first_line[utterance]}")
     first_line[utterance] = number

@@ -1,4 +1,4 @@
-"""Attacks: functions that make a spoof of a recording, (samples,) float32 at 16 kHz in and out."""
+"""Attacks: functions that turn a recording into a spoof, (samples,) float32 at 16 kHz in and out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from scipy.signal import medfilt
 
-from sslig.corpora.conditioning import match_length, trim
+from sslig.audio import trim
 from sslig.frames import SAMPLE_RATE_HZ
 
 HOP_SAMPLES = 128
@@ -32,7 +32,7 @@ def griffin_lim(samples: np.ndarray, generator: np.random.Generator) -> np.ndarr
 
 
 def lpc_vocoder(samples: np.ndarray, generator: np.random.Generator, order: int = 18) -> np.ndarray:
-    """All-pole filters of each frame, excited by pulses at the pitch where voiced and by noise where not.
+    """All-pole filter of each frame, excited by pulses at the pitch where voiced and by noise elsewhere.
 
     References
     ----------
@@ -51,9 +51,9 @@ def lpc_vocoder(samples: np.ndarray, generator: np.random.Generator, order: int 
 def channel_vocoder(
     samples: np.ndarray, generator: np.random.Generator, n_bands: int = 32, whispered: bool = False
 ) -> np.ndarray:
-    """Band energies of the recording imposed on a sum of harmonics where voiced and on noise where not.
+    """Band energies of the recording imposed on a sum of harmonics where voiced and on noise elsewhere.
 
-    `whispered`: on noise all over.
+    If `whispered`, they are imposed on noise everywhere.
 
     References
     ----------
@@ -74,7 +74,7 @@ def channel_vocoder(
 
 
 def pitch_shift(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Phase vocoder and resampling: the pitch moves by 0.5 to 2 semitones up or down, the duration stays.
+    """Phase vocoder and resampling: shift the pitch by 0.5 to 2 semitones up or down and keep the duration.
 
     References
     ----------
@@ -87,7 +87,7 @@ def pitch_shift(samples: np.ndarray, generator: np.random.Generator) -> np.ndarr
 
 
 def time_stretch(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Phase vocoder there and back: 1.1 to 1.4 times slower or faster, then to the first duration again.
+    """Phase vocoder twice: 1.1 to 1.4 times slower or faster, then back to the first duration.
 
     References
     ----------
@@ -101,9 +101,9 @@ def time_stretch(samples: np.ndarray, generator: np.random.Generator) -> np.ndar
 
 
 def neural_tts(samples: np.ndarray, generator: np.random.Generator, transcript: str) -> np.ndarray:
-    """Neural text-to-speech of the English transcript in one foreign voice, paced to last as long as the recording.
+    """Neural text-to-speech of the English transcript in another voice, paced to last as long as the recording.
 
-    The speaking rate is found by synthesising again (at most 4 times); what is then still longer is cut off.
+    Up to four syntheses adjust the speaking rate; an excess that remains is cut off.
 
     References
     ----------
@@ -124,16 +124,16 @@ def neural_tts(samples: np.ndarray, generator: np.random.Generator, transcript: 
 
 @dataclass(frozen=True)
 class Attack:
-    """One attack.
+    """A way to make spoofs.
 
-    Parameters
+    Attributes
     ----------
     code
-        Its name in the protocol column ``attack``.
+        Name in the protocol column ``attack``.
     tag
-        Its kind in the column ``attack_tag``: AC1 vocoder, AC2 phase vocoder, AC3 text-to-speech.
+        Kind in the column ``attack_tag``: AC1 vocoder, AC2 phase vocoder, AC3 text-to-speech.
     description
-        What it does, in a few words.
+        Method in a few words.
     function
         ``(samples, generator)`` or, where `needs_transcript`, ``(samples, generator, transcript)`` to (samples,).
     """
@@ -145,7 +145,7 @@ class Attack:
     needs_transcript: bool = False
 
     def __call__(self, samples: np.ndarray, generator: np.random.Generator, transcript: str | None) -> np.ndarray:
-        """(samples,) float32 The spoof, as long as `samples`; text-to-speech may be shorter."""
+        """(samples,) float32 spoof, as long as `samples`; text-to-speech may be shorter."""
         if self.needs_transcript:
             return self.function(samples, generator, transcript).astype(np.float32)
         return match_length(self.function(samples, generator), len(samples)).astype(np.float32)
@@ -162,6 +162,11 @@ ATTACKS = {
 """Every attack by name."""
 
 
+def match_length(samples: np.ndarray, length: int) -> np.ndarray:
+    """(length,) The samples cut or zero-padded at the end."""
+    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+
+
 def pitch_track(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pitch in Hz and strength of voicing (0 to 1) of each frame, both (frame,), by normalised autocorrelation.
 
@@ -176,7 +181,7 @@ def pitch_track(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     of_window = _autocorrelation(window[None])[0]
     power = correlation[:, :1]
     normal = (correlation / np.maximum(power, 1e-9))[:, shortest:longest] / (of_window / of_window[0])[shortest:longest]
-    # Every multiple of the period is as good; the octave cost prefers the shortest of them.
+    # Every multiple of the period correlates equally well; the octave cost prefers the shortest.
     peak = (normal - 0.06 * np.log2(np.arange(shortest, longest) / shortest)).argmax(axis=1)  # (frame,)
     height = np.take_along_axis(normal, peak[:, None], axis=1)[:, 0]
     loud = power[:, 0] > 1e-4 * np.percentile(power, 95)
@@ -185,16 +190,16 @@ def pitch_track(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def pulses_and_noise(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """(samples,) Excitation of unit power: one pulse a pitch period where voiced, white noise where not."""
+    """(samples,) Excitation of unit power: one pulse per pitch period where voiced, white noise elsewhere."""
     pitch_hz, strength = _track_per_sample(samples)
     turns = np.floor(np.cumsum(pitch_hz) / SAMPLE_RATE_HZ)
-    # Less their mean, because the filters of speech would raise an offset.
+    # Minus their mean, because the filters of speech would amplify an offset.
     pulses = (np.diff(turns, prepend=0.0) - pitch_hz / SAMPLE_RATE_HZ) * np.sqrt(SAMPLE_RATE_HZ / pitch_hz)
     return np.sqrt(strength) * pulses + np.sqrt(1 - strength) * generator.standard_normal(len(samples))
 
 
 def harmonics_and_noise(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """(samples,) Excitation of unit power: equal harmonics of random phase where voiced, white noise where not."""
+    """(samples,) Excitation of unit power: equal harmonics of random phase where voiced, white noise elsewhere."""
     pitch_hz, strength = _track_per_sample(samples)
     phase = 2 * np.pi * np.cumsum(pitch_hz) / SAMPLE_RATE_HZ
     harmonics = np.zeros(len(samples))
@@ -208,20 +213,20 @@ def harmonics_and_noise(samples: np.ndarray, generator: np.random.Generator) -> 
 
 @cache
 def _voice():
-    """The text-to-speech model; a process loads it once because loading takes longer than speaking."""
+    """The text-to-speech model, loaded once per process because loading takes longer than speaking."""
     from hibari import Hibari
 
     return Hibari(threads=1)
 
 
 def _frames(samples: np.ndarray, size: int) -> np.ndarray:
-    """(frame, size) Frames centred at every hop from the first sample on."""
+    """(frame, size) Frames centred on every hop, starting with the first sample."""
     padded = np.pad(samples, (size // 2, size // 2 + HOP_SAMPLES))
     return np.lib.stride_tricks.sliding_window_view(padded, size)[::HOP_SAMPLES]
 
 
 def _overlap_add(frames: np.ndarray, length: int) -> np.ndarray:
-    """(length,) The inverse of `_frames` for frames that a Hann window of `FFT_SAMPLES` has shaped."""
+    """(length,) Inverse of `_frames` for frames shaped by a Hann window of `FFT_SAMPLES`."""
     total = np.zeros(HOP_SAMPLES * (len(frames) - 1) + frames.shape[1])
     for number, frame in enumerate(frames):
         total[number * HOP_SAMPLES : number * HOP_SAMPLES + len(frame)] += frame
@@ -238,7 +243,7 @@ def _autocorrelation(frames: np.ndarray) -> np.ndarray:
 def _linear_prediction(frames: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
     """Predictor (frame, order) and gain of the residual per sample (frame,) of windowed (frame, samples)."""
     correlation = _autocorrelation(frames)[:, : order + 1]
-    # A little white noise in the model keeps the equations of silent and of very tonal frames solvable.
+    # White noise in the model keeps the equations of silent and of very tonal frames solvable.
     correlation[:, 0] = correlation[:, 0] * (1 + 1e-5) + 1e-9
     lags = np.abs(np.subtract.outer(np.arange(order), np.arange(order)))
     predictor = np.linalg.solve(correlation[:, lags], correlation[:, 1:, None])[..., 0]

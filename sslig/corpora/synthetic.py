@@ -1,7 +1,7 @@
-"""The source "synthetic": speech-like signals made with numpy alone, for tests and for machines without network.
+"""The source "synthetic": speech-like signals made with numpy, for tests and for machines without network.
 
-Each signal is a row of syllables: a noise burst, then harmonics of a falling pitch shaped by three formants, with
-pauses between phrases and a noise floor under all of it. No words are said.
+Each signal is a sequence of syllables: a noise burst, then harmonics of a falling pitch shaped by three formants, with
+pauses between phrases and a noise floor below everything. It contains no words.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ BANDWIDTHS_HZ = np.array([80.0, 110.0, 160.0])
 
 @dataclass(frozen=True)
 class Voice:
-    """How one speaker sounds: mean pitch, and the factor on all formants."""
+    """The voice of one speaker: mean pitch, and a factor on all formants."""
 
     pitch_hz: float
     formant_factor: float
@@ -26,7 +26,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class Sentence:
-    """One utterance of a `Voice`, made when called; `seed` decides all of it."""
+    """One utterance of a `Voice`, made when called; `seed` determines every sample."""
 
     voice: Voice
     seed: tuple[int, ...]
@@ -47,7 +47,7 @@ class Sentence:
 
 def recordings(n_speakers: int = 6, per_speaker: int = 24, seed: int = 0) -> list[Recording]:
     """`per_speaker` recordings of 1.5 to 4 s of each of `n_speakers`, men and women in turn."""
-    made = []
+    utterances = []
     for speaker in range(n_speakers):
         generator = np.random.default_rng((seed, speaker))
         woman = speaker % 2 == 1
@@ -57,8 +57,8 @@ def recordings(n_speakers: int = 6, per_speaker: int = 24, seed: int = 0) -> lis
             sentence = Sentence(voice, (seed, speaker, number), generator.uniform(1.5, 4.0))
             name = f"voice{speaker + 1}"
             gender = "F" if woman else "M"
-            made.append(Recording(f"{name}/{number + 1}", name, gender, "-", sentence, "CC0", "synthetic"))
-    return made
+            utterances.append(Recording(f"{name}/{number + 1}", name, gender, "-", sentence, "CC0", "synthetic"))
+    return utterances
 
 
 def _n(duration_s: float) -> int:
@@ -77,7 +77,7 @@ def _vowel(voice: Voice, generator: np.random.Generator) -> np.ndarray:
     formants_hz = start + (stop - start) * points[:, None]  # (point, formant)
     signal, harmonic = np.zeros(length), np.ones(length)
     for number in range(1, int(7000 / pitch_hz.max())):
-        # The next power of one rotation instead of a sine of its own: ten times faster.
+        # Multiplying by a rotation gives the next harmonic ten times faster than a call of sine.
         harmonic = harmonic * turn
         distance = (number * np.interp(points, time, pitch_hz)[:, None] - formants_hz) / BANDWIDTHS_HZ
         level = (np.array([1.0, 0.5, 0.25]) / (1 + distance**2)).sum(axis=1) + 0.003  # (point,)
@@ -86,7 +86,7 @@ def _vowel(voice: Voice, generator: np.random.Generator) -> np.ndarray:
 
 
 def _burst(generator: np.random.Generator) -> np.ndarray:
-    """(samples,) Noise in one band of consonants, fading in and out."""
+    """(samples,) Noise in a frequency band of consonants, fading in and out."""
     length = _n(generator.uniform(0.03, 0.1))
     frequency_hz = np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ)
     centre_hz = generator.uniform(2500, 6000)
