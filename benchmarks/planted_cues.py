@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from sslig import files
-from sslig.corpora.planting import KINDS
+from sslig.corpora.planted import KINDS
 from sslig.report import validation, validation_choice, validation_localisation
 from sslig.report.validation_cells import LOCALISATION
 from sslig.study import load

@@ -12,6 +12,7 @@ from sslig.corpora import protocol
 from sslig.data import rawboost
 from sslig.data.augment import PUBLISHED, Step, build
 from sslig.data.distortions import STEPS
+from sslig.errors import CorpusError
 from sslig.report import augmentation
 from sslig.report.augmentation import LENGTH, LEVEL, SNR, Example, Version
 
@@ -48,7 +49,7 @@ def test_a_long_utterance_is_cut(corpus, monkeypatch):
 def test_a_set_without_bona_fide_is_refused(corpus, monkeypatch):
     spoofs = protocol.load_set(corpus, "train").query("key == 'spoof'")
     monkeypatch.setattr(protocol, "load_set", lambda *_: spoofs)
-    with pytest.raises(protocol.ProtocolError, match="none of 4 utterances of train is bonafide"):
+    with pytest.raises(CorpusError, match="none of 4 utterances of train is bonafide"):
         augmentation.example(corpus, 0)
 
 

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from sslig import scoring
 from sslig.corpora import protocol
+from sslig.errors import CorpusError
 from sslig.models.detector import Detector
 from sslig.stats import metrics
 from sslig.study import StudyError, Training
@@ -285,7 +286,7 @@ def test_a_set_with_a_single_class_is_refused_by_name(fit, small, set_name):
 
 
 def test_a_missing_dev_set_is_refused(fit, small):
-    with pytest.raises(protocol.ProtocolError, match=r"ASVspoof5\.dev\.track_1\.tsv: no such protocol file"):
+    with pytest.raises(CorpusError, match=r"ASVspoof5\.dev\.track_1\.tsv: no such protocol file"):
         fit(root=small("dev", lambda table: None))
 
 

@@ -14,7 +14,6 @@ from threadpoolctl import threadpool_limits
 
 from sslig import audio
 from sslig.audio import AudioError
-from sslig.corpora import conditioning
 from sslig.cues import artefacts, voice
 from sslig.cues.artefacts import ArtefactError, measure, names
 from sslig.cues.tiers import Tier
@@ -82,7 +81,7 @@ def _identified(utterances: pd.DataFrame, f0: bool, speech: Mapping[str, Tier] |
         fault = f"{twice.iloc[0]} stands twice" if len(twice) else f"{lacking[0]} has no voice activity"
         raise ArtefactError(f"{fault}; every utterance is needed once, with its tier where tiers are given")
     definitions = b"".join(
-        Path(file).read_bytes() for file in (artefacts.__file__, voice.__file__, conditioning.__file__)
+        Path(file).read_bytes() for file in (artefacts.__file__, voice.__file__)
     )
     told = hashlib.sha256(definitions).hexdigest()
     tiers = [None if speech is None else _spoken(speech[name]) for name in wanted["utterance"]]

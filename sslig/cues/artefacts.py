@@ -1,7 +1,7 @@
 """What a recording gives away without being understood: length, silences, level, noise, spectrum, damage, voice.
 
 Voice activity comes from a tier of `sslig.cues.vad` where one is given. Without one a frame 35 dB below the loud frames
-is silence (`sslig.corpora.conditioning`), which costs next to nothing.
+is silence (`sslig.audio`), which costs next to nothing.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal import welch
 
-from sslig.corpora.conditioning import FRAME_SAMPLES, HOP_SAMPLES, SILENCE_DB, frame_levels_db
+from sslig.audio import LEVEL_FRAME_SAMPLES as FRAME_SAMPLES, LEVEL_HOP_SAMPLES as HOP_SAMPLES, SILENCE_DB, frame_levels_db
 from sslig.cues import voice
 from sslig.cues.tiers import Tier
 from sslig.cues.vad import SPEECH

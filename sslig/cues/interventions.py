@@ -108,7 +108,7 @@ class Intervention:
         ------
         InterventionError
             It works on features, or needs a mask.
-        sslig.cues.feature_masks.MaskError, sslig.corpora.codecs.CodecError
+        sslig.cues.feature_masks.MaskError, sslig.errors.AudioError
             The shapes do not fit together; the codec is not there or fails.
         """
         self._require(WAVEFORM)

@@ -14,7 +14,7 @@ from scipy.signal import oaconvolve
 
 from sslig.corpora.codecs import AMR_NB, G722, Codec, transcode
 from sslig.corpora.codecs import CODECS as OFFICIAL
-from sslig.corpora.conditioning import SILENCE_DB, speech_bounds
+from sslig.audio import SILENCE_DB, speech_bounds
 from sslig.data import filters, rawboost
 from sslig.data.filters import Range
 from sslig.frames import SAMPLE_RATE_HZ

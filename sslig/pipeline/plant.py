@@ -26,8 +26,7 @@ def plant(study: Study, *, kind: str, corpus: Path, output: Path, workers: int =
     Raises
     ------
     CorpusError
-        The kind or its severity is not accepted, a set of `corpus` has no recording with room for a cue, or `corpus`
-        is itself one of planted cues.
+        The kind or its severity is not accepted, or a set of `corpus` has no recording with room for a cue.
     AudioError
         A recording cannot be read.
     """

@@ -14,6 +14,7 @@ from sslig.corpora import protocol
 from sslig.data import filters, rawboost
 from sslig.data.augment import PUBLISHED, Augmentation, Chain, Part, Step, build
 from sslig.data.distortions import STEPS
+from sslig.errors import CorpusError
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.report.display import listed
 from sslig.study import Study
@@ -62,13 +63,13 @@ def example(root: Path, seed: int) -> Example:
 
     Raises
     ------
-    ProtocolError
+    CorpusError
         The training set has no bona fide utterance.
     """
     table = protocol.load_set(root, "train")
     spoken = table[table["key"] == "bonafide"].sort_values("utterance")
     if not len(spoken):
-        raise protocol.ProtocolError(f"{root}: none of {len(table)} utterances of train is bonafide; one is needed")
+        raise CorpusError(f"{root}: none of {len(table)} utterances of train is bonafide; one is needed")
     drawn = spoken.sample(min(LOOKED_AT, len(spoken)), random_state=seed)
     length_s = np.array([audio.n_samples(path) for path in drawn["path"]]) / SAMPLE_RATE_HZ
     chosen = drawn.iloc[np.argmin(np.maximum(LENGTH_S[0] - length_s, 0) + np.maximum(length_s - LENGTH_S[1], 0))]

@@ -29,7 +29,6 @@ from sslig.stages.masked import (
     tiers_by_utterance,
 )
 from sslig.stages.measured import measured_utterances, measures
-from sslig.stages.planted import plant, planted, planted_truth
 from sslig.stages.profiled import (
     profile,
     profile_left_out,
@@ -70,9 +69,6 @@ __all__ = [
     "measured_utterances",
     "measures",
     "nonspeech_profile",
-    "plant",
-    "planted",
-    "planted_truth",
     "profile",
     "profile_left_out",
     "profile_summary",

@@ -5,30 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from sslig import records, training
-from sslig.corpora import building, corpora, planted, protocol
-from sslig.study import Study
-
-READY_MADE = "asvspoof5"
+from sslig.pipeline.corpus import corpus as build_corpus
+from sslig.study import READY_MADE, Study  # noqa: F401
 
 
 def corpus(experiment: Study, workers: int = 2) -> Path:
-    """The folder of the corpus, built from its source unless it lies there ready-made or finished.
-
-    That of a study of planted cues was built when the study was derived (`sslig.stages.planted`).
-    """
-    root, values = experiment.corpus_root, experiment.corpus
-    if values.source.startswith(planted.SOURCE):
-        if not (root / building.SUMMARY).is_file():
-            raise building.CorpusError(f"{root}: no {building.SUMMARY}; sslig.stages.planted builds this corpus")
-        return root
-    if values.source == READY_MADE:
-        for name in protocol.SETS:
-            if not (root / protocol.SETS[name][0]).is_file():
-                raise protocol.ProtocolError(f"{root}: no {protocol.SETS[name][0]}; set corpus.root in "
-                                             f"{experiment.path} to the folder of ASVspoof 5")  # fmt: skip
-        return root
-    corpora.ensure(values.source, root, values.seed, values.recordings, workers)
-    return root
+    """The folder of the corpus, which the rule ``corpus`` makes."""
+    build_corpus(experiment, workers=workers)
+    return experiment.corpus_root
 
 
 def epochs(experiment: Study, detector: str, seed: int) -> pd.DataFrame:

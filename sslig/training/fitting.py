@@ -65,7 +65,7 @@ def train(experiment: Study, detector: str, seed: int, key: str) -> Path:
 
     Raises
     ------
-    TrainingError, ProtocolError, AudioError, AugmentationError
+    TrainingError, CorpusError, AudioError, AugmentationError
         A set is missing or has one class only, a file or a value of the recipe is faulty, or the loss is not finite.
     Interrupted
         A scheduler asked to stop; a checkpoint to go on from is written.

@@ -1,5 +1,3 @@
-"""The prompts of Asterisk: which are taken, from whom, and what is said when they cannot be fetched."""
-
 import gzip
 import os
 from pathlib import Path
@@ -9,6 +7,7 @@ import pytest
 
 from sslig.corpora import prompts
 from sslig.corpora.protocol import SETS
+from sslig.errors import CorpusError
 
 SECONDS = prompts.BYTES_PER_S
 TEXTS = {
@@ -35,21 +34,21 @@ def tree(tmp_path):
 
 
 def test_only_speech_of_the_right_length_is_taken_and_only_once(tree):
-    found = prompts.recordings(tree)
-    assert [one.id for one in found] == ["en/hello", "es/hello", "fr/hello", "it/hello", "ru/hello"]
-    assert len(found[0].sound()) == 2 * 16_000
-    assert found[0].sound().dtype == np.float32
+    spoken = prompts.recordings(tree)
+    assert [prompt.id for prompt in spoken] == ["en/hello", "es/hello", "fr/hello", "it/hello", "ru/hello"]
+    assert len(spoken[0].sound()) == 2 * 16_000
+    assert spoken[0].sound().dtype == np.float32
 
 
 def test_transcripts_are_of_the_language_and_english_is_beside_them(tree):
-    italian = next(one for one in prompts.recordings(tree) if one.language == "it")
+    italian = next(prompt for prompt in prompts.recordings(tree) if prompt.language == "it")
     assert italian.transcript == "Buongiorno a tutti."
     assert italian.english == "Hello there."
     assert italian.licence == "CC BY 3.0"
 
 
 def test_english_and_spanish_are_one_speaker(tree):
-    assert len({one.speaker for one in prompts.recordings(tree)}) == 4
+    assert len({prompt.speaker for prompt in prompts.recordings(tree)}) == 4
     assert prompts.PACKAGES["en"].speaker == prompts.PACKAGES["es"].speaker
 
 
@@ -58,13 +57,15 @@ def test_every_speaker_has_a_set_and_every_set_a_speaker():
     assert set(prompts.SETS.values()) == set(SETS)
 
 
-def test_no_prompt_of_that_length_is_said(tree):
-    with pytest.raises(prompts.PromptsError, match="no prompt lasts from 5 to 6 s"):
-        prompts.recordings(tree, 5, 6)
+def test_packages_without_a_prompt_of_that_length_are_refused(tree):
+    for path in tree.rglob("*.g722"):
+        path.write_bytes(bytes(SECONDS))
+    with pytest.raises(CorpusError, match=r"no prompt lasts from 1\.5 to 8\.0 s"):
+        prompts.recordings(tree)
 
 
 def test_a_missing_package_is_named(tmp_path):
-    with pytest.raises(prompts.PromptsError, match="the package asterisk-core-sounds-en is not there"):
+    with pytest.raises(CorpusError, match="the package asterisk-core-sounds-en is missing"):
         prompts.recordings(tmp_path)
 
 
@@ -78,7 +79,7 @@ def fake(folder: Path, name: str, script: str) -> None:
 def tools(tmp_path, monkeypatch):
     """`apt-get` that downloads an empty package, and `dpkg-deb` that unpacks one file."""
     folder = tmp_path / "bin"
-    fake(folder, "apt-get", 'for last; do :; done; [ "$last" = update ] || touch one.deb')
+    fake(folder, "apt-get", 'for last; do :; done; [ "$last" = update ] || touch core.deb')
     fake(folder, "dpkg-deb", 'mkdir -p "$3"; echo "$2" > "$3/unpacked"')
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     return folder
@@ -86,20 +87,20 @@ def tools(tmp_path, monkeypatch):
 
 def test_packages_are_downloaded_and_unpacked_once(tools, tmp_path):
     tree = prompts.fetch(tmp_path / "cache")
-    assert (tree / "unpacked").read_text().strip().endswith("one.deb")
+    assert (tree / "unpacked").read_text().strip().endswith("core.deb")
     fake(tools, "apt-get", "exit 9")
     assert prompts.fetch(tmp_path / "cache") == tree
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [tree.name]
 
 
-def test_a_failed_download_is_told_with_the_ways_on(tools, tmp_path):
+def test_a_failed_download_names_alternatives(tools, tmp_path):
     fake(tools, "apt-get", "echo 'E: Unable to locate package' >&2; exit 100")
-    with pytest.raises(prompts.PromptsError, match=r"apt-get update ended with 100: E: Unable .*CORPUS=synthetic"):
+    with pytest.raises(CorpusError, match=r"apt-get update ended with 100: E: Unable .*CORPUS=synthetic"):
         prompts.fetch(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_missing_apt_get_is_told_with_the_ways_on(tmp_path, monkeypatch):
+def test_a_missing_apt_get_names_alternatives(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(prompts.PromptsError, match=r"apt-get is not on this machine.*CORPUS=synthetic.*own recordings"):
+    with pytest.raises(CorpusError, match=r"apt-get is not on this machine.*CORPUS=synthetic.*your recordings"):
         prompts.fetch(tmp_path / "cache")

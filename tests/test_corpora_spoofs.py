@@ -1,11 +1,9 @@
-"""Attacks keep length and rough spectrum, are finite, and depend on their generator alone."""
-
 import numpy as np
 import pytest
 
+from sslig.audio import trim
 from sslig.corpora import synthetic
-from sslig.corpora.conditioning import match_length, trim
-from sslig.corpora.spoofs import ATTACKS, pitch_track
+from sslig.corpora.spoofs import ATTACKS, match_length, pitch_track
 
 SAMPLES = trim(synthetic.recordings(1, 2)[1].sound())
 RESYNTHESES = [name for name, attack in ATTACKS.items() if not attack.needs_transcript]

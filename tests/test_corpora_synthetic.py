@@ -1,10 +1,8 @@
-"""Synthetic recordings are seeded, differ between speakers, and look like speech to what reads them."""
-
 import numpy as np
 import pytest
 
+from sslig.audio import frame_levels_db, speech_bounds
 from sslig.corpora import synthetic
-from sslig.corpora.conditioning import frame_levels_db, speech_bounds
 from sslig.corpora.spoofs import pitch_track
 
 RECORDINGS = synthetic.recordings(n_speakers=4, per_speaker=2)

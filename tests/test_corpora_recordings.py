@@ -1,10 +1,9 @@
-"""A folder of own recordings: speakers, transcripts, cuts at pauses, and what it says when it cannot be used."""
-
 import numpy as np
 import pytest
 import soundfile
 
 from sslig.corpora import recordings, synthetic
+from sslig.errors import CorpusError
 
 SPEECH = synthetic.recordings(1, 1)[0].sound()
 
@@ -19,17 +18,17 @@ def folder(tmp_path):
 
 
 def test_each_sub_folder_is_a_speaker(folder):
-    found = recordings.folder(folder)
-    assert [one.id for one in found][:2] == ["anna/day1/1.wav", "anna/day1/2.wav"]
-    assert {one.speaker for one in found} == {"anna", "ben", "cleo"}
-    assert found[0].sound() == pytest.approx(SPEECH, abs=1e-4)
-    assert found[0].transcript is None
+    read = recordings.folder(folder)
+    assert [recording.id for recording in read][:2] == ["anna/day1/1.wav", "anna/day1/2.wav"]
+    assert {recording.speaker for recording in read} == {"anna", "ben", "cleo"}
+    assert read[0].sound() == pytest.approx(SPEECH, abs=1e-4)
+    assert read[0].transcript is None
 
 
 def test_transcripts_come_from_a_table_or_from_beside_the_file(folder):
     (folder / "transcripts.tsv").write_text("anna/day1/1.wav\tGood morning.\nben/day1/1\tGood night.\n")
     (folder / "cleo" / "day1" / "2.txt").write_text("Good\n day.\n")
-    texts = {one.id: one.transcript for one in recordings.folder(folder) if one.transcript}
+    texts = {recording.id: recording.transcript for recording in recordings.folder(folder) if recording.transcript}
     assert texts == {
         "anna/day1/1.wav": "Good morning.",
         "ben/day1/1.wav": "Good night.",
@@ -40,35 +39,35 @@ def test_transcripts_come_from_a_table_or_from_beside_the_file(folder):
 def test_speakers_who_do_not_speak_english_get_no_text_to_speech(folder):
     (folder / "speakers.tsv").write_text("anna\tF\tcs\n")
     (folder / "transcripts.tsv").write_text("anna/day1/1.wav\tDobrý den.\nben/day1/1.wav\tGood night.\n")
-    found = {one.id: one for one in recordings.folder(folder)}
-    assert found["anna/day1/1.wav"].gender == "F"
-    assert found["anna/day1/1.wav"].transcript == "Dobrý den."
-    assert found["anna/day1/1.wav"].english is None
-    assert found["ben/day1/1.wav"].english == "Good night."
+    read = {recording.id: recording for recording in recordings.folder(folder)}
+    assert read["anna/day1/1.wav"].gender == "F"
+    assert read["anna/day1/1.wav"].transcript == "Dobrý den."
+    assert read["anna/day1/1.wav"].english is None
+    assert read["ben/day1/1.wav"].english == "Good night."
 
 
 def test_too_few_speakers_are_named(folder):
     for path in sorted((folder / "cleo" / "day1").iterdir()):
         path.unlink()
-    with pytest.raises(recordings.RecordingError, match=r"2 sub-folder\(s\).*anna, ben.*at least 3"):
+    with pytest.raises(CorpusError, match=r"2 sub-folder\(s\).*anna, ben.*at least 3"):
         recordings.folder(folder)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(recordings.RecordingError, match="nowhere: no such folder"):
+    with pytest.raises(CorpusError, match="nowhere: no such folder"):
         recordings.folder(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("transcripts.tsv", "a.wav no tab\n", "transcripts.tsv, row 1: 1 tab-separated columns; 2 are needed"),
         ("speakers.tsv", "anna\tfemale\ten\n", "speakers.tsv, row 1: gender 'female' of anna; accepted: M, F, -"),
     ],
 )
-def test_a_faulty_table_is_named(folder, name, text, said):
+def test_a_faulty_table_is_named(folder, name, text, message):
     (folder / name).write_text(text)
-    with pytest.raises(recordings.RecordingError, match=said):
+    with pytest.raises(CorpusError, match=message):
         recordings.folder(folder)
 
 
@@ -76,12 +75,12 @@ def test_long_recordings_are_cut_at_pauses(folder):
     pause = np.zeros(4000, dtype=np.float32)
     long = np.concatenate([SPEECH, pause] * 8)
     soundfile.write(folder / "anna" / "long.wav", long, 16_000)
-    clips = [one for one in recordings.folder(folder) if one.id.startswith("anna/long.wav#")]
-    sounds = [one.sound() for one in clips]
+    clips = [recording for recording in recordings.folder(folder) if recording.id.startswith("anna/long.wav#")]
+    sounds = [recording.sound() for recording in clips]
     assert len(clips) >= 2
     assert all(1.5 <= len(sound) / 16_000 <= 8 for sound in sounds)
     assert all(np.abs(sound[-160:]).max() < 0.05 for sound in sounds[:-1])
-    assert len({repr(one.sound) for one in clips}) == len(clips)
+    assert len({repr(recording.sound) for recording in clips}) == len(clips)
 
 
 def test_a_recording_without_a_pause_is_cut_at_its_quietest():
