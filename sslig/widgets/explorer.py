@@ -1,4 +1,4 @@
-"""The explorer: pick an utterance or a file, see and hear where detectors find evidence, ask what else would do."""
+"""The explorer: open an utterance or a file, see and hear where detectors find evidence, and ask "what if?"."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,57 +8,55 @@ import anywidget
 import pandas as pd
 import traitlets
 
-from sslig import audio, stages
-from sslig.cues.waveform_masks import FILLS
-from sslig.report.display import listed
+from sslig import audio
+from sslig.errors import InputError
 from sslig.study import Study, load
-from sslig.widgets import export, opened, own_file, view, whatif
-from sslig.widgets.archive import Archive
-from sslig.widgets.catalogue import CatalogueError, Filter
-from sslig.widgets.opened import Opened
-from sslig.widgets.own_file import Upload
+from sslig.widgets import bench, export, view
+from sslig.widgets.bench import Bench
+from sslig.widgets.catalogue import Filter
+from sslig.widgets.recording import ENDINGS, LARGEST_BYTES, PART_BYTES, ExplainedRecording, Upload, shown_name
 
 LISTED = 300
-"""Utterances that the browser is told of at once: a list of a hundred thousand is of no use to anybody."""
+"""Utterances that are sent to the browser at once; nobody scrolls through a list of a hundred thousand."""
 
 OPTIONS = {"smooth": False, "common": False, "hidden": [], "maps": False, "loop": False}
 """How lanes are drawn (`static/lanes.js`)."""
 
 
 class Explorer(anywidget.AnyWidget):
-    """A widget that shows the utterances of a study, or a file of one's own.
+    """A widget that shows the utterances of a study, or an uploaded file.
 
-    Everything can be asked for from Python too: `show`, `show_file`, `next`, `previous`, `what_if`, `export`.
+    Everything can be done from Python too: `show`, `show_file`, `next`, `previous`, `what_if`, `export`.
 
     Parameters
     ----------
-    experiment
+    study
         A study or its file.
     detectors, seed
-        Which of its detectors; none: all, and its first seed.
+        Detectors and seed of the study; none: all detectors, and the first seed.
     utterance
-        Opened first; none: the first one.
+        The utterance that is opened first; none: the first of the list.
 
     Attributes
     ----------
     utterance
-        What is open.
+        The name of the open recording.
     filters, order
-        Which utterances are listed (`sslig.widgets.catalogue.Filter`), and sorted by what.
+        Which utterances are listed (`sslig.widgets.catalogue.Filter`), and how they are sorted.
     selection
-        Start and end in seconds of what a person selected, or nothing.
+        Start and end in seconds of the selection; empty without one.
     options
         How lanes are drawn.
     changes
-        What the last `what_if` found (`sslig.widgets.whatif.Change.told`), a mapping a detector and space.
+        The rows of the last `what_if`.
     heard
         The changed recording as a FLAC file, where there is one.
     problem
-        What was last refused, in words; empty where all is well.
+        The message of the last refusal; empty after a success.
 
     Raises
     ------
-    sslig.study.StudyError
+    StudyError
         The study has no such detector or seed.
     """
 
@@ -77,189 +75,188 @@ class Explorer(anywidget.AnyWidget):
     problem = traitlets.Unicode(read_only=True).tag(sync=True)
 
     def __init__(
-        self, experiment: Study | str | Path, detectors: Sequence[str] | None = None, seed: int | None = None,
+        self,
+        study: Study | str | Path,
+        detectors: Sequence[str] | None = None,
+        seed: int | None = None,
         utterance: str | None = None,
-    ) -> None:  # fmt: skip
-        self.study = experiment if isinstance(experiment, Study) else load(experiment)
-        self.archive = Archive(self.study, detectors, seed)
-        self.bench, self.catalogue = self.archive.bench, self.archive.catalogue
-        self.opened: Opened | None = None
+    ) -> None:
+        self.study = study if isinstance(study, Study) else load(study)
+        self.bench = Bench(self.study, detectors, seed)
+        self.catalogue = self.bench.catalogue
+        self.recording: ExplainedRecording | None = None
         self.upload: Upload | None = None
         super().__init__(filters={"explained": True})
         self.set_trait("choices", self._choices())
         self._list()
         self.observe(lambda _: self._list(), ["filters", "order"])
-        self.on_msg(self._asked)
-        self.show(utterance or self._found["utterance"].iloc[0])
+        self.on_msg(self._answer)
+        self.show(utterance or self._listed["utterance"].iloc[0])
 
     @property
     def _esm(self) -> str:
         return view.module("explorer")
 
-    # ------------------------------------------------------------ which recording
+    # ------------------------------------------------------------ recordings
 
-    def show(self, name: str) -> Opened:
-        """Show the utterance `name`.
+    def show(self, name: str) -> ExplainedRecording:
+        """Open the utterance `name`; a detector that has not explained it does so now.
 
         Raises
         ------
-        CatalogueError
+        InputError
             There is no such utterance, or its file lies outside the corpus.
         """
-        return self._show(self.archive.open(name, self._progress))
+        return self._show(self.bench.open(name, self._progress))
 
-    def show_file(self, file: str | Path | bytes, name: str = "") -> Opened:
-        """Show a file of one's own, or what is in one, explained now: first the evidence, then the segments.
+    def show_file(self, file: str | Path | bytes, name: str = "") -> ExplainedRecording:
+        """Open and explain a sound file, given by its path or its bytes; its segments follow the evidence.
 
         Raises
         ------
-        sslig.widgets.own_file.OwnFileError, sslig.audio.AudioError
-            It is no sound file that is accepted; the message says why.
+        InputError, AudioError
+            The file is not accepted.
         """
         content = file if isinstance(file, bytes) else Path(file).read_bytes()
-        name = own_file.shown_name(name or str(file))
-        limits = {"max_s": self.study.scoring.max_s, "min_frames": self.bench.min_frames}
-        self._progress("reading the file", 0)
-        samples = own_file.read(name, content, self.bench.clock, **limits)
-        self._show(opened.recording(self.bench, name, samples, progress=self._progress))
+        self._show(self.bench.open_file(shown_name(name or str(file)), content, self._progress))
         return self.decode()
 
-    def decode(self) -> Opened:
-        """Find the segments of what is open, where the study has none of it."""
-        tiers = opened.decoded(self.opened.waveform, self.study.masking.segments, self._progress)
-        return self._show(self.opened.with_tiers(tiers), keep=True)
+    def decode(self) -> ExplainedRecording:
+        """Decode the segments of the open recording."""
+        return self._show(self.bench.decoded(self.recording, self._progress), same=True)
 
-    def next(self, step: int = 1) -> Opened | None:
-        """Show the utterance after this one in the list; None where it is the last."""
-        names = self._found["utterance"].tolist()
+    def next(self, step: int = 1) -> ExplainedRecording | None:
+        """Open the next utterance of the list; None at its end."""
+        names = self._listed["utterance"].tolist()
         place = names.index(self.utterance) + step if self.utterance in names else 0
         return self.show(names[place]) if 0 <= place < len(names) else None
 
-    def previous(self) -> Opened | None:
-        """Show the utterance before this one in the list; None where it is the first."""
+    def previous(self) -> ExplainedRecording | None:
+        """Open the previous utterance of the list; None at its start."""
         return self.next(-1)
 
-    def answer(self) -> str:
-        """What can be opened here, and what is said of the recording that is open, for the head of a page."""
-        made = self.catalogue.table["explained"]
-        return (f"**Answer.** {listed(self.bench.names)} have explained {made.sum()} of {len(made)} utterances; the "
-                f"others are explained when they are opened. {self.opened.answer()}")  # fmt: skip
+    def _show(self, recording: ExplainedRecording, same: bool = False) -> ExplainedRecording:
+        self.recording = recording
+        with self.hold_sync():
+            if not same:
+                self.selection = []
+                self._set(changes=[], heard=b"", utterance=recording.name)
+            self._set(view=recording.view(), numbers=recording.numbers(), problem="")
+            self._list()
+        self._progress("", 1)
+        return recording
 
     # ------------------------------------------------------------ questions
 
     def what_if(self, spec: str | None = None, fill: str = "noise", draws: int | None = None) -> pd.DataFrame:
-        """Score every detector again after an intervention, or without what is selected, beside matched controls.
+        """Score every detector again under a mask, or without the selection, beside matched random controls.
 
         Parameters
         ----------
         spec
-            An intervention (`sslig.cues.interventions`); none: the selection is taken away in both spaces.
+            A mask by its text; none: remove the selection, from the features and from the recording.
         fill
-            What stands in the recording in place of the selection.
+            Replacement of the selection in the recording.
         draws
-            Random controls; none: as many as the study draws.
+            Random controls; none: as many as in the study.
 
         Returns
         -------
         DataFrame
-            A row a detector and space (`sslig.widgets.whatif.Change.told`).
+            One row a detector and space (`sslig.widgets.bench.Bench.changes`).
 
         Raises
         ------
-        sslig.widgets.whatif.WhatIfError, sslig.cues.interventions.InterventionError
-            Nothing is selected, or the intervention cannot be applied here.
+        InputError
+            There is no selection, or the mask is unknown or finds no place in this recording.
         """
         if spec is None and len(self.selection) != 2:
-            raise whatif.WhatIfError("nothing is selected; drag over the recording, or name an intervention")
-        trials = whatif.named(spec) if spec else whatif.of_region(*self.selection, fill)
-        options = {"draws": self.study.masking.draws if draws is None else draws}
-        found: list[dict[str, Any]] = []
+            raise InputError("nothing is selected; drag over the recording, or name a mask")
+        trials = bench.named(spec) if spec else bench.without_region(*self.selection, fill)
+        rows: list[dict[str, Any]] = []
         self._set(changes=[], heard=b"")
-        for change in whatif.changes(self.bench, self.opened, trials, **options, progress=self._progress):
-            found.append(change.told())
-            self._set(changes=list(found))
-        changed = whatif.heard(self.bench, self.opened, trials, **options)
-        self._set(heard=b"" if changed is None else audio.flac_bytes(changed, self.opened.name))
+        for row in self.bench.changes(self.recording, trials, draws, self._progress):
+            rows.append(row)
+            self._set(changes=list(rows))
+        changed = self.bench.changed(self.recording, trials, draws)
+        self._set(heard=b"" if changed is None else audio.flac_bytes(changed, self.recording.name))
         self._progress("", 1)
-        return pd.DataFrame(found)
+        return pd.DataFrame(rows)
 
     def export(self, kind: str) -> export.Exported:
-        """What is open, as a file of one of `sslig.widgets.export.KINDS`.
+        """The open recording as a file of one of `sslig.widgets.export.KINDS`.
 
         Raises
         ------
-        sslig.widgets.export.ExportError
+        InputError
             The kind is unknown.
         """
         region = tuple(self.selection) if len(self.selection) == 2 else None
-        return export.exported(self.opened, kind, self.options, region)
+        return export.exported(self.recording, kind, self.options, region)
 
-    # ------------------------------------------------------------ what the browser asks
+    # ------------------------------------------------------------ messages of the browser
 
-    def _asked(self, _: Any, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
-        """Do what a message asks; a refusal is shown, since nobody else would hear of it."""
-        asked = dict(content)
-        do = self._orders().get(asked.pop("do", None))
+    def _answer(self, _: Any, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
+        """Do what a message asks for; the message of an error is shown on the page."""
+        request = dict(content)
+        actions = self._actions()
+        action = actions.get(request.pop("do", None))
         try:
-            if do is None:
-                raise CatalogueError(f"the browser asks for {content.get('do')!r}; known: {', '.join(self._orders())}")
+            if action is None:
+                raise InputError(f"unknown request {content.get('do')!r}; known: {', '.join(actions)}")
             self._set(problem="")
-            do(*buffers, **asked)
+            action(*buffers, **request)
         except (ValueError, TypeError) as error:
             self._set(problem=str(error))
         self._progress("", 1)
 
-    def _orders(self) -> dict[str, Any]:
+    def _actions(self) -> dict[str, Any]:
         return {
-            "open": self.show, "next": self.next, "previous": self.previous, "what_if": self.what_if,
-            "decode": self.decode, "export": self._save, "upload": self._upload,
-        }  # fmt: skip
+            "open": self.show,
+            "next": self.next,
+            "previous": self.previous,
+            "what_if": self.what_if,
+            "decode": self.decode,
+            "export": self._save,
+            "upload": self._upload,
+        }
 
     def _upload(self, part: bytes, name: str, size: int, first: bool) -> None:
         if first:
             self.upload = None
-            self.upload = Upload(own_file.shown_name(name), size)
+            self.upload = Upload(shown_name(name), size)
         if self.upload is None:
-            raise own_file.OwnFileError(f"{name!r}: a part of a file whose beginning is missing; send it again")
+            raise InputError(f"{name!r}: the beginning of the file is missing; send it again")
         if self.upload.add(part):
-            content, self.upload = self.upload.content(), None
+            content, self.upload = bytes(self.upload.content), None
             self.show_file(content, name)
 
     def _save(self, kind: str) -> None:
-        made = self.export(kind)
-        self.send({"file": made.name, "mime": made.mime}, [made.content])
+        file = self.export(kind)
+        self.send({"file": file.name, "mime": file.mime}, [file.content])
 
-    # ------------------------------------------------------------ what the browser sees
-
-    def _show(self, found: Opened, keep: bool = False) -> Opened:
-        self.opened = found
-        with self.hold_sync():
-            if not keep:
-                self.selection = []
-                self._set(changes=[], heard=b"", utterance=found.name)
-            self._set(view=view.message(found.recording()), numbers=found.numbers(), problem="")
-            self._list()
-        self._progress("", 1)
-        return found
+    # ------------------------------------------------------------ state of the page
 
     def _list(self) -> None:
-        self._found = self.catalogue.find(Filter.of(self.filters), self.order)
-        names = self._found["utterance"].tolist()
+        self._listed = self.catalogue.find(Filter.parse(self.filters), self.order)
+        names = self._listed["utterance"].tolist()
         place = names.index(self.utterance) if self.utterance in names else -1
         start = max(0, min(place - LISTED // 2, len(names) - LISTED))
-        rows = self._found.iloc[start : start + LISTED].to_dict("records")
-        self._set(listing={"rows": [[row["utterance"], _line(row, self.bench.names)] for row in rows],
-                           "start": start, "total": len(names), "place": place})  # fmt: skip
+        part = self._listed.iloc[start : start + LISTED].to_dict("records")
+        rows = [[row["utterance"], _line(row, self.bench.names)] for row in part]
+        self._set(listing={"rows": rows, "start": start, "total": len(names), "place": place})
 
     def _choices(self) -> dict[str, Any]:
-        masks = [one.spec for one in stages.interventions(self.study)]
         return self.catalogue.choices() | {
-            "detectors": self.bench.names, "orders": self.catalogue.orders, "fills": list(FILLS),
-            "interventions": whatif.suggestions(masks),
-            "exports": {kind: one.told for kind, one in export.KINDS.items()},
-            "endings": list(own_file.ENDINGS), "part_bytes": own_file.PART_BYTES,
-            "largest_bytes": own_file.LARGEST_BYTES,
-        }  # fmt: skip
+            "detectors": self.bench.names,
+            "orders": self.catalogue.orders,
+            "fills": list(bench.FILLS),
+            "interventions": bench.suggestions(self.study),
+            "exports": {kind: description for kind, (description, _, _) in export.KINDS.items()},
+            "endings": list(ENDINGS),
+            "part_bytes": PART_BYTES,
+            "largest_bytes": LARGEST_BYTES,
+        }
 
     def _progress(self, what: str, share: float) -> None:
         self._set(progress={"what": what, "share": share})
@@ -270,8 +267,8 @@ class Explorer(anywidget.AnyWidget):
 
 
 def _line(row: Mapping[str, Any], detectors: Sequence[str]) -> str:
-    """An utterance in a list: label, attack, codec and scores."""
-    what = "bona fide" if row["key"] == "bonafide" else f"spoof {row['attack']}"
+    """An utterance in the list: name, label, codec and scores."""
+    label = "bona fide" if row["key"] == "bonafide" else f"spoof {row['attack']}"
     codec = [] if row["codec"] == "-" else [row["codec"]]
     scores = ", ".join(f"{name} {row[name]:+.1f}" for name in detectors)
-    return " · ".join([row["utterance"], what, *codec, scores])
+    return " · ".join([row["utterance"], label, *codec, scores])
