@@ -1,12 +1,12 @@
-// The annotator: one utterance at a time, what is heard in it, and what is in the region that each detector points at.
+// The annotator: one utterance at a time, what people hear in it, and the cue in the region that each detector points at.
 //
-// Python answers every message (sslig/widgets/annotator_session.py says which there are); a change counts as saved when
-// Python says so. Whatever people typed is shown as text, never as markup.
+// Python answers every message (sslig/widgets/annotator_session.py lists them); a change counts as saved once Python
+// confirms it. Typed text is shown as text, never as markup.
 
 import { createView } from "./lanes.js";
 import { isDark, make, onTheme } from "./page.js";
 import { methodText } from "./method.js";
-import { kept, Outbox } from "./outbox.js";
+import { Outbox, stored } from "./outbox.js";
 import { TrackCard } from "./track.js";
 
 const NAME = "sslig-annotator";
@@ -14,7 +14,7 @@ const TYPING_MS = 400;
 const MARK = "rgba(230, 159, 0, 0.28)";
 const PROPOSED = "rgba(128, 128, 128, 0.18)";
 const SAVED = { saved: "✓ saved", saving: "saving …", lost: "not saved yet" };
-const LOST = "The server does not answer. What you typed is kept in this browser: reload the page once the server is back.";
+const LOST = "The server does not answer. This browser keeps what you typed: reload the page once the server is back.";
 
 export default {
   render({ model, el }) {
@@ -33,18 +33,18 @@ class Annotator {
     for (const kind of ["pagehide", "beforeunload", "blur"]) window.addEventListener(kind, this.onLeave);
     document.addEventListener("visibilitychange", this.onLeave);
     this.body = make("div", { className: "sslig-annotator" });
-    this.body.setAttribute("data-lm-suppress-shortcuts", "true"); // of JupyterLab, as in the view
+    this.body.setAttribute("data-lm-suppress-shortcuts", "true"); // see lanes.js
     root.classList.add("sslig");
-    root.append(make("style", { textContent: STYLES }), this.body); // the view brings its own, but only once it is shown
+    root.append(make("style", { textContent: STYLES }), this.body); // the view adds them too, but only once it is shown
     this.theme = () => root.classList.toggle("sslig-dark", isDark(root));
     this.stopTheme = onTheme(this.theme);
-    requestAnimationFrame(this.theme); // once it is on the page
+    requestAnimationFrame(this.theme); // when the element is on the page
     this.viewRoot = make("div");
     this.view = createView(this.viewRoot, {
       onRegion: (region) => this.dragged(region), onTime: (time_s) => this.ticked(time_s), onReady: () => this.drawn(),
       onError: (why) => this.say(`This recording cannot be shown: ${why}`), keys: this.keys(),
     });
-    const name = kept((storage) => storage.getItem(NAME));
+    const name = stored((storage) => storage.getItem(NAME));
     if (name) this.send({ kind: "start", name });
     else this.welcome();
   }
@@ -62,7 +62,7 @@ class Annotator {
     try {
       this.model.send(message);
     } catch {
-      this.saved("lost"); // the kernel is gone; the outbox keeps what was to be said
+      this.saved("lost"); // the kernel is gone; the outbox keeps the change
     }
   }
 
@@ -77,12 +77,12 @@ class Annotator {
     answers[message.kind]?.();
   }
 
-  // ---------------------------------------------------------------- who annotates
+  // ---------------------------------------------------------------- name of the annotator
 
   welcome(why = "") {
     const name = make("input", { type: "text", maxLength: this.words.limits.name, dir: "auto", ariaLabel: "Your name", autocomplete: "off", value: this.name ?? "" });
     const form = make("form", { className: "sslig-start" },
-      make("label", {}, "Your name or a pseudonym; it is stored with what you say", name),
+      make("label", {}, "Your name or a pseudonym; it is stored with your annotations", name),
       make("button", { type: "submit", className: "sslig-main", textContent: "Start" }),
       make("p", { className: "sslig-alert", role: "alert", textContent: why }));
     form.addEventListener("submit", (event) => {
@@ -94,7 +94,7 @@ class Annotator {
   }
 
   start({ name, items, place }) {
-    kept((storage) => storage.setItem(NAME, name));
+    stored((storage) => storage.setItem(NAME, name));
     Object.assign(this, { name, items });
     this.layout();
     this.outbox.open(`${NAME}:${this.words.title}:${name}:`);
@@ -106,7 +106,7 @@ class Annotator {
   layout() {
     const button = (text, title, run, className = "") => make("button", { type: "button", textContent: text, title, className, onclick: run });
     this.progress = make("progress", { max: this.items.length, value: 0 });
-    this.told = make("span");
+    this.counted = make("span");
     this.status = make("span", { className: "sslig-status", role: "status" });
     this.alert = make("p", { className: "sslig-alert", role: "alert", hidden: true });
     this.jump = make("select", { ariaLabel: "Go to", onchange: () => this.go(Number(this.jump.value)) });
@@ -118,9 +118,9 @@ class Annotator {
     this.tracks = make("div", { className: "sslig-cards" });
     const bar = make("div", { className: "sslig-bar" },
       button("‹", "previous (p)", () => this.go(this.place - 1)), this.jump, button("›", "next (n)", () => this.go(this.place + 1)),
-      button("undo", "take back the last change here (u)", () => this.back("undo")),
-      button("redo", "bring it back (U)", () => this.back("redo")),
-      make("span", { className: "sslig-progress" }, this.progress, this.told), this.status,
+      button("undo", "undo the last change of this utterance (u)", () => this.back("undo")),
+      button("redo", "redo it (U)", () => this.back("redo")),
+      make("span", { className: "sslig-progress" }, this.progress, this.counted), this.status,
       button(this.name, "annotate under another name", () => this.leave(), "sslig-who"),
       button("method", "how to annotate", () => this.dialog("How to annotate", methodText(this.words.cues))),
       button("?", "keys", () => this.help()));
@@ -131,7 +131,7 @@ class Annotator {
       button("−", "zoom out (-)", () => this.view.zoom(0.5)), button("+", "zoom in (+)", () => this.view.zoom(2)),
       button("all", "show all (0)", () => this.view.zoom(0)), this.clock);
     this.loop.ariaPressed = "false";
-    const done = button("Done, next", "mark as done and go on (d)", () => this.done(), "sslig-main");
+    const done = button("Done, next", "mark as done and open the next (d)", () => this.done(), "sslig-main");
     this.body.replaceChildren(bar, this.alert, make("div", { className: "sslig-heading" }, this.heading, this.group), this.viewRoot, transport,
       this.labelled("What do you hear?", this.comment), this.tracks, this.labelled("Similarity of the curves", this.similarity),
       make("div", { className: "sslig-bar" }, done));
@@ -143,7 +143,7 @@ class Annotator {
     return make("label", { className: "sslig-text" }, make("span", { className: "sslig-label", textContent: label }), field);
   }
 
-  /** A field of free text: what is typed is sent after a short pause, and before anything else happens. */
+  /** A field of free text; typed text is sent after a short pause, and before any other action. */
   text(field, placeholder, rows) {
     const area = make("textarea", { rows, placeholder, dir: "auto", maxLength: this.words.limits.text });
     this.typed(area, () => field);
@@ -167,7 +167,7 @@ class Annotator {
     if (Object.keys(typed).length) this.change(typed);
   }
 
-  // ---------------------------------------------------------------- from item to item
+  // ---------------------------------------------------------------- navigation
 
   go(place) {
     if (place < 0 || place >= this.items.length) return;
@@ -179,7 +179,7 @@ class Annotator {
     this.send({ kind: "open", item: this.items[place].handle });
   }
 
-  /** All items by group, done ones ticked. */
+  /** All items by group; finished ones carry a tick. */
   list() {
     const option = (item, place) => make("option", { value: place, textContent: `${item.done ? "✓ " : ""}${item.group ? `${place + 1}  ` : ""}${item.title}` });
     const groups = new Map();
@@ -193,11 +193,11 @@ class Annotator {
     this.jump.value = this.place;
     const done = this.items.filter((item) => item.done).length;
     this.progress.value = done;
-    this.told.textContent = `${done} of ${this.items.length} done`;
+    this.counted.textContent = `${done} of ${this.items.length} done`;
   }
 
   open(message) {
-    if (message.item !== this.items[this.place]?.handle) return; // gone on meanwhile
+    if (message.item !== this.items[this.place]?.handle) return; // another item has been opened
     this.say("");
     this.state = merged(message.state, this.outbox.pending(message.item));
     this.heading.textContent = message.title;
@@ -234,18 +234,18 @@ class Annotator {
 
   activate(card) {
     this.active = card;
-    for (const one of this.cards) {
-      one.element.classList.toggle("sslig-active", one === card);
-      this.view.element(one.track.name)?.classList.toggle("sslig-active", one === card);
+    for (const other of this.cards) {
+      other.element.classList.toggle("sslig-active", other === card);
+      this.view.element(other.track.name)?.classList.toggle("sslig-active", other === card);
     }
   }
 
-  // ---------------------------------------------------------------- what is said
+  // ---------------------------------------------------------------- answers
 
-  /** Set fields of the item. Who judges a region as proposed has accepted it: its place is stored with the judgement. */
+  /** Sets fields of the item. A judgement of a proposed region accepts the region: its place is stored too. */
   change(values) {
-    for (const { track, field } of this.cards.map((card) => ({ track: card.track, field: (own) => card.field(own) }))) {
-      const judged = ["cue", "locality", "audible"].some((own) => field(own) in values);
+    for (const { track, field } of this.cards.map((card) => ({ track: card.track, field: (name) => card.field(name) }))) {
+      const judged = ["cue", "locality", "audible"].some((name) => field(name) in values);
       if (judged && track.region && this.state[field("start_s")] === undefined) {
         const [start_s, end_s] = track.region.map(rounded);
         values = { [field("start_s")]: start_s, [field("end_s")]: end_s, ...values };
@@ -272,7 +272,7 @@ class Annotator {
     else this.region(card, start_s < here_s ? start_s : Math.max(0, here_s - 0.1), here_s);
   }
 
-  /** The region of a track over its curve; the proposed one stays behind it where it is another. */
+  /** Draws the region of a track over its curve, and behind it the proposed region where they differ. */
   mark(card) {
     const { name, region } = card.track;
     if (!region) return;
@@ -284,13 +284,13 @@ class Annotator {
   }
 
   dragged({ key, start_s, end_s, done }) {
-    const card = this.cards.find((one) => one.track.name === key);
+    const card = this.cards.find((other) => other.track.name === key);
     if (card?.track.region) {
       this.activate(card);
       card.times(start_s, end_s);
       if (done) this.region(card, start_s, end_s);
     } else if (done) {
-      this.view.unmark(key); // drawn beside the curves: it is meant for the active one
+      this.view.unmark(key); // drawn outside the curves: it belongs to the active one
       if (this.active?.track.region) this.region(this.active, start_s, end_s);
     }
   }
@@ -309,10 +309,10 @@ class Annotator {
 
   changed({ item, state, changed }) {
     if (item !== this.items[this.place].handle) return;
-    this.state = merged(state, this.outbox.pending(item)); // what was said since is still on its way
+    this.state = merged(state, this.outbox.pending(item)); // later changes are not confirmed yet
     this.items[this.place].done = Boolean(this.state.done);
     this.list();
-    this.say(changed.length ? "" : "Nothing left to take back or to bring back here.");
+    this.say(changed.length ? "" : "There is nothing to undo or redo here.");
     for (const card of this.cards) {
       if (!this.typing.has(card.field("comment"))) card.comment.value = this.state[card.field("comment")] ?? "";
       this.mark(card);
@@ -322,18 +322,18 @@ class Annotator {
 
   done() {
     this.flush();
-    const open = this.cards.flatMap((card) => card.missing(this.state).map((own) => `${card.track.name}: ${own}`));
+    const open = this.cards.flatMap((card) => card.missing(this.state).map((name) => `${card.track.name}: ${name}`));
     if (open.length) return this.say(`Still open: ${open.join(", ")}.`);
     this.change({ done: true });
     this.items[this.place].done = true;
-    const next = [...this.items.keys()].map((one) => (this.place + 1 + one) % this.items.length).find((one) => !this.items[one].done);
+    const next = [...this.items.keys()].map((step) => (this.place + 1 + step) % this.items.length).find((place) => !this.items[place].done);
     if (next === undefined) {
       this.list();
-      this.say("All are done. Thank you!");
+      this.say("All utterances are done. Thank you!");
     } else this.go(next);
   }
 
-  // ---------------------------------------------------------------- saved or not
+  // ---------------------------------------------------------------- saving
 
   written({ id }) {
     this.outbox.settled(id);
@@ -382,7 +382,7 @@ class Annotator {
 
   leave() {
     this.flush();
-    if (this.outbox.entries.size) return this.say("Wait until all is saved, then change the name.");
+    if (this.outbox.entries.size) return this.say("Wait until everything is saved, then change the name.");
     this.quiet();
     this.welcome();
   }
@@ -396,14 +396,14 @@ class Annotator {
   level(by) {
     const [low, high] = this.words.locality;
     const now = this.state[this.active.field("locality")] ?? (by > 0 ? low - 1 : high + 1);
-    this.active.say("locality", Math.max(low, Math.min(high, now + by)));
+    this.active.set("locality", Math.max(low, Math.min(high, now + by)));
   }
 
-  /** Keys, by event.key; those of the view stand beside them. */
+  /** Keys, by event.key; the view adds more. */
   keys() {
     const key = (label, run) => ({ label, run });
     const judge = (run) => () => this.active?.track.region && run();
-    const cues = this.words.cues.map(([value, label], i) => [i + 1, key(`cue: ${label}`, judge(() => this.active.say("cue", value)))]);
+    const cues = this.words.cues.map(([value, label], i) => [i + 1, key(`cue: ${label}`, judge(() => this.active.set("cue", value)))]);
     return {
       Enter: key("play the region of the active curve", () => this.playRegion()),
       l: key("loop the region", () => this.toggleLoop()),
@@ -412,30 +412,30 @@ class Annotator {
       ...Object.fromEntries(cues),
       ",": key("locality: more spread", judge(() => this.level(-1))),
       ".": key("locality: more spiky", judge(() => this.level(1))),
-      h: key("heard or not", judge(() => this.active.say("audible", !this.state[this.active.field("audible")]))),
-      i: key("the region starts at the playhead", () => this.markHere(this.active, "start_s")),
-      o: key("the region ends at the playhead", () => this.markHere(this.active, "end_s")),
-      r: key("take the proposed region", judge(() => this.region(this.active, ...this.active.track.region))),
+      h: key("audible or not", judge(() => this.active.set("audible", !this.state[this.active.field("audible")]))),
+      i: key("start the region at the playhead", () => this.markHere(this.active, "start_s")),
+      o: key("end the region at the playhead", () => this.markHere(this.active, "end_s")),
+      r: key("use the proposed region", judge(() => this.region(this.active, ...this.active.track.region))),
       g: key("write what you hear", () => this.comment.focus()),
       c: key("write a comment on the active curve", () => this.active?.comment.focus()),
-      m: key("write on similarity", () => this.similarity.focus()),
+      m: key("write about similarity", () => this.similarity.focus()),
       u: key("undo", () => this.back("undo")),
       U: key("redo", () => this.back("redo")),
       n: key("next utterance", () => this.go(this.place + 1)),
       p: key("previous utterance", () => this.go(this.place - 1)),
-      d: key("done, next", () => this.done()),
-      "?": key("these keys", () => this.help()),
+      d: key("mark as done, open the next", () => this.done()),
+      "?": key("list of keys", () => this.help()),
     };
   }
 
   pressed(event) {
     if (event.key === "Escape" && event.target.matches("textarea, input")) return this.viewRoot.focus({ preventScroll: true });
-    if (!this.viewRoot.contains(event.target)) this.view.pressed(event); // inside, the view has heard it itself
+    if (!this.viewRoot.contains(event.target)) this.view.pressed(event); // inside, the view handles it
   }
 
   help() {
     const name = (key) => ({ " ": "space", ArrowLeft: "←", ArrowRight: "→" })[key] ?? key;
-    const keys = Object.entries({ ...this.view.keys, Escape: { label: "leave a field of text" } });
+    const keys = Object.entries({ ...this.view.keys, Escape: { label: "leave a text field" } });
     this.dialog("Keys", make("dl", { className: "sslig-keylist" }, ...keys.flatMap(([key, { label }]) =>
       [make("dt", {}, make("kbd", { textContent: name(key) })), make("dd", { textContent: label })])));
   }
@@ -453,15 +453,15 @@ class Annotator {
   }
 }
 
-/** A message with the bytes in place of {"bytes": number}. */
+/** The message with its buffers in the places of {"bytes": number}. */
 function withBytes(value, buffers) {
-  if (Array.isArray(value)) return value.map((one) => withBytes(one, buffers));
+  if (Array.isArray(value)) return value.map((part) => withBytes(part, buffers));
   if (value === null || typeof value !== "object") return value;
   if (Object.keys(value).length === 1 && value.bytes !== undefined) return buffers[value.bytes];
-  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, withBytes(one, buffers)]));
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, withBytes(part, buffers)]));
 }
 
-/** Fields with other values; null takes one away, as in the store. */
+/** The state with changed values; null removes a field, as in the store. */
 function merged(state, values) {
   return Object.fromEntries(Object.entries({ ...state, ...values }).filter(([, value]) => value !== null));
 }

@@ -1,4 +1,4 @@
-// What stands around a view, in the explorer and in an exported page alike: buttons, the list of keys, tables of numbers.
+// Buttons, the list of keys and the tables of numbers around a view; the explorer and exported pages share them.
 
 import { BONAFIDE, SPOOF } from "./signals.js";
 import { make } from "./page.js";
@@ -13,7 +13,7 @@ export function signed(value, digits = 2) {
   return (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(digits);
 }
 
-/** A button that stays pressed; set(on) shows it, changed(on) is told of a click. */
+/** A toggle button; set(on) shows its state, and a click calls changed(on). */
 export function toggle(label, title, changed) {
   const button = make("button", { type: "button", className: "sslig-toggle", textContent: label, title });
   const set = (on) => button.setAttribute("aria-pressed", String(Boolean(on)));
@@ -22,17 +22,17 @@ export function toggle(label, title, changed) {
   return { element: button, set };
 }
 
-/** Buttons of a view: sound, zoom, how lanes are drawn. options() gives what is set, choose(options) sets it. */
+/** The buttons of a view: sound, zoom, drawing of lanes. options() returns the options, choose(options) changes them. */
 export function createControls(view, options, choose) {
   const button = (label, title, run) => make("button", { type: "button", textContent: label, title, onclick: run });
   const play = button("Play", "play or pause (space)", () => view.toggle());
   const flip = (name) => () => choose({ [name]: !options()[name] });
   const hear = (what) => () => view.mute(view.heard === what ? null : what).then(refresh);
   const toggles = {
-    loop: toggle("Loop", "play the selection over and over (l)", flip("loop")),
-    outside: toggle("Mute rest", "hear the selection alone, at its place (m)", hear("outside")),
-    inside: toggle("Mute selection", "hear all but the selection (x)", hear("inside")),
-    smooth: toggle("Smooth", "running median in place of the values (s)", flip("smooth")),
+    loop: toggle("Loop", "repeat the selection (l)", flip("loop")),
+    outside: toggle("Mute rest", "hear only the selection, in its place (m)", hear("outside")),
+    inside: toggle("Mute selection", "hear everything except the selection (x)", hear("inside")),
+    smooth: toggle("Smooth", "running median instead of single frames (s)", flip("smooth")),
     common: toggle("One scale", "one scale for all detectors (c)", flip("common")),
     maps: toggle("Layers", "evidence by layer (h)", flip("maps")),
   };
@@ -50,16 +50,16 @@ export function createControls(view, options, choose) {
     group(button("−", "zoom out (−)", () => view.zoom(0.5)), button("+", "zoom in (+)", () => view.zoom(2)),
       button("All", "show all (0)", () => view.zoom(0))),
     group(toggles.smooth.element, toggles.common.element, toggles.maps.element), lanes,
-    button("? Keys", "what keys do (?)", () => help.flip()));
+    button("? Keys", "list of keys (?)", () => help.flip()));
   const keys = {
     l: { label: "loop the selection", run: flip("loop") },
-    m: { label: "mute all but the selection", run: hear("outside") },
+    m: { label: "mute everything except the selection", run: hear("outside") },
     x: { label: "mute the selection", run: hear("inside") },
     s: { label: "smooth or raw evidence", run: flip("smooth") },
-    c: { label: "one scale for all detectors, or one each", run: flip("common") },
+    c: { label: "one scale for all detectors, or one for each", run: flip("common") },
     h: { label: "evidence by layer", run: flip("maps") },
     Escape: { label: "clear the selection", run: () => clearSelection(view, help) },
-    "?": { label: "this list", run: () => help.flip() },
+    "?": { label: "list of keys", run: () => help.flip() },
   };
   const playing = () => (play.textContent = view.wave?.isPlaying() ? "Pause" : "Play");
   return { element, help: help.element, keys, refresh, playing };
@@ -72,20 +72,20 @@ function clearSelection(view, help) {
   view.handlers.onRegion?.({ key: SELECTION, lane: null, start_s: null, end_s: null, done: true });
 }
 
-/** A button a detector; numbers are their keys. */
+/** One button for each detector; its key is a number. */
 function laneToggles(view, options, choose) {
   const lanes = view.lanes.filter((lane) => lane.kind === "evidence");
   return lanes.map((lane, i) => {
-    const one = toggle(lane.name, `show or hide (${i + 1})`, () => flipLane(lane.key, options, choose));
-    one.element.style.borderBottomColor = lane.color;
-    one.set(!options().hidden.includes(lane.key));
-    return one.element;
+    const shown = toggle(lane.name, `show or hide (${i + 1})`, () => flipLane(lane.key, options, choose));
+    shown.element.style.borderBottomColor = lane.color;
+    shown.set(!options().hidden.includes(lane.key));
+    return shown.element;
   });
 }
 
 export function flipLane(key, options, choose) {
   const hidden = options().hidden;
-  choose({ hidden: hidden.includes(key) ? hidden.filter((one) => one !== key) : [...hidden, key] });
+  choose({ hidden: hidden.includes(key) ? hidden.filter((name) => name !== key) : [...hidden, key] });
 }
 
 const KEY_NAMES = { " ": "space", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
@@ -93,7 +93,7 @@ const KEY_NAMES = { " ": "space", ArrowLeft: "←", ArrowRight: "→", Escape: "
 function keyHelp(keys) {
   const element = make("div", { className: "sslig-help", hidden: true, role: "dialog", ariaLabel: "keys" });
   const fill = () => {
-    // Names that are numbers come first in an object, in whatever order they were put in.
+    // An object lists integer keys first; here they come last.
     const entries = Object.entries(keys()).sort(([a], [b]) => /[1-9]/.test(a) - /[1-9]/.test(b));
     element.replaceChildren(make("dl", {}, ...entries.map(([key, { label }]) =>
       make("div", {}, make("dt", {}, make("kbd", { textContent: KEY_NAMES[key] ?? key })), make("dd", { textContent: label })))));
@@ -107,26 +107,26 @@ function keyHelp(keys) {
 
 // -------------------------------------------------------------------- tables
 
-/** Rows of cells, each text, an element or [text, properties]. */
+/** A table; each cell is text, an element or [text, properties]. */
 export function table(headings, rows, caption) {
   const cell = (tag, content) => {
     const [text, properties] = Array.isArray(content) ? content : [content, {}];
     return make(tag, properties, text);
   };
   const head = make("tr", {}, ...headings.map((heading) => cell("th", heading)));
-  const body = rows.map(({ cells, ...properties }) => make("tr", properties, ...cells.map((one) => cell("td", one))));
-  const made = make("table", { className: "sslig-table" }, make("thead", {}, head), make("tbody", {}, ...body));
-  if (caption) made.prepend(make("caption", { textContent: caption }));
-  return make("div", { className: "sslig-scrolled" }, made);
+  const body = rows.map(({ cells, ...properties }) => make("tr", properties, ...cells.map((content) => cell("td", content))));
+  const element = make("table", { className: "sslig-table" }, make("thead", {}, head), make("tbody", {}, ...body));
+  if (caption) element.prepend(make("caption", { textContent: caption }));
+  return make("div", { className: "sslig-scrolled" }, element);
 }
 
 const NUMBER = { className: "sslig-number" };
 
 export function scoresTable(rows) {
   const headings = ["detector", ["score", { ...NUMBER, title: "spoof logit" }],
-    ["LLR", { ...NUMBER, title: "calibrated log-likelihood ratio, natural logarithm; above 0 speaks for spoof" }],
+    ["LLR", { ...NUMBER, title: "calibrated log-likelihood ratio, natural logarithm; above 0 favours spoof" }],
     ["baseline", { ...NUMBER, title: "spoof logit of the baseline that the attribution starts from" }],
-    ["residual", { ...NUMBER, title: "what the attribution misses of score - baseline, in logits and percent" }], "status"];
+    ["residual", { ...NUMBER, title: "sum of the attribution - (score - baseline), in logits and percent" }], "status"];
   return table(headings, rows.map((row) => ({
     cells: [row.detector, [signed(row.spoof_score), NUMBER],
       [signed(row.spoof_llr), { className: `sslig-number ${row.spoof_llr > 0 ? "sslig-spoof" : "sslig-bonafide"}` }],
@@ -139,13 +139,13 @@ function residual({ residual: logits, relative_residual: share }) {
   return `${signed(logits, 3)}${share === null ? "" : ` (${(100 * share).toFixed(1)} %)`}`;
 }
 
-/** The strongest regions of each detector; picked(row) is told of a click. */
+/** The strongest regions of each detector; a click on one calls picked(row). */
 export function segmentsTable(rows, picked) {
-  const headings = ["detector", "from – to (s)", ["share", { ...NUMBER, title: "of the absolute evidence" }], "for", "segment"];
+  const headings = ["detector", "from – to (s)", ["share", { ...NUMBER, title: "share of the absolute evidence" }], "for", "segment"];
   return table(headings, rows.map((row) => {
     const [direction, className] = DIRECTIONS[row.sign];
     const time = `${row.start_s.toFixed(2)} – ${row.end_s.toFixed(2)}`;
-    const pick = make("button", { type: "button", className: "sslig-link", textContent: time, title: "select it", onclick: () => picked(row) });
+    const pick = make("button", { type: "button", className: "sslig-link", textContent: time, title: "select this region", onclick: () => picked(row) });
     return {
       className: row.rank === 1 ? "sslig-first" : "",
       cells: [row.rank === 1 ? row.detector : "", pick, [row.share < 0.005 ? "< 1 %" : `${(100 * row.share).toFixed(0)} %`, NUMBER],
@@ -154,24 +154,24 @@ export function segmentsTable(rows, picked) {
   }), "Top segments");
 }
 
-/** What an intervention did to each detector, beside what matched random controls do. */
+/** The change of each score, beside the changes that matched random controls make. */
 export function changesTable(rows) {
   const largest = Math.max(...rows.flatMap((row) => [row.change, row.control_low, row.control_high].map((v) => Math.abs(v ?? 0))), 1e-9);
   const headings = ["space", "detector", ["before", NUMBER], ["after", NUMBER], ["change", NUMBER],
-    ["random controls", { title: "dot: change; bar: 2.5 to 97.5 % of the controls; stroke: no change" }], ["as far", { title: "controls that move the score at least as far" }]];
+    ["random controls", { title: "dot: change; bar: central 95 % of the random controls; line: no change" }], ["as extreme", { title: "controls that move the score at least as far" }]];
   return table(headings, rows.map((row, i) => ({
     className: row.space === rows[i - 1]?.space ? "" : "sslig-first",
     cells: [[row.space === rows[i - 1]?.space ? "" : row.space, { title: row.description }], row.detector, [signed(row.spoof_score), NUMBER], [signed(row.masked_score), NUMBER],
-      [signed(row.change), { ...NUMBER, className: "sslig-number sslig-change" }], besideChance(row, largest), [asFar(row), { className: "sslig-wrap" }]],
+      [signed(row.change), { ...NUMBER, className: "sslig-number sslig-change" }], besideChance(row, largest), [asExtreme(row), { className: "sslig-wrap" }]],
   })));
 }
 
-function asFar(row) {
+function asExtreme(row) {
   if (row.status !== "applied") return row.status;
   return row.draws ? `${row.as_extreme} of ${row.draws}` : "no control";
 }
 
-/** The change as a dot over the span of the controls. */
+/** The change as a dot over the range of the controls. */
 function besideChance(row, largest) {
   const x = (value) => (PLOT.width / 2) * (1 + (0.94 * value) / largest);
   const svg = document.createElementNS(SVG, "svg");

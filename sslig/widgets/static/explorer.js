@@ -1,5 +1,5 @@
-// The explorer: a list to pick from, the view, the numbers beside it, what if, own files, exports. The kernel holds the
-// state (sslig.widgets.explorer.Explorer); here it is drawn, and what a person does is told to the kernel.
+// The explorer: list of utterances, view, tables of numbers, what-if questions, file upload, exports. The kernel holds the
+// state (sslig.widgets.explorer.Explorer); this module draws it and sends the actions of the user to the kernel.
 
 import { changesTable, createControls, flipLane, scoresTable, segmentsTable } from "./controls.js";
 import { createView, SELECTION } from "./lanes.js";
@@ -43,7 +43,7 @@ function render({ model, el }) {
   Object.assign(view.keys, {
     n: { label: "next utterance", run: () => ask({ do: "next" }) },
     p: { label: "previous utterance", run: () => ask({ do: "previous" }) },
-    w: { label: "what if the selection were not there", run: () => questions.region() },
+    w: { label: "score again without the selection", run: () => questions.region() },
   }, controls.keys);
   model.get("choices").detectors.slice(0, 9).forEach((name, i) => {
     view.keys[i + 1] = { label: `show or hide ${name}`, run: () => flipLane(name, options, choose) };
@@ -84,7 +84,7 @@ function render({ model, el }) {
   };
 }
 
-/** Calls run() now and whenever one of the traits changes; returns what stops it. */
+/** Calls run() now and on every change of one of the traits; returns a function that ends this. */
 function whenever(model, traits, run) {
   const events = traits.map((name) => `change:${name}`).join(" ");
   model.on(events, run);
@@ -92,7 +92,7 @@ function whenever(model, traits, run) {
   return () => model.off(events, run);
 }
 
-// -------------------------------------------------------------------- which recording
+// -------------------------------------------------------------------- choice of the recording
 
 function createPicker(model, ask, put) {
   const choices = model.get("choices");
@@ -106,11 +106,11 @@ function createPicker(model, ask, put) {
   const exports = make("select", { ariaLabel: "export", onchange: () => {
     if (exports.value) ask({ do: "export", kind: exports.value });
     exports.value = "";
-  } }, make("option", { value: "", textContent: EXPORT }), ...Object.entries(choices.exports).map(([kind, told]) => make("option", { value: kind, textContent: told })));
+  } }, make("option", { value: "", textContent: EXPORT }), ...Object.entries(choices.exports).map(([kind, description]) => make("option", { value: kind, textContent: description })));
   const element = make("div", { className: "sslig-picker" },
     make("div", { className: "sslig-controls" },
       make("span", { className: "sslig-group sslig-grow" }, button("‹", "previous utterance (p)", () => ask({ do: "previous" })), list, button("›", "next utterance (n)", () => ask({ do: "next" })), count),
-      make("span", { className: "sslig-group" }, button("Own file …", `a recording of your own: ${choices.endings.join(", ")}; or drop it here`, () => file.click()), file, exports)),
+      make("span", { className: "sslig-group" }, button("Open file …", `explain a sound file of yours (${choices.endings.join(", ")}); you can also drop it here`, () => file.click()), file, exports)),
     make("details", {}, make("summary", { textContent: "Filter and sort" }),
       make("div", { className: "sslig-controls sslig-filters" }, labelled("name", search), ...columnFilters(choices, filter), ...scoreFilters(choices, filter), ...sorting(model, choices, filter, put))));
   const fill = () => {
@@ -151,19 +151,19 @@ function scoreFilters(choices, filter) {
 }
 
 function sorting(model, choices, filter, put) {
-  const told = (name) => (name.startsWith("-") ? `${name.slice(1)}, falling` : name);
-  const order = make("select", { onchange: () => put("order", order.value) }, ...choices.orders.map((value) => make("option", { value, textContent: told(value) })));
+  const label = (name) => (name.startsWith("-") ? `${name.slice(1)}, descending` : name);
+  const order = make("select", { onchange: () => put("order", order.value) }, ...choices.orders.map((value) => make("option", { value, textContent: label(value) })));
   const explained = make("input", { type: "checkbox", checked: model.get("filters").explained !== false, onchange: () => filter("explained", explained.checked) });
   return [labelled("sort by", order), labelled("explained only", explained)];
 }
 
-/** A file in parts, since servers of notebooks refuse large messages. */
+/** Sends a file in parts, because notebook servers refuse large messages. */
 async function sendFile(model, file, ask) {
   const { part_bytes: size } = model.get("choices");
   for (let at = 0; at < Math.max(1, file.size); at += size) {
     const part = await file.slice(at, at + size).arrayBuffer();
     ask({ do: "upload", name: file.name, size: file.size, first: at === 0 }, [part]);
-    if (file.size > model.get("choices").largest_bytes) return; // it is refused with words
+    if (file.size > model.get("choices").largest_bytes) return; // the kernel refuses it with a message
   }
 }
 
@@ -194,7 +194,7 @@ function save({ file, mime }, bytes) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
-// -------------------------------------------------------------------- beside it
+// -------------------------------------------------------------------- status, numbers, questions
 
 function createStatus(model) {
   const bar = make("progress", { max: 1 });
@@ -206,10 +206,10 @@ function createStatus(model) {
     problem.hidden = !text;
   };
   const stopProgress = whenever(model, ["progress"], () => {
-    const told = model.get("progress");
-    busy.hidden = !told.what;
-    bar.value = told.share ?? 0;
-    what.textContent = told.what ?? "";
+    const { what: text, share } = model.get("progress");
+    busy.hidden = !text;
+    bar.value = share ?? 0;
+    what.textContent = text ?? "";
   });
   const stopProblem = whenever(model, ["problem"], () => say(model.get("problem")));
   return { element: make("div", {}, busy, problem), say, stop: () => (stopProgress(), stopProblem()) };
@@ -217,52 +217,52 @@ function createStatus(model) {
 
 function createNumbers(model, ask) {
   const element = make("div");
-  const made = { element, onPick: () => {} };
-  made.stop = whenever(model, ["numbers"], () => {
+  const tables = { element, onPick: () => {} };
+  tables.stop = whenever(model, ["numbers"], () => {
     const { title, scores, segments, decoded } = model.get("numbers");
-    const find = make("button", { type: "button", textContent: "Find segments", title: "speech, phones and words of this recording; takes seconds", onclick: () => ask({ do: "decode" }) });
-    element.replaceChildren(make("div", { className: "sslig-heading", textContent: title }), scoresTable(scores), segmentsTable(segments, (row) => made.onPick(row)), decoded ? "" : find);
+    const find = make("button", { type: "button", textContent: "Find segments", title: "decode speech, phones and words of this recording; takes a few seconds", onclick: () => ask({ do: "decode" }) });
+    element.replaceChildren(make("div", { className: "sslig-heading", textContent: title }), scoresTable(scores), segmentsTable(segments, (row) => tables.onPick(row)), decoded ? "" : find);
   });
-  return made;
+  return tables;
 }
 
 function createQuestions(model, ask) {
   const choices = model.get("choices");
   const where = make("span");
   const option = (value) => make("option", { value, textContent: value });
-  const fill = make("select", { ariaLabel: "what stands in its place", title: "what stands in the recording in its place" }, ...choices.fills.map(option));
+  const fill = make("select", { ariaLabel: "replacement", title: "what replaces the selection in the recording" }, ...choices.fills.map(option));
   fill.value = "noise";
   const region = () => ask({ do: "what_if", fill: fill.value });
-  const without = make("button", { type: "button", textContent: "Take it away", title: "score again without the selection (w)", onclick: region });
-  const listId = `sslig-interventions-${Math.random().toString(36).slice(2)}`;
-  const spec = make("input", { type: "text", placeholder: "such as phone:vowel", ariaLabel: "intervention", spellcheck: false, list: listId });
+  const without = make("button", { type: "button", textContent: "Remove selection", title: "score again without the selection (w)", onclick: region });
+  const listId = `sslig-masks-${Math.random().toString(36).slice(2)}`;
+  const spec = make("input", { type: "text", placeholder: "for example phone:vowel", ariaLabel: "mask", spellcheck: false, list: listId });
   const named = () => spec.value.trim() && ask({ do: "what_if", spec: spec.value.trim() });
   spec.addEventListener("keydown", (event) => event.key === "Enter" && named());
   const result = make("div", { className: "sslig-result" });
   const element = make("div", { className: "sslig-questions" },
-    make("div", { className: "sslig-heading", textContent: "What if it were not there?" }),
+    make("div", { className: "sslig-heading", textContent: "What if?" }),
     make("div", { className: "sslig-controls" }, make("span", { className: "sslig-group" }, where, fill, without)),
     make("div", { className: "sslig-controls" }, make("span", { className: "sslig-group sslig-grow" }, spec,
       make("datalist", { id: listId }, ...choices.interventions.map((value) => make("option", { value }))),
-      make("button", { type: "button", textContent: "Try", title: "score again after this intervention", onclick: named }))),
+      make("button", { type: "button", textContent: "Try", title: "score again under this mask", onclick: named }))),
     result);
   const selected = (start_s, end_s) => {
     const none = start_s === null || start_s === undefined;
-    where.textContent = none ? "Drag over the recording to select." : `${start_s.toFixed(2)} – ${end_s.toFixed(2)} s`;
+    where.textContent = none ? "Drag over the recording to select a region." : `${start_s.toFixed(2)} – ${end_s.toFixed(2)} s`;
     without.disabled = fill.disabled = none;
   };
   let url = null;
   const player = make("audio", { controls: true });
-  const listen = make("div", { hidden: true }, make("div", { className: "sslig-quiet", textContent: "The changed recording:" }), player);
+  const listen = make("div", { hidden: true }, make("div", { className: "sslig-quiet", textContent: "The recording after the change:" }), player);
   const stopChanges = whenever(model, ["changes"], () => {
     const rows = model.get("changes");
-    const told = [...new Set(rows.map((row) => row.description))];
-    result.replaceChildren(...(rows.length ? [changesTable(rows), ...told.map((text) => make("p", { className: "sslig-quiet", textContent: text })), listen] : []));
+    const descriptions = [...new Set(rows.map((row) => row.description))];
+    result.replaceChildren(...(rows.length ? [changesTable(rows), ...descriptions.map((text) => make("p", { className: "sslig-quiet", textContent: text })), listen] : []));
   });
   const stopHeard = whenever(model, ["heard"], async () => {
     const heard = model.get("heard");
     const bytes = numbers(heard);
-    const sound = bytes.length ? wavBlob(await decodedSamples(bytes)) : null; // as the view plays it
+    const sound = bytes.length ? wavBlob(await decodedSamples(bytes)) : null; // WAV, like the sound of the view
     if (heard !== model.get("heard")) return;
     listen.hidden = !sound;
     if (url) URL.revokeObjectURL(url);

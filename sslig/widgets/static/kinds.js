@@ -1,5 +1,5 @@
-// The kinds of lanes of a view. Each is { key, kind, name, told, height, draw(context, box, view, scale), at(time_s, view) }:
-// what it is called, how it is drawn on its canvas, and what it says of a moment. What a message holds is in view.py.
+// The kinds of lanes of a view. Each is { key, kind, name, caption, height, draw(context, box, view, scale), at(time_s, view) }:
+// draw() draws it on its canvas, at() returns the text for a moment. view.py describes the messages that lanes are made from.
 
 import { drawEvidence, drawPicture, drawStretches, evidenceColors, loudnessColors, numbers, picture } from "./signals.js";
 
@@ -8,7 +8,7 @@ export const HEIGHTS = { wave: 72, spectrogram: 112, evidence: 76, tier: 22, lay
 export function spectrogramLane({ values, rows, columns, ticks, unit }) {
   const bands = numbers(values);
   return {
-    key: "spectrogram", kind: "spectrogram", name: "mel spectrogram", told: unit, height: HEIGHTS.spectrogram,
+    key: "spectrogram", kind: "spectrogram", name: "mel spectrogram", caption: unit, height: HEIGHTS.spectrogram,
     draw(context, box, view) {
       this.image ??= picture(bands, rows, columns, loudnessColors(view.look));
       drawPicture(context, box, view.clock, this.image);
@@ -18,12 +18,12 @@ export function spectrogramLane({ values, rows, columns, ticks, unit }) {
   };
 }
 
-/** Of a plain lane nobody sees the direction or the unit: sizes stand on its floor, in grey. */
+/** A plain lane hides the direction and the unit of the evidence: it shows magnitudes in grey, from the bottom up. */
 export function evidenceLane({ key, name, note, frames, trend, color, plain = false }) {
   const [values, running] = [numbers(frames, Float32Array), numbers(trend, Float32Array)];
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return {
-    key, kind: "evidence", name, told: note, color, largest, plain, height: HEIGHTS.evidence,
+    key, kind: "evidence", name, caption: note, color, largest, plain, height: HEIGHTS.evidence,
     draw(context, box, view, scale) {
       const smooth = view.options.smooth;
       drawEvidence(context, box, view.clock, smooth ? running : values, smooth ? null : running, scale, view.look, plain);
@@ -41,7 +41,7 @@ export function layerLane({ key, values, rows, columns }, { name }) {
   const cells = numbers(values, Float32Array);
   const largest = cells.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   return {
-    key, kind: "layers", name: `${name}, by layer`, told: `layer 0 at the bottom, ${rows - 1} on top`,
+    key, kind: "layers", name: `${name}, by layer`, caption: `layer 0 at the bottom, ${rows - 1} on top`,
     height: Math.max(HEIGHTS.fewestLayers, rows * HEIGHTS.layer),
     draw(context, box, view) {
       this.image ??= picture(cells, rows, columns, evidenceColors(largest, view.look));
@@ -58,7 +58,7 @@ export function tierLane({ key, name, stretches }) {
   };
 }
 
-/** Text that can be read on any ground. */
+/** Text that is legible on any background. */
 function outlined(context, text, x, y, look) {
   context.strokeStyle = look.paper;
   context.lineWidth = 3;
@@ -67,7 +67,7 @@ function outlined(context, text, x, y, look) {
   context.fillText(text, x, y);
 }
 
-/** Two rows, maxima and minima, of which the largest is 1. */
+/** Maxima and minima, scaled so that the largest magnitude is 1. */
 export function waveSides(bytes) {
   const peaks = numbers(bytes, Int8Array);
   const largest = peaks.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
@@ -75,7 +75,7 @@ export function waveSides(bytes) {
   return [scaled.slice(0, peaks.length / 2), scaled.slice(peaks.length / 2)];
 }
 
-/** The context of a canvas, cleared and scaled so that one unit is one CSS pixel. */
+/** The context of a cleared canvas, scaled so that one unit is one CSS pixel. */
 export function prepared(canvas, { width, height }) {
   const ratio = window.devicePixelRatio || 1;
   canvas.style.width = `${width}px`;

@@ -1,25 +1,25 @@
 // One recording on one clock: timeline, waveform, spectrogram, evidence of each detector, layers, labelled stretches.
 //
 //   const view = createView(root, { onRegion, onTime, onReady, keys });
-//   view.show(message);                     what sslig.widgets.view.message gives: another recording
-//   view.set({ smooth: true });             options, see OPTIONS; the recording, place and zoom stay
+//   view.show(message);                     another recording, as sslig.widgets.view.message returns it
+//   view.set({ smooth: true });             options, see OPTIONS; recording, position and zoom stay
 //   view.play() .pause() .toggle() .playRegion(key) .seek(time_s) .time() .zoom(factor) .zoom(0)
 //   view.mark(key, start_s, end_s, { lane, color, label, editable, quiet })
 //                                           a region: over all lanes, or over one where `lane` is its key
 //   view.region(key)                        -> { key, lane, start_s, end_s } or null;  view.unmark(key)
-//   view.mute("outside" | "inside" | null)  what is heard: the selection alone, all but it, or everything
-//   view.element(lane)                      the element of a lane, to put something below it
+//   view.mute("outside" | "inside" | null)  hear only the selection, everything except it, or everything
+//   view.element(lane)                      the element of a lane
 //   view.destroy()
 //
-// onRegion({ key, lane, start_s, end_s, done })   a person drew or changed a region; done = let go. A drag makes the region
-//                                 SELECTION over all lanes, or with the option perLane the region <lane> over its lane.
+// onRegion({ key, lane, start_s, end_s, done })   the user drew or changed a region; done = the button is released. A drag makes
+//                                 the region SELECTION over all lanes, or with perLane the region <lane> over one lane.
 // onTime(time_s), onReady()       the playhead moved; a recording is drawn and can be played.
-// keys: { n: { label, run } }     more keys, by event.key; view.keys lists all with their labels, for a help.
+// keys: { n: { label, run } }     more keys, by event.key; view.keys holds all keys with their labels.
 //
-// wavesurfer draws the waveform, the timeline, the regions, the line under the pointer and the playhead. Our lanes lie
-// in its scrolled wrapper, so all of these span them. Each lane is one canvas as wide as the window that is drawn again
-// when the window moves: no canvas is longer than the screen, however long the recording. The spectrogram is computed in
-// Python on the frame clock, so that a column is what one frame sees.
+// wavesurfer draws the waveform, the timeline, the regions, the line at the pointer and the playhead. Our lanes lie in its
+// scrolled wrapper, so regions and playhead span them. Each lane is one canvas as wide as the window, and it is redrawn when
+// the view scrolls: no canvas is wider than the screen, however long the recording. Python computes the spectrogram on the
+// frame clock, so that each column shows what one frame sees.
 
 import { decodedSamples, mutedSamples, wavBlob } from "./sound.js";
 import { isDark, make, onTheme } from "./page.js";
@@ -34,7 +34,7 @@ const LABELS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
 const LABEL_PX = 48;
 const STEP_S = { ArrowLeft: -0.1, ArrowRight: 0.1 };
 
-/** smooth: the running median in place of the values; common: one scale for all detectors; hidden: keys of lanes. */
+/** smooth: the running median instead of single frames; common: one scale for all detectors; hidden: keys of lanes. */
 const OPTIONS = { smooth: false, common: false, hidden: [], maps: false, perLane: false, loop: false };
 
 const LOOKS = {
@@ -53,23 +53,23 @@ class LaneView {
     root.append(make("style", { textContent: STYLES }), this.body);
     root.classList.add("sslig");
     root.tabIndex = 0;
-    // JupyterLab takes keys before any listener of ours, unless it is told to leave them.
+    // Without this attribute JupyterLab handles keys before our listeners.
     root.setAttribute("data-lm-suppress-shortcuts", "true");
     root.setAttribute("data-jp-suppress-context-menu", "");
     this.onKey = (event) => this.pressed(event);
     root.addEventListener("keydown", this.onKey);
     this.stopTheme = onTheme(() => this.theme());
     this.theme();
-    this.keys = { ...ownKeys(this), ...handlers.keys };
+    this.keys = { ...viewKeys(this), ...handlers.keys };
   }
 
-  // ---------------------------------------------------------------- what is shown
+  // ---------------------------------------------------------------- recording and lanes
 
   show(message) {
     this.clear();
     this.message = message;
     this.clock = message.clock;
-    this.body.style.minHeight = `${this.body.offsetHeight}px`; // the page must not jump while nothing is drawn
+    this.body.style.minHeight = `${this.body.offsetHeight}px`; // keeps the page from jumping while nothing is drawn
     this.box = make("div");
     this.body.replaceChildren(this.box);
     const plugins = (this.plugins = { regions: Regions.create(), hover: this.hoverLine(), zoom: Zoom.create({ scale: 2, maxZoom: FASTEST_PX_PER_S }) });
@@ -87,16 +87,16 @@ class LaneView {
     this.load(message).catch((error) => this.message === message && this.fail(error));
   }
 
-  /** Played as WAV: browsers seek in it to the sample, and in FLAC near the end not at all. */
+  /** Played as WAV, where browsers seek to the sample; in FLAC they cannot seek near the end. */
   async load(message) {
     const samples = await decodedSamples(numbers(message.audio));
-    if (this.message !== message) return; // another recording was asked for meanwhile
+    if (this.message !== message) return; // another recording has replaced it
     this.samples = samples;
     this.url = URL.createObjectURL(wavBlob(samples));
     await this.wave.load(this.url, waveSides(message.peaks), message.duration_s);
   }
 
-  /** Labels as close as they can be read, whatever the zoom. */
+  /** A timeline whose labels are as dense as legible at any zoom. */
   timeline() {
     const timeline = Timeline.create({ height: 18, insertPosition: "beforebegin", style: { position: "relative", fontSize: "10px" } });
     const label_s = () => LABELS_S.find((s) => s * this.perS() >= LABEL_PX) ?? LABELS_S.at(-1);
@@ -115,7 +115,7 @@ class LaneView {
     return Hover.create({ lineColor: "#888", labelBackground: "#444", labelColor: "#fff", formatTimeCallback: (time_s) => `${time_s.toFixed(2)} s` });
   }
 
-  /** The lanes of a message, inside what wavesurfer scrolls. */
+  /** Adds the lanes of a message to the scrolled wrapper of wavesurfer. */
   fill() {
     const { spectrogram, lanes = [], maps = [], tiers = [] } = this.message;
     this.wrapper.append(make("style", { textContent: STYLES }));
@@ -132,7 +132,7 @@ class LaneView {
 
   add(lane) {
     lane.title = make("span", { className: "sslig-title", textContent: lane.name });
-    lane.note = make("span", { className: "sslig-note", textContent: lane.told ?? "" });
+    lane.note = make("span", { className: "sslig-note", textContent: lane.caption ?? "" });
     lane.scale = make("span", { className: "sslig-note" });
     lane.readout = make("span", { className: "sslig-readout" });
     lane.canvas = make("canvas", { className: "sslig-canvas" });
@@ -173,12 +173,12 @@ class LaneView {
     this.wrapper.addEventListener("pointerdown", (event) => this.down(event), { capture: true });
     this.wrapper.addEventListener("pointermove", (event) => this.hover(event));
     this.wrapper.addEventListener("pointerleave", () => this.lanes.forEach((lane) => (lane.readout.textContent = "")));
-    // Wheels scroll the page; with Ctrl, which is what pinching a touchpad sends too, they zoom.
+    // The wheel scrolls the page; with Ctrl, which a pinch on a touchpad sends too, it zooms.
     this.scroll.addEventListener("wheel", (event) => event.ctrlKey || event.stopImmediatePropagation(), { capture: true });
   }
 
   fail(error) {
-    // What is left behind by a recording that was replaced while it was loading is no fault.
+    // A recording that was replaced while it was loading raises an AbortError; this is no fault.
     if (error?.name !== "AbortError" && this.message) this.handlers.onError?.(String(error?.message ?? error));
   }
 
@@ -216,9 +216,9 @@ class LaneView {
     const scale = Math.max(...this.lanes.map((lane) => lane.largest ?? 0));
     for (const lane of shown) {
       const box = { width, height: lane.height, from_s, to_s: from_s + width / per_s };
-      const own = this.options.common ? scale : lane.largest;
-      lane.draw(prepared(lane.canvas, box), box, this, own);
-      lane.scale.textContent = lane.largest === undefined || lane.plain ? "" : `±${own.toPrecision(2)} logit`;
+      const range = this.options.common ? scale : lane.largest;
+      lane.draw(prepared(lane.canvas, box), box, this, range);
+      lane.scale.textContent = lane.largest === undefined || lane.plain ? "" : `±${range.toPrecision(2)} logit`;
     }
   }
 
@@ -235,29 +235,29 @@ class LaneView {
     for (const lane of this.lanes) lane.readout.textContent = lane.at?.(time_s, this) ?? "";
   }
 
-  /** A region that a person has begun to draw. */
+  /** The user has begun to draw a region. */
   drawn(region) {
-    if (region.id.startsWith("sslig-")) return; // one of `mark`
+    if (region.id.startsWith("sslig-")) return; // drawn by `mark`
     const lane = this.options.perLane ? this.under : null;
     const key = lane ?? SELECTION;
     this.unmark(key);
-    this.keep(key, lane, region);
+    this.register(key, lane, region);
   }
 
-  keep(key, lane, region) {
-    const kept = { key, lane, region };
-    this.regions.set(key, kept);
-    region.on("update", () => this.told(kept, false));
-    region.on("update-end", () => this.told(kept, true));
-    this.place(kept);
-    // A region that is being drawn is announced when it is let go.
-    const off = this.plugins.regions.on("region-created", (made) => {
-      if (made === region) off();
-      if (made === region && !region.id.startsWith("sslig-")) this.told(kept, true);
+  register(key, lane, region) {
+    const entry = { key, lane, region };
+    this.regions.set(key, entry);
+    region.on("update", () => this.report(entry, false));
+    region.on("update-end", () => this.report(entry, true));
+    this.place(entry);
+    // A region that is being drawn is reported once the button is released.
+    const off = this.plugins.regions.on("region-created", (created) => {
+      if (created === region) off();
+      if (created === region && !region.id.startsWith("sslig-")) this.report(entry, true);
     });
   }
 
-  told({ key, lane, region }, done) {
+  report({ key, lane, region }, done) {
     if (done) this.remute();
     this.handlers.onRegion?.({ key, lane, start_s: region.start, end_s: region.end, done });
   }
@@ -271,12 +271,12 @@ class LaneView {
   mark(key, start_s, end_s, { lane = null, color = SELECTION_COLOR, label, editable = true, quiet = true } = {}) {
     if (!this.loaded) return void (this.waiting ??= []).push([key, start_s, end_s, { lane, color, label, editable, quiet }]);
     this.unmark(key);
-    const made = { start: start_s, end: end_s, color, drag: editable, resize: editable, minLength: SHORTEST_S, content: label };
-    const region = this.plugins.regions.addRegion({ ...made, id: `sslig-${key}` });
-    this.keep(key, lane, region);
+    const values = { start: start_s, end: end_s, color, drag: editable, resize: editable, minLength: SHORTEST_S, content: label };
+    const region = this.plugins.regions.addRegion({ ...values, id: `sslig-${key}` });
+    this.register(key, lane, region);
     if (!editable) region.element.style.pointerEvents = "none";
     this.remute();
-    if (!quiet) this.told(this.regions.get(key), true);
+    if (!quiet) this.report(this.regions.get(key), true);
   }
 
   unmark(key) {
@@ -285,8 +285,8 @@ class LaneView {
   }
 
   region(key = SELECTION) {
-    const kept = this.regions.get(key);
-    return kept ? { key, lane: kept.lane, start_s: kept.region.start, end_s: kept.region.end } : null;
+    const entry = this.regions.get(key);
+    return entry ? { key, lane: entry.lane, start_s: entry.region.start, end_s: entry.region.end } : null;
   }
 
   // ---------------------------------------------------------------- sound
@@ -353,9 +353,9 @@ class LaneView {
     if (this.heard) this.mute(this.heard);
   }
 
-  // ---------------------------------------------------------------- zoom, keys, end
+  // ---------------------------------------------------------------- zoom, keys, removal
 
-  /** Zoom by a factor around the playhead or, where that is out of sight, the middle; 0 shows all. */
+  /** Zooms by a factor around the playhead, or around the middle if the playhead is not visible; 0 shows everything. */
   zoom(factor) {
     if (!this.loaded) return;
     const width = this.scroll.clientWidth;
@@ -373,12 +373,12 @@ class LaneView {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.message) return;
     const target = event.composedPath()[0];
     if (target.closest?.("input:not([type=checkbox]), select, textarea, [contenteditable], audio")) return;
-    if (target.closest?.("button, summary, a, input") && [" ", "Enter"].includes(event.key)) return; // its own
-    const found = this.keys[event.key];
-    if (!found) return;
+    if (target.closest?.("button, summary, a, input") && [" ", "Enter"].includes(event.key)) return; // the key of the element itself
+    const key = this.keys[event.key];
+    if (!key) return;
     event.preventDefault();
     event.stopPropagation();
-    found.run(event);
+    key.run(event);
   }
 
   clear() {
@@ -402,17 +402,17 @@ class LaneView {
   }
 }
 
-function ownKeys(view) {
+function viewKeys(view) {
   const key = (label, run) => ({ label, run });
   const move = ({ key: name, shiftKey }) => view.seek(view.time() + STEP_S[name] * (shiftKey ? 10 : 1));
   return {
     " ": key("play or pause", () => view.toggle()),
     Enter: key("play the selection", () => view.playRegion()),
     ArrowLeft: key("back by 0.1 s (1 s with Shift)", move),
-    ArrowRight: key("on by 0.1 s (1 s with Shift)", move),
+    ArrowRight: key("forward by 0.1 s (1 s with Shift)", move),
     Home: key("to the start", () => view.seek(0)),
     "+": key("zoom in", () => view.zoom(2)),
     "-": key("zoom out", () => view.zoom(0.5)),
-    0: key("show all", () => view.zoom(0)),
+    0: key("show everything", () => view.zoom(0)),
   };
 }

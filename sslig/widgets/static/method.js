@@ -1,35 +1,35 @@
-// How to annotate, as annotators read it.
+// The instructions for annotators.
 
 import { make } from "./page.js";
 
 const PREPARE = [
-  "Sit in a quiet room and wear headphones; loudspeakers hide what happens in pauses and above 4 kHz.",
-  "Set the volume once, so that speech is comfortable and the background just audible, and leave it there.",
-  "Take a break after half an hour: a tired ear hears less. Everything is saved as you go.",
+  "Sit in a quiet room and wear headphones; loudspeakers mask what happens in pauses and above 4 kHz.",
+  "Set the volume once, so that speech is comfortable and the background just audible. Then leave it.",
+  "Take a break after half an hour: tired ears miss details. Everything is saved as you go.",
 ];
 
 const STEPS = [
   ["Listen", "to the whole utterance at least twice, before you look at the curves."],
-  ["Say what you hear", "in a word or two: unnatural places, noise, clicks, nothing."],
-  ["For each curve, check the marked region.", "It is where the detector finds most evidence. Drag on the curve if the peak that stands out to you lies elsewhere. Play the region, then with its surroundings."],
-  ["Choose its primary cue,", "the one property of the sound there that explains the evidence best. Unclear / diffuse is an answer too."],
+  ["Write down what you hear", "in a word or two: unnatural places, noise, clicks, nothing."],
+  ["For each curve, check the marked region.", "The detector finds most evidence there. If another peak stands out to you, drag over it on the curve. Play the region alone, then with its surroundings."],
+  ["Choose its primary cue,", "the property of the sound that explains the evidence best. Unclear / diffuse is a valid answer."],
   ["Rate locality", "from 1 (evidence spread over the utterance) to 5 (one spike), by the shape of the curve."],
-  ["Say whether you hear it:", "would you notice something in this region without the curve?"],
-  ["At the end, compare the curves:", "do they point at the same places and cues, or at different ones?"],
+  ["Decide whether it is audible:", "would you notice something in this region without the curve?"],
+  ["Finally, compare the curves:", "do they point at the same places and cues, or at different ones?"],
 ];
 
 const CUE_HINTS = {
   glitch: "a click, a jump, a repeated or missing instant",
-  phoneme: "a sound of speech that is said wrongly, slurred, or like no human mouth",
+  phoneme: "a speech sound that is mispronounced, slurred, or not humanly possible",
   transition: "the moment between a voiced and an unvoiced sound",
-  silence: "a pause, or the edges of the recording: too clean, too short, cut",
+  silence: "a pause or an edge of the recording that is too clean, too short, or cut",
   breath: "breathing, or the puff of air after p, t, k",
-  noise: "hiss, hum, room, codec: the background rather than the voice",
-  spectral: "metallic, buzzing or hollow sound, missing or doubled frequencies",
-  unclear: "nothing that stands out, or several things at once",
+  noise: "hiss, hum, reverberation, codec noise: the background rather than the voice",
+  spectral: "a metallic, buzzing or hollow sound, missing or doubled frequencies",
+  unclear: "nothing stands out, or several things do at once",
 };
 
-/** The page that explains the task. */
+/** An element that explains the task. */
 export function methodText(cues) {
   const entry = ([lead, rest]) => make("li", {}, make("strong", { textContent: `${lead} ` }), rest);
   return make("div", { className: "sslig-method" },

@@ -1,48 +1,48 @@
-// Changes on their way to the store: kept in this browser until the kernel says that they are on its disk.
+// Changes on their way to the store. The browser keeps them until the kernel confirms that they are on its disk.
 
 const WORRY_MS = 5000;
 const RETRY_MS = 2000;
 
 /**
- * send(message) hands a message to the kernel; told(state) is called with "saved", "saving" or "lost" and what was refused.
- * A page that is closed or a server that stops with changes on their way loses none: the next page sends them again.
+ * send(message) passes a message to the kernel; report(state) is called with "saved", "saving" or "lost". A page that is
+ * closed, or a server that stops, loses no change: the next page sends those that were not confirmed.
  */
 export class Outbox {
-  constructor(send, told) {
-    Object.assign(this, { send, told, entries: new Map(), count: 0, prefix: null });
+  constructor(send, report) {
+    Object.assign(this, { send, report, entries: new Map(), count: 0, prefix: null });
   }
 
-  /** Where entries are kept; what earlier pages of this annotator left behind is sent now. */
+  /** Sets the key of the storage, and sends what earlier pages of this annotator left there. */
   open(prefix) {
     this.prefix = prefix;
     this.key = `${prefix}${Date.now().toString(36)}${Math.random().toString(36).slice(2, 6)}`;
-    const left = kept((storage) => Object.keys(storage).filter((key) => key.startsWith(prefix)).sort()) ?? [];
+    const left = stored((storage) => Object.keys(storage).filter((key) => key.startsWith(prefix)).sort()) ?? [];
     for (const key of left) {
-      for (const { item, values } of parsedEntries(kept((storage) => storage.getItem(key)))) this.put(item, values);
-      kept((storage) => storage.removeItem(key));
+      for (const { item, values } of parsedEntries(stored((storage) => storage.getItem(key)))) this.put(item, values);
+      stored((storage) => storage.removeItem(key));
     }
   }
 
   put(item, values) {
     const id = `${this.key}-${++this.count}`;
     this.entries.set(id, { id, item, values, since: Date.now() });
-    this.keep();
+    this.store();
     this.deliver(id);
-    this.tell();
+    this.update();
   }
 
-  /** The kernel has written an entry, or will never do so. */
+  /** The kernel has written or finally refused an entry. */
   settled(id) {
     if (!this.entries.delete(id)) return;
-    this.keep();
-    this.tell();
+    this.store();
+    this.update();
   }
 
   later(id) {
     setTimeout(() => this.deliver(id), RETRY_MS);
   }
 
-  /** Values of an item that are still on their way, newest last. */
+  /** Values of an item that are not confirmed yet; later ones win. */
   pending(item) {
     return Object.assign({}, ...[...this.entries.values()].filter((entry) => entry.item === item).map((entry) => entry.values));
   }
@@ -52,23 +52,23 @@ export class Outbox {
     if (entry) this.send({ kind: "record", id, item: entry.item, values: entry.values });
   }
 
-  keep() {
+  store() {
     const left = [...this.entries.values()].map(({ item, values }) => ({ item, values }));
-    kept((storage) => (left.length ? storage.setItem(this.key, JSON.stringify(left)) : storage.removeItem(this.key)));
+    stored((storage) => (left.length ? storage.setItem(this.key, JSON.stringify(left)) : storage.removeItem(this.key)));
   }
 
-  tell() {
+  update() {
     clearTimeout(this.timer);
     const oldest = Math.min(...[...this.entries.values()].map((entry) => entry.since));
-    if (!this.entries.size) return this.told("saved");
+    if (!this.entries.size) return this.report("saved");
     const age = Date.now() - oldest;
-    this.told(age > WORRY_MS ? "lost" : "saving");
-    this.timer = setTimeout(() => this.tell(), Math.max(200, WORRY_MS - age + 50));
+    this.report(age > WORRY_MS ? "lost" : "saving");
+    this.timer = setTimeout(() => this.update(), Math.max(200, WORRY_MS - age + 50));
   }
 }
 
-/** Something of the browser's storage, or null where the browser has none for this page. */
-export function kept(use) {
+/** The result of use(localStorage), or null where the browser grants this page no storage. */
+export function stored(use) {
   try {
     return use(window.localStorage);
   } catch {

@@ -1,4 +1,4 @@
-// Small tools of a page: elements whose text is always text, and whether the page around is light or dark.
+// Elements whose text is never markup, and whether the surrounding page is light or dark.
 
 /** An element with properties, children (strings become text, never markup) and listeners on<event>. */
 export function make(tag, properties = {}, ...children) {
@@ -12,16 +12,16 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** What is behind an element decides, whoever drew it: JupyterLab, Voila, a book or a plain page. */
+/** Whether the background behind an element is dark, in JupyterLab, Voila, a book or a plain page. */
 export function isDark(element) {
   for (let at = element; at; at = at.parentElement ?? outer(at)) {
-    const found = getComputedStyle(at).backgroundColor.match(/[\d.]+/g)?.map(Number);
-    if (found && (found.length < 4 || found[3] > 0.5)) return 0.299 * found[0] + 0.587 * found[1] + 0.114 * found[2] < 128;
+    const color = getComputedStyle(at).backgroundColor.match(/[\d.]+/g)?.map(Number);
+    if (color && (color.length < 4 || color[3] > 0.5)) return 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] < 128;
   }
   return matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** What holds the top element of a shadow tree or of a frame of the same origin. */
+/** The host of a shadow tree, or the frame that holds a page of the same origin. */
 function outer(element) {
   const root = element.getRootNode();
   if (root instanceof ShadowRoot) return root.host;
@@ -32,7 +32,7 @@ function outer(element) {
   }
 }
 
-/** Calls changed() when the theme of the page may have changed; returns what stops it. */
+/** Calls changed() when the theme of the page may have changed; returns a function that ends this. */
 export function onTheme(changed) {
   const observer = new MutationObserver(changed);
   const query = matchMedia("(prefers-color-scheme: dark)");

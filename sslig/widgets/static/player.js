@@ -1,4 +1,4 @@
-// A page that shows and plays one recording by itself. Its data stand in the page as JSON.
+// A page that shows and plays one recording without a kernel; its data are part of the page, as JSON.
 
 import { createControls, flipLane, scoresTable, segmentsTable } from "./controls.js";
 import { createView, SELECTION } from "./lanes.js";
@@ -38,13 +38,13 @@ function start(root, { view: message, numbers, options }) {
   return view;
 }
 
-/** In a frame of a page, the frame grows with what is in it. */
+/** In a frame, the height of the frame follows the height of the page. */
 function fitFrame() {
   let frame = null;
   try {
     frame = window.frameElement;
   } catch {
-    return; // a frame of another origin keeps the height it was given
+    return; // a frame of another origin keeps its height
   }
   if (!frame) return;
   const fit = () => (frame.style.height = `${Math.ceil(document.body.getBoundingClientRect().height) + 14}px`);

@@ -1,27 +1,27 @@
-// Draws what runs over time on a canvas: evidence, spectrogram, layers, labelled stretches.
+// Draws functions of time on a canvas: evidence, spectrogram, layers, labelled stretches.
 //
-// Every function takes (context, box, ..., look): box = {width, height, from_s, to_s} is the part of the recording that
-// the canvas shows, in CSS pixels and seconds; look = {dark, ink, paper, faint} are the colours of the page.
+// Every function takes (context, box, ..., look): box = {width, height, from_s, to_s} is the size of the canvas in CSS pixels
+// and the part of the recording that it shows, in seconds; look = {dark, ink, paper, faint} are the colours of the page.
 
 export const SPOOF = "#D55E00";
 export const BONAFIDE = "#0072B2";
 const EVIDENCE_ALPHA = 0.75;
 const LABEL_FONT = "11px system-ui, sans-serif";
 
-/** Numbers of a message: bytes come from the kernel as a DataView and in a page as {base64}. */
+/** The numbers of a message: the kernel sends bytes as a DataView, an exported page holds them as {base64}. */
 export function numbers(bytes, Kind = Uint8Array) {
   if (bytes === undefined || bytes === null) return new Kind(0);
   if (bytes.base64 !== undefined) {
     const text = atob(bytes.base64);
-    const found = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i++) found[i] = text.charCodeAt(i);
-    return new Kind(found.buffer);
+    const decoded = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) decoded[i] = text.charCodeAt(i);
+    return new Kind(decoded.buffer);
   }
-  // Copied, because a typed array must begin at a multiple of its size.
+  // Copied, because the offset of a typed array must be a multiple of its item size.
   return new Kind(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 }
 
-/** Frame t of a clock covers [start_s + t hop_s, start_s + (t + 1) hop_s]; the frames that a box shows. */
+/** The first and last frame in a box; frame t covers [start_s + t hop_s, start_s + (t + 1) hop_s]. */
 function framesIn(box, clock, count) {
   const first = Math.max(0, Math.floor((box.from_s - clock.start_s) / clock.hop_s));
   const last = Math.min(count, Math.ceil((box.to_s - clock.start_s) / clock.hop_s));
@@ -32,7 +32,7 @@ function xOf(box, time_s) {
   return ((time_s - box.from_s) / (box.to_s - box.from_s)) * box.width;
 }
 
-/** Evidence as steps from 0, spoof above and bona fide below, and its running median as a line; scale = the largest. */
+/** Evidence as steps from 0, spoof above and bona fide below, and its running median as a line, up to +-scale. */
 export function drawEvidence(context, box, clock, frames, trend, scale, look, plain = false) {
   const middle = plain ? box.height - 1 : box.height / 2;
   const unit = (middle - 2) / (scale || 1);
@@ -64,7 +64,7 @@ function line(context, color, width, points) {
   context.stroke();
 }
 
-/** A picture of (row, frame) values, one pixel each, row 0 at the bottom; colorOf(value) = [red, green, blue]. */
+/** An image of (row, frame) values, one pixel each, row 0 at the bottom; colorOf(value) returns [red, green, blue]. */
 export function picture(values, rows, columns, colorOf) {
   const canvas = document.createElement("canvas");
   canvas.width = columns;
@@ -109,7 +109,7 @@ export function evidenceColors(scale, look) {
   return (value) => mixed(paper, value > 0 ? spoof : bonafide, Math.min(1, Math.abs(value) / (scale || 1)));
 }
 
-/** [start_s, end_s, label] as boxes; a label that does not fit is shortened, and left out where no letter fits. */
+/** [start_s, end_s, label] as boxes; a label that does not fit is shortened or omitted. */
 export function drawStretches(context, box, stretches, look) {
   context.font = LABEL_FONT;
   context.textBaseline = "middle";

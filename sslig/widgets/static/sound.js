@@ -1,7 +1,7 @@
-// Samples of a recording in the browser, to hear parts of it with the rest muted.
+// Samples of a recording in the browser, to play it with parts muted.
 
 const RATE_HZ = 16000;
-const RAMP_S = 0.005; // a hard cut would click, and the click would be heard as part of what is listened to
+const RAMP_S = 0.005; // a hard cut would add a click to the part that is heard
 
 /** (samples,) The decoded recording at 16 kHz. */
 export async function decodedSamples(bytes) {
@@ -10,7 +10,7 @@ export async function decodedSamples(bytes) {
   return buffer.getChannelData(0);
 }
 
-/** The samples with all muted but [start_s, end_s]; with inside, that part is muted and all else heard. */
+/** The samples with everything muted outside [start_s, end_s], or with `inside` that part muted. */
 export function mutedSamples(samples, start_s, end_s, inside = false) {
   return samples.map((sample, i) => {
     const time_s = i / RATE_HZ;

@@ -1,4 +1,4 @@
-// The questions about the region of one detector: where it is, which cue, how local, whether it is heard, a comment.
+// The questions about the region of one detector: place, cue, locality, audibility, comment.
 
 import { make } from "./page.js";
 
@@ -6,7 +6,7 @@ const PLACE_STEP_S = 0.01;
 
 /**
  * A card for a track {name, region, color}. words: cues, limits, locality; calls: change(values), region(start_s, end_s),
- * play(), mark("start_s" | "end_s"), propose(), active(). The card shows what show(state) is given.
+ * play(), mark("start_s" | "end_s"), propose(), active(). show(state) displays the state of the item.
  */
 export class TrackCard {
   constructor(track, words, calls) {
@@ -14,11 +14,11 @@ export class TrackCard {
     this.summary = make("span", { className: "sslig-quiet" });
     this.title = make("h3", {}, make("span", { textContent: track.name }), this.summary);
     this.title.firstChild.style.borderColor = track.color || "transparent";
-    this.cues = choice("Primary cue", words.cues.map(([key, label], i) => [key, `${i + 1}  ${label}`]), (value) => this.say("cue", value));
+    this.cues = choice("Primary cue", words.cues.map(([key, label], i) => [key, `${i + 1}  ${label}`]), (value) => this.set("cue", value));
     const [low, high] = words.locality;
     const levels = Array.from({ length: high - low + 1 }, (_, i) => [low + i, String(low + i)]);
-    this.locality = choice("Locality", levels, (value) => this.say("locality", value), "spread", "spiky");
-    this.audible = choice("Audible", [[true, "heard"], [false, "not heard"]], (value) => this.say("audible", value));
+    this.locality = choice("Locality", levels, (value) => this.set("locality", value), "spread", "spiky");
+    this.audible = choice("Audible", [[true, "heard"], [false, "not heard"]], (value) => this.set("audible", value));
     this.comment = make("textarea", {
       rows: 1, maxLength: words.limits.text, dir: "auto", ariaLabel: `Comment on ${track.name}`, placeholder: "Comment (c)",
     });
@@ -29,12 +29,12 @@ export class TrackCard {
 
   body() {
     if (!this.track.region) {
-      return [make("p", { className: "sslig-quiet", textContent: "No evidence of this detector here: nothing to judge." }), this.comment];
+      return [make("p", { className: "sslig-quiet", textContent: "This detector finds no evidence here, so there is nothing to judge." }), this.comment];
     }
     return [this.place(), this.cues.element, make("div", { className: "sslig-pair" }, this.locality.element, this.audible.element), this.comment];
   }
 
-  /** Start and end as numbers, and buttons for whoever does not drag. */
+  /** Start and end as numbers, with buttons as an alternative to dragging. */
   place() {
     const { calls } = this;
     const time = (label) => make("input", { type: "number", step: PLACE_STEP_S, min: 0, ariaLabel: label, onchange: () => this.typed() });
@@ -43,9 +43,9 @@ export class TrackCard {
     return make("div", { className: "sslig-place" },
       button("▶", "play the region (Enter)", calls.play),
       this.start, make("span", { textContent: "to" }), this.end, make("span", { textContent: "s" }),
-      button("from here", "let the region start at the playhead (i)", () => calls.mark("start_s")),
-      button("to here", "let the region end at the playhead (o)", () => calls.mark("end_s")),
-      button("reset", "take the proposed region (r)", calls.propose));
+      button("from here", "start the region at the playhead (i)", () => calls.mark("start_s")),
+      button("to here", "end the region at the playhead (o)", () => calls.mark("end_s")),
+      button("reset", "use the proposed region (r)", calls.propose));
   }
 
   typed() {
@@ -54,23 +54,23 @@ export class TrackCard {
     else this.times(...this.shown);
   }
 
-  /** Show where the region is, while it is dragged too. */
+  /** Shows the place of the region, also during a drag. */
   times(start_s, end_s) {
     this.shown = [start_s, end_s];
     if (!this.start) return;
     [this.start.value, this.end.value] = this.shown.map((time_s) => time_s.toFixed(2));
   }
 
-  say(field, value) {
+  set(field, value) {
     this.calls.change({ [this.field(field)]: value });
   }
 
-  field(own) {
-    return `${this.track.name}.${own}`;
+  field(name) {
+    return `${this.track.name}.${name}`;
   }
 
   show(state) {
-    const value = (own) => state[this.field(own)];
+    const value = (name) => state[this.field(name)];
     if (this.track.region) this.times(...this.region(state));
     this.cues.show(value("cue"));
     this.locality.show(value("locality"));
@@ -80,18 +80,18 @@ export class TrackCard {
     this.summary.textContent = !this.track.region ? "" : open.length ? `open: ${open.join(", ")}` : "✓";
   }
 
-  /** [start_s, end_s] as marked, else as proposed. */
+  /** [start_s, end_s] as marked, or else as proposed. */
   region(state) {
     const marked = [state[this.field("start_s")], state[this.field("end_s")]];
     return marked.every(Number.isFinite) ? marked : this.track.region;
   }
 
   missing(state) {
-    return this.track.region ? ["cue", "locality", "audible"].filter((own) => state[this.field(own)] === undefined) : [];
+    return this.track.region ? ["cue", "locality", "audible"].filter((name) => state[this.field(name)] === undefined) : [];
   }
 }
 
-/** A row of buttons of which one is pressed. */
+/** A row of buttons, at most one of them pressed. */
 function choice(label, options, chosen, before = null, after = null) {
   const buttons = options.map(([value, text]) =>
     make("button", { type: "button", role: "radio", ariaChecked: "false", textContent: text, onclick: () => chosen(value) }));
@@ -100,7 +100,7 @@ function choice(label, options, chosen, before = null, after = null) {
   return {
     element: make("div", { className: "sslig-question" }, make("span", { className: "sslig-label", textContent: label }), row),
     show(value) {
-      options.forEach(([own], i) => (buttons[i].ariaChecked = String(own === value)));
+      options.forEach(([option], i) => (buttons[i].ariaChecked = String(option === value)));
     },
   };
 }
