@@ -142,7 +142,8 @@ PAGES = {
     "03_evaluate": every("scores_dev", "scores_eval", "left_out_scores_dev", "left_out_scores_eval", "official"),
     "03b_select": every("scores_dev", "scores_eval"),
     "04_attribute": every("detector", "baseline", "nonspeech", "scores_dev", "scores_eval")
-    + every("attributions", "left_out_attributions"),
+    + every("attributions", "left_out_attributions")
+    + [path("segments_eval")],
     "05_mask": [
         *every("detector", "masks", "left_out_masks", "scores_eval", "attributions", "nonspeech", seeds=FIRST),
         path("segments_eval"),

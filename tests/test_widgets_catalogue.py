@@ -1,30 +1,38 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from sslig import stages
-from sslig.widgets.bench import Bench
-from sslig.widgets.catalogue import Catalogue, CatalogueError, Filter
+from sslig.corpora import protocol
+from sslig.errors import InputError
+from sslig.widgets.catalogue import Catalogue, Filter
 
-
-@pytest.fixture(scope="module")
-def bench(explained_study):
-    return Bench(explained_study)
+EXPLAINED = {"E_0000", "E_0001", "E_0004", "E_0007"}
 
 
 @pytest.fixture
-def catalogue(bench, explained_study):
-    return Catalogue(explained_study, bench.names, bench.seed, bench.explained())
+def catalogue(corpus):
+    """Eight utterances: aasist scores them in the order of their names, sls in the reverse order."""
+    table = protocol.load_set(corpus, "eval")[["utterance", "key", "attack", "codec", "speaker"]]
+    rising = np.arange(len(table), dtype=float)
+    scores = [table.assign(detector="aasist", spoof_score=rising), table.assign(detector="sls", spoof_score=-rising)]
+    return Catalogue(corpus, pd.concat(scores), EXPLAINED)
 
 
 def names(table):
     return table["utterance"].tolist()
 
 
-def test_it_lists_what_is_scored_and_tells_what_is_explained(catalogue, explained_study):
+def test_it_lists_scored_utterances_and_marks_explained_ones(catalogue):
     assert names(catalogue.table) == [f"E_{number:04d}" for number in range(8)]
-    explained = set(stages.explained(explained_study)["utterance"])
-    assert set(names(catalogue.find(Filter()))) == explained
+    assert set(names(catalogue.find(Filter()))) == EXPLAINED
     assert len(catalogue.find(Filter(explained=False))) == 8
+
+
+def test_an_utterance_that_a_detector_could_not_score_is_not_listed(catalogue, corpus):
+    table = catalogue.table.melt(
+        ["utterance", "key", "attack", "codec", "speaker"], ["aasist", "sls"], "detector", "spoof_score"
+    )
+    assert names(Catalogue(corpus, table.iloc[1:], set()).table)[0] == "E_0001"
 
 
 @pytest.mark.parametrize(
@@ -36,36 +44,32 @@ def test_it_lists_what_is_scored_and_tells_what_is_explained(catalogue, explaine
         ({"speaker": "E_S1", "key": "spoof"}, ["E_0005", "E_0007"]),
         ({"codec": "C09"}, []),
         ({"text": ".*"}, []),
+        ({"detector": "aasist", "low": 2.0, "high": 4.0}, ["E_0002", "E_0003", "E_0004"]),
+        ({"detector": "sls", "low": -1.0}, ["E_0000", "E_0001"]),
     ],
 )
 def test_filters_narrow_it(catalogue, values, expected):
     assert names(catalogue.find(Filter(explained=False, **values))) == expected
 
 
-def test_a_range_of_scores_is_that_of_one_detector(catalogue):
-    scores = catalogue.table.set_index("utterance")["sls"]
-    middle = scores.median()
-    found = catalogue.find(Filter(explained=False, detector="sls", low=middle))
-    assert set(names(found)) == set(scores.index[scores >= middle])
-    with pytest.raises(CatalogueError, match=r"a range of scores of ''; accepted: aasist, camhfa, sls"):
+def test_a_range_of_scores_needs_a_detector(catalogue):
+    with pytest.raises(InputError, match=r"a range of scores of ''; accepted: aasist, sls"):
         catalogue.find(Filter(low=0.0))
 
 
 def test_groups_are_those_of_all_detectors(catalogue):
-    groups = catalogue.table.groupby("group")["utterance"].apply(list)
-    for group, members in groups.items():
-        assert names(catalogue.find(Filter(explained=False, group=group))) == members
+    for group, members in catalogue.table.groupby("group")["utterance"]:
+        assert names(catalogue.find(Filter(explained=False, group=group))) == members.tolist()
 
 
 def test_it_is_sorted_both_ways(catalogue):
-    rising = catalogue.find(Filter(explained=False), "aasist")["aasist"].to_numpy()
-    assert (np.diff(rising) >= 0).all()
+    assert names(catalogue.find(Filter(explained=False), "sls"))[0] == "E_0007"
     assert names(catalogue.find(Filter(explained=False), "-utterance"))[0] == "E_0007"
-    with pytest.raises(CatalogueError, match=r"order 'mood'; accepted: utterance, key"):
+    with pytest.raises(InputError, match=r"order 'mood'; accepted: utterance, key"):
         catalogue.find(Filter(), "mood")
 
 
-def test_choices_are_what_is_there(catalogue):
+def test_choices_are_the_values_that_occur(catalogue):
     choices = catalogue.choices()
     assert choices["key"] == ["bonafide", "spoof"]
     assert choices["attack"] == ["-", "A03", "A04"]
@@ -76,38 +80,34 @@ def test_choices_are_what_is_there(catalogue):
     ("values", "message"),
     [
         ({"mood": "x"}, "unknown filter 'mood'; accepted: text, key"),
-        ({"text": 3}, "filter text is 3; accepted: str"),
-        ({"low": "3"}, "filter low is '3'"),
-        ({"low": True}, "filter low is True"),
-        ({"explained": "yes"}, "filter explained is 'yes'; accepted: bool"),
+        ({"text": 3}, "filter text is 3; "),
+        ({"low": "3"}, "filter low is '3'; "),
+        ({"low": True}, "filter low is True; "),
+        ({"explained": "yes"}, "filter explained is 'yes'; "),
     ],
 )
 def test_filters_from_a_browser_are_checked(values, message):
-    with pytest.raises(CatalogueError, match=message):
-        Filter.of(values)
+    with pytest.raises(InputError, match=message):
+        Filter.parse(values)
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "/etc/passwd", "E_0000.flac", "E_0000/../E_0001", "", "\x00"])
 def test_only_names_of_the_protocol_are_opened(catalogue, name):
-    with pytest.raises(CatalogueError, match=r"no utterance .* among 8 of eval, such as E_0000"):
+    with pytest.raises(InputError, match=r"no utterance .* among 8 of eval, such as E_0000"):
         catalogue.path(name)
 
 
-def test_a_link_out_of_the_corpus_is_refused(catalogue, tmp_path, monkeypatch):
-    inside, outside = tmp_path / "corpus", tmp_path / "secret.flac"
-    inside.mkdir()
-    outside.write_bytes(b"secret")
-    (inside / "E_0000.flac").symlink_to(outside)
-    table = catalogue.table.assign(path=str(inside / "E_0000.flac"))
-    monkeypatch.setattr(catalogue, "table", table)
-    monkeypatch.setattr(catalogue, "root", inside)
-    with pytest.raises(CatalogueError, match=r"E_0000.flac: leads out of the corpus .*, to .*secret.flac"):
-        catalogue.path("E_0000")
-
-
-def test_a_link_within_the_corpus_is_followed(catalogue, tmp_path, monkeypatch):
-    (tmp_path / "real.flac").write_bytes(b"")
-    (tmp_path / "E_0000.flac").symlink_to(tmp_path / "real.flac")
-    monkeypatch.setattr(catalogue, "table", catalogue.table.assign(path=str(tmp_path / "E_0000.flac")))
-    monkeypatch.setattr(catalogue, "root", tmp_path)
-    assert catalogue.path("E_0000") == tmp_path / "E_0000.flac"
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_link_is_followed_within_the_corpus_only(catalogue, tmp_path, inside):
+    catalogue.root = tmp_path / "corpus"
+    catalogue.root.mkdir()
+    target = (catalogue.root if inside else tmp_path) / "target.flac"
+    target.write_bytes(b"")
+    link = catalogue.root / "E_0000.flac"
+    link.symlink_to(target)
+    catalogue.table = catalogue.table.assign(path=str(link))
+    if inside:
+        assert catalogue.path("E_0000") == link
+    else:
+        with pytest.raises(InputError, match=r"E_0000.flac: leads out of the corpus .*, to .*target.flac"):
+            catalogue.path("E_0000")

@@ -1,4 +1,4 @@
-"""The server of pages, asked by real requests: what it serves, what it refuses, and when it does not start."""
+"""The server of pages under real requests: what it serves, what it refuses, and when it does not start."""
 
 import http.client
 import json
@@ -15,8 +15,9 @@ import nbformat
 import pytest
 import websocket
 
+from sslig.errors import InputError
 from sslig.widgets import serve
-from sslig.widgets.serve import TOKEN, ServingError
+from sslig.widgets.serve import TOKEN
 
 SECRET = "not for browsers"
 CODE = f"""
@@ -53,7 +54,7 @@ serve.serve(notebook, {"experiment": "given"}, serve.settings("127.0.0.1", port,
 
 @contextmanager
 def running(folder, free_port, token=""):
-    """A server of the page as a process of its own; yields its port."""
+    """Run a server of the page as a process; yields its port."""
     port = free_port()
     with (folder / "log.txt").open("w") as log:
         command = [sys.executable, "-c", START, str(folder / "page.ipynb"), str(port), token]
@@ -100,9 +101,8 @@ def loaded_from_elsewhere(text):
 
 
 def kernel_of(page):
-    return json.loads(re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page[2], re.DOTALL)[1])[
-        "kernelId"
-    ]
+    config = re.search(r'<script id="jupyter-config-data"[^>]*>(.*?)</script>', page[2], re.DOTALL)[1]
+    return json.loads(config)["kernelId"]
 
 
 def test_the_page_is_served_with_its_parameters_and_without_its_code(page):
@@ -114,22 +114,19 @@ def test_the_page_is_served_with_its_parameters_and_without_its_code(page):
     assert loaded_from_elsewhere(text) == []
 
 
-PATHS = [
-    "/page.ipynb", "/page.png", "/page.flac", "/link.png", "/voila/files/page.ipynb", "/voila/files/page.png",
-    "/voila/files/page.flac", "/voila/files/link.png", "/voila/files/PAGE.PNG", "/files/page.flac", "/static/page.png",
-    "/voila/files/../page.png", "/voila/files/..%2f..%2f{away}", "/voila/files/%2e%2e/%2e%2e/{away}",
-    "/voila/files//{away}",
-    "/voila/files/....//{away}", "/voila/files/..%5c{away}", "/voila/files/%00{away}", "/{away}",
-    "//{away}", "/%2e%2e/{away}",
-    "/voila/static/../../../../../../../../../..{away}", "/voila/static/{away}", "/voila/static/%2e%2e/%2e%2e/{away}",
-    "/voila/templates/..{away}", "/voila/templates/../static/../../../../../../../..{away}",
-    "/voila/templates/lab/static/..%2f..%2f..%2f..%2f..%2f..%2f..%2f..{away}", "/voila/templates/sslig/static/{away}",
-    "/voila/templates/%2e%2e/static/{away}", "/voila/labextensions/../../../../../../../..{away}",
-    "/voila/labextensions/%2e%2e/%2e%2e/{away}", "/voila/api/themes/../../../../../../../..{away}",
-    "/voila/api/contents/", "/api/contents/", "/api/contents/page.ipynb", "/api/kernels", "/api/kernelspecs",
-    "/api/terminals",
-    "/voila/tree", "/voila/tree/..", "/voila/render/page.ipynb", "/lab", "/notebooks/page.ipynb", "/edit/page.ipynb",
-]  # fmt: skip
+PATHS = """
+/page.ipynb /page.png /page.flac /link.png /voila/files/page.ipynb /voila/files/page.png /voila/files/page.flac
+/voila/files/link.png /voila/files/PAGE.PNG /files/page.flac /static/page.png /voila/files/../page.png
+/voila/files/..%2f..%2f{away} /voila/files/%2e%2e/%2e%2e/{away} /voila/files//{away} /voila/files/....//{away}
+/voila/files/..%5c{away} /voila/files/%00{away} /{away} //{away} /%2e%2e/{away}
+/voila/static/../../../../../../../../../..{away} /voila/static/{away} /voila/static/%2e%2e/%2e%2e/{away}
+/voila/templates/..{away} /voila/templates/../static/../../../../../../../..{away}
+/voila/templates/lab/static/..%2f..%2f..%2f..%2f..%2f..%2f..%2f..{away} /voila/templates/sslig/static/{away}
+/voila/templates/%2e%2e/static/{away} /voila/labextensions/../../../../../../../..{away}
+/voila/labextensions/%2e%2e/%2e%2e/{away} /voila/api/themes/../../../../../../../..{away} /voila/api/contents/
+/api/contents/ /api/contents/page.ipynb /api/kernels /api/kernelspecs /api/terminals /voila/tree /voila/tree/..
+/voila/render/page.ipynb /lab /notebooks/page.ipynb /edit/page.ipynb
+""".split()
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -154,23 +151,21 @@ def connect(port, kernel, **options):
     )
 
 
-@pytest.mark.parametrize("options", [
-    {"origin": "http://evil.example"}, {"host": "evil.example", "origin": "http://evil.example"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"origin": "http://evil.example"},
+        {"host": "evil.example", "origin": "http://evil.example"},
+    ],
+)
 def test_no_other_site_can_talk_to_a_kernel(server, page, options):
     with pytest.raises(websocket.WebSocketBadStatusException, match=r"403|404"):
         connect(server, kernel_of(page), **options)
 
 
 def message(kind, content):
-    header = {
-        "msg_id": uuid.uuid4().hex,
-        "session": "s",
-        "username": "u",
-        "date": "",
-        "msg_type": kind,
-        "version": "5.3",
-    }
+    header = {"msg_id": uuid.uuid4().hex, "session": "s", "username": "u", "date": "", "msg_type": kind}
+    header["version"] = "5.3"
     return json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"})
 
 
@@ -180,7 +175,7 @@ def test_a_browser_cannot_run_code(server, page, folder):
     talk.send(message("execute_request", {"code": f"open({str(mark)!r}, 'w')", "silent": False}))
     talk.send(message("kernel_info_request", {}))
     while json.loads(talk.recv())["msg_type"] != "kernel_info_reply":
-        pass  # the kernel answers in turn: what came before was dealt with
+        pass  # the kernel answers in order, so the first request has been handled
     talk.close()
     assert not mark.exists()
 
@@ -216,15 +211,26 @@ def test_a_token_is_asked_for_by_page_and_kernel(folder, free_port):
     assert token not in (folder / "log.txt").read_text()
 
 
-@pytest.mark.parametrize(("address", "expected"), [
-    ("127.0.0.1", True), ("127.9.9.9", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("::", False),
-    ("", False), ("192.0.2.1", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("", False),
+        ("192.0.2.1", False),
+    ],
+)
 def test_only_loopback_needs_no_token(address, expected):
     assert serve.is_loopback(address) is expected
-    serve.check_token(address, "token")
+    serve.settings(address, 8866, "token")
     if not expected:
-        with pytest.raises(ServingError, match=r"reached from other machines, without a token; add --token, or set"):
+        with pytest.raises(
+            InputError, match=r"can be reached from other machines, and there is no token; add --token, or set"
+        ):
             serve.settings(address, 8866, "")
 
 
@@ -235,21 +241,21 @@ def test_the_address_of_a_page():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ServingError, match=r"'no\.such\.name\.invalid' is unknown"):
+    with pytest.raises(InputError, match=r"'no\.such\.name\.invalid' is unknown"):
         serve.settings("no.such.name.invalid", 8866, "token")
 
 
 def test_the_command_line_refuses_in_one_line(monkeypatch, experiment):
     monkeypatch.delenv(TOKEN, raising=False)
     monkeypatch.setattr(sys, "argv", ["serve", str(experiment.path), "--address", "0.0.0.0"])
-    with pytest.raises(SystemExit, match=r"error: address '0\.0\.0\.0' is reached from other machines"):
+    with pytest.raises(SystemExit, match=r"error: address '0\.0\.0\.0' can be reached from other machines"):
         serve.main()
 
 
 def test_unknown_parameters_are_refused(folder, tmp_path):
-    with pytest.raises(ServingError, match="unknown parameter 'n'; known: experiment"):
+    with pytest.raises(InputError, match="unknown parameter 'n'; known: experiment"):
         serve.parameterised(folder / "page.ipynb", tmp_path / "copy.ipynb", {"n": 1})
-    with pytest.raises(ServingError, match="no such notebook"):
+    with pytest.raises(InputError, match="no such notebook"):
         serve.parameterised(folder / "none.ipynb", tmp_path / "copy.ipynb", {})
 
 

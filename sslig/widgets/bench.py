@@ -13,7 +13,7 @@ from torch import Tensor
 from sslig import pipeline
 from sslig.attribution import baselines, methods
 from sslig.attribution.context import BONAFIDE_MEAN, Context
-from sslig.attribution.explanation import Explanation
+from sslig.attribution.explanation import CERTIFICATE, Explanation
 from sslig.cues import segments
 from sslig.cues.definitions import REGISTRY, WAVEFORM
 from sslig.cues.interventions import Intervention, parse
@@ -31,7 +31,6 @@ from sslig.study import Study
 from sslig.widgets.catalogue import COLUMNS, Catalogue
 from sslig.widgets.recording import ExplainedRecording, read_file
 
-CERTIFICATE = ("spoof_score", "baseline_score", "residual", "steps", "status", "selection", "free_baseline_score")
 REGION = "region"
 """Place of a mask that acts on the selection."""
 
@@ -195,7 +194,8 @@ class Bench:
     def stored(self, name: str, utterance: str) -> Explanation:
         """The explanation of an utterance that the study has stored."""
         row = self.attributions[name].loc[utterance]
-        return Explanation(np.stack(row["by_layer"]), **{key: row[key] for key in CERTIFICATE})
+        certificate = row.reindex(CERTIFICATE).drop("relative_residual")
+        return Explanation(np.stack(row["by_layer"]), **certificate)
 
     def explain(self, name: str, waveform: np.ndarray) -> Explanation:
         """Explain the score of one detector for (samples,) at 16 kHz, with the options of the study."""
@@ -203,7 +203,7 @@ class Bench:
         with evaluating(detector, self.device):
             with torch.no_grad():
                 features = detector.features(torch.from_numpy(waveform)[None].to(self.device))
-            return methods.explain("ig", detector.head, features, self._contexts[name])
+            return methods.explain(methods.default(self.study.attribution), detector.head, features, self._contexts[name])
 
     # ------------------------------------------------------------ what if
 

@@ -13,7 +13,7 @@ import pandas as pd
 from sslig import audio
 from sslig.cues.tiers import Tier
 from sslig.cues.top_regions import described, top_regions
-from sslig.errors import AudioError, InputError
+from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.widgets import view
 
@@ -205,8 +205,8 @@ def read_file(name: str, content: bytes, clock: FrameClock, *, max_s: float, min
             if duration_s > max_s:
                 raise InputError(f"{name!r}: {duration_s:.1f} s long; at most {max_s:g} s are accepted")
             samples = audio.read(path)
-        except AudioError as error:
-            raise AudioError(str(error).replace(str(path), repr(name))) from error
+        except audio.AudioError as error:
+            raise audio.AudioError(str(error).replace(str(path), repr(name))) from error
     n_frames = clock.n_frames(len(samples))
     if n_frames < min_frames:
         needed_s = clock.n_samples(min_frames) / SAMPLE_RATE_HZ

@@ -18,7 +18,6 @@ import nbformat
 from sslig.errors import InputError, PipelineError
 from sslig.files import write_text
 from sslig.study import load
-from sslig.widgets import annotator_sheet
 
 PAGES = ("annotate", "explore")
 TEMPLATES = Path(__file__).parent / "jupyter"
@@ -162,6 +161,8 @@ def serve(notebook: Path, parameters: Mapping[str, Any], values: Mapping[str, Ma
 
 def main() -> None:
     """Serve the annotator or the explorer of a study; missing results of the study are computed first."""
+    from sslig.widgets import annotator_sheet
+
     parser = argparse.ArgumentParser(prog="python -m sslig.widgets.serve", description=main.__doc__)
     parser.add_argument("experiment", help="an experiment file")
     parser.add_argument("--page", choices=PAGES, default=PAGES[0])
