@@ -169,17 +169,16 @@ def _coded(value: Any) -> dict[str, str]:
 
 
 def _picture(recording: ExplainedRecording, form: str, options: Mapping[str, Any], region: Region | None) -> bytes:
-    from sslig.plots.explored import explored
+    from sslig.plots.evidence import lanes
 
     hidden = options.get("hidden", [])
     shown = {name: explanation for name, explanation in recording.explanations.items() if name not in hidden}
-    figure = explored(
+    figure = lanes(
         recording.waveform,
         {name: explanation.by_frame for name, explanation in shown.items()},
         recording.clock,
-        {name: tier for name, tier in recording.shown_tiers().items() if f"tier:{name}" not in hidden},
-        layers={name: explanation.by_layer for name, explanation in shown.items()} if options.get("maps") else None,
-        trend_frames=view.TREND_FRAMES,
+        tiers={name: tier for name, tier in recording.shown_tiers().items() if f"tier:{name}" not in hidden},
+        layers={name: explanation.by_layer for name, explanation in shown.items()} if options.get("maps") else {},
         common_scale=bool(options.get("common")),
         smooth=bool(options.get("smooth")),
         region_s=region,

@@ -41,10 +41,6 @@ PLACEHOLDER = "bytes"
 POINTS_PER_S = 800
 """Points of the drawn waveform: finer than a pixel until one second fills the window."""
 
-TREND_FRAMES = 15
-"""Length of the running median that is drawn over the evidence."""
-
-
 # ---------------------------------------------------------------- code
 
 
@@ -229,7 +225,7 @@ def _check(recording: Recording) -> None:
 
 
 def _lane(lane: Lane, color: str) -> dict[str, Any]:
-    from sslig.plots.evidence import trend
+    from sslig.plots.evidence import TREND_FRAMES, trend
 
     described = {"key": lane.name, "name": lane.name, "note": lane.note, "color": color}
     return described | {"frames": _floats(lane.frames), "trend": _floats(trend(lane.frames, TREND_FRAMES))}
