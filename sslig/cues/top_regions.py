@@ -10,12 +10,17 @@ from scipy.ndimage import uniform_filter1d
 from sslig.cues import phones
 from sslig.cues.tiers import Tier, runs
 from sslig.cues.vad import NON_SPEECH, SPEECH
+from sslig.errors import InputError
 from sslig.frames import FrameClock
 
-N_REGIONS = 5
 SMOOTH_FRAMES = 3
+"""Frames that evidence is averaged over, with its sign."""
+
 LEVEL = 0.5
+"""Share of the evidence that the regions are made from."""
+
 GAP_FRAMES = 2
+"""Frames without evidence that do not part a region."""
 
 ROUNDING = 1e-9
 """Means that differ by no more than this share of themselves are equal."""
@@ -26,23 +31,12 @@ UNKNOWN = "unknown"
 COLUMNS = ("rank", "start_s", "end_s", "duration_s", "share", "sign", "segment_class")
 
 
-class RegionError(ValueError):
-    """Frames or values that regions cannot be found with; the message says what was found and what is accepted."""
-
-
 @dataclass(frozen=True)
 class Region:
-    """A stretch of frames with evidence of one direction.
+    """A stretch of frames, first and the one past the last, with evidence of one direction.
 
-    Attributes
-    ----------
-    start, stop
-        First frame, and the one past the last.
-    share
-        Of the absolute evidence of all frames. Frames that a head does not read have none, so it is the share of those
-        that it reads.
-    sign
-        1 for evidence of spoof, -1 for evidence of bona fide.
+    ``share`` is its share of the absolute evidence of all frames. ``sign`` is 1 for evidence of spoof, -1 for evidence
+    of bona fide.
     """
 
     start: int
@@ -51,77 +45,46 @@ class Region:
     sign: int
 
 
-def top_regions(
-    frames: np.ndarray,
-    *,
-    n: int | None = N_REGIONS,
-    smooth_frames: int = SMOOTH_FRAMES,
-    level: float = LEVEL,
-    gap_frames: int = GAP_FRAMES,
-) -> list[Region]:
-    """The regions that hold the most evidence, strongest first.
+def top_regions(frames: np.ndarray, n: int | None = 5) -> list[Region]:
+    """The `n` regions (none: all) that hold the most evidence, strongest first; those of equal share in order of time.
 
-    Evidence is averaged over `smooth_frames`, sign and all. The largest of these means, as few as together hold the
-    share `level` of their absolute sum, are what regions are made of (and whatever equals the smallest of them): a map
-    of a few spikes gives a few frames, a flat one gives all. Runs of one sign with at most `gap_frames` between them
-    and none of the other sign are one region. Nothing is drawn; regions of equal share come in the order of time.
-
-    Parameters
-    ----------
-    frames
-        (frame,) Attribution, positive is evidence for spoof.
-    n
-        Regions at most; none: all.
-    smooth_frames
-        Odd; 1 leaves the evidence as it is.
-    level
-        Above 0, at most 1.
-    gap_frames
-        Not negative.
-
-    Returns
-    -------
-    list of Region
-        Empty only where all frames are 0.
+    The evidence of (frame,), positive for spoof, is averaged over `SMOOTH_FRAMES` with its sign. The fewest means,
+    largest first, that together hold half of their absolute sum make the regions (with any that equal the smallest of
+    them): a map of a few spikes gives a few frames, a flat one gives all. Runs of one sign with at most `GAP_FRAMES`
+    between them and none of the other sign are one region. There is none only where all frames are 0.
 
     Raises
     ------
-    RegionError
-        The frames are not one axis of finite numbers, or a value is out of range.
+    InputError
+        The frames are not one axis of finite numbers, or `n` is below 1.
     """
-    frames = _checked(frames, n, smooth_frames, level, gap_frames)
-    size = np.abs(frames).sum()
-    if size == 0:
+    frames = np.asarray(frames, dtype=np.float64)
+    if frames.ndim != 1 or not len(frames) or not np.isfinite(frames).all() or (n is not None and n < 1):
+        broken = np.count_nonzero(~np.isfinite(frames))
+        raise InputError(
+            f"{n} regions of an attribution of shape {frames.shape} with {broken} values that are not finite; at least "
+            "one region and (frame,) finite numbers are needed"
+        )
+    evidence = np.abs(frames).sum()
+    if evidence == 0:
         return []
-    smooth = uniform_filter1d(frames, smooth_frames, mode="nearest")
-    rounding = np.finfo(np.float64).eps * np.abs(frames).max() * smooth_frames
-    if not (np.abs(smooth) > rounding).any():  # evidence of both signs in turns has no mean
+    smooth = uniform_filter1d(frames, SMOOTH_FRAMES, mode="nearest")
+    rounding = np.finfo(np.float64).eps * np.abs(frames).max() * SMOOTH_FRAMES
+    if not (np.abs(smooth) > rounding).any():  # alternating signs have no mean
         smooth = frames
-    chosen = np.sign(smooth) * (np.abs(smooth) >= _threshold(np.abs(smooth), level))  # (frame,) -1, 0 or 1
-    found = []
-    for start, stop, sign in _merged(chosen, gap_frames):
-        found.append(Region(start, stop, float(np.abs(frames[start:stop]).sum() / size), sign))
-    found.sort(key=lambda region: (-region.share, region.start))
-    return found[:n]
+    signs = np.sign(smooth) * (np.abs(smooth) >= _threshold(np.abs(smooth)))  # (frame,) -1, 0 or 1
+    regions = [
+        Region(start, stop, float(np.abs(frames[start:stop]).sum() / evidence), sign)
+        for start, stop, sign in _merged(signs)
+    ]
+    return sorted(regions, key=lambda region: (-region.share, region.start))[:n]
 
 
 def described(regions: Sequence[Region], clock: FrameClock, tiers: Mapping[str, Tier] | None) -> pd.DataFrame:
-    """When regions are and what is said in them.
+    """When regions are and what is said in them: `COLUMNS`, a row a region in the order given, ``rank`` from 1.
 
-    Parameters
-    ----------
-    regions
-        As of `top_regions`.
-    clock
-        The frame grid: a frame lasts one hop around its centre.
-    tiers
-        Tiers by name, as of `frame_classes`; none where the utterance was not decoded.
-
-    Returns
-    -------
-    DataFrame
-        `COLUMNS`, a row a region in the order given; ``rank`` counts from 1. ``segment_class`` is that of most frames,
-        of the earlier where two are equal.
+    A frame lasts one hop around its centre. ``segment_class`` is the class of most frames (`frame_classes` of `tiers`,
+    none where the utterance was not decoded), of the earlier where two are equal.
     """
     first_s = clock.centre_s(1)[0] - clock.hop_s / 2
     rows = []
@@ -134,11 +97,8 @@ def described(regions: Sequence[Region], clock: FrameClock, tiers: Mapping[str, 
 
 
 def frame_classes(tiers: Mapping[str, Tier] | None, clock: FrameClock, n_frames: int) -> np.ndarray:
-    """(frame,) Class of each frame.
-
-    It is ``leading``, ``pause`` or ``trailing`` where the tier ``speech`` says so, else the class of the phone
-    (`sslig.cues.phones.CLASSES`) of the tier ``phones``, else ``speech``, else ``unknown``.
-    """
+    """(frame,) Class of each frame: the part of the tier ``speech`` without speech, else the class of its phone, else
+    ``speech``, else ``unknown``."""
     classes = np.full(n_frames, UNKNOWN, dtype=object)
     tiers = tiers or {}
     if "speech" in tiers:
@@ -152,31 +112,19 @@ def frame_classes(tiers: Mapping[str, Tier] | None, clock: FrameClock, n_frames:
     return classes
 
 
-def _threshold(size: np.ndarray, level: float) -> float:
-    """The smallest of the fewest (frame,) sizes that hold the share `level` of their sum; never 0."""
-    largest = np.sort(size[size > 0])[::-1]
-    held = np.cumsum(largest)
-    return float(largest[np.searchsorted(held, level * held[-1] * (1 - ROUNDING))]) * (1 - ROUNDING)
+def _threshold(sizes: np.ndarray) -> float:
+    """The smallest of the fewest (frame,) sizes that hold the share `LEVEL` of their sum; never 0."""
+    largest = np.sort(sizes[sizes > 0])[::-1]
+    sums = np.cumsum(largest)
+    return float(largest[np.searchsorted(sums, LEVEL * sums[-1] * (1 - ROUNDING))]) * (1 - ROUNDING)
 
 
-def _merged(chosen: np.ndarray, gap_frames: int) -> list[tuple[int, int, int]]:
-    """Start, stop and sign of the runs in (frame,) signs, in order, those that a short gap of zeros parts as one."""
-    found = [(start, stop, sign) for sign in (-1, 1) for start, stop in runs(chosen == sign).tolist()]
+def _merged(signs: np.ndarray) -> list[tuple[int, int, int]]:
+    """Start, stop and sign of the runs in (frame,) signs, in order; a short gap of zeros does not part a run."""
+    stretches = [(start, stop, sign) for sign in (-1, 1) for start, stop in runs(signs == sign).tolist()]
     merged: list[tuple[int, int, int]] = []
-    for start, stop, sign in sorted(found):
-        if merged and merged[-1][2] == sign and start - merged[-1][1] <= gap_frames:
+    for start, stop, sign in sorted(stretches):
+        if merged and merged[-1][2] == sign and start - merged[-1][1] <= GAP_FRAMES:
             start = merged.pop()[0]
         merged.append((start, stop, sign))
     return merged
-
-
-def _checked(frames: np.ndarray, n: int | None, smooth_frames: int, level: float, gap_frames: int) -> np.ndarray:
-    frames = np.asarray(frames, dtype=np.float64)
-    if frames.ndim != 1 or not len(frames) or not np.isfinite(frames).all():
-        broken = np.count_nonzero(~np.isfinite(frames))
-        raise RegionError(f"an attribution of shape {frames.shape} with {broken} values that are not finite; (frame,) "
-                          "finite numbers are needed")  # fmt: skip
-    if (n is not None and n < 1) or smooth_frames < 1 or smooth_frames % 2 == 0 or not 0 < level <= 1 or gap_frames < 0:
-        raise RegionError(f"{n} regions, {smooth_frames} frames smoothed, level {level}, gaps of {gap_frames} frames; "
-                          "accepted: one region or more or none, an odd number, above 0 to 1, 0 or more")  # fmt: skip
-    return frames
