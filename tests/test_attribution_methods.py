@@ -49,8 +49,8 @@ class Linear(nn.Module):
         return (self.weights * x).sum(dim=(1, 2, 3)) + 4
 
 
-def assert_close(found, expected, atol=1e-5):
-    np.testing.assert_allclose(found, np.asarray(expected), atol=atol)
+def assert_close(values, expected, atol=1e-5):
+    np.testing.assert_allclose(values, np.asarray(expected), atol=atol)
 
 
 @pytest.mark.parametrize(
@@ -64,22 +64,22 @@ def assert_close(found, expected, atol=1e-5):
     ],
 )
 def test_a_linear_head_gives_weight_times_difference(features, context, spec, start):
-    found = explain(spec, Linear(), features, context)
+    result = explain(spec, Linear(), features, context)
     a = (Linear.weights * (features - context.start(start, features)))[0]  # (layer, frame, feature)
-    assert_close(found.by_layer, a.sum(dim=-1))
-    assert_close(found.by_frame, a.sum(dim=(0, 2)))
-    assert_close(found.frames("absolute"), a.abs().sum(dim=(0, 2)))
-    assert_close(found.frames("l2"), a.square().sum(dim=(0, 2)).sqrt())
-    assert found.spoof_score == pytest.approx(Linear()(features).item())
+    assert_close(result.by_layer, a.sum(dim=-1))
+    assert_close(result.by_frame, a.sum(dim=(0, 2)))
+    assert_close(result.frames("absolute"), a.abs().sum(dim=(0, 2)))
+    assert_close(result.frames("l2"), a.square().sum(dim=(0, 2)).sqrt())
+    assert result.spoof_score == pytest.approx(Linear()(features).item())
 
 
 def test_expected_gradients_average_over_the_draws(features, context):
     """F(x) = sum of x ** 2: a = x ** 2 - the mean of b ** 2."""
-    found = explain("expected_gradients(draws=3)", lambda x: (x**2).sum(dim=(1, 2, 3)), features, context)
+    result = explain("expected_gradients(draws=3)", lambda x: (x**2).sum(dim=(1, 2, 3)), features, context)
     starts = context.starts(3, features)
-    assert_close(found.by_layer, (features[0] ** 2 - (starts**2).mean(dim=0)).sum(dim=-1))
-    assert found.baseline_score == pytest.approx((starts**2).sum().item() / 3, rel=1e-5)
-    assert found.status == "complete"
+    assert_close(result.by_layer, (features[0] ** 2 - (starts**2).mean(dim=0)).sum(dim=-1))
+    assert result.baseline_score == pytest.approx((starts**2).sum().item() / 3, rel=1e-5)
+    assert result.status == "complete"
 
 
 def test_gradient_shap_comes_near_expected_gradients_within_its_standard_error(features, context):
@@ -92,34 +92,34 @@ def test_gradient_shap_comes_near_expected_gradients_within_its_standard_error(f
 
 
 def test_a_step_is_a_jump_for_every_method_that_promises_a_sum(features):
-    """The smooth part, which 16 points integrate exactly, is found; the 10 of the step are missing."""
+    """The smooth part, which 16 points integrate exactly, is result; the 10 of the step are missing."""
     target, context = features.mean(), context_of(N_LAYERS, FEATURE_SIZE, options=Options(max_steps=32))
     head = lambda x: 0.1 * x.mean(dim=(1, 2, 3)) / target + 10 * (x.mean(dim=(1, 2, 3)) / target > 0.99)  # noqa: E731
     for spec in ("ig(baseline=zero)", "expected_gradients", "gradient_shap"):
-        found = explain(spec, head, features, context)
-        assert found.status == "jump"
-        assert found.residual == pytest.approx(-10, abs=0.5)
-        assert found.uncertainty < 0.5
-        assert found.relative_residual == pytest.approx(1, abs=0.1)
+        result = explain(spec, head, features, context)
+        assert result.status == "jump"
+        assert result.residual == pytest.approx(-10, abs=0.5)
+        assert result.uncertainty < 0.5
+        assert result.relative_residual == pytest.approx(1, abs=0.1)
 
 
-def test_points_that_are_too_few_are_told_from_a_jump(features, context):
+def test_too_few_points_are_not_a_jump(features, context):
     """A steep rise that 16 points miss: the residual still changes with their number."""
     head = lambda x: torch.sigmoid(100 * (x.mean(dim=(1, 2, 3)) / features.mean() - 0.4))  # noqa: E731
     few = context_of(N_LAYERS, FEATURE_SIZE, options=Options(max_steps=32))
-    found = explain("ig(baseline=zero)", head, features, few)
-    assert (found.status, found.steps) == ("not converged", 32)
-    assert found.uncertainty > 0.01
+    result = explain("ig(baseline=zero)", head, features, few)
+    assert (result.status, result.steps) == ("not converged", 32)
+    assert result.uncertainty > 0.01
 
 
 def test_occlusion_measures_the_fall_of_the_logit(features, context):
     """One frame at a time on a linear head: the sum of w (x - b) over layers and features of that frame."""
-    found = explain("occlusion(width=1, stride=1)", Linear(), features, context)
+    result = explain("occlusion(width=1, stride=1)", Linear(), features, context)
     expected = (Linear.weights * (features - context.start("bonafide_mean", features))).sum(dim=(0, 1, 3))
-    assert found.by_layer.shape == (1, N_FRAMES)
-    assert_close(found.by_frame, expected)
-    assert_close(found.frames("l2"), expected.abs())
-    assert (found.status, found.residual, found.steps) == ("not promised", None, N_FRAMES)
+    assert result.by_layer.shape == (1, N_FRAMES)
+    assert_close(result.by_frame, expected)
+    assert_close(result.frames("l2"), expected.abs())
+    assert (result.status, result.residual, result.steps) == ("not promised", None, N_FRAMES)
 
 
 def test_wide_windows_are_averaged_where_they_overlap(features, context):
@@ -152,9 +152,10 @@ def test_smooth_gradients_of_a_linear_head_come_near_the_plain_ones(features, co
 
 
 def test_random_maps_belong_to_an_utterance(features, context):
-    one, other = (explain("random", Linear(), features, context.of(name)) for name in ("one", "other"))
-    again = explain("random", Linear(), features, context.of("one"))
-    assert one.by_frame.tolist() == again.by_frame.tolist() != other.by_frame.tolist()
+    first, other, again = (
+        explain("random", Linear(), features, context.of(name)).by_frame.tolist() for name in ("E_1", "E_2", "E_1")
+    )
+    assert first == again != other
 
 
 @pytest.mark.parametrize("spec", ["gradient_shap(samples=16)", "smoothgrad_ig(samples=2)", "random"])
@@ -201,16 +202,16 @@ def test_every_method_explains_every_head_or_says_why_not(tiny_detector, spec):
     for name in ("aasist", "camhfa", "sls"):
         head = tiny_detector(name).head
         reason = available(spec, head)
-        assert (reason is None) == (spec in [one.spec for one in offered(head)])
+        assert (reason is None) == (spec in [method.spec for method in offered(head)])
         if reason is None:
-            found = explain(spec, head, normal(1, 3, 40, 16), quick)
-            assert found.by_layer.shape[1] == 40
-            assert np.isfinite(found.by_layer).all()
-            assert found.by_layer.dtype == found.frames("l2").dtype == np.float64
-            assert (found.residual is not None) == parse(spec).adds_up
-            assert found.cost.seconds > 0
+            result = explain(spec, head, normal(1, 3, 40, 16), quick)
+            assert result.by_layer.shape[1] == 40
+            assert np.isfinite(result.by_layer).all()
+            assert result.by_layer.dtype == result.frames("l2").dtype == np.float64
+            assert (result.residual is not None) == parse(spec).adds_up
+            assert result.cost.seconds > 0
             if name == "sls" and spec != "random":
-                assert (found.frames("absolute")[30:] == 0).all()
+                assert (result.frames("absolute")[30:] == 0).all()
 
 
 class Dropping(nn.Module):
@@ -218,22 +219,10 @@ class Dropping(nn.Module):
         return x.sum()
 
 
-class Mixing(nn.Module):
-    def forward(self, x):
-        return x.mean(dim=0).sum().reshape(1)
-
-
-ONE_ROW = ("gradient_x_input", "random", "occlusion")
-"""The last with windows as wide as these features."""
-
-
 @pytest.mark.parametrize("spec", [spec for spec in METHODS if spec != "ig(selection=free)"])
 def test_every_method_refuses_a_head_without_one_logit_a_row(features, context, spec):
     with pytest.raises(DetectorError, match=r"gave shape \(\) for a batch of \d+; one logit a row, batch first"):
         explain(spec, Dropping(), features, context)
-    if spec not in ONE_ROW:
-        with pytest.raises(DetectorError, match=r"gave shape \(1,\) for a batch of \d+"):
-            explain(spec, Mixing(), features, context)
 
 
 @pytest.mark.parametrize("spec", [spec for spec in METHODS if spec != "ig(selection=free)"])
@@ -271,14 +260,14 @@ def test_one_method_has_one_text(written, spec):
     ],
 )
 def test_what_is_not_accepted_is_refused(spec, says):
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(ValueError, match=says):
         parse(spec)
 
 
 def test_offered_methods_come_once_and_in_order(tiny_detector):
     head = tiny_detector("camhfa").head
     specs = ["random", "ig", "ig(baseline=bonafide_mean)", "ig(selection=free)"]
-    assert [one.spec for one in offered(head, specs)] == ["random", "ig"]
+    assert [method.spec for method in offered(head, specs)] == ["random", "ig"]
     assert "selects no nodes" in available("ig(selection=free)", head)
 
 

@@ -9,12 +9,19 @@ import pytest
 import torch
 
 from sslig import audio
-from sslig.attribution import baselines, explanation
+from sslig.attribution import baselines
 from sslig.attribution.context import Context
 from sslig.attribution.methods import explain
 from sslig.corpora import protocol
 from sslig.errors import DataError
 from sslig.pipeline.attribute import COLUMNS, attribute
+
+
+def read(path):
+    """The table at `path` with layers as one array, (layer, frame)."""
+    table = pd.read_parquet(path)
+    return table.assign(by_layer=table["by_layer"].map(np.stack))
+
 
 DETECTORS = ("aasist", "camhfa", "sls")
 
@@ -38,7 +45,7 @@ def run(experiment, corpus, tiny_detector, tmp_path):
             shard=shard,
             **paths,
         )
-        return explanation.read(paths["attributions"]), pd.read_parquet(paths["left_out"])
+        return read(paths["attributions"]), pd.read_parquet(paths["left_out"])
 
     return make
 
@@ -106,8 +113,8 @@ def test_golden_attributions(golden, write_experiment, tmp_path, name):
         attributions=tmp_path / "attributions.parquet",
         left_out=tmp_path / "left_out.parquet",
     )
-    rows = explanation.read(tmp_path / "attributions.parquet").set_index("utterance")
-    expected = explanation.read(golden / "tables" / name / "attributions.parquet").set_index("utterance")
+    rows = read(tmp_path / "attributions.parquet").set_index("utterance")
+    expected = read(golden / "tables" / name / "attributions.parquet").set_index("utterance")
     expected = expected.loc[rows.index]
     assert len(rows) == 8
     for column in ("steps", "status", "selection", "key", "attack", "codec", "speaker", "baseline"):

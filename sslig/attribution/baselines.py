@@ -29,7 +29,7 @@ class Baseline:
     Attributes
     ----------
     name
-        ``bonafide_mean``, ``nonspeech_mean``, ``zero`` or the caller's name for a given tensor.
+        ``bonafide_mean`` or ``nonspeech_mean`` for those that the pipeline makes.
     values
         (layer, feature), the same in all frames, or (layer, frame, feature).
     source
@@ -41,21 +41,13 @@ class Baseline:
     source: Mapping[str, str | int]
 
     def like(self, features: Tensor) -> Tensor:
-        """(batch, layer, frame, feature) The baseline in the shape of `features`.
-
-        Raises
-        ------
-        InputError
-            Layers, features or, where the baseline has its own, frames do not fit.
-        """
+        """(batch, layer, frame, feature) The baseline in the shape of `features`, which must fit."""
         values = self.values if self.values.ndim == 3 else self.values.unsqueeze(1)  # (layer, frame or 1, feature)
         try:
             return values.to(features).expand_as(features)
         except RuntimeError as error:
-            raise InputError(
-                f"baseline {self.name!r} of shape {tuple(self.values.shape)} does not fit features of shape "
-                f"{tuple(features.shape)}"
-            ) from error
+            shapes = f"of shape {tuple(self.values.shape)} does not fit features of shape {tuple(features.shape)}"
+            raise InputError(f"baseline {self.name!r} {shapes}") from error
 
 
 def zero(n_layers: int, feature_size: int) -> Baseline:
@@ -72,30 +64,15 @@ def mean(
     source: Mapping[str, str | int],
     weight: Weight | None = None,
 ) -> Baseline:
-    """The mean features of a detector over frames of `utterances`.
+    """The mean features of a detector over frames of `utterances`; unreadable ones are left out.
 
-    Each frame counts once, so a long utterance weighs more. Sums are kept in float64. The numbers of utterances and
-    frames with a weight are added to `source`.
-
-    Parameters
-    ----------
-    name
-        The baseline's.
-    detector
-        Whose features are averaged.
-    utterances
-        With ``utterance`` and ``path``; unreadable ones are left out.
-    options, device
-        How and where features are computed.
-    source
-        Where the utterances come from.
-    weight
-        Weights of the frames of an utterance; none: all 1.
+    Each frame counts once, or by its `weight`, so a long utterance counts more. Sums are kept in float64. The numbers
+    of utterances and frames that count are added to `source`, which says where the utterances come from.
 
     Raises
     ------
     InputError
-        No frame has a weight.
+        No frame counts.
     """
     total = torch.zeros(detector.backbone.n_layers, detector.backbone.feature_size, dtype=torch.float64)
     batches, left_out = scoring.batches(utterances, detector, options)

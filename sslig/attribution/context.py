@@ -42,15 +42,13 @@ class Context:
     Attributes
     ----------
     baselines
-        By name; ``blurred`` needs none.
+        By name; ``zero`` and ``blurred`` need none.
     draws
         (layer, frame, feature) Features of real bona fide utterances.
     options
-        Points on a path, tolerance, and whether a head that selects nodes may keep its selection.
-    seed
-        Seed of all random draws, together with the method and the utterance.
-    utterance
-        Name of the explained utterance.
+        Points on a path, tolerance, and whether a head that selects nodes keeps its selection.
+    seed, utterance
+        Seed of all random draws, together with the purpose and the name of the explained utterance.
     """
 
     baselines: Mapping[str, Baseline]
@@ -64,13 +62,7 @@ class Context:
         return dataclasses.replace(self, utterance=utterance)
 
     def start(self, name: str, features: Tensor) -> Tensor:
-        """(1, layer, frame, feature) The baseline called `name` for (1, layer, frame, feature) features.
-
-        Raises
-        ------
-        InputError
-            There is none of this name, or it does not fit.
-        """
+        """(1, layer, frame, feature) The baseline called `name` for (1, layer, frame, feature) features."""
         if name == BLURRED:
             return blurred(features)
         if name == ZERO:
@@ -80,24 +72,15 @@ class Context:
         return self.baselines[name].like(features)
 
     def starts(self, n: int, features: Tensor) -> Tensor:
-        """(start, layer, frame, feature) The first `n` real bona fide utterances, as long as `features`.
-
-        A longer one is cut, a shorter one repeated.
-
-        Raises
-        ------
-        InputError
-            There are fewer, or they do not fit.
-        """
+        """(start, layer, frame, feature) The first `n` real bona fide utterances, cut or repeated to fit `features`."""
         if not 1 <= n <= len(self.draws):
             raise InputError(f"{n} bona fide draws; accepted: 1 to the {len(self.draws)} that there are")
         n_frames = features.shape[2]
         starts = [drawn[:, torch.arange(n_frames) % drawn.shape[1]] for drawn in self.draws[:n]]
         wrong = [start.shape for start in starts if start.shape != features.shape[1:]]
         if wrong:
-            raise InputError(
-                f"a bona fide draw of shape {tuple(wrong[0])} does not fit features of shape {tuple(features.shape)}"
-            )
+            shape = tuple(features.shape)
+            raise InputError(f"a bona fide draw of shape {tuple(wrong[0])} does not fit features of shape {shape}")
         return torch.stack(starts).to(features)
 
     def generator(self, purpose: str) -> torch.Generator:
@@ -106,20 +89,9 @@ class Context:
 
 
 def load(study: Study, seed: int, detector: Detector, corpus: Path, baseline: Path, nonspeech: Path) -> Context:
-    """The context of a trained detector: its stored baselines, and draws of bona fide utterances of *train*.
+    """The context of a detector trained from `seed`: its stored baselines, and draws of bona fide *train* utterances.
 
-    Parameters
-    ----------
-    study
-        Options of attribution and scoring, and the device.
-    seed
-        That the detector was trained from.
-    detector
-        Whose features the draws are.
-    corpus
-        Folder of the corpus.
-    baseline, nonspeech
-        Files of the mean bona fide features and of those of frames without speech.
+    `baseline` and `nonspeech` are the files of the mean bona fide features and of those of frames without speech.
     """
     train = protocol.load_set(corpus, "train")
     drawn = draw(train[train["label"] == KEYS["bonafide"]], DRAWS, seed)
@@ -142,13 +114,7 @@ def blurred(features: Tensor) -> Tensor:
 def bonafide_draws(
     detector: Detector, bonafide: pd.DataFrame, options: Scoring, device: str | torch.device
 ) -> tuple[Tensor, ...]:
-    """(layer, frame, feature) of each of the utterances in `bonafide`, in their order; unreadable ones are left out.
-
-    Raises
-    ------
-    InputError
-        None could be read.
-    """
+    """(layer, frame, feature) of each of the utterances in `bonafide`, in their order; unreadable ones are left out."""
     batches, left_out = scoring.batches(bonafide, detector, options.model_copy(update={"batch_size": 1}))
     with torch.no_grad(), scoring.evaluating(detector, device):
         features = {batch.rows[0]: detector.features(batch.waveforms.to(device))[0] for batch in batches}

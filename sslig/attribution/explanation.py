@@ -2,20 +2,21 @@
 
 import ctypes
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from sslig.attribution.target import Target
+from sslig.attribution.target import FREE, FROZEN, Target
 from sslig.errors import InputError
-from sslig.files import write_parquet
 
 COMPLETE, JUMP, NOT_CONVERGED, NOT_PROMISED = STATUSES = ("complete", "jump", "not converged", "not promised")
 
@@ -27,32 +28,24 @@ FLOOR_LOGIT = 1e-4
 """A residual within it counts as none: float32 sums over thousands of features are not more exact than that."""
 
 CERTIFICATE = (
-    "spoof_score",
-    "baseline_score",
-    "residual",
-    "relative_residual",
-    "steps",
-    "status",
-    "selection",
-    "free_baseline_score",
-    "uncertainty",
+    *("spoof_score", "baseline_score", "residual", "relative_residual", "steps", "status", "selection"),
+    *("free_baseline_score", "uncertainty"),
 )
 """Columns of tables that say how far an explanation adds up."""
 
 COST = ("seconds", "peak_mib")
 
+STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+RESET_PEAK = "5"
+"""Sets the highest resident memory of a process back to the present one (Linux, proc(5))."""
+
 
 @dataclass
 class Cost:
-    """What a computation cost; `measured` fills it.
+    """What a computation cost: wall-clock time, and the most memory on top of what was in use before.
 
-    Attributes
-    ----------
-    seconds
-        Wall-clock time.
-    peak_mib
-        The most memory on top of what was in use before: allocated on a GPU, resident on Linux, elsewhere NaN. Buffers
-        that libraries keep from an earlier call count as in use before.
+    Memory is allocated on a GPU, resident on Linux, elsewhere NaN. Buffers that libraries keep from an earlier call
+    count as in use before.
     """
 
     seconds: float = float("nan")
@@ -68,29 +61,27 @@ class Explanation:
     by_layer
         (layer, frame) Attribution summed over features, in float64; positive is evidence for spoof. One layer where a
         method takes all layers as one.
-    sizes
-        `ABSOLUTE` and `L2` -> (frame,).
     spoof_score, baseline_score
         The explained logit F(x), and the mean of F(b) over the baselines; None where the method has none.
     residual
         sum of the attribution - (F(x) - F(b)), a logit, where the method promises that it is 0; else None.
-    uncertainty
-        How much of the residual is due to too few points: its change by the last doubling of the points of a path, or
-        the half width of its 99 % confidence interval over random draws; None where neither is known.
+    steps
+        Points on a path, random draws, or windows.
     status
         ``complete`` where the residual is within the tolerance times F(x) - F(b), or within `FLOOR_LOGIT`; ``jump``
         where it is not but more points do not change it, so F is discontinuous on the path; ``not converged`` where
         more points may help; ``not promised`` where the attribution need not add up.
-    steps
-        Points on a path, random draws, or windows.
     selection
         ``frozen`` where the head's choice of nodes was held at that of the explained input, else ``free``.
     free_baseline_score
         F(b) with the free selection.
-    method
-        Its canonical text (`sslig.attribution.methods.parse`).
-    cost
-        What it took to make.
+    uncertainty
+        How much of the residual is due to too few points: its change by the last doubling of the points of a path, or
+        the half width of its 99 % confidence interval over random draws; None where neither is known.
+    sizes
+        `ABSOLUTE` and `L2` -> (frame,).
+    method, cost
+        Its canonical text (`sslig.attribution.methods.parse`), and what it took.
     """
 
     by_layer: np.ndarray
@@ -99,7 +90,7 @@ class Explanation:
     residual: float | None = None
     steps: int = 0
     status: str = NOT_PROMISED
-    selection: str = "free"
+    selection: str = FREE
     free_baseline_score: float | None = None
     uncertainty: float | None = None
     sizes: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
@@ -140,29 +131,20 @@ NO_RECORD = dict.fromkeys((*CERTIFICATE, *COST), float("nan")) | {"status": "", 
 """In place of `Explanation.record` for a map that is no explanation."""
 
 
-def of_features(
-    target: Target,
-    by_feature: Tensor,
-    *,
-    steps: int,
-    residual: float | None = None,
-    uncertainty: float | None = None,
-    status: str = NOT_PROMISED,
-) -> Explanation:
-    """The explanation of `target` by attributions of single features, (layer, frame, feature)."""
+def of_features(target: Target, by_feature: Tensor, **certificate: Any) -> Explanation:
+    """The explanation of `target` by (layer, frame, feature) attributions of single features.
+
+    `certificate` are ``steps`` and, where the method promises a sum, ``residual``, ``uncertainty`` and ``status``.
+    """
     by_feature = by_feature.detach().double()
     sizes = {ABSOLUTE: by_feature.abs().sum(dim=(0, 2)), L2: torch.linalg.vector_norm(by_feature, dim=(0, 2))}
+    scores = {name: getattr(target, name) for name in ("spoof_score", "baseline_score", "free_baseline_score")}
     return Explanation(
         by_feature.sum(dim=-1).cpu().numpy(),
-        target.spoof_score,
-        target.baseline_score,
-        residual,
-        steps,
-        status,
-        target.selection,
-        target.free_baseline_score,
-        uncertainty,
-        {name: size.cpu().numpy() for name, size in sizes.items()},
+        selection=FREE if target.free is None else FROZEN,
+        sizes={name: size.cpu().numpy() for name, size in sizes.items()},
+        **scores,
+        **certificate,
     )
 
 
@@ -174,19 +156,10 @@ def allowance(difference: float, tolerance: float) -> float:
 def summary(records: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
     """How far explanations add up and what they cost, a row a group, in the order in which groups come.
 
-    Parameters
-    ----------
-    records
-        A row an explanation: `Explanation.record` and the columns of `by`.
-    by
-        What groups are made of.
-
-    Returns
-    -------
-    DataFrame
-        `by`; ``n``; the number of explanations with each of `STATUSES`; ``residual_median`` and ``residual_worst``,
-        relative to F(x) - F(b), which may be small, and ``residual_worst_logits``; ``uncertainty_median``, relative
-        too; all NaN where nothing is promised; ``steps_median``; ``seconds_median``; ``peak_mib_worst``.
+    `records` has a row an explanation, `Explanation.record` and the columns of `by`. The result has the columns of
+    `by`; ``n``; the number of explanations with each of `STATUSES`; ``residual_median`` and ``residual_worst``,
+    relative to F(x) - F(b), which may be small, and ``residual_worst_logits``; ``uncertainty_median``, relative too;
+    all NaN where nothing is promised; ``steps_median``; ``seconds_median``; ``peak_mib_worst``.
     """
     difference = (records["spoof_score"] - records["baseline_score"].astype(float)).abs()
     relative = records["uncertainty"].astype(float) / difference.where(difference > 0)
@@ -206,56 +179,27 @@ def summary(records: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFr
     ).reset_index()
 
 
-def write(path: str | os.PathLike, table: pd.DataFrame) -> None:
-    """Write a table with ``by_frame`` and ``by_layer``; Parquet has no matrices, so ``by_layer`` becomes lists."""
-    write_parquet(path, table.assign(by_layer=[list(layers) for layers in table["by_layer"]]))
-
-
-def read(path: str | os.PathLike) -> pd.DataFrame:
-    """The table at `path` with ``by_frame`` (frame,) and ``by_layer`` (layer, frame) as arrays."""
-    table = pd.read_parquet(path)
-    return table.assign(by_layer=[np.stack(layers) for layers in table["by_layer"]])
-
-
-MIB = 2**20
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-RESET_PEAK = "5"
-"""Sets the highest resident memory of a process back to the present one (Linux, proc(5))."""
-
-
 @contextmanager
 def measured(device: torch.device) -> Iterator[Cost]:
     """Measure a block of work on `device`."""
-    cost, on_gpu = Cost(), device.type == "cuda"
-    before = _reset_gpu(device) if on_gpu else _reset()
-    start = time.perf_counter()
+    cost, before, start = Cost(), _peak(device, reset=True), time.perf_counter()
     yield cost
-    if on_gpu:
-        torch.cuda.synchronize(device)
+    peak = _peak(device)
     cost.seconds = time.perf_counter() - start
-    peak = torch.cuda.max_memory_allocated(device) if on_gpu else _resident("VmHWM")
-    cost.peak_mib = float(np.maximum(0.0, peak - before)) / MIB  # NaN stays NaN
+    cost.peak_mib = float(np.maximum(0.0, peak - before)) / 2**20  # NaN stays NaN
 
 
-def _reset_gpu(device: torch.device) -> int:
-    torch.cuda.synchronize(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    return torch.cuda.memory_allocated(device)
-
-
-def _reset() -> float:
-    """The resident memory in bytes, which is also the peak from now on; NaN where the system does not report it."""
+def _peak(device: torch.device, reset: bool = False) -> float:
+    """The highest memory in bytes since the last reset: allocated on a GPU, resident on Linux, elsewhere NaN."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        if reset:
+            torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.max_memory_allocated(device)
     if not os.access(CLEAR, os.W_OK):
         return float("nan")
-    # glibc keeps what was freed, which would hide what is allocated in its place.
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)
-    CLEAR.write_text(RESET_PEAK)
-    return _resident("VmRSS")
-
-
-def _resident(field: str) -> float:
-    """A field of `STATUS` in bytes."""
-    lines = STATUS.read_text().splitlines() if STATUS.is_file() else []
-    kibibytes = next((line.split()[1] for line in lines if line.startswith(f"{field}:")), "nan")
-    return 1024 * float(kibibytes)
+    if reset:
+        # glibc keeps what was freed, which would hide what is allocated in its place.
+        getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)(0)
+        CLEAR.write_text(RESET_PEAK)
+    return 1024 * float(re.search(r"VmHWM:\s+(\d+)", STATUS.read_text())[1])  # the file counts in KiB

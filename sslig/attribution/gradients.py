@@ -49,13 +49,10 @@ def integrate(target: Target, options: Options) -> Explanation:
 def _integral(target: Target, steps: int) -> Tensor:
     """(layer, frame, feature) in float64: (x - b) * integral of dF/dx from b to x, averaged over the starts b."""
     rows = max(target.rows_at_once, len(target.starts))  # captum gives each point of the path to all starts
-    by_feature = IntegratedGradients(target.logit).attribute(
-        target.x.expand_as(target.starts),
-        target.starts,
-        n_steps=steps,
-        method="gausslegendre",
-        internal_batch_size=rows,
-    )  # (start, layer, frame, feature)
+    x = target.x.expand_as(target.starts)
+    quadrature = {"n_steps": steps, "method": "gausslegendre", "internal_batch_size": rows}
+    by_feature = IntegratedGradients(target.logit).attribute(x, target.starts, **quadrature)
+    # (start, layer, frame, feature)
     return by_feature.detach().double().mean(dim=0)
 
 
@@ -107,11 +104,8 @@ def gradient_shap(target: Target, context: Context, *, samples: int, draws: int)
     """
     method, calls = GradientShap(target.logit), -(-samples // DRAWS_AT_ONCE)
     with drawing_from(context.generator("gradient_shap")):
-        drawn = [
-            method.attribute(target.x, target.starts, n_samples=DRAWS_AT_ONCE, stdevs=0.0).detach()[0].double()
-            for _ in range(calls)
-        ]
-    parts = torch.stack(drawn)  # (call, layer, frame, feature)
+        drawn = [method.attribute(target.x, target.starts, DRAWS_AT_ONCE, 0.0).detach()[0] for _ in range(calls)]
+    parts = torch.stack(drawn).double()  # (call, layer, frame, feature)
     by_feature, sums = parts.mean(dim=0), parts.sum(dim=(1, 2, 3))
     difference = target.spoof_score - target.baseline_score
     residual = by_feature.sum().item() - difference
@@ -119,9 +113,8 @@ def gradient_shap(target: Target, context: Context, *, samples: int, draws: int)
     error = float(width * sums.std().item() / calls**0.5)
     within = abs(residual) <= allowance(difference, context.options.tolerance)
     status = COMPLETE if within else NOT_CONVERGED if abs(residual) <= error else JUMP
-    return of_features(
-        target, by_feature, steps=calls * DRAWS_AT_ONCE, residual=residual, uncertainty=error, status=status
-    )
+    certificate = {"steps": calls * DRAWS_AT_ONCE, "residual": residual, "uncertainty": error, "status": status}
+    return of_features(target, by_feature, **certificate)
 
 
 def smoothgrad_ig(target: Target, context: Context, *, samples: int, noise: float, baseline: str) -> Explanation:
@@ -136,16 +129,9 @@ def smoothgrad_ig(target: Target, context: Context, *, samples: int, noise: floa
     """
     spread = target.x.std(dim=(2, 3), keepdim=True)
     scale = torch.where(spread > 0, spread, torch.ones_like(spread))  # (1, layer, 1, 1)
+    steps, method = context.options.min_steps, NoiseTunnel(IntegratedGradients(lambda x: target.logit(x * scale)))
+    quadrature = {"n_steps": steps, "method": "gausslegendre", "internal_batch_size": target.rows_at_once}
+    noisy = {"nt_type": "smoothgrad", "nt_samples": samples, "nt_samples_batch_size": 1, "stdevs": float(noise)}
     with drawing_from(context.generator("smoothgrad_ig")):
-        by_feature = NoiseTunnel(IntegratedGradients(lambda x: target.logit(x * scale))).attribute(
-            target.x / scale,
-            nt_type="smoothgrad",
-            nt_samples=samples,
-            nt_samples_batch_size=1,
-            stdevs=float(noise),
-            baselines=target.starts / scale,
-            n_steps=context.options.min_steps,
-            method="gausslegendre",
-            internal_batch_size=target.rows_at_once,
-        )
-    return of_features(target, by_feature[0], steps=context.options.min_steps)
+        by_feature = method.attribute(target.x / scale, baselines=target.starts / scale, **noisy, **quadrature)
+    return of_features(target, by_feature[0], steps=steps)

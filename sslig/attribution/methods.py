@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from captum.attr import Occlusion
 from torch import Tensor
 
 from sslig import specs
@@ -19,91 +18,68 @@ from sslig.attribution import gradients
 from sslig.attribution.context import BASELINES, BONAFIDE_MEAN, Context
 from sslig.attribution.explanation import Explanation, measured, of_features
 from sslig.attribution.target import FREE, FROZEN, Logit, Target, check, of_head, of_projected
-from sslig.errors import DetectorError, InputError
+from sslig.errors import DetectorError
 from sslig.specs import Parameter
 from sslig.study import Attribution as Options
 
 METHODS = (
-    "ig",
-    "ig(baseline=zero)",
-    "ig(baseline=nonspeech)",
-    "ig(baseline=blurred)",
-    "ig(selection=free)",
-    "expected_gradients",
-    "gradient_shap",
-    "gradient_x_input",
-    "smoothgrad_ig",
-    "occlusion",
-    "random",
+    *("ig", "ig(baseline=zero)", "ig(baseline=nonspeech)", "ig(baseline=blurred)", "ig(selection=free)"),
+    *("expected_gradients", "gradient_shap", "gradient_x_input", "smoothgrad_ig", "occlusion", "random"),
 )
 """The methods of a study that names none: the default first, and last a map that knows nothing."""
 
 
 @dataclass(frozen=True)
-class Definition:
-    """An entry of `REGISTRY`: a method before its parameters have values.
+class Method:
+    """An attribution method.
 
     Attributes
     ----------
     name
-        Its key.
+        Its key in `REGISTRY`.
     apply
-        ``(target, context, **parameters)`` to `Explanation`.
-    description
-        One sentence, with the parameters in braces.
-    parameters
-        By name, in the order of the canonical text. ``baseline`` or ``draws`` gives the starts of the target.
+        ``(target, context, **values)`` to `Explanation`.
+    template
+        Description, one sentence with the parameters in braces.
     adds_up
         Whether it promises that the attribution adds up to a difference of logits.
     freezes
         Whether a head keeps the selection of nodes of the explained input.
+    parameters
+        By name, in the order of `spec`. ``baseline`` or ``draws`` says where attributions start.
+    values
+        Of the parameters.
     """
 
     name: str
     apply: Callable[..., Explanation]
-    description: str
-    parameters: Mapping[str, Parameter] = field(default_factory=dict, hash=False)
+    template: str
     adds_up: bool = False
     freezes: bool = False
+    parameters: Mapping[str, Parameter] = field(default_factory=dict, hash=False)
+    values: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
+    @property
+    def spec(self) -> str:
+        """The canonical text: parameters in their order, those at their default left out."""
+        return specs.written(self.name, self.parameters, self.values)
 
-@dataclass(frozen=True)
-class Method:
-    """A method with the values of its parameters, as `parse` gives it.
-
-    Attributes
-    ----------
-    spec
-        The canonical text: parameters in the order of the registry, those at their default left out.
-    name
-        The key in the registry.
-    parameters
-        All of them by name.
-    adds_up
-        Whether the method promises that an attribution adds up to a difference of logits.
-    description
-        One plain sentence.
-    """
-
-    spec: str
-    name: str
-    parameters: Mapping[str, Any] = field(hash=False)
-    adds_up: bool
-    description: str
-
-    def starts(self, context: Context, features: Tensor) -> Tensor | None:
-        """(start, layer, frame, feature) The inputs that an attribution of `features` starts from."""
-        if "baseline" in self.parameters:
-            return context.start(self.parameters["baseline"], features)
-        return context.starts(self.parameters["draws"], features) if "draws" in self.parameters else None
+    @property
+    def description(self) -> str:
+        """What it does, in one sentence."""
+        return self.template.format_map(self.values)
 
     def target(self, head: Logit, features: Tensor, context: Context) -> Target:
-        """What the method explains of a head."""
-        starts = self.starts(context, features)
+        """What the method explains of a head, and where it starts."""
         if self.name == "occlusion":
-            return of_projected(head, features, starts)
-        freezes = REGISTRY[self.name].freezes and self.parameters.get("selection", FROZEN) == FROZEN
-        return of_head(head, features, starts, freeze=freezes and context.options.freeze_selection)
+            return of_projected(head, features, context.start(self.values["baseline"], features))
+        starts = None
+        if "baseline" in self.values:
+            starts = context.start(self.values["baseline"], features)
+        elif "draws" in self.values:
+            starts = context.starts(self.values["draws"], features)
+        freeze = self.freezes and self.values.get("selection", FROZEN) == FROZEN and context.options.freeze_selection
+        return of_head(head, features, starts, freeze=freeze)
 
 
 def occlusion(target: Target, context: Context, *, width: int, stride: int, baseline: str) -> Explanation:
@@ -116,6 +92,8 @@ def occlusion(target: Target, context: Context, *, width: int, stride: int, base
     ----------
     Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
     """
+    from captum.attr import Occlusion
+
     n_read = target.n_read
     x, start = target.x[:, :, :n_read], target.starts[:, :, :n_read]
     width, stride = min(width, n_read), min(stride, width, n_read)
@@ -129,68 +107,42 @@ def occlusion(target: Target, context: Context, *, width: int, stride: int, base
         )
     by_feature = torch.zeros(1, target.x.shape[2], 1, dtype=torch.float64)
     by_feature[0, :n_read, 0] = falls[0, 0, :, 0].double().cpu()
-    windows = 1 + -(-(n_read - width) // stride)
-    return of_features(target, by_feature, steps=windows)
+    return of_features(target, by_feature, steps=1 + -(-(n_read - width) // stride))
 
 
 def random(target: Target, context: Context) -> Explanation:
     """Normal noise for each layer and frame: a map that knows nothing, which every measure must find at chance."""
-    _, n_layers, n_frames, _ = target.x.shape
-    noise = torch.randn(n_layers, n_frames, 1, dtype=torch.float64, generator=context.generator("random"))
+    shape = (*target.x.shape[1:3], 1)  # (layer, frame, 1)
+    noise = torch.randn(shape, dtype=torch.float64, generator=context.generator("random"))
     return of_features(target, noise, steps=0)
 
 
 _BASELINE = {"baseline": Parameter(BONAFIDE_MEAN, words=BASELINES)}
 _DRAWS = {"draws": Parameter(8, 1, 32)}
-_SELECTION = {"selection": Parameter(FROZEN, words=(FROZEN, FREE))}
-_WINDOW = {"width": Parameter(5, 1, 1000), "stride": Parameter(2, 1, 1000)}
+_PATH = {**_BASELINE, "selection": Parameter(FROZEN, words=(FROZEN, FREE))}
+_SAMPLED = {"samples": Parameter(64, 16, 4096), **_DRAWS}
+_NOISY = {"samples": Parameter(4, 2, 256), "noise": Parameter(0.5, 0, 10), **_BASELINE}
+_WINDOWS = {"width": Parameter(5, 1, 1000), "stride": Parameter(2, 1, 1000), **_BASELINE}
 
-_DEFINITIONS = (
-    Definition(
-        "ig",
-        gradients.integrated_gradients,
-        "Integrated Gradients from the baseline {baseline}, with the {selection} selection of nodes.",
-        _BASELINE | _SELECTION,
-        adds_up=True,
-        freezes=True,
-    ),
-    Definition(
-        "expected_gradients",
-        gradients.expected_gradients,
-        "Integrated Gradients averaged over {draws} real bona fide utterances as baselines.",
-        _DRAWS,
-        adds_up=True,
-        freezes=True,
-    ),
-    Definition("gradient_x_input", gradients.gradient_x_input, "The gradient at the features times the features."),
-    Definition(
-        "gradient_shap",
-        gradients.gradient_shap,
-        "Gradients at {samples} random points between the features and {draws} real bona fide utterances, times the "
-        "way between them.",
-        {"samples": Parameter(64, 16, 4096)} | _DRAWS,
-        adds_up=True,
-        freezes=True,
-    ),
-    Definition(
-        "occlusion",
-        occlusion,
-        "How much the logit falls when {width} frames are replaced by the baseline {baseline}, every {stride} frames.",
-        _WINDOW | _BASELINE,
-    ),
-    Definition(
-        "smoothgrad_ig",
-        gradients.smoothgrad_ig,
-        "Integrated Gradients from the baseline {baseline}, averaged over {samples} copies of the features with noise "
-        "of {noise:g} standard deviations of their layer.",
-        {"samples": Parameter(4, 2, 256), "noise": Parameter(0.5, 0, 10)} | _BASELINE,
-        freezes=True,
-    ),
-    Definition("random", random, "Noise, which knows nothing."),
+_IG = "Integrated Gradients from the baseline {baseline}, with the {selection} selection of nodes."
+_EXPECTED = "Integrated Gradients averaged over {draws} real bona fide utterances as baselines."
+_GRADIENT = "The gradient at the features times the features."
+_SHAP = "Gradients at {samples} random points on the way from {draws} real bona fide utterances, times that way."
+_SMOOTHGRAD = "Integrated Gradients from the baseline {baseline}, averaged over {samples} copies with noise {noise:g}."
+_OCCLUSION = "The fall of the logit when {width} frames become the baseline {baseline}, every {stride} frames."
+
+_KNOWN = (
+    Method("ig", gradients.integrated_gradients, _IG, True, True, _PATH),
+    Method("expected_gradients", gradients.expected_gradients, _EXPECTED, True, True, _DRAWS),
+    Method("gradient_x_input", gradients.gradient_x_input, _GRADIENT),
+    Method("gradient_shap", gradients.gradient_shap, _SHAP, True, True, _SAMPLED),
+    Method("occlusion", occlusion, _OCCLUSION, parameters=_WINDOWS),
+    Method("smoothgrad_ig", gradients.smoothgrad_ig, _SMOOTHGRAD, freezes=True, parameters=_NOISY),
+    Method("random", random, "Noise, which knows nothing."),
 )
 
-REGISTRY: Mapping[str, Definition] = MappingProxyType({definition.name: definition for definition in _DEFINITIONS})
-"""Every method by name."""
+REGISTRY: Mapping[str, Method] = MappingProxyType({method.name: method for method in _KNOWN})
+"""Every method by name, without values."""
 
 
 def parse(spec: str) -> Method:
@@ -201,12 +153,8 @@ def parse(spec: str) -> Method:
     InputError
         A name, a parameter or a value is not accepted; the message lists what is.
     """
-    try:
-        definition, values = specs.read(spec, REGISTRY, "method")
-    except ValueError as error:
-        raise InputError(str(error)) from error
-    text = specs.written(definition.name, definition.parameters, values)
-    return Method(text, definition.name, values, definition.adds_up, definition.description.format_map(values))
+    method, values = specs.read(spec, REGISTRY, "method")
+    return dataclasses.replace(method, values=values)
 
 
 def default(options: Options) -> str:
@@ -218,15 +166,15 @@ def default(options: Options) -> str:
 def available(method: Method | str, head: Logit) -> str | None:
     """Why a method cannot explain a head; None where it can."""
     method = parse(method) if isinstance(method, str) else method
-    if method.parameters.get("selection") == FREE and not hasattr(head, "select"):
+    if method.values.get("selection") == FREE and not hasattr(head, "select"):
         return "this head selects no nodes, so there is no free selection beside the frozen one"
     return None
 
 
 def offered(head: Logit, methods: Sequence[str] | None = None) -> list[Method]:
     """Those of `methods` (none: `METHODS`) that can explain a head, none twice."""
-    asked = dict.fromkeys(parse(spec) for spec in (METHODS if methods is None else methods))
-    return [method for method in asked if available(method, head) is None]
+    asked = {method.spec: method for method in map(parse, METHODS if methods is None else methods)}
+    return [method for method in asked.values() if available(method, head) is None]
 
 
 def explain(method: Method | str, head: Logit, features: Tensor, context: Context) -> Explanation:
@@ -256,6 +204,5 @@ def explain(method: Method | str, head: Logit, features: Tensor, context: Contex
     if reason := available(method, head):
         raise DetectorError(f"{method.spec} cannot explain {type(head).__name__}: {reason}")
     with measured(features.device) as cost:
-        target = method.target(head, features, context)
-        explanation = REGISTRY[method.name].apply(target, context, **method.parameters)
+        explanation = method.apply(method.target(head, features, context), context, **method.values)
     return dataclasses.replace(explanation, method=method.spec, cost=cost)

@@ -14,10 +14,10 @@ Logit = Callable[[Tensor], Tensor]
 """From (batch, layer, frame, feature) to (batch,) spoof logits, in float32, each row by itself."""
 
 FREE, FROZEN = "free", "frozen"
+"""Whether a head that selects nodes does so for each input, or keeps the selection of the explained one."""
 
 ROWS_AT_ONCE, ROWS_AT_ONCE_ON_CPU = 32, 8
-"""Rows in one pass; bounds memory, changes nothing else. On a CPU more only wait for memory: the heads of the demo took
-1.3 to 1.9 times as long with 32 as with 8, and three times the memory."""
+"""Rows in one pass; bounds memory, changes nothing else. On a CPU 32 took 1.3 to 1.9 times as long as 8."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,17 @@ class Target:
         (1, layer, frame, feature) The explained input.
     starts
         (start, layer, frame, feature) Inputs b that attributions start from; none for a method that needs none.
-    selection
-        ``frozen`` where F holds the head's choice of nodes at that of `x`, else ``free``.
-    free
-        The logit with the free selection, where F has the frozen one.
     n_read
         Frames from the start that F reads.
+    free
+        The logit with the free selection of nodes, where F has the frozen one.
     """
 
     logit: Logit
     x: Tensor
-    starts: Tensor | None = None
-    selection: str = FREE
+    starts: Tensor | None
+    n_read: int
     free: Logit | None = None
-    n_read: int | None = None
 
     @cached_property
     def spoof_score(self) -> float:
@@ -60,9 +57,7 @@ class Target:
     @cached_property
     def free_baseline_score(self) -> float | None:
         """The same with the free selection."""
-        if self.starts is None or self.free is None:
-            return self.baseline_score
-        return mean_score(self.free, self.starts)
+        return self.baseline_score if self.free is None else mean_score(self.free, self.starts)
 
     @property
     def rows_at_once(self) -> int:
@@ -70,22 +65,16 @@ class Target:
         return ROWS_AT_ONCE_ON_CPU if self.x.device.type == "cpu" else ROWS_AT_ONCE
 
 
-def of_head(head: Logit, features: Tensor, starts: Tensor | None = None, *, freeze: bool = True) -> Target:
+def of_head(head: Logit, features: Tensor, starts: Tensor | None, *, freeze: bool) -> Target:
     """The logit of a head over SSL features.
 
     With `freeze`, a head that selects nodes sees everywhere the nodes that `features` select.
-
-    Raises
-    ------
-    InputError
-        The features are not one utterance in float32.
     """
-    check(features)
-    n_frames = read_frames(head, features.shape[2])
+    n_read, free = read_frames(head, features.shape[2]), same_rows(head)
     if not freeze or not hasattr(head, "select"):
-        return Target(same_rows(head), features, starts, n_read=n_frames)
+        return Target(free, features, starts, n_read)
     nodes = head.select(features)
-    return Target(same_rows(lambda x: head(x, nodes)), features, starts, FROZEN, same_rows(head), n_frames)
+    return Target(same_rows(lambda x: head(x, nodes)), features, starts, n_read, free)
 
 
 def of_projected(head: Logit, features: Tensor, starts: Tensor) -> Target:
@@ -93,12 +82,11 @@ def of_projected(head: Logit, features: Tensor, starts: Tensor) -> Target:
 
     To replace frames behind that map is the same as before it, and costs less.
     """
-    check(features)
-    n_frames = read_frames(head, features.shape[2])
     if not (hasattr(head, "project") and hasattr(head, "decide")):
-        return Target(same_rows(head), features, starts, n_read=n_frames)
+        return of_head(head, features, starts, freeze=False)
     with torch.no_grad():
-        return Target(same_rows(head.decide), head.project(features), head.project(starts), n_read=n_frames)
+        x, starts = head.project(features), head.project(starts)
+    return Target(same_rows(head.decide), x, starts, read_frames(head, features.shape[2]))
 
 
 def mean_score(logit: Logit, x: Tensor) -> float:
@@ -110,17 +98,14 @@ def mean_score(logit: Logit, x: Tensor) -> float:
 def same_rows(head: Logit) -> Logit:
     """The head, refused where it does not give one logit a row.
 
-    captum lays path points along dimension 0. A head that reads another axis as the batch would return numbers all
-    the same, and they would mean nothing.
+    captum lays path points along dimension 0; a head that reads another axis as the batch would return nonsense.
     """
 
     def guarded(x: Tensor) -> Tensor:
         logits = head(x)
         if logits.shape != x.shape[:1]:
-            raise DetectorError(
-                f"the head gave shape {tuple(logits.shape)} for a batch of {len(x)}; one logit a row, batch first, is "
-                "needed"
-            )
+            shape = tuple(logits.shape)
+            raise DetectorError(f"the head gave shape {shape} for a batch of {len(x)}; one logit a row, batch first")
         return logits
 
     return guarded
@@ -129,9 +114,8 @@ def same_rows(head: Logit) -> Logit:
 def check(features: Tensor) -> None:
     """Refuse what is not (1, layer, frame, feature) of one utterance, finite and in float32."""
     if features.ndim != 4 or len(features) != 1:
-        raise InputError(
-            f"features of shape {tuple(features.shape)}; (1, layer, frame, feature) of one utterance is needed"
-        )
+        shape = tuple(features.shape)
+        raise InputError(f"features of shape {shape}; (1, layer, frame, feature) of one utterance is needed")
     if features.dtype != torch.float32:
         raise InputError(f"features in {features.dtype}; attributions are complete in float32 only")
     if not torch.isfinite(features).all():

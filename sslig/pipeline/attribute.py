@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 
 from sslig import scoring
-from sslig.attribution import baselines, explanation
+from sslig.attribution import baselines
 from sslig.attribution.context import BONAFIDE_MEAN, Context
 from sslig.attribution.explanation import CERTIFICATE
 from sslig.attribution.methods import default, explain
@@ -47,7 +47,7 @@ def attribute(
         Which of the utterances, ``0of4`` for instance.
     attributions
         To write: `COLUMNS`, a row an utterance; ``by_frame`` (frame,) and ``by_layer`` (layer, frame) in logits,
-        positive is evidence for spoof.
+        positive is evidence for spoof. Parquet has no matrices, so ``by_layer`` is a list of layers.
     left_out
         To write: utterances that could not be read, with the reason.
 
@@ -68,10 +68,10 @@ def attribute(
                 features = model.features(batch.waveforms.to(device))
             result = explain(default(study.attribution), model.head, features, context)
             row = utterances.iloc[batch.rows[0]][list(DESCRIPTION)].to_dict() | result.record()
-            rows.append(row | {"by_frame": result.by_frame, "by_layer": result.by_layer})
+            rows.append(row | {"by_frame": result.by_frame, "by_layer": list(result.by_layer)})
     if len(utterances) and not rows:
         raise DataError(f"{name}: none of {len(utterances)} utterances could be read: {unread.faults}")
     table = pd.DataFrame(rows).assign(baseline=study.attribution.baseline, detector=name, seed=seed)
     table = table.reindex(columns=list(COLUMNS)).sort_values("utterance").reset_index(drop=True)
-    explanation.write(attributions, table)
+    write_parquet(attributions, table)
     write_parquet(left_out, unread.table(utterances))
