@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from sslig.annotation.store import Store
+from sslig.errors import InputError
 from sslig.study import Annotation
 from sslig.widgets import annotator_sheet
-from sslig.widgets.annotator import Annotator, summary
-from sslig.widgets.annotator_session import Session
-from sslig.widgets.annotator_sheet import Sheet, SheetError
+from sslig.widgets.annotator import Annotator, Session
+from sslig.widgets.annotator_sheet import Sheet
 from sslig.widgets.view import join
 
 DETECTORS = ("aasist", "camhfa", "sls")
@@ -54,9 +54,9 @@ def sheet(tmp_path_factory):
         [(one, name, start_s, end_s, N_FRAMES * HOP_S) for one in UTTERANCES for name in DETECTORS],
         columns=["utterance", "detector", "start_s", "end_s", "read_s"],
     )
-    made = Sheet(tmp_path_factory.mktemp("study") / "annotation", utterances, regions)
-    annotator_sheet.write(made, map(view, UTTERANCES), "key")
-    return made
+    path = tmp_path_factory.mktemp("study") / "sheet.parquet"
+    annotator_sheet.write(Sheet(path, utterances, regions), map(view, UTTERANCES))
+    return annotator_sheet.read(path)
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_no_message_reaches_what_is_not_in_the_plan(session, message):
 
 @pytest.mark.parametrize("name", ["../sheet.json", "/etc/passwd", "E_9999", "", "E_0000/../E_0001"])
 def test_the_sheet_gives_what_is_on_it(sheet, name):
-    with pytest.raises(SheetError, match="is not among its 10 utterances"):
+    with pytest.raises(InputError, match="is not among its 10 utterances"):
         sheet.view(name)
 
 
@@ -242,10 +242,3 @@ def test_handles_differ_from_person_to_person_and_not_from_page_to_page(session)
     ]
     assert handles[0] == handles[1]
     assert set(handles[0]).isdisjoint(handles[2])
-
-
-def test_the_summary_tells_how_far_it_is_and_nothing_of_detectors(session):
-    one, plan = started(session())
-    put(one, plan["items"][0]["handle"], {"AASIST.cue": "glitch", "done": True})
-    assert summary(one) == ("**Answer.** 10 utterances are to be annotated. So far 1 annotator gave 1 region a cue and "
-                            "finished 1 utterance.")  # fmt: skip

@@ -176,11 +176,12 @@ def main() -> None:
     try:
         study = load(arguments.experiment)
         values = settings(arguments.address, arguments.port, token)
-        if arguments.page == "annotate" and not annotator_sheet.ready(study):
+        if arguments.page == "annotate":
             print("preparing the recordings for annotators", file=sys.stderr)
             # In a process that ends: the server runs for days and needs no detectors in its memory.
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 pool.submit(annotator_sheet.make, study).result()
+            os.environ[annotator_sheet.SERVED] = "1"
         if arguments.token and not os.environ.get(TOKEN):
             print(f"open {url(arguments.address, arguments.port, token)}", flush=True)  # Voila does not print tokens
         serve(study.root / "notebooks" / f"{arguments.page}.ipynb", {"experiment": str(study.path)}, values)
