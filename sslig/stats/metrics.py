@@ -1,12 +1,12 @@
-"""Error rates and calibration of spoof scores: EER, minDCF, actDCF, Cllr, and tables of them by group.
+"""Error rates and calibration of spoof scores: EER, minDCF, actDCF, Cllr, with weights and by condition.
 
-Every function takes two arrays ``bonafide, spoof`` of spoof scores (higher = more likely spoof), so that no label
-can be confused. A *miss* is a bona fide trial called spoof, a *false acceptance* a spoof trial called bona fide. A
+Functions take two arrays ``bonafide, spoof`` of spoof scores (higher = more likely spoof), so that no label can be
+confused. A *miss* is a bona fide trial called spoof, a *false acceptance* a spoof trial called bona fide. The
 log-likelihood ratio in the official direction (bona fide over spoof) is the negated spoof score.
 
-Equal scores cannot be told apart by a threshold, so a block of ties is one step. The official ASVspoof 5 package
-steps through a block, bona fide trials first; without ties both agree. With ties minDCF is the same, but the EER is
-not: of a detector that gives one constant score the official package says 100 %, this module 50 %.
+Equal scores cannot be separated by a threshold, so a block of ties is one step. The official ASVspoof 5 package steps
+through a block, bona fide trials first; without ties both agree. With ties minDCF is the same, but the EER is not: for
+a constant score the official package reports 100 %, this module 50 %.
 
 References
 ----------
@@ -24,6 +24,9 @@ from numpy.typing import ArrayLike
 
 from sslig.errors import DataError
 from sslig.labels import KEYS
+from sslig.stats.bootstrap import Statistic
+
+MetricError = DataError  # until the cues raise DataError
 
 P_SPOOF = 0.05
 C_MISS = 1.0
@@ -34,15 +37,12 @@ FA_WEIGHT = C_FA * P_SPOOF / _DEFAULT_COST
 """The normalised detection cost is MISS_WEIGHT * P_miss + FA_WEIGHT * P_fa = 1.9 P_miss + P_fa."""
 
 BAYES_SPOOF_SCORE = np.log(MISS_WEIGHT / FA_WEIGHT)
-"""A spoof score above this is called spoof where scores are taken at their word: log(1.9)."""
+"""A spoof score above this, log(1.9), is called spoof where scores are taken for log-likelihood ratios."""
 
 METRICS = ("eer", "min_dcf", "act_dcf", "cllr")
 
 SPOOF_ONLY_COLUMNS = ("attack", "attack_tag")
-"""Columns that say nothing of a bona fide trial; groups by them share the bona fide trials."""
-
-
-MetricError = DataError
+"""Columns that do not describe bona fide trials; groups by them share the bona fide trials."""
 
 
 class ErrorRates(NamedTuple):
@@ -54,11 +54,11 @@ class ErrorRates(NamedTuple):
 
 
 def error_rates(bonafide: ArrayLike, spoof: ArrayLike) -> ErrorRates:
-    """Both error rates at every threshold that tells trials apart, from "nothing is spoof" to "all is".
+    """Both error rates at every threshold that separates trials, from "nothing is spoof" to "all is".
 
     Raises
     ------
-    MetricError
+    DataError
         A class is empty, not one-dimensional, not numeric or not finite.
     """
     trials = Trials.of(bonafide, spoof)
@@ -66,7 +66,7 @@ def error_rates(bonafide: ArrayLike, spoof: ArrayLike) -> ErrorRates:
 
 
 def det_points(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """(point,) P_fa and (point,) P_miss at the corners of the DET staircase; the points between them are left out."""
+    """(point,) P_fa and (point,) P_miss at the corners of the DET staircase, without the points between them."""
     _, p_miss, p_fa = error_rates(bonafide, spoof)
     step = (np.diff(p_miss) > 0) + 2 * (np.diff(p_fa) < 0)  # 1: bona fide, 2: spoof, 3: a tied block of both
     corner = (step[1:] != step[:-1]) | (step[1:] == 3)
@@ -107,8 +107,25 @@ def summary(bonafide: ArrayLike, spoof: ArrayLike) -> dict[str, float]:
     return curve | {name: _mean_cost(bonafide, spoof, cost) for name, cost in COST_METRICS.items()}
 
 
-def by_group(table: pd.DataFrame, columns: str | Sequence[str]) -> pd.DataFrame:
-    """Metrics for each group of spoof trials, against all bona fide trials that share its conditions.
+def by_class(table: pd.DataFrame, score: str = "spoof_score") -> tuple[np.ndarray, np.ndarray]:
+    """(trial,) scores of the bona fide and of the spoof trials of a table with ``key``.
+
+    Raises
+    ------
+    DataError
+        A column is missing, or a key is unknown.
+    """
+    missing = [column for column in ("key", score) if column not in table]
+    if missing:
+        raise DataError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
+    unknown = table.loc[~table["key"].isin(KEYS), "key"]
+    if len(unknown):
+        raise DataError(f"key {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(KEYS)}")
+    return tuple(table.loc[table["key"] == key, score].to_numpy() for key in KEYS)
+
+
+def conditions(table: pd.DataFrame, columns: str | Sequence[str]) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """Each condition in sorted order with its spoof trials and all bona fide trials that share it.
 
     Grouped by attack, each attack meets all bona fide trials; grouped by codec, the spoof and the bona fide trials
     of that codec; grouped by both, each attack under a codec meets the bona fide trials of the codec.
@@ -116,56 +133,32 @@ def by_group(table: pd.DataFrame, columns: str | Sequence[str]) -> pd.DataFrame:
     Parameters
     ----------
     table
-        Trials with ``spoof_score``, ``key`` and `columns` (a table of `sslig.scores`).
+        Trials with ``key`` and `columns`.
     columns
-        One column or several.
+        One column or several, such as ``["attack", "codec"]``.
 
-    Returns
-    -------
-    DataFrame
-        `columns`, ``n_bonafide``, ``n_spoof`` and `METRICS`, one row a group in sorted order; the metrics of a group
-        without trials of both classes are NaN, and its counts say why.
-
-    Raises
+    Yields
     ------
-    MetricError
-        A column is missing, or a key is unknown.
+    condition : dict
+        Column -> value.
+    trials : DataFrame
+        Its rows; one class may be missing.
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
-    require(table, ["spoof_score", "key", *columns])
-    # Rows of categories are picked several times faster than rows of text.
-    coded = table[["spoof_score", "key", *columns]].astype(dict.fromkeys(["key", *columns], "category"))
-    rows = []
-    for group, bonafide, spoof in grouped(coded, columns):
-        both = len(bonafide) and len(spoof)
-        values = summary(bonafide["spoof_score"], spoof["spoof_score"]) if both else dict.fromkeys(METRICS, np.nan)
-        rows.append({**group, "n_bonafide": len(bonafide), "n_spoof": len(spoof), **values})
-    return pd.DataFrame(rows)
-
-
-def grouped(
-    table: pd.DataFrame, columns: str | Sequence[str]
-) -> Iterator[tuple[dict[str, str], pd.DataFrame, pd.DataFrame]]:
-    """The groups of `by_group` in sorted order: their values of `columns`, bona fide trials and spoof trials."""
-    columns = [columns] if isinstance(columns, str) else list(columns)
-    require(table, ["spoof_score", "key", *columns])
     shared = [column for column in columns if column not in SPOOF_ONLY_COLUMNS]
     bonafide, spoof = (table[table["key"] == key] for key in KEYS)
-    # Conditions that only bona fide trials have are shown too, unless groups are named by the attack.
+    # A condition that only bona fide trials have counts too, unless conditions are attacks.
     named = table if shared == columns else spoof
-    bonafide_rows, spoof_rows = _rows_of(bonafide, shared), _rows_of(spoof, columns)
-    for group in named[columns].drop_duplicates().sort_values(columns).to_dict("records"):
-        conditions = tuple(group[column] for column in shared)
-        yield (
-            group,
-            bonafide.iloc[bonafide_rows.get(conditions, [])],
-            spoof.iloc[spoof_rows.get(tuple(group.values()), [])],
-        )
+    partners = dict(list(bonafide.groupby(shared, sort=False))) if shared else {(): bonafide}
+    spoofs = dict(list(spoof.groupby(columns, sort=False)))
+    for condition in named[columns].drop_duplicates().sort_values(columns).to_dict("records"):
+        own = spoofs.get(tuple(condition.values()), spoof[:0])
+        yield condition, pd.concat([partners.get(tuple(condition[name] for name in shared), bonafide[:0]), own])
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Trials in one descending order of spoof score, so that a threshold is a position and its rates are sums.
+    """Trials in descending order of spoof score, so that a threshold is a position and its rates are sums.
 
     Parameters
     ----------
@@ -215,7 +208,7 @@ class Trials:
         return p_miss, p_fa
 
 
-def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = METRICS):
+def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = METRICS) -> Statistic:
     """Metrics as a statistic of `sslig.stats.bootstrap`: how often each trial counts -> (round, metric) values.
 
     With whole weights each round has exactly the metrics of the trials repeated that often. `scores` are sorted once.
@@ -275,20 +268,20 @@ def checked(scores: ArrayLike, name: str) -> np.ndarray:
 
     Raises
     ------
-    MetricError
-        They are none, not one-dimensional, no numbers, or not finite.
+    DataError
+        There are none, or they are not one-dimensional, not numeric or not finite.
     """
     try:
         scores = np.asarray(scores, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise MetricError(f"{name} scores are no numbers ({error})") from error
+        raise DataError(f"{name} scores are no numbers ({error})") from error
     if scores.ndim != 1:
-        raise MetricError(f"{name} scores have shape {scores.shape}; one axis of trials is needed")
+        raise DataError(f"{name} scores have shape {scores.shape}; one axis of trials is needed")
     if not len(scores):
-        raise MetricError(f"no {name} scores; both classes are needed")
+        raise DataError(f"no {name} scores; both classes are needed")
     faulty = np.flatnonzero(~np.isfinite(scores))
     if len(faulty):
-        raise MetricError(f"{len(faulty)} of {len(scores)} {name} scores are NaN or infinite, first at {faulty[0]}")
+        raise DataError(f"{len(faulty)} of {len(scores)} {name} scores are NaN or infinite, first at {faulty[0]}")
     return scores
 
 
@@ -325,24 +318,3 @@ COST_METRICS = {"act_dcf": _decision_cost, "cllr": _log_cost}
 def _mean_cost(bonafide: ArrayLike, spoof: ArrayLike, cost) -> float:
     bonafide, spoof = checked(bonafide, "bona fide"), checked(spoof, "spoof")
     return float(cost(bonafide, True).mean() + cost(spoof, False).mean())
-
-
-def require(table: pd.DataFrame, columns: Sequence[str], what: str = "the table") -> None:
-    """Refuse a table that lacks one of `columns` or has an unknown ``key``; `what` names it in the message."""
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise MetricError(f"{what} lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
-    unknown = table.loc[~table["key"].isin(KEYS), "key"]
-    if len(unknown):
-        raise MetricError(f"{what}: key {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(KEYS)}")
-
-
-def _rows_of(trials: pd.DataFrame, columns: Sequence[str]) -> dict[tuple, np.ndarray]:
-    """Positions of the trials of each combination of values, in one pass however many combinations there are."""
-    if not columns:
-        return {(): np.arange(len(trials))}
-    code = trials.groupby(columns, sort=False, observed=True).ngroup().to_numpy()  # (trial,) -1 where a value is null
-    order = np.argsort(code, kind="stable")[np.count_nonzero(code < 0) :]
-    first = np.flatnonzero(np.diff(code[order], prepend=-1))
-    names = trials[columns].iloc[order[first]].itertuples(index=False, name=None)
-    return dict(zip(names, np.split(order, first[1:]), strict=False))

@@ -1,61 +1,45 @@
-"""Percentile intervals of any statistic of weighted trials, from a bootstrap that resamples speakers."""
+"""The interface of the former bootstraps on `sslig.stats.bootstrap`, until their last callers have moved there."""
 
-from collections.abc import Callable
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from sslig.stats.intervals import Clusters
-from sslig.stats.metrics import MetricError
+from sslig.labels import BONAFIDE
+from sslig.stats.bootstrap import Units, estimate
+from sslig.stats.metrics import METRICS, weighted
 
-Statistic = Callable[[np.ndarray], ArrayLike]
-"""From (trial,) how often each trial counts to (value,) figures; NaN where there is none in that draw."""
+
+class Clusters(Units):
+    """Units by their former name."""
+
+    @property
+    def of_trial(self):
+        return self.of_row
+
+    def draw(self, rng):
+        return self.counts(rng, 1)[0]
 
 
 class Spread(NamedTuple):
-    """(value,) arrays: the statistic of all trials and the ends of its intervals, NaN where no round had one."""
-
     value: np.ndarray
     low: np.ndarray
     high: np.ndarray
 
 
-def percentiles(
-    statistic: Statistic,
-    speakers: ArrayLike,
-    *,
-    seed: int,
-    rounds: int = 1000,
-    level: float = 0.95,
-    recordings: ArrayLike | None = None,
-) -> Spread:
-    """Percentile intervals of `statistic` from resampling speakers with replacement, all values on the same rounds.
+def percentiles(statistic, speakers, *, seed, rounds=1000, level=0.95, recordings=None):
+    def many(weights):
+        return np.stack([np.atleast_1d(statistic(row)) for row in weights])
 
-    The draws are those of `sslig.stats.intervals.bootstrap`: the same seed, speakers and recordings give the same rounds.
+    drawn = estimate(many, Units.of(speakers, recordings), seed=seed, rounds=rounds, level=level)
+    return Spread(drawn.value, drawn.low, drawn.high)
 
-    Parameters
-    ----------
-    statistic
-        What is measured; it is called once with ones and once a round.
-    speakers, recordings
-        (trial,) As of `sslig.stats.intervals.bootstrap`.
-    seed, rounds, level
-        As of `sslig.stats.intervals.bootstrap`.
 
-    Raises
-    ------
-    MetricError
-        Nothing can be resampled, or `rounds` or `level` are out of range.
-    """
-    if rounds < 1 or not 0 < level < 1:
-        raise MetricError(f"{rounds} rounds at level {level}; at least one and a level between 0 and 1 are needed")
-    clusters = Clusters.of(speakers, recordings)
-    rng = np.random.default_rng(seed)
-    value = np.atleast_1d(np.asarray(statistic(np.ones(len(clusters.of_trial), dtype=np.int64)), dtype=np.float64))
-    drawn = np.stack([statistic(clusters.draw(rng)[clusters.of_trial]) for _ in range(rounds)])
-    low, high = np.full((2, len(value)), np.nan)
-    for column, values in enumerate(drawn.reshape(rounds, -1).T):
-        if not np.isnan(values).all():
-            low[column], high[column] = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Spread(value, low, high)
+def bootstrap(scores, labels, speakers, metrics=METRICS, *, seed, rounds=1000, level=0.95, recordings=None):
+    names = [metrics] if isinstance(metrics, str) else list(metrics)
+    statistic = weighted(scores, np.asarray(labels) == BONAFIDE, names)
+    drawn = estimate(statistic, Units.of(speakers, recordings), seed=seed, rounds=rounds, level=level)
+    return {
+        name: SimpleNamespace(value=drawn.value[i], low=drawn.low[i], high=drawn.high[i])
+        for i, name in enumerate(names)
+    }

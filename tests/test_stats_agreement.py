@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from sslig.stats import consensus
-from sslig.stats.consensus import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIDDLE_RIGHT, MIDDLE_WRONG, MIXED
-from sslig.stats.metrics import MetricError
+from sslig.errors import DataError
+from sslig.stats import agreement
+from sslig.stats.agreement import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIDDLE_RIGHT, MIDDLE_WRONG, MIXED
 
 RATE = 0.1
 
@@ -31,14 +31,14 @@ SCORES = np.array([*range(10), *range(3, 13)], dtype=float)
 
 
 def test_the_cuts_of_a_detector_counted_by_hand():
-    cuts = consensus.thresholds(long(KEYS, one=SCORES), RATE)
+    cuts = agreement.thresholds(long(KEYS, sls=SCORES), RATE)
     # Below 4 lies one spoof of ten; from 9 on one bona fide of ten; at 6 four bona fide are missed, three spoofs
     # accepted, at 7 three and four: the higher of equals.
     assert cuts == (4.0, 9.0, 7.0)
 
 
 def test_one_detector_has_four_groups_and_none_mixed():
-    groups = consensus.groups(long(KEYS, one=SCORES), RATE).set_index("utterance")["group"].to_numpy()
+    groups = agreement.groups(long(KEYS, sls=SCORES), RATE).set_index("utterance")["group"].to_numpy()
     assert groups[:10].tolist() == [CONFIDENTLY_RIGHT] * 4 + [MIDDLE_RIGHT] * 3 + [MIDDLE_WRONG] * 2 + [
         CONFIDENTLY_WRONG]  # fmt: skip
     assert groups[10:].tolist() == [CONFIDENTLY_WRONG] + [MIDDLE_WRONG] * 3 + [MIDDLE_RIGHT] * 2 + [
@@ -46,8 +46,8 @@ def test_one_detector_has_four_groups_and_none_mixed():
 
 
 def test_detectors_that_agree_make_the_groups_of_one():
-    one = consensus.groups(long(KEYS, one=SCORES), RATE)
-    three = consensus.groups(long(KEYS, one=SCORES, scaled=7 * SCORES - 100, cubed=SCORES**3), RATE)
+    one = agreement.groups(long(KEYS, sls=SCORES), RATE)
+    three = agreement.groups(long(KEYS, sls=SCORES, scaled=7 * SCORES - 100, cubed=SCORES**3), RATE)
     assert three["group"].tolist() == one["group"].tolist()
     assert three["spoof_rank"].tolist() == pytest.approx(one["spoof_rank"].tolist())
     assert set(three["n_right"]) == {0, 3}
@@ -56,27 +56,27 @@ def test_detectors_that_agree_make_the_groups_of_one():
 def test_what_detectors_do_not_say_alike_is_mixed_and_the_counts_tell_why():
     swapped = SCORES.copy()
     swapped[[0, 5]] = swapped[[5, 0]]  # one bona fide changes from confidently to just right, another the other way
-    groups = consensus.groups(long(KEYS, one=SCORES, two=swapped), RATE)
+    groups = agreement.groups(long(KEYS, sls=SCORES, two=swapped), RATE)
     assert groups.loc[groups["group"] == MIXED, "utterance"].tolist() == ["U0000", "U0005"]
     mixed = groups[groups["group"] == MIXED]
     assert mixed["n_right"].tolist() == [2, 2]
     assert mixed["n_confident"].tolist() == [1, 1]
-    assert mixed["verdict_one"].tolist() == [CONFIDENTLY_RIGHT, MIDDLE_RIGHT]
+    assert mixed["verdict_sls"].tolist() == [CONFIDENTLY_RIGHT, MIDDLE_RIGHT]
     assert mixed["verdict_two"].tolist() == [MIDDLE_RIGHT, CONFIDENTLY_RIGHT]
 
 
 def test_a_quorum_lets_two_of_three_decide():
-    scores = long(KEYS, one=SCORES, two=SCORES, three=-SCORES)
-    alone = consensus.groups(long(KEYS, one=SCORES), RATE)["group"].tolist()
-    assert MIXED in set(consensus.groups(scores, RATE)["group"])
-    assert consensus.groups(scores, RATE, quorum=2 / 3)["group"].tolist() == alone
-    assert MIXED in set(consensus.groups(scores, RATE, quorum=0.7)["group"])
+    scores = long(KEYS, sls=SCORES, two=SCORES, three=-SCORES)
+    alone = agreement.groups(long(KEYS, sls=SCORES), RATE)["group"].tolist()
+    assert MIXED in set(agreement.groups(scores, RATE)["group"])
+    assert agreement.groups(scores, RATE, quorum=2 / 3)["group"].tolist() == alone
+    assert MIXED in set(agreement.groups(scores, RATE, quorum=0.7)["group"])
 
 
 def test_a_quorum_asks_for_no_detector_more_by_rounding():
     agreeing, reverse = {f"a{n}": SCORES for n in range(11)}, {f"b{n}": -SCORES for n in range(9)}
-    alone = consensus.groups(long(KEYS, one=SCORES), RATE)["group"].tolist()
-    assert consensus.groups(long(KEYS, **agreeing, **reverse), RATE, quorum=0.55)["group"].tolist() == alone
+    alone = agreement.groups(long(KEYS, sls=SCORES), RATE)["group"].tolist()
+    assert agreement.groups(long(KEYS, **agreeing, **reverse), RATE, quorum=0.55)["group"].tolist() == alone
 
 
 @pytest.fixture
@@ -90,11 +90,11 @@ def noisy(rng):
 def test_one_more_detector_only_moves_utterances_to_mixed(noisy):
     before = None
     for count in range(1, 6):
-        groups = consensus.groups(noisy[noisy["detector"] < f"d{count}"], 0.01)["group"]
+        groups = agreement.groups(noisy[noisy["detector"] < f"d{count}"], 0.01)["group"]
         assert set(groups) <= set(GROUPS)
         if before is not None:
-            kept = groups != MIXED
-            assert (groups[kept] == before[kept]).all()
+            shared = groups != MIXED
+            assert (groups[shared] == before[shared]).all()
         before = groups
 
 
@@ -102,13 +102,13 @@ def test_one_more_detector_only_moves_utterances_to_mixed(noisy):
 def test_a_confident_error_is_at_most_as_frequent_as_the_rate_however_good_the_detector(rng, distance):
     keys = ["bonafide"] * 500 + ["spoof"] * 500
     scores = rng.normal(size=1000) + distance * (np.array(keys) == "spoof")
-    groups = consensus.groups(long(keys, one=scores), 0.01)
+    groups = agreement.groups(long(keys, sls=scores), 0.01)
     assert (groups[groups["group"] == CONFIDENTLY_WRONG].groupby("key").size() <= 5).all()
 
 
 def test_of_a_perfect_detector_the_rate_of_each_class_that_is_nearest_the_other_is_in_the_middle():
     keys = ["bonafide"] * 500 + ["spoof"] * 500
-    groups = consensus.groups(long(keys, one=np.arange(1000.0)), 0.01).set_index("utterance")["group"]
+    groups = agreement.groups(long(keys, sls=np.arange(1000.0)), 0.01).set_index("utterance")["group"]
     assert groups[groups != CONFIDENTLY_RIGHT].index.tolist() == [f"U{number:04d}" for number in range(495, 505)]
     assert set(groups) == {CONFIDENTLY_RIGHT, MIDDLE_RIGHT}
 
@@ -117,28 +117,28 @@ def test_cuts_that_cross_leave_what_both_claim_to_the_middle():
     keys = ["bonafide"] * 10 + ["spoof"] * 10
     # At most one in ten of each class may err: from 9 on for the bona fide, below 10 for the spoofs.
     scores = np.array([*range(9), 9.5, 9.4, *range(10, 19)], dtype=float)
-    cuts = consensus.thresholds(long(keys, one=scores), RATE)
+    cuts = agreement.thresholds(long(keys, sls=scores), RATE)
     assert cuts.high < cuts.low
-    groups = consensus.groups(long(keys, one=scores), RATE).set_index("utterance")["group"]
+    groups = agreement.groups(long(keys, sls=scores), RATE).set_index("utterance")["group"]
     assert CONFIDENTLY_WRONG not in set(groups)
     assert groups["U0000"] == groups["U0019"] == CONFIDENTLY_RIGHT
 
 
 def test_a_detector_that_says_one_thing_is_never_confident():
-    groups = consensus.groups(long(KEYS, flat=np.zeros(20)), RATE)
+    groups = agreement.groups(long(KEYS, flat=np.zeros(20)), RATE)
     assert set(groups["group"]) == {MIDDLE_RIGHT, MIDDLE_WRONG}
     assert set(groups["n_confident"]) == {0}
 
 
 def test_a_small_class_has_no_confident_errors(rng):
-    groups = consensus.groups(long(KEYS, one=rng.normal(size=20), two=rng.normal(size=20)))
-    assert not groups["verdict_one"].eq(CONFIDENTLY_WRONG).any()
+    groups = agreement.groups(long(KEYS, sls=rng.normal(size=20), two=rng.normal(size=20)))
+    assert not groups["verdict_sls"].eq(CONFIDENTLY_WRONG).any()
 
 
 def test_the_order_of_the_rows_does_not_matter_and_conditions_are_passed_on(noisy):
     noisy = noisy.assign(codec="C01", recording="x")
-    groups = consensus.groups(noisy.sample(frac=1, random_state=0), 0.01)
-    pd.testing.assert_frame_equal(groups, consensus.groups(noisy, 0.01))
+    groups = agreement.groups(noisy.sample(frac=1, random_state=0), 0.01)
+    pd.testing.assert_frame_equal(groups, agreement.groups(noisy, 0.01))
     assert "codec" in groups
     assert "recording" not in groups
     assert groups["spoof_rank"].between(0, 1).all()
@@ -147,75 +147,78 @@ def test_the_order_of_the_rows_does_not_matter_and_conditions_are_passed_on(nois
 class TestRankCorrelation:
     def test_a_monotone_change_is_one_and_a_reversed_one_minus_one(self):
         scores = long(KEYS, a=SCORES, b=np.exp(SCORES), c=-SCORES)
-        found = consensus.rank_correlation(scores, seed=0, rounds=30).set_index(["first", "second", "scope"])
-        assert found["rho"].unstack().round(12).to_dict("list") == {
+        table = agreement.rank_correlation(scores, recordings=False, seed=0, rounds=30).set_index(
+            ["first", "second", "scope"]
+        )
+        assert table["rho"].unstack().round(12).to_dict("list") == {
             scope: [1.0, -1.0, -1.0] for scope in ("all", "bona fide", "spoof")
         }
-        np.testing.assert_allclose(found["low"], found["rho"])
-        np.testing.assert_allclose(found["high"], found["rho"])
+        np.testing.assert_allclose(table["low"], table["rho"])
+        np.testing.assert_allclose(table["high"], table["rho"])
 
     def test_scipy_gives_the_same_ties_included(self, rng):
         a, b = rng.integers(0, 5, 200).astype(float), rng.integers(0, 5, 200).astype(float)
         keys = ["bonafide", "spoof"] * 100
-        found = consensus.rank_correlation(long(keys, a=a, b=b), seed=0, rounds=20).set_index("scope")["rho"]
+        table = agreement.rank_correlation(long(keys, a=a, b=b), recordings=False, seed=0, rounds=20).set_index(
+            "scope"
+        )["rho"]
         spoof = np.array(keys) == "spoof"
-        assert found["all"] == pytest.approx(spearmanr(a, b).statistic)
-        assert found["spoof"] == pytest.approx(spearmanr(a[spoof], b[spoof]).statistic)
-
-    def test_weights_are_trials_repeated(self, rng):
-        a, b, weights = rng.integers(0, 9, 50), rng.integers(0, 9, 50), rng.integers(0, 3, 50)
-        found = consensus._spearman(pd.DataFrame({"a": a, "b": b}))(weights)
-        assert found == pytest.approx(spearmanr(np.repeat(a, weights), np.repeat(b, weights)).statistic)
+        assert table["all"] == pytest.approx(spearmanr(a, b).statistic)
+        assert table["spoof"] == pytest.approx(spearmanr(a[spoof], b[spoof]).statistic)
 
     def test_good_detectors_that_hear_different_things_correlate_over_all_only(self, rng):
         keys = ["bonafide"] * 500 + ["spoof"] * 500
         separation = 5.0 * (np.array(keys) == "spoof")
         scores = long(keys, a=separation + rng.normal(size=1000), b=separation + rng.normal(size=1000))
-        found = consensus.rank_correlation(scores, seed=0, rounds=100).set_index("scope")
+        table = agreement.rank_correlation(scores, recordings=False, seed=0, rounds=100).set_index("scope")
         # Independent within a class: only the class sets the rank, 1 - 1/4 of the variance of ranks.
-        assert found.loc["all", "rho"] == pytest.approx(0.75, abs=0.03)
-        assert found.loc["bona fide", "low"] < 0 < found.loc["bona fide", "high"]
-        assert found["n"].to_dict() == {"all": 1000, "bona fide": 500, "spoof": 500}
-        assert set(found["n_speakers"]) == {10}
+        assert table.loc["all", "rho"] == pytest.approx(0.75, abs=0.03)
+        assert table.loc["bona fide", "low"] < 0 < table.loc["bona fide", "high"]
+        assert table["n"].to_dict() == {"all": 1000, "bona fide": 500, "spoof": 500}
+        assert set(table["n_speakers"]) == {10}
 
     def test_a_constant_detector_has_none(self):
-        found = consensus.rank_correlation(long(KEYS, a=SCORES, b=np.zeros(20)), seed=0, rounds=5)
-        assert found[["rho", "low", "high"]].isna().all(axis=None)
+        table = agreement.rank_correlation(long(KEYS, a=SCORES, b=np.zeros(20)), recordings=False, seed=0, rounds=5)
+        assert table[["rho", "low", "high"]].isna().all(axis=None)
 
-    def test_one_detector_is_refused(self):
-        with pytest.raises(MetricError, match="one detector, one; two are needed"):
-            consensus.rank_correlation(long(KEYS, one=SCORES), seed=0)
+    def test_one_detector_has_no_pair(self):
+        assert agreement.rank_correlation(long(KEYS, sls=SCORES), recordings=False, seed=0).empty
+
+    def test_recordings_are_resampled_within_speakers(self, rng):
+        scores = long(KEYS, a=SCORES, b=rng.permutation(SCORES)).assign(speaker="S", recording=[*range(20)] * 2)
+        table = agreement.rank_correlation(scores, recordings=True, seed=0, rounds=50)
+        assert (table["low"] < table["high"]).all()
 
 
-class TestErrorOverlap:
+class TestSharedErrors:
     def test_regions_counted_by_hand(self):
         # At its threshold of 1 each detector errs on its own tenth of the bona fide and they share another tenth.
         bonafide_a, bonafide_b = [1, 1, *[0] * 8], [1, 0, 1, *[0] * 7]
         scores = long(KEYS, a=[*bonafide_a, *[1] * 8, 0, 0], b=[*bonafide_b, *[1] * 8, 0, 0])
-        found = consensus.error_overlap(scores, seed=0, rounds=40).set_index(["key", "wrong"])
-        assert found.loc["bonafide", "observed"].to_dict() == {"none": 7, "a": 1, "b": 1, "a + b": 1}
-        assert found.loc["bonafide", "expected"].to_dict() == pytest.approx(
+        table = agreement.shared_errors(scores, recordings=False, seed=0, rounds=40).set_index(["key", "wrong"])
+        assert table.loc["bonafide", "observed"].to_dict() == {"none": 7, "a": 1, "b": 1, "a + b": 1}
+        assert table.loc["bonafide", "expected"].to_dict() == pytest.approx(
             {"none": 6.4, "a": 1.6, "b": 1.6, "a + b": 0.4}
         )
-        assert found.loc[("spoof", "a + b"), ["observed", "ratio"]].tolist() == pytest.approx([2, 5])
-        assert np.isfinite(found.loc[("bonafide", "a + b"), ["low", "high"]].astype(float)).all()
+        assert table.loc[("spoof", "a + b"), ["observed", "ratio"]].tolist() == pytest.approx([2, 5])
+        assert np.isfinite(table.loc[("bonafide", "a + b"), ["low", "high"]].astype(float)).all()
 
     def test_expected_sum_to_the_class_and_independent_errors_have_ratio_one(self, rng):
         keys = ["bonafide"] * 4000 + ["spoof"] * 4000
         scores = long(keys, **{name: rng.normal(size=8000) + (np.array(keys) == "spoof") for name in "abc"})
-        found = consensus.error_overlap(scores, seed=0, rounds=100)
-        assert found.groupby("key")[["observed", "expected"]].sum().to_numpy() == pytest.approx(4000)
-        assert found["ratio"].between(0.8, 1.2).all()
-        assert len(found) == 2 * 2**3
+        table = agreement.shared_errors(scores, recordings=False, seed=0, rounds=100)
+        assert table.groupby("key")[["observed", "expected"]].sum().to_numpy() == pytest.approx(4000)
+        assert table["ratio"].between(0.8, 1.2).all()
+        assert len(table) == 2 * 2**3
 
     def test_detectors_without_errors_expect_none(self):
-        found = consensus.error_overlap(long(KEYS, a=[0] * 10 + [1] * 10), seed=0, rounds=10)
-        assert found.loc[found["wrong"] == "a", "ratio"].isna().all()
-        assert found.loc[found["wrong"] == "none", "ratio"].tolist() == [1, 1]
+        table = agreement.shared_errors(long(KEYS, a=[0] * 10 + [1] * 10), recordings=False, seed=0, rounds=10)
+        assert table.loc[table["wrong"] == "a", "ratio"].isna().all()
+        assert table.loc[table["wrong"] == "none", "ratio"].tolist() == [1, 1]
 
     def test_too_many_detectors_are_refused(self):
-        with pytest.raises(MetricError, match="9 detectors; at most 8"):
-            consensus.error_overlap(long(KEYS, **{f"d{n}": SCORES for n in range(9)}), seed=0)
+        with pytest.raises(DataError, match="9 detectors; at most 8"):
+            agreement.shared_errors(long(KEYS, **{f"d{n}": SCORES for n in range(9)}), recordings=False, seed=0)
 
 
 SOUND = long(KEYS, a=SCORES, b=SCORES)
@@ -225,23 +228,23 @@ SOUND = long(KEYS, a=SCORES, b=SCORES)
     ("scores", "message"),
     [
         (SOUND.drop(columns="attack"), "the scores lack attack"),
-        (pd.concat([SOUND, SOUND.tail(1)]), "b scored U0019 twice"),
+        (pd.concat([SOUND, SOUND.tail(1)]), "b scored U0019 twice; one score is needed"),
         (SOUND.iloc[:-1], "b has no finite score of U0019; every detector"),
         (SOUND.assign(spoof_score=SOUND["spoof_score"].where(SOUND.index != 3, np.inf)), "a has no finite .* U0003"),
         (SOUND.assign(attack=SOUND["attack"].where(SOUND.index != 15, "A02")), "disagree on key, .* of U0015"),
-        (SOUND.replace("spoof", "fake"), "key 'fake' in row 10"),
+        (SOUND.replace("spoof", "fake"), "key 'fake' in row U0010"),
         (SOUND[SOUND["key"] == "spoof"], "no bona fide scores"),
     ],
 )
 def test_scores_that_do_not_fit_together_are_refused(scores, message):
-    with pytest.raises(MetricError, match=message):
-        consensus.groups(scores)
+    with pytest.raises(DataError, match=message):
+        agreement.groups(scores)
 
 
 @pytest.mark.parametrize("quorum", [0.5, 1.1, 0, np.nan])
 def test_a_quorum_that_two_verdicts_could_reach_is_refused(quorum):
-    with pytest.raises(MetricError, match=r"above 0\.5 and at most 1"):
-        consensus.groups(SOUND, quorum=quorum)
+    with pytest.raises(DataError, match=r"above 0\.5 and at most 1"):
+        agreement.groups(SOUND, quorum=quorum)
 
 
 class TestPublishedSelection:

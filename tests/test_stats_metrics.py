@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from sslig.errors import DataError
 from sslig.stats import metrics
-from sslig.stats.metrics import METRICS, MetricError
+from sslig.stats.metrics import METRICS
 
 BONAFIDE, SPOOF = [0.0, 1.0, 2.0, 3.0], [2.5, 4.0, 5.0, 6.0]
 OFFICIAL = {
@@ -107,11 +108,11 @@ def test_summary_holds_every_metric_by_name():
     ],
 )
 def test_scores_without_a_metric_say_which_class_is_at_fault(metric, bonafide, spoof, message):
-    with pytest.raises(MetricError, match=message):
+    with pytest.raises(DataError, match=message):
         getattr(metrics, metric)(bonafide, spoof)
 
 
-class TestByGroup:
+class TestConditions:
     @pytest.fixture
     def table(self):
         """Two attacks under two codecs; A02 scores below all, C01 moves the bona fide scores."""
@@ -125,30 +126,53 @@ class TestByGroup:
         ]
         return pd.DataFrame(rows, columns=["key", "attack", "codec", "spoof_score"])
 
+    @staticmethod
+    def scores(table, columns):
+        """Condition -> scores of its bona fide and of its spoof trials."""
+        parts = metrics.conditions(table, columns)
+        return {tuple(values.values()): tuple(map(list, metrics.by_class(part))) for values, part in parts}
+
     def test_each_attack_meets_all_bona_fide_trials(self, table):
-        groups = metrics.by_group(table, "attack").set_index("attack")
-        assert list(groups.index) == ["A01", "A02"]
-        assert list(groups["n_bonafide"]) == [2, 2]
-        assert list(groups["eer"]) == [0.5, 1.0]
+        assert self.scores(table, "attack") == {("A01",): ([-1, 3], [2, 2.5]), ("A02",): ([-1, 3], [-2, -2])}
 
     def test_each_codec_meets_its_own_bona_fide_trials(self, table):
-        groups = metrics.by_group(table, "codec").set_index("codec")
-        assert groups.loc["-", ["n_bonafide", "n_spoof"]].tolist() == [1, 2]
-        assert groups.loc["C01", "eer"] == 1.0
-
-    def test_a_group_without_one_class_has_counts_and_no_metrics(self, table):
-        groups = metrics.by_group(table, "codec").set_index("codec")
-        assert groups.loc["C02", ["n_bonafide", "n_spoof"]].tolist() == [0, 1]
-        assert groups.loc["C02", list(METRICS)].isna().all()
+        expected = {("-",): ([-1], [2, -2]), ("C01",): ([3], [2.5]), ("C02",): ([], [-2])}
+        assert self.scores(table, "codec") == expected
+        only_bonafide = table[(table["key"] == "bonafide") | (table["codec"] == "-")]
+        assert self.scores(only_bonafide, "codec") == {("-",): ([-1], [2, -2]), ("C01",): ([3], [])}
 
     def test_both_columns_pair_an_attack_with_the_bona_fide_trials_of_the_codec(self, table):
-        groups = metrics.by_group(table, ["attack", "codec"]).set_index(["attack", "codec"])
-        assert groups["eer"].to_dict() == pytest.approx(
-            {("A01", "-"): 0.0, ("A01", "C01"): 1.0, ("A02", "-"): 1.0, ("A02", "C02"): np.nan}, nan_ok=True
-        )
+        assert self.scores(table, ["attack", "codec"]) == {
+            ("A01", "-"): ([-1], [2]),
+            ("A01", "C01"): ([3], [2.5]),
+            ("A02", "-"): ([-1], [-2]),
+            ("A02", "C02"): ([], [-2]),
+        }
 
     def test_missing_columns_and_unknown_keys_are_refused(self, table):
-        with pytest.raises(MetricError, match="the table lacks room"):
-            metrics.by_group(table, "room")
-        with pytest.raises(MetricError, match="key 'genuine' in row 0"):
-            metrics.by_group(table.replace("bonafide", "genuine"), "attack")
+        with pytest.raises(DataError, match="the table lacks spoof_score"):
+            metrics.by_class(table.drop(columns="spoof_score"))
+        with pytest.raises(DataError, match="key 'genuine' in row 0"):
+            metrics.by_class(table.replace("bonafide", "genuine"))
+
+
+class TestWeighted:
+    def test_whole_weights_repeat_trials(self, rng):
+        scores, is_bonafide = rng.integers(0, 9, 60).astype(float), rng.random(60) < 0.4
+        weights = rng.integers(0, 4, (20, 60))
+        values = metrics.weighted(scores, is_bonafide)(weights)
+        for row, row_values in zip(weights, values, strict=True):
+            drawn, bonafide = np.repeat(scores, row), np.repeat(is_bonafide, row)
+            expected = metrics.summary(drawn[bonafide], drawn[~bonafide])
+            assert dict(zip(METRICS, row_values, strict=True)) == pytest.approx(expected)
+
+    def test_metrics_come_in_the_order_asked_for_and_are_nan_without_a_class(self):
+        values = metrics.weighted([0.0, 1.0, 2.0], [True, False, False], ["cllr", "eer"])
+        assert values(np.ones((1, 3)))[0] == pytest.approx([metrics.cllr([0.0], [1.0, 2.0]), 0.0])
+        assert np.isnan(values(np.array([[0, 1, 1]]))).all()
+
+    def test_unknown_metrics_and_shapes_are_refused(self):
+        with pytest.raises(DataError, match=r"unknown metrics \['err'\]; accepted: eer"):
+            metrics.weighted([0.0, 1.0], [True, False], ["err"])
+        with pytest.raises(DataError, match="one of each per trial"):
+            metrics.weighted([0.0, 1.0], [True])

@@ -1,0 +1,234 @@
+"""Agreement of detectors on trials: groups of utterances, rank correlation, and shared errors.
+
+Every function takes a row for each detector and utterance, the same utterances for each detector. Scores of different
+detectors have different scales; only thresholds and ranks within a detector are used.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sslig.errors import DataError
+from sslig.labels import KEYS
+from sslig.stats import metrics, operating_points
+from sslig.stats.bootstrap import Units, estimate, ratio, spearman
+
+RATE = 0.001
+"""A detector is confident where at most this share of the other class lies."""
+
+CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG = "confidently right", "confidently wrong"
+MIDDLE_RIGHT, MIDDLE_WRONG, MIXED = "middle right", "middle wrong", "mixed"
+VERDICTS = (CONFIDENTLY_RIGHT, MIDDLE_RIGHT, MIDDLE_WRONG, CONFIDENTLY_WRONG)
+"""Verdicts of one detector on one utterance."""
+
+GROUPS = (*VERDICTS, MIXED)
+"""Verdicts that the detectors share; `MIXED` where they differ."""
+
+COLUMNS = ("detector", "utterance", "key", "attack", "speaker", "spoof_score")
+SCOPES = {"all": tuple(KEYS), "bona fide": ("bonafide",), "spoof": ("spoof",)}
+MOST_DETECTORS = 8
+"""Detectors that `shared_errors` takes: for n, it lists 2 ** n sets."""
+
+
+class Thresholds(NamedTuple):
+    """The cuts of one detector.
+
+    Parameters
+    ----------
+    low
+        Highest threshold with an FMR of at most the rate: at most that share of spoofs scores below it.
+    high
+        Lowest threshold with an FNMR of at most the rate: at most that share of bona fide trials reaches it.
+    eer
+        Threshold of the EER.
+    """
+
+    low: float
+    high: float
+    eer: float
+
+
+def thresholds(scores: pd.DataFrame, rate: float = RATE) -> Thresholds:
+    """The cuts of one detector, from its scores (``spoof_score`` and ``key``).
+
+    Raises
+    ------
+    DataError
+        A class is missing, a score is not finite, or the rate is not between 0 and 1.
+    """
+    classes = metrics.by_class(scores)
+    low = operating_points.at_fmr(*classes, rate).threshold
+    high = operating_points.at_fnmr(*classes, rate).threshold
+    return Thresholds(low, high, metrics.eer_threshold(*classes))
+
+
+def groups(scores: pd.DataFrame, rate: float = RATE, quorum: float = 1.0) -> pd.DataFrame:
+    """The verdict of each detector on each utterance, and the group that these put the utterance in.
+
+    A detector calls an utterance spoof from its EER threshold on. It is *confident* beyond all of its `Thresholds`:
+    below the lowest, or from the highest on. (For a weak detector these are ``low`` and ``high``. For a detector with
+    an EER below `rate`, ``low`` lies above ``high``, and scores between them belong to the middle.)
+
+    An utterance is in the group of a verdict where at least a share `quorum` of the detectors give that verdict; else
+    it is mixed. The thresholds come from the same scores. A class with fewer than 1 / `rate` trials has none beyond
+    the cut that admits that share of it, so a small set has no confident errors.
+
+    Parameters
+    ----------
+    scores
+        Rows with `COLUMNS`; ``codec`` and ``gender`` are passed on where present.
+    rate
+        FMR and FNMR of the confident cuts.
+    quorum
+        Above 0.5, so that at most one verdict reaches it, to 1.
+
+    Returns
+    -------
+    DataFrame
+        A row an utterance, in their order: ``utterance``, ``key``, ``attack``, ``speaker``, ``group``, ``n_right``
+        and ``n_confident`` (detectors), ``spoof_rank`` (mean over detectors of the share of utterances that do not
+        score higher: 1 is the most spoof-like), and ``verdict_<detector>`` for each.
+
+    Raises
+    ------
+    DataError
+        A column is missing, detectors scored different utterances or one twice, a class is missing, a score is not
+        finite, or `rate` or `quorum` are out of range.
+    """
+    if not 0.5 < quorum <= 1:
+        raise DataError(f"quorum {quorum}; above 0.5 and at most 1 is needed")
+    wide, trials = _wide(scores)
+    is_spoof = trials["key"] == "spoof"
+    verdicts = pd.DataFrame(index=wide.index)
+    for detector in wide:
+        cuts = thresholds(trials.assign(spoof_score=wide[detector]), rate)
+        right = (wide[detector] >= cuts.eer) == is_spoof
+        confident = (wide[detector] < min(cuts)) | (wide[detector] >= max(cuts))
+        verdicts[detector] = np.select([confident & right, right, ~confident], VERDICTS[:3], VERDICTS[3])
+    votes = pd.DataFrame({verdict: (verdicts == verdict).sum(axis=1) for verdict in VERDICTS})
+    # 0.55 * 20 is a little above 11: rounding must not ask for one detector more.
+    agreed = votes.max(axis=1) >= quorum * wide.shape[1] - 1e-9
+    return trials.assign(
+        group=votes.idxmax(axis=1).where(agreed, MIXED),
+        n_right=votes[[CONFIDENTLY_RIGHT, MIDDLE_RIGHT]].sum(axis=1),
+        n_confident=votes[[CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG]].sum(axis=1),
+        spoof_rank=wide.rank(pct=True, method="max").mean(axis=1),
+        **{f"verdict_{detector}": verdicts[detector] for detector in wide},
+    ).reset_index()
+
+
+def rank_correlation(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: int = 1000) -> pd.DataFrame:
+    """Spearman's rank correlation of each pair of detectors over all utterances, the bona fide and the spoofs.
+
+    Over all utterances two good detectors correlate highly, whatever they listen to; within a class they need not.
+
+    Parameters
+    ----------
+    scores
+        Rows with `COLUMNS`, and ``recording`` where these are resampled.
+    recordings
+        Whether recordings are resampled within speakers.
+    seed, rounds
+        Seed and number of the draws; ties that a draw makes share a rank.
+
+    Returns
+    -------
+    DataFrame
+        ``first``, ``second``, ``scope``, ``n`` (utterances), ``n_speakers``, ``rho``, ``low`` and ``high``; NaN where
+        all scores of a detector are equal. No rows for one detector.
+
+    Raises
+    ------
+    DataError
+        See `groups`.
+    """
+    wide, trials = _wide(scores, ["recording"] if recordings else [])
+    rows = []
+    for scope, keys in SCOPES.items():
+        inside = trials["key"].isin(keys)
+        part, units = wide[inside], Units.of_table(trials[inside], recordings=recordings)
+        for first, second in combinations(wide, 2):
+            rho = estimate(spearman(part[first], part[second]), units, seed=seed, rounds=rounds)
+            rows.append((first, second, scope, len(part), units.n_speakers, rho.value, rho.low, rho.high))
+    return pd.DataFrame(rows, columns=["first", "second", "scope", "n", "n_speakers", "rho", "low", "high"])
+
+
+def shared_errors(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: int = 1000) -> pd.DataFrame:
+    """How often which detectors err together at their EER thresholds, and how often independent errors would meet.
+
+    Of the n utterances of a class, n prod_d p_d^w (1 - p_d)^(1 - w) are expected, where p_d is the detector's error
+    rate in that class and w is 1 where it errs: independence given the class. The thresholds are held over all rounds.
+
+    Parameters
+    ----------
+    scores
+        Rows with `COLUMNS` of at most `MOST_DETECTORS` detectors, and ``recording`` where these are resampled.
+    recordings, seed, rounds
+        See `rank_correlation`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each class and each set of detectors, the region of a Venn diagram where they and no others err:
+        ``key``, ``wrong`` (their names joined by ``+``, or ``none``), ``n_wrong``, ``observed``, ``expected`` and
+        ``ratio`` of the two with ``low`` and ``high``; NaN where nothing is expected.
+
+    Raises
+    ------
+    DataError
+        See `groups`; or there are too many detectors.
+    """
+    wide, trials = _wide(scores, ["recording"] if recordings else [])
+    n_detectors = wide.shape[1]
+    if n_detectors > MOST_DETECTORS:
+        raise DataError(f"{n_detectors} detectors; at most {MOST_DETECTORS} fit a table of all sets of them")
+    is_spoof = (trials["key"] == "spoof").to_numpy()
+    cuts = [metrics.eer_threshold(wide.loc[~is_spoof, name], wide.loc[is_spoof, name]) for name in wide]
+    wrong = (wide.to_numpy() >= cuts) != is_spoof[:, None]  # (utterance, detector)
+    patterns = (np.arange(2**n_detectors)[:, None] >> np.arange(n_detectors)) & 1  # (pattern, detector)
+    cell = wrong @ (1 << np.arange(n_detectors)) + is_spoof * len(patterns)
+
+    def counts(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        observed = np.stack([np.bincount(cell, row, minlength=2 * len(patterns)) for row in weights])
+        of_class = observed.reshape(len(weights), 2, 1, -1)  # (round, class, 1, pattern)
+        n = of_class.sum(axis=-1)  # (round, class, 1)
+        rate = of_class @ patterns / np.maximum(n, 1)[..., None]  # (round, class, 1, detector)
+        expected = n * np.where(patterns, rate, 1 - rate).prod(axis=-1)  # (round, class, pattern)
+        return observed, expected.reshape(len(weights), -1)
+
+    units = Units.of_table(trials, recordings=recordings)
+    ratios = estimate(lambda weights: ratio(*counts(weights)), units, seed=seed, rounds=rounds)
+    observed, expected = counts(np.ones((1, len(cell))))
+    sets = [[name for name, errs in zip(wide, pattern, strict=True) if errs] for pattern in patterns]
+    regions = pd.DataFrame({
+        "key": np.repeat(list(KEYS), len(patterns)),
+        "wrong": [" + ".join(names) or "none" for names in sets] * 2,
+        "n_wrong": [len(names) for names in sets] * 2,
+        "observed": observed[0].astype(np.int64), "expected": expected[0],
+        "ratio": ratios.value, "low": ratios.low, "high": ratios.high,
+    })  # fmt: skip
+    return regions.sort_values(["key", "n_wrong"], kind="stable", ignore_index=True)
+
+
+def _wide(scores: pd.DataFrame, more: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(utterance, detector) scores, and key, attack, speaker and the like of each utterance, in the same order."""
+    missing = [column for column in (*COLUMNS, *more) if column not in scores]
+    if missing:
+        raise DataError(f"the scores lack {', '.join(missing)}; they have {', '.join(map(str, scores.columns))}")
+    twice = scores[scores.duplicated(["detector", "utterance"])]
+    if len(twice):
+        raise DataError(f"{twice['detector'].iloc[0]} scored {twice['utterance'].iloc[0]} twice; one score is needed")
+    wide = scores.pivot(index="utterance", columns="detector", values="spoof_score").rename_axis(columns=None)
+    unscored = ~np.isfinite(wide.astype(np.float64)).stack()
+    if unscored.any():
+        utterance, detector = unscored.idxmax()
+        raise DataError(f"{detector} has no finite score of {utterance}; every detector must score every utterance")
+    columns = [name for name in ("key", "attack", "speaker", *more, "codec", "gender") if name in scores]
+    trials = scores[["utterance", *columns]].drop_duplicates()
+    differing = trials.loc[trials["utterance"].duplicated(), "utterance"]
+    if len(differing):
+        raise DataError(f"detectors disagree on key, attack, speaker or such of {differing.iloc[0]}")
+    return wide, trials.set_index("utterance").loc[wide.index]

@@ -1,0 +1,281 @@
+"""Scores as log-likelihood ratios: logistic calibration of one detector, and logistic fusion of several.
+
+Logits of different heads differ tenfold in scale, and no training makes them log-likelihood ratios. The maps here are
+fitted on one set (*dev*) and applied to another (*eval*), never to the trials they were fitted on.
+
+References
+----------
+N. Brummer and J. du Preez, "Application-independent evaluation of speaker detection", 2006.
+N. Brummer et al., "Fusion of heterogeneous speaker recognition systems in the STBU submission for the NIST speaker
+recognition evaluation 2006", 2007.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from sslig.errors import DataError
+from sslig.labels import BONAFIDE, KEYS, SPOOF
+from sslig.stats import metrics
+from sslig.stats.bootstrap import Units, estimate, ratio
+
+RATIO = "spoof_llr"
+"""Column of log p(scores | spoof) / p(scores | bona fide), natural logarithm."""
+
+FUSION = "fusion"
+"""Name of the fusion of all detectors among them."""
+
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e3)
+"""Inverse strengths of the penalty on the weights of standardised scores that cross-validation chooses from."""
+
+WEAK = 1e4
+"""Inverse strength for calibration: almost no penalty, but finite weights where the classes are separable."""
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class LogisticMap:
+    """LLR = weights . scores + offset: log p(scores | spoof) / p(scores | bona fide).
+
+    Attributes
+    ----------
+    detectors
+        Names of the scores, in the order of the weights.
+    weights
+        (detector,) Weights of the raw scores, in 1/logit.
+    offset
+        Constant of the sum.
+    strength
+        Inverse strength of the penalty that it was fitted with.
+    disjoint_in
+        What the folds that chose the strength did not share: ``speakers`` or ``recordings``; empty where nothing was
+        chosen.
+    """
+
+    detectors: tuple[str, ...]
+    weights: tuple[float, ...]
+    offset: float
+    strength: float = WEAK
+    disjoint_in: str = ""
+
+    def __call__(self, scores: ArrayLike) -> np.ndarray:
+        """(trial,) Log-likelihood ratios of (trial, detector) spoof scores; higher = spoof.
+
+        Raises
+        ------
+        DataError
+            The scores are of another number of detectors, or not finite.
+        """
+        return _matrix(scores, len(self.weights)) @ np.array(self.weights) + self.offset
+
+
+Maps = Mapping[tuple[str, int], LogisticMap]
+"""(Detector or `FUSION`, seed) -> its map."""
+
+
+def calibrate(scores: ArrayLike, labels: ArrayLike, detector: str = "") -> LogisticMap:
+    """Fit the affine map of one detector's (trial,) spoof scores to log-likelihood ratios, which minimises Cllr.
+
+    Both classes weigh the same, whatever their numbers.
+
+    Raises
+    ------
+    DataError
+        A class is missing, or a score is not finite.
+    """
+    return _fit(_matrix(np.asarray(scores).reshape(-1, 1), 1), _classes(labels), (detector,), WEAK)
+
+
+def fuse(
+    scores: ArrayLike,
+    labels: ArrayLike,
+    speakers: Sequence[str],
+    recordings: Sequence[str],
+    detectors: Sequence[str],
+) -> LogisticMap:
+    """Fit the weighted sum of several detectors' spoof scores that is the best log-likelihood ratio.
+
+    The penalty on the weights is the one with the lowest Cllr over held-out trials, in folds that share no speaker;
+    where a class has speakers for one fold only, in folds that share no recording (`LogisticMap.disjoint_in`).
+
+    Parameters
+    ----------
+    scores
+        (trial, detector) Spoof scores.
+    labels, speakers, recordings
+        (trial,) Labels (`sslig.labels`), speakers, and groups of coded variants of one recording.
+    detectors
+        Names of the columns.
+
+    Raises
+    ------
+    DataError
+        A class is missing, a score is not finite, or there are too few recordings for two folds.
+    """
+    matrix, labels = _matrix(scores, len(detectors)), _classes(labels)
+    disjoint_in, folds = _folds(labels, {"speakers": speakers, "recordings": recordings})
+    strength = min(STRENGTHS, key=lambda strength: _held_out_cllr(matrix, labels, folds, strength))
+    fitted = _fit(matrix, labels, tuple(detectors), strength)
+    return LogisticMap(fitted.detectors, fitted.weights, fitted.offset, strength, disjoint_in)
+
+
+def calibrated(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFrame, Maps]:
+    """Calibrate each detector and seed on one set and apply the map to another.
+
+    Parameters
+    ----------
+    fitted_on, applied_to
+        Scores of *dev* and *eval*: ``detector``, ``seed``, ``key`` and ``spoof_score``.
+
+    Returns
+    -------
+    table : DataFrame
+        `applied_to` with `RATIO`.
+    maps : dict
+        (detector, seed) -> map.
+    """
+    maps, parts = {}, []
+    for (detector, seed), part in applied_to.groupby(["detector", "seed"], sort=False):
+        dev = fitted_on[(fitted_on["detector"] == detector) & (fitted_on["seed"] == seed)]
+        maps[detector, seed] = calibrate(dev["spoof_score"], dev["key"].map(KEYS), detector)
+        parts.append(part.assign(**{RATIO: maps[detector, seed](part[["spoof_score"]])}))
+    return pd.concat(parts, ignore_index=True), maps
+
+
+def fused(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFrame, Maps]:
+    """Fuse all detectors of each seed on one set and apply the map to another.
+
+    Only utterances that all detectors scored count.
+
+    Parameters
+    ----------
+    fitted_on, applied_to
+        Scores of *dev* and *eval*: ``detector``, ``seed``, ``utterance``, ``key``, ``speaker``, ``recording`` and
+        ``spoof_score``.
+
+    Returns
+    -------
+    table : DataFrame
+        `applied_to` of one detector as the detector `FUSION`; `RATIO` and ``spoof_score`` are the fused ratio.
+    maps : dict
+        (`FUSION`, seed) -> map.
+    """
+    maps, parts, detectors = {}, [], list(applied_to["detector"].unique())
+    for seed in applied_to["seed"].unique():
+        (dev, dev_scores), (trials, scores) = (
+            _side_by_side(table[table["seed"] == seed], detectors) for table in (fitted_on, applied_to)
+        )
+        fitted = fuse(dev_scores, dev["key"].map(KEYS), dev["speaker"], dev["recording"], detectors)
+        llr, maps[FUSION, seed] = fitted(scores), fitted
+        parts.append(trials.assign(detector=FUSION, spoof_score=llr, **{RATIO: llr}))
+    return pd.concat(parts, ignore_index=True), maps
+
+
+def reliability(
+    scores: pd.DataFrame, *, bins: int = 8, recordings: bool, seed: int, rounds: int = 1000
+) -> pd.DataFrame:
+    """Claimed and observed shares of spoofs in bins with equal numbers of trials, at equal weight of both classes.
+
+    Of trials whose log-likelihood ratio is L, a share 1 / (1 + e^-L) is spoof where the ratio holds.
+
+    Parameters
+    ----------
+    scores
+        Trials of one detector and seed: `RATIO`, ``key``, ``speaker`` and, where resampled, ``recording``.
+    bins
+        Number of bins.
+    recordings
+        Whether recordings are resampled within speakers.
+    seed, rounds
+        Seed and number of the draws.
+
+    Returns
+    -------
+    DataFrame
+        A row a bin: ``claimed`` (mean of that share over its trials, both classes weighing the same), ``observed``
+        (share of spoofs) with ``low`` and ``high``, and ``n`` trials.
+    """
+    edges = np.unique(np.quantile(scores[RATIO], np.linspace(0, 1, bins + 1)[1:-1]))
+    in_bin = np.searchsorted(edges, scores[RATIO], side="right")[:, None] == np.arange(len(edges) + 1)  # (trial, bin)
+    is_spoof = (scores["key"] == "spoof").to_numpy()
+
+    def observed(weights: np.ndarray) -> np.ndarray:
+        rates = [weights[:, rows] @ in_bin[rows] / weights[:, rows].sum(axis=1, keepdims=True)
+                 for rows in (is_spoof, ~is_spoof)]  # fmt: skip
+        return ratio(rates[0], rates[0] + rates[1])
+
+    units = Units.of_table(scores, recordings=recordings)
+    figures = estimate(observed, units, seed=seed, rounds=rounds, classes=is_spoof)
+    balanced = 1 / np.where(is_spoof, is_spoof.sum(), (~is_spoof).sum())  # (trial,)
+    claim = 1 / (1 + np.exp(-scores[RATIO].to_numpy()))
+    table = pd.DataFrame({"claimed": ratio((balanced * claim) @ in_bin, balanced @ in_bin), "observed": figures.value})
+    table = table.assign(low=figures.low, high=figures.high, n=in_bin.sum(axis=0))
+    return table.dropna(subset="observed").reset_index(drop=True)
+
+
+def _side_by_side(scores: pd.DataFrame, detectors: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The trials that all detectors scored, in the order of the first, and their (trial, detector) scores."""
+    wide = scores.pivot(index="utterance", columns="detector", values="spoof_score")[detectors].dropna()
+    trials = scores[(scores["detector"] == detectors[0]) & scores["utterance"].isin(wide.index)]
+    return trials, wide.loc[trials["utterance"]]
+
+
+def _fit(matrix: np.ndarray, labels: np.ndarray, names: tuple[str, ...], strength: float) -> LogisticMap:
+    from sklearn.linear_model import LogisticRegression
+
+    mean, deviation = matrix.mean(axis=0), matrix.std(axis=0)
+    if not (deviation > 0).all():
+        raise DataError(f"the scores of {names[int(np.argmin(deviation))]!r} do not vary")
+    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
+    model.fit((matrix - mean) / deviation, labels == SPOOF)
+    weights = model.coef_[0] / deviation
+    return LogisticMap(names, tuple(map(float, weights)), float(model.intercept_[0] - weights @ mean), strength)
+
+
+def _held_out_cllr(
+    matrix: np.ndarray, labels: np.ndarray, folds: list[tuple[np.ndarray, np.ndarray]], strength: float
+) -> float:
+    ratios = np.empty(len(labels))
+    for fitted, held_out in folds:
+        llr = _fit(matrix[fitted], labels[fitted], tuple("*" * matrix.shape[1]), strength)
+        ratios[held_out] = llr(matrix[held_out])
+    return metrics.cllr(ratios[labels == BONAFIDE], ratios[labels == SPOOF])
+
+
+def _folds(
+    labels: np.ndarray, groupings: Mapping[str, Sequence[str]]
+) -> tuple[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """The first grouping that gives at least two folds with both classes left to fit on, and those folds."""
+    from sklearn.model_selection import GroupKFold
+
+    for name, groups in groupings.items():
+        groups = np.asarray(groups)
+        if len(groups) != len(labels):
+            raise DataError(f"{len(groups)} {name} for {len(labels)} trials; one a trial is needed")
+        n_folds = min(FOLDS, *(len(np.unique(groups[labels == label])) for label in (BONAFIDE, SPOOF)))
+        if n_folds < 2:
+            continue
+        folds = list(GroupKFold(n_folds).split(labels, groups=groups))
+        if all(len(np.unique(labels[fitted])) == 2 for fitted, _ in folds):
+            return name, folds
+    raise DataError("fewer than two recordings of a class: nothing can be held out")
+
+
+def _matrix(scores: ArrayLike, n_detectors: int) -> np.ndarray:
+    matrix = np.asarray(scores, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[1] != n_detectors:
+        raise DataError(f"scores of shape {matrix.shape}; (trial, {n_detectors}) is needed")
+    if not np.isfinite(matrix).all():
+        raise DataError(f"{np.count_nonzero(~np.isfinite(matrix))} scores are not finite")
+    return matrix
+
+
+def _classes(labels: ArrayLike) -> np.ndarray:
+    labels = np.asarray(labels)
+    if set(np.unique(labels)) != {BONAFIDE, SPOOF}:
+        raise DataError(f"labels {np.unique(labels)[:5]}; both {BONAFIDE} (bona fide) and {SPOOF} (spoof) are needed")
+    return labels
