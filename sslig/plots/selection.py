@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from sslig.labels import KEYS
 from sslig.plots.style import EVIDENCE, evidence_patches, figure_grid, style
-from sslig.stats.consensus import GROUPS
+from sslig.stats.agreement import GROUPS
 
 
 @style()
@@ -15,7 +15,7 @@ def group_bars(groups: pd.DataFrame) -> Figure:
     Parameters
     ----------
     groups
-        ``group`` and ``key`` (`sslig.stats.consensus.groups`).
+        ``group`` and ``key`` (`sslig.stats.agreement.groups`).
     """
     counts = pd.crosstab(groups["group"], groups["key"]).reindex(index=GROUPS, columns=list(KEYS), fill_value=0)
     figure, (axis,) = figure_grid(1, heights=[2.8], width=5.0)

@@ -11,7 +11,7 @@ from sslig.cues.effects import ALPHA, rounds_needed
 from sslig.cues.masked_trials import two_sided_p
 from sslig.labels import KEYS
 from sslig.report.artefact_text import WORDS, estimated, interval, mean_and_spread, p_text, percent, strongest_first
-from sslig.stats import consensus
+from sslig.stats import agreement
 from sslig.study import Study
 
 DESCRIPTION = ["utterance", "key", "attack", "codec", "speaker", "recording"]
@@ -30,7 +30,7 @@ MOST_ROUNDS = 10_000
 def trials(measures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """The measured utterances that every detector scored: `DESCRIPTION`, ``group`` and the measures.
 
-    The groups are those of `sslig.stats.consensus` over all utterances of `scores`: class and `RIGHT`, `MIXED` or `WRONG`.
+    The groups are those of `sslig.stats.agreement` over all utterances of `scores`: class and `RIGHT`, `MIXED` or `WRONG`.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def trials(measures: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """
     n_detectors = scores["detector"].nunique()
     shared = scores[scores.groupby("utterance")["detector"].transform("nunique") == n_detectors]
-    found = consensus.groups(shared).set_index("utterance")
+    found = agreement.groups(shared).set_index("utterance")
     verdict = np.select([found["n_right"] == n_detectors, found["n_right"] == 0], [RIGHT, WRONG], MIXED)
     group = found["key"].map(WORDS) + ", " + verdict
     described = shared.drop_duplicates("utterance")[DESCRIPTION]

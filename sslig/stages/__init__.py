@@ -8,7 +8,6 @@ from sslig.stages.attributed import (
     explained,
     free_attributions,
 )
-from sslig.stages.calibrated import RATIO, calibrated, fused
 from sslig.stages.faithful import faithful
 from sslig.stages.localised import (
     detected,

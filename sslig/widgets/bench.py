@@ -26,7 +26,7 @@ from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, select_device
 from sslig.scoring import evaluating
-from sslig.stats import fusion
+from sslig.stats import calibration
 from sslig.study import Study
 from sslig.widgets.catalogue import COLUMNS, Catalogue
 from sslig.widgets.recording import ExplainedRecording, read_file
@@ -115,10 +115,10 @@ class Bench:
         return {name: baselines.load(path).values for (name, _), path in paths.items()}
 
     @cached_property
-    def _calibrations(self) -> dict[str, fusion.LogisticMap]:
+    def _calibrations(self) -> dict[str, calibration.LogisticMap]:
         """Detector -> map of a spoof score to a log-likelihood ratio, fitted on *dev*."""
         return {
-            name: fusion.calibrate(scores["spoof_score"], scores["key"].map(KEYS), name)
+            name: calibration.calibrate(scores["spoof_score"], scores["key"].map(KEYS), name)
             for name, scores in self._dev.items()
         }
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sslig.corpora import protocol
 from sslig.errors import InputError
 from sslig.labels import KEYS
-from sslig.stats import consensus
+from sslig.stats import agreement
 
 COLUMNS = ("key", "attack", "codec", "speaker", "group")
 """Columns that utterances are filtered by, besides name and score."""
@@ -90,14 +90,14 @@ class Catalogue:
         # An utterance that a detector could not score has no group.
         complete = scores.groupby("utterance")["utterance"].transform("size") == len(self.detectors)
         scores = scores[complete]
-        table = consensus.groups(scores).set_index("utterance")[list(COLUMNS)]
+        table = agreement.groups(scores).set_index("utterance")[list(COLUMNS)]
         table = table.join(scores.pivot(index="utterance", columns="detector", values="spoof_score"))
         paths = protocol.load_set(root, "eval").set_index("utterance")["path"]
         self.table = table.assign(path=paths, explained=table.index.isin(explained)).sort_index().reset_index()
 
     def choices(self) -> dict[str, list[str]]:
         """Column -> its values, for a list to choose from."""
-        order = {"key": list(KEYS), "group": list(consensus.GROUPS)}
+        order = {"key": list(KEYS), "group": list(agreement.GROUPS)}
         values = {name: set(self.table[name]) for name in COLUMNS}
         return {
             name: [value for value in order.get(name, sorted(values[name])) if value in values[name]] for name in values
