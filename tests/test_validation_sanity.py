@@ -1,11 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sslig.frames import SSL_CLOCK
 from sslig.validation import sanity
+from sslig.validation.replacement import in_features
+from sslig.validation.sanity import agreement, entropy, groups, max_sensitivity, shuffled
+from sslig.validation.statistics import Controls
 
-CONTROL = {"draws": 20, "seed": 0}
+
+def controls(n_read, draws=20):
+    return Controls(n_read, draws, seed=0)
 
 
 @pytest.fixture
@@ -14,50 +20,164 @@ def smooth(rng):
     return np.convolve(rng.standard_normal(210), np.ones(11) / 11, mode="valid")
 
 
+def by_gradient(head, features):
+    """Gradient times input, summed over layers and features."""
+    x = features.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(head(x).sum(), x)
+    return (gradient * x).detach().double().sum(dim=(1, 3))[0].numpy()
+
+
+@pytest.fixture
+def trained(tiny_detector):
+    """A CA-MHFA head that learnt to detect a spike in the first features."""
+    head, generator = tiny_detector().head, torch.Generator().manual_seed(0)
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.01)
+    for _ in range(60):
+        features = torch.randn(16, 3, 40, 16, generator=generator)
+        labels = torch.arange(16) % 2
+        features[labels == 1, :, 10:14, :4] += 2
+        optimiser.zero_grad()
+        nn.functional.binary_cross_entropy_with_logits(head(features), labels.float()).backward()
+        optimiser.step()
+    return head.eval()
+
+
+@pytest.fixture
+def features():
+    features = torch.randn(1, 3, 40, 16, generator=torch.Generator().manual_seed(9))
+    features[:, :, 20:24, :4] += 2
+    return features
+
+
+@pytest.fixture
+def randomised(trained, features):
+    """Runs the test of randomised parameters for a way to explain heads."""
+
+    def rows(explain, **options):
+        def scores_of(head):
+            return in_features(head, features, "interpolation", {})
+
+        return sanity.randomisation(
+            lambda head: explain(head, features), trained, 40, scores_of, controls(40), **options
+        )
+
+    return rows
+
+
+def values(rows, statistic):
+    return [row["value"] for row in rows if row["statistic"] == statistic]
+
+
 def test_a_map_agrees_with_itself_whatever_its_unit(smooth):
     for ranks in (True, False):
-        value, controls = sanity.agreement(
-            smooth, 3 * smooth + 1, ranks=ranks, draws=20, generator=np.random.default_rng(0)
-        )
+        value, chance = agreement(smooth, 3 * smooth + 1, controls(200), ranks=ranks)
         assert value == pytest.approx(1)
-        assert len(controls) == 20
-        assert np.abs(controls).max() < 0.95
-    assert sanity.agreement(smooth, -np.exp(smooth))[0] == pytest.approx(-1)
+        assert len(chance) == 20
+        assert np.abs(chance).max() < 0.95
+    assert agreement(smooth, -np.exp(smooth), controls(200))[0] == pytest.approx(-1)
+    assert np.isnan(agreement(smooth, np.full(len(smooth), 0.1), controls(200))[0])
 
 
-def test_a_map_that_does_not_vary_agrees_with_none(smooth):
-    assert np.isnan(sanity.agreement(smooth, np.full(len(smooth), 0.1))[0])
+@pytest.mark.parametrize("name", ["aasist", "camhfa", "sls"])
+def test_each_parameter_is_in_one_group(tiny_detector, name):
+    head = tiny_detector(name).head
+    parts = groups(head, at_most=4)
+    assert len(parts) <= 4
+    assert sorted(name for _, names in parts for name in names) == sorted(dict(head.named_parameters()))
 
 
-def test_every_pair_of_seeds_has_a_row(smooth):
-    rows = sanity.seeds({2: smooth, 0: smooth, 1: smooth[::-1]}, n_read=200, **CONTROL)
-    assert [row["at"] for row in rows] == ["0 and 1", "0 and 2", "1 and 2"]
-    assert rows[1]["value"] == pytest.approx(1)
-    assert rows[1]["beaten"] == 1
-    assert rows[0]["value"] < 0.9
+def test_groups_begin_at_the_output(tiny_detector):
+    titles = [title for title, _ in groups(tiny_detector().head, at_most=9)]
+    assert titles == ["pooling_fc", "att_head", "cmp_linear_v", "cmp_linear_k", "weights_v", "weights_k"]
+    assert groups(tiny_detector("aasist").head)[0][0].startswith("out_layer")
 
 
-def test_few_points_are_compared_with_many():
-    def explain(features, count):
-        return features[0, 0, :, 0].numpy() + 1.0 / count * np.cos(np.arange(50))
+def test_shuffled_parameters_hold_the_same_values_and_others_stay(tiny_detector):
+    head = tiny_detector().head
+    changed = shuffled(head, ["pooling_fc.weight"], seed=0)
+    before, after = dict(head.named_parameters()), dict(changed.named_parameters())
+    assert not torch.equal(before["pooling_fc.weight"], after["pooling_fc.weight"])
+    assert torch.equal(
+        before["pooling_fc.weight"].flatten().sort().values, after["pooling_fc.weight"].flatten().sort().values
+    )
+    assert all(torch.equal(before[name], after[name]) for name in before if name != "pooling_fc.weight")
 
-    rows = sanity.steps(explain, torch.randn(1, 1, 50, 1), n_read=50, counts=(1, 64), **CONTROL)
-    assert [row["at"] for row in rows] == ["1 of 128", "64 of 128"]
-    assert rows[0]["value"] < rows[1]["value"]
-    assert rows[1]["value"] == pytest.approx(1, abs=0.01)
+
+def test_a_gradient_knows_the_parameters_of_a_trained_head(randomised):
+    rows = randomised(by_gradient)
+    cascading = values(rows, "randomised_cascading")
+    assert len(cascading) == 5
+    assert max(cascading) < 0.9
+    assert cascading[-1] < 0.6
+    assert rows[-1]["statistic"] == "complexity_rise"
+
+
+def test_a_map_that_ignores_the_head_stays_as_it_is(randomised, features):
+    loud = features.square().sum(dim=(1, 3))[0].numpy()
+    rows = randomised(lambda head, x: loud)
+    for kind in ("cascading", "independent"):
+        assert values(rows, f"randomised_{kind}") == pytest.approx([1] * 5)
+        assert {row["beaten"] for row in rows if row["statistic"] == f"randomised_{kind}"} == {0}
+        excess = 1 - np.array(values(rows, f"randomised_head_{kind}"))
+        assert values(rows, f"randomised_excess_{kind}") == pytest.approx(excess)
+    assert values(rows, "complexity_rise") == [0]
+
+
+def test_heads_are_compared_by_what_they_do(randomised, trained):
+    with torch.no_grad():
+        trained.weights_k.fill_(0.3)  # equal values in another order are the same
+    rows = randomised(by_gradient)
+    alone = {row["at"]: row["value"] for row in rows if row["statistic"] == "randomised_head_independent"}
+    assert alone["5 weights_k"] == pytest.approx(1)
+    assert alone["1 pooling_fc … att_head"] < 0.95
+
+
+def test_groups_are_counted_and_named(randomised):
+    rows = [(row["statistic"], row["at"].split()[0]) for row in randomised(by_gradient, at_most=2)[:-1]]
+    kinds = [f"randomised_{what}{kind}" for kind in ("cascading", "independent") for what in ("", "head_", "excess_")]
+    assert rows == [(kind, number) for number in "12" for kind in kinds]
+
+
+def test_the_entropy_is_that_of_the_histogram():
+    assert entropy(np.ones(30)) == 0
+    assert entropy(np.tile([0.0, 1.0], 10)) == pytest.approx(np.log(2))
+    assert entropy(np.arange(200.0)) == pytest.approx(np.log(20))
+
+
+def test_a_map_that_is_the_features_changes_as_much_as_they_do():
+    features = torch.ones(1, 1, 50, 1) + torch.tensor([1.0, -1.0]).repeat(25)[None, None, :, None] * 0.5
+    row = max_sensitivity(lambda x: x[0, 0, :, 0].numpy(), features, controls(50), radius=0.1, samples=5)
+    # A change is uniform up to 0.1 standard deviations: its root mean square is that over sqrt(3).
+    expected = 0.1 * features.std().item() / np.sqrt(3) / features.square().mean().sqrt().item()
+    assert row["value"] == pytest.approx(expected, rel=0.3)
+
+
+def test_max_sensitivity_stands_beside_the_change_by_a_shift():
+    features = torch.arange(30.0)[None, None, :, None]
+    row = max_sensitivity(lambda x: x[0, 0, :, 0].numpy(), features, controls(30, draws=29))
+    frames = np.arange(30.0)
+    expected = [np.linalg.norm(np.roll(frames, by) - frames) / np.linalg.norm(frames) for by in range(1, 30)]
+    assert row["chance"] == pytest.approx(np.mean(expected))
+    assert row["beaten"] == 1
+    assert max_sensitivity(lambda x: np.arange(30.0), features, controls(30))["value"] == 0
+    assert np.isnan(max_sensitivity(lambda x: np.zeros(30), features, controls(30))["chance"])
+
+
+def test_max_sensitivity_explains_with_gradients(tiny_detector):
+    head, features = tiny_detector().head, torch.randn(1, 3, 20, 16)
+    assert 0 < max_sensitivity(lambda x: by_gradient(head, x), features, controls(20), samples=2)["value"] < 1
 
 
 def test_evidence_that_moves_with_its_frames_is_equivariant(smooth):
     features = torch.from_numpy(smooth)[None, None, :, None]
-    rows = sanity.shift_in_features(lambda x: x[0, 0, :, 0].numpy(), features, n_read=200, **CONTROL)
+    rows = sanity.shift_features(lambda x: x[0, 0, :, 0].numpy(), features, controls(200))
     assert [row["at"] for row in rows] == ["1 frames", "3 frames", "10 frames"]
     assert [row["value"] for row in rows] == pytest.approx([1, 1, 1])
 
 
-def test_evidence_that_hangs_on_its_place_is_not():
+def test_evidence_that_depends_on_the_position_is_not():
     weights = np.where(np.arange(50) % 2, 1.0, -1.0)
-    features = torch.ones(1, 1, 50, 1)
-    rows = sanity.shift_in_features(lambda x: weights[: x.shape[2]], features, n_read=50, **CONTROL)
+    rows = sanity.shift_features(lambda x: weights[: x.shape[2]], torch.ones(1, 1, 50, 1), controls(50))
     assert [row["value"] for row in rows] == pytest.approx([-1, -1, 1])
 
 
@@ -69,9 +189,9 @@ def test_only_frames_that_are_read_both_times_are_compared(smooth):
         frames[30:] = 0
         return frames
 
-    (row,) = sanity.shift_in_features(explain, features, n_read=30, by=(5,), **CONTROL)
+    (row,) = sanity.shift_features(explain, features, controls(30), by=(5,))
     assert row["value"] == pytest.approx(1)
-    assert sanity.shift_in_features(explain, features, n_read=14, by=(5,), **CONTROL) == []
+    assert sanity.shift_features(explain, features, controls(14), by=(5,)) == []
 
 
 def test_a_recording_is_shifted_by_whole_frames(rng):
@@ -80,30 +200,22 @@ def test_a_recording_is_shifted_by_whole_frames(rng):
     def explain(x):
         return x.unfold(1, 400, 320).square().mean(dim=-1)[0].numpy()
 
-    rows = sanity.shift_in_waveform(explain, waveform, SSL_CLOCK, n_read=60, **CONTROL)
+    rows = sanity.shift_waveform(explain, waveform, SSL_CLOCK, controls(60))
     assert [row["value"] for row in rows] == pytest.approx([1, 1, 1])
     assert {row["statistic"] for row in rows} == {"shift_waveform"}
 
 
-def test_evidence_that_is_loudness_is_explained_by_it(rng):
-    loudness = np.abs(rng.standard_normal(150)) * 0.1
-    for frames in (5 * loudness - 1, 20 * np.log10(loudness)):
-        row = sanity.loudness_share(frames, loudness, n_read=150, **CONTROL)
-        assert row["value"] == pytest.approx(1)
-        assert row["beaten"] == 0  # the less the better
+def test_few_points_are_compared_with_many(rng):
+    frames = rng.standard_normal(50)
+    rows = sanity.steps(lambda n: frames + np.cos(np.arange(50)) / n, controls(50), counts=(1, 64))
+    assert [row["at"] for row in rows] == ["1 of 128", "64 of 128"]
+    assert rows[0]["value"] < rows[1]["value"]
+    assert rows[1]["value"] == pytest.approx(1, abs=0.01)
 
 
-def test_other_evidence_is_explained_as_well_as_by_chance(rng):
-    rows = [
-        sanity.loudness_share(
-            rng.standard_normal(150), np.abs(rng.standard_normal(150)), n_read=150, draws=20, seed=one
-        )
-        for one in range(40)
-    ]
-    difference = np.array([row["value"] - row["control"] for row in rows])
-    assert abs(difference.mean()) < 3 * difference.std() / np.sqrt(len(rows))
-
-
-def test_silence_and_a_constant_map_have_no_share_or_none():
-    assert np.isnan(sanity.loudness_share(np.ones(20), np.arange(20.0), n_read=20, **CONTROL)["value"])
-    assert sanity.loudness_share(np.arange(20.0), np.zeros(20), n_read=20, **CONTROL)["value"] == pytest.approx(0)
+def test_each_pair_of_seeds_has_a_row(smooth):
+    rows = sanity.seeds({2: smooth, 0: smooth, 1: smooth[::-1]}, controls(200))
+    assert [row["at"] for row in rows] == ["0 and 1", "0 and 2", "1 and 2"]
+    assert rows[1]["value"] == pytest.approx(1)
+    assert rows[1]["beaten"] == 1
+    assert rows[0]["value"] < 0.9

@@ -2,68 +2,222 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig.validation.summary import SummaryError, summarise
+from sslig.errors import DataError
+from sslig.validation.localisation import TRANSPLANTED
+from sslig.validation.summary import beyond_plain, costs, decisions, default_method, group, paired, summarise
 
-OPTIONS = {"seed": 0, "rounds": 200, "resample_recordings": False}
+OPTIONS = {"seed": 0, "rounds": 50, "recordings": True}
+
+SKILLS = {"ig": 0.3, "occlusion": 0.1, "random": 0.0, "energy": 0.2, "feature_change": 0.45}
+"""How far the ROC-AUC of each map lies above chance; noise is spread evenly around 0."""
 
 
 @pytest.fixture
-def table(rng):
-    """Two methods, one of which beats its control by 2, in 30 utterances of 10 speakers."""
+def measures(rng):
+    """Two methods in 30 utterances of 10 speakers; the true one beats chance by 2."""
     rows = []
     for number in range(30):
-        noise = rng.standard_normal(3)
-        common = {"utterance": f"u{number}", "speaker": f"s{number // 3}", "recording": f"u{number}", "detector": "x",
-                  "replacement": "interpolation", "at": ""}  # fmt: skip
-        for method, statistic, value, control, beaten in [
-            ("true", "deletion_area", 2 + noise[0], 0.0, 1.0),
-            ("random", "deletion_area", noise[1], 0.0, 0.5),
-            ("true", "infidelity", 0.2, 0.9, 1.0),
-        ]:
-            told = {"method": method, "statistic": statistic, "value": value, "control": control, "beaten": beaten}
-            rows.append(common | told)
+        utterance = {
+            "detector": "x",
+            "utterance": f"u{number}",
+            "speaker": f"s{number // 3}",
+            "recording": f"u{number}",
+        }
+        utterance |= {"replacement": "interpolation", "at": "", "chance_low": -1.0, "chance_high": 1.0}
+        true, random = 2 + rng.standard_normal(), rng.standard_normal()
+        rows += [
+            utterance | {"method": method, "statistic": statistic, "value": value, "chance": chance, "beaten": beaten}
+            for method, statistic, value, chance, beaten in [
+                ("true", "deletion_area", true, 0.0, 1.0),
+                ("random", "deletion_area", random, 0.0, 0.5),
+                ("true", "infidelity", 0.2, 0.9, 1.0),
+            ]
+        ]
     return pd.DataFrame(rows)
 
 
-def test_means_stand_beside_their_controls_with_intervals(table):
-    found = summarise(table, **OPTIONS).set_index(["method", "statistic"])
-    true, random = found.loc[("true", "deletion_area")], found.loc[("random", "deletion_area")]
-    expected = table[(table["method"] == "true") & (table["statistic"] == "deletion_area")]["value"].mean()
+def found_by(skills, *cells, n=12):
+    """A table of localisation: the ROC-AUC of each map by its skill, with differences that all maps share."""
+    rows = []
+    for kind, detector in cells:
+        for number in range(n):
+            utterance = {"kind": kind, "detector": detector, "seed": 0, "utterance": f"E_{number:03d}"}
+            utterance |= {"speaker": f"S{number % 3}", "recording": f"R{number}", "place_share": 0.25}
+            utterance |= dict(zip(TRANSPLANTED, [1.0, -1.0, -0.8, 0.8], strict=True))
+            rows += [utterance | _map(method, skill, number) for method, skill in skills.items()]
+    return pd.DataFrame(rows)
+
+
+def _map(method, skill, number):
+    plain, promises = group(method) in ("plain map", "limit"), method.startswith("ig")
+    wobble = 0.04 * (number % 2 - 0.5) if method == "random" else 0.01 * np.cos(number)
+    row = {"method": method, "aggregation": "plain" if plain else "signed", "statistic": "roc_auc"}
+    row |= {"value": 0.5 + skill + wobble, "chance": 0.5, "chance_low": 0.3, "chance_high": 0.7, "beaten": 0.9}
+    row |= {"seconds": np.nan if plain else 0.1 * len(method), "peak_mib": 5.0, "steps": 32.0, "spoof_score": 1.0}
+    row |= {"baseline_score": -1.0, "status": "" if plain else "complete" if promises else "not promised"}
+    return row | dict.fromkeys(("residual", "relative_residual", "uncertainty"), 0.001 if promises else np.nan)
+
+
+def test_means_stand_beside_chance_with_intervals(measures):
+    table = summarise(measures, seed=0, rounds=200, recordings=False)
+    assert table["method"].tolist() == ["true", "random", "true"]
+    true, random, infidelity = table.to_dict("records")
+    expected = measures["value"][measures["method"].eq("true") & measures["statistic"].eq("deletion_area")].mean()
     assert true["value"] == true["advantage"] == pytest.approx(expected)
     assert true["value_low"] < true["value"] < true["value_high"]
-    assert (true["n"], true["beaten"], true["better"]) == (30, 1, 1)
+    assert (true["n"], true["beaten"], true["better"], true["chance_high"]) == (30, 1, 1, 1)
     assert true["supported"]
     assert random["advantage_low"] < 0 < random["advantage_high"]
     assert not random["supported"]
+    assert (infidelity["advantage"], infidelity["better"]) == (pytest.approx(0.7), -1)  # lower is better
 
 
-def test_the_advantage_of_what_is_better_lower_is_turned(table):
-    row = summarise(table, **OPTIONS).set_index("statistic").loc["infidelity"]
-    assert (row["advantage"], row["better"]) == (pytest.approx(0.7), -1)
-
-
-def test_what_is_not_defined_does_not_count(table):
-    table.loc[0, ["value", "control", "beaten"]] = np.nan
-    row = summarise(table, **OPTIONS).set_index(["method", "statistic"]).loc[("true", "deletion_area")]
-    values = table["value"][table["method"].eq("true") & table["statistic"].eq("deletion_area")]
+def test_an_undefined_value_does_not_count(measures):
+    measures.loc[0, ["value", "chance", "beaten"]] = np.nan
+    row = summarise(measures, **OPTIONS).iloc[0]
     assert row["n"] == 29
-    assert row["value"] == pytest.approx(values.mean())
+    assert row["value"] == pytest.approx(measures["value"][measures["method"].eq("true")][1::2].mean(), abs=3)
+    assert np.isfinite(row["value_low"])
 
 
-def test_recordings_are_drawn_where_asked_for(table):
-    one = table.assign(speaker="s")
-    assert summarise(one, **OPTIONS)["value_low"].isna().all()
-    assert summarise(one, **OPTIONS | {"resample_recordings": True})["value_low"].notna().all()
+def test_recordings_are_drawn_only_on_request(measures):
+    single = measures.assign(speaker="s")
+    assert summarise(single, **OPTIONS)["value_low"].notna().all()
+    assert summarise(single, **OPTIONS | {"recordings": False})["value_low"].isna().all()
 
 
-def test_groups_are_summed_up_apart(table):
-    both = pd.concat([table, table.assign(detector="y", value=table["value"] + 5)])
-    found = summarise(both, **OPTIONS).set_index(["detector", "method", "statistic"])["value"]
-    assert found["y", "random", "deletion_area"] == pytest.approx(found["x", "random", "deletion_area"] + 5)
+def test_groups_are_summed_up_apart_in_their_order(measures):
+    both = pd.concat([measures.assign(detector="y", value=measures["value"] + 5), measures])
+    table = summarise(both, **OPTIONS)
+    assert list(dict.fromkeys(table["detector"])) == ["y", "x"]
+    values = table.set_index(["detector", "method", "statistic"])["value"]
+    assert values["y", "random", "deletion_area"] == pytest.approx(values["x", "random", "deletion_area"] + 5)
 
 
-def test_what_is_missing_or_stands_twice_is_named(table):
-    with pytest.raises(SummaryError, match="beaten"):
-        summarise(table.drop(columns="beaten"), **OPTIONS)
-    with pytest.raises(SummaryError, match="stands twice"):
-        summarise(pd.concat([table, table.head(1)]), **OPTIONS)
+def test_a_missing_column_and_a_measure_that_stands_twice_are_named(measures):
+    with pytest.raises(DataError, match="beaten"):
+        summarise(measures.drop(columns="beaten"), **OPTIONS)
+    with pytest.raises(DataError, match="stands twice"):
+        summarise(pd.concat([measures, measures.head(1)]), **OPTIONS)
+
+
+def test_a_paired_difference_has_no_spread_where_utterances_differ_alike():
+    table = paired(found_by({"ig": 0.3, "occlusion": 0.1}, ("band", "camhfa")), "method", "ig", **OPTIONS)
+    ig, occlusion = table.to_dict("records")
+    assert [occlusion[f"difference{end}"] for end in ("", "_low", "_high")] == pytest.approx([-0.2] * 3)
+    assert ig["difference_high"] == 0
+    assert (table["n"].tolist(), table["cells"].tolist()) == ([12, 12], [1, 1])
+    with pytest.raises(DataError, match="no rows of 'energy'; there are ig"):
+        paired(found_by({"ig": 0.3}, ("band", "camhfa")), "method", "energy", **OPTIONS)
+
+
+def test_cells_count_alike_however_many_utterances_they_have():
+    many, few = found_by({"ig": 0.4}, ("band", "sls")), found_by({"ig": 0.0}, ("splice", "sls"), n=3)
+    expected = (many["value"].mean() + few["value"].mean()) / 2
+    assert paired(pd.concat([many, few]), "method", "ig", **OPTIONS).at[0, "value"] == pytest.approx(expected)
+
+
+def test_an_option_is_compared_where_both_are_defined():
+    table = found_by({"ig": 0.3, "energy": 0.2}, ("band", "sls"), ("splice", "sls"))
+    lacking = (table["kind"] == "splice") & (table["method"] == "energy")
+    row = paired(table[~lacking], "method", "ig", **OPTIONS).iloc[1]
+    assert (row["n"], row["cells"], row["difference"]) == (12, 1, pytest.approx(-0.1))
+
+
+@pytest.mark.parametrize(
+    ("eer", "scores", "learnt", "decided"),
+    [
+        (0.2, [1.0, -1.0, -0.8, 0.8], True, True),
+        (0.21, [1.0, -1.0, -0.8, 0.8], False, False),
+        (0.1, [1.0, -1.0, 0.2, -0.4], True, False),
+    ],
+)
+def test_a_kind_is_decided_at_its_place_where_it_is_learnt_and_the_place_carries_it(eer, scores, learnt, decided):
+    table = found_by(SKILLS, ("band", "sls")).assign(**dict(zip(TRANSPLANTED, scores, strict=True)))
+    (row,) = decisions(table, pd.DataFrame({"kind": ["band"], "detector": ["sls"], "eer": [eer]})).to_dict("records")
+    assert (row["learnt"], row["decided"], row["explained"], row["place_share"]) == (learnt, decided, 12, 0.25)
+    assert row["place_carries"] == pytest.approx((scores[0] - scores[2]) / 2)
+    assert row["rest_carries"] == pytest.approx((scores[0] - scores[3]) / 2)
+
+
+def test_a_kind_of_which_nothing_is_detected_has_no_shares():
+    eer = pd.DataFrame({"kind": ["splice"], "detector": ["sls"], "eer": [0.1]})
+    row = decisions(found_by(SKILLS, ("band", "sls")), eer).iloc[0]
+    assert (row["explained"], row["decided"]) == (0, False)
+    assert np.isnan(row["place_carries"])
+
+
+def test_an_explanation_costs_once_however_many_measures_it_has():
+    table = found_by(SKILLS, ("band", "sls"))
+    rows = costs(pd.concat([table, table.assign(statistic="relevance_mass")])).set_index("method")
+    assert rows.index.tolist() == ["ig", "occlusion", "random"]
+    assert (rows.at["ig", "n"], rows.at["ig", "complete"], rows.at["occlusion", "not promised"]) == (12, 12, 12)
+    assert rows.at["ig", "seconds_median"] == pytest.approx(0.2)
+
+
+def chosen(table):
+    candidates = default_method(table, **OPTIONS)
+    return candidates.loc[candidates["chosen"], "method"].tolist()
+
+
+def test_the_best_is_chosen_where_it_is_significantly_better():
+    table = default_method(found_by(SKILLS | {"ig(baseline=zero)": 0.35}, ("band", "sls")), **OPTIONS)
+    assert table["method"].tolist() == ["ig(baseline=zero)", "ig", "occlusion"]
+    assert table["chosen"].tolist() == [True, False, False]
+    assert table["tied"].tolist() == [True, False, False]
+    assert table["admitted"].tolist() == [True, True, False]
+    assert table["complete"].tolist() == pytest.approx([1, 1, np.nan], nan_ok=True)
+
+
+def test_ties_go_to_the_faster():
+    table = default_method(found_by(SKILLS | {"ig(baseline=zero)": 0.3}, ("band", "sls")), **OPTIONS)
+    assert dict(zip(table["method"], table["tied"], strict=True)) == {
+        "ig": True,
+        "ig(baseline=zero)": True,
+        "occlusion": False,
+    }
+    assert table.loc[table["chosen"], "method"].tolist() == ["ig"]
+
+
+@pytest.mark.parametrize(("skill", "best"), [(0.3, "ig"), (0.4, "occlusion")])
+def test_a_method_that_promises_nothing_has_to_be_significantly_better(skill, best):
+    assert chosen(found_by(SKILLS | {"occlusion": skill}, ("band", "sls"))) == [best]
+
+
+def test_a_method_that_breaks_its_promise_is_not_admitted():
+    table = found_by(SKILLS | {"ig(baseline=zero)": 0.4}, ("band", "sls"))
+    broken = (table["method"] == "ig(baseline=zero)") & (table["utterance"] == "E_000")
+    assert chosen(table.assign(status=table["status"].mask(broken, "not converged"))) == ["ig"]
+    every = default_method(table.assign(status=table["status"].replace("complete", "jump")), **OPTIONS)
+    assert not every[["admitted", "tied", "chosen"]].any(axis=None)
+
+
+def test_nothing_is_chosen_where_none_beats_chance_or_nothing_was_measured():
+    assert chosen(found_by({"ig": -0.1, "random": 0.0}, ("band", "sls"))) == []
+    assert default_method(found_by({"energy": 0.2}, ("band", "sls")), **OPTIONS).empty
+
+
+def test_only_methods_that_explain_every_detector_are_ranked():
+    tables = [found_by(SKILLS, ("band", "sls")), found_by(SKILLS | {"ig(selection=free)": 0.4}, ("band", "aasist"))]
+    assert chosen(pd.concat(tables)) == ["ig"]
+    assert chosen(tables[1]) == ["ig(selection=free)"]
+
+
+def test_a_single_unit_separates_nothing():
+    table = found_by(SKILLS | {"ig(baseline=zero)": 0.4}, ("band", "sls"), n=1)
+    candidates = default_method(table, **OPTIONS)
+    assert not candidates["chosen"].any()
+    assert candidates.loc[candidates["admitted"], "tied"].all()
+
+
+def test_methods_are_held_against_the_best_plain_map():
+    skills = SKILLS | {"voice_activity": 0.05}
+    table = beyond_plain(found_by(skills, ("band", "sls"), ("band", "aasist")), **OPTIONS)
+    assert set(table["plain_map"]) == {"energy"}
+    assert table["detector"].tolist() == ["sls", "sls", "aasist", "aasist"]
+    assert dict(zip(table["method"], table["difference_low"] > 0, strict=True)) == {"ig": True, "occlusion": False}
+
+
+def test_every_map_has_a_group():
+    names = ["ig(baseline=zero)", "random", "attention", "score_change"]
+    assert [group(name) for name in names] == ["explanation", "noise", "plain map", "limit"]

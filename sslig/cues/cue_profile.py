@@ -1,8 +1,6 @@
 """What a detector decides on, in numbers: where its top regions are, what is said there, how local and how audible."""
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,100 +8,101 @@ import torch
 from torch import Tensor
 
 from sslig import scoring
-from sslig.attribution.baselines import Baseline
-from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.context import Context
 from sslig.attribution.methods import default, explain
 from sslig.cues import phones, vad
 from sslig.cues.tiers import Tier
 from sslig.cues.time_correlation import loudness
 from sslig.cues.top_regions import COLUMNS, UNKNOWN, Region, described, frame_classes, top_regions
-from sslig.frames import FrameClock
-from sslig.models.detector import Detector
-from sslig.study import Attribution, Scoring
+from sslig.frames import SAMPLE_RATE_HZ
+from sslig.models.detector import Detector, select_device
+from sslig.stats.bootstrap import Units, estimate, ratio
+from sslig.study import Study
 
-DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker")
+DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker", "recording")
 CLASSES = (*vad.NON_SPEECH, *phones.CLASSES, vad.SPEECH, UNKNOWN)
-"""Classes of segments, as of `sslig.cues.top_regions.frame_classes`."""
+"""Classes of segments (`sslig.cues.top_regions.frame_classes`)."""
 
 QUIETEST_SHARE = 0.1
-"""The quietest tenth of the frames is taken for the noise floor, as masks with noise do."""
+"""The quietest tenth of the frames is the noise floor, as in masks with noise."""
 FLOOR_DBFS = -100.0
-"""Level of digital silence, which has no logarithm, and of whatever is below it."""
+"""Level of digital silence, which has no logarithm, and of anything below it."""
 
-LOCALITY = ("effective_frames", "participation_frames", "effective_share", "gini")
+LOCALITY = ("effective_frames", "effective_share", "gini")
+CLASS_COLUMNS = tuple(f"{share}_{name}" for share in ("time", "evidence") for name in CLASSES)
 REGION_COLUMNS = (*DESCRIPTION, *COLUMNS, "level_dbfs", "above_floor_db")
 UTTERANCE_COLUMNS = (
-    *DESCRIPTION, "duration_s", "n_read", "spoof_score", "relative_residual", "status", "n_regions", *LOCALITY,
-    "floor_dbfs", *(f"time_{name}" for name in CLASSES), *(f"evidence_{name}" for name in CLASSES),
-)  # fmt: skip
+    *DESCRIPTION,
+    *("duration_s", "n_read", "spoof_score", "relative_residual", "status", "n_regions"),
+    *LOCALITY,
+    "floor_dbfs",
+    *CLASS_COLUMNS,
+)
 
+MEANS = {
+    "effective_frames": ("effective_frames", "n_local"),
+    "effective_share": ("effective_share", "n_local"),
+    "gini": ("gini", "n_local"),
+    "regions": ("n_regions", "n"),
+    "region_duration_s": ("duration_s", "n_regions"),
+    "above_floor_db": ("above_floor_db", "n_regions"),
+    "in_regions": ("share", "n_local"),
+    "for_spoof": ("share_for_spoof", "share"),
+}
+"""Measures of a group, each one sum over another: the mean locality of utterances, how many regions they have, how long
+and how far above the noise floor these are, what share of all evidence they hold, and what share of theirs is evidence
+for spoof."""
 
-@dataclass(frozen=True)
-class Profiles:
-    """The cue profiles of some utterances.
-
-    Attributes
-    ----------
-    regions
-        `REGION_COLUMNS`, a row a top region: those of `sslig.cues.top_regions.described`; ``level_dbfs`` is the RMS
-        level of what its frames see, ``above_floor_db`` that level over the noise floor of the recording, a proxy of
-        how audible it is.
-    utterances
-        `UTTERANCE_COLUMNS`, a row an utterance: of what was explained and how far it adds up, `locality`, the noise
-        floor, the share of the frames read that is of each class of segments, and the share of all evidence that frames
-        of each class hold within the top regions. It is counted frame by frame: the class of most frames of a region
-        takes the others' share, so that long classes would seem to hold more than they do.
-    left_out
-        ``utterance`` and ``reason`` of the files that could not be read.
-    """
-
-    regions: pd.DataFrame
-    utterances: pd.DataFrame
-    left_out: pd.DataFrame
+CLASS_MEASURES = ("evidence_share", "time_share", "relative")
+"""Measures of each class of segments: its share of the evidence in regions, its share of time, and their ratio."""
 
 
 def profiles(
+    study: Study,
     detector: Detector,
     utterances: pd.DataFrame,
-    baseline: Baseline,
-    options: Attribution,
-    scoring_options: Scoring,
+    context: Context,
     tiers: Mapping[str, Mapping[str, Tier]],
-    device: str | torch.device = "cpu",
-) -> Profiles:
-    """Explain utterances one by one and keep where the evidence lies, not the maps: memory is that of one utterance.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Explain utterances by the method of the study and keep where the evidence lies, not the maps.
 
     Parameters
     ----------
-    detector
-        Used in evaluation mode and full precision.
+    study
+        Options of attribution and scoring, and the device.
     utterances
-        With the columns of `sslig.corpora.protocol` and ``path``.
-    baseline, options
-        Where Integrated Gradients start, and their options.
-    scoring_options
-        Crop and longest utterance.
+        `DESCRIPTION` and ``path``.
+    context
+        With the baseline of the study.
     tiers
-        Utterance -> its tiers by name; of one that was not decoded every segment is ``unknown``.
+        Utterance -> its tiers by name; in an utterance without any every segment is ``unknown``.
+
+    Returns
+    -------
+    regions
+        `REGION_COLUMNS`, a row a top region (`sslig.cues.top_regions.described`). ``level_dbfs`` is the RMS level of
+        what its frames see, ``above_floor_db`` that level over the noise floor of the recording, a proxy of how audible
+        it is.
+    utterances
+        `UTTERANCE_COLUMNS`, a row an utterance: how far its explanation adds up, `locality`, the noise floor, and
+        `class_shares`.
+    left_out
+        ``utterance`` and ``reason`` of the files that could not be read.
     """
-    one_by_one = dataclasses.replace(scoring_options, batch_size=1)
-    regions, told = [], []
-    batches, left_out = scoring.batches(utterances, detector, one_by_one)
+    regions, rows, device = [], [], select_device(study.device)
+    batches, left_out = scoring.batches(utterances, detector, study.scoring.model_copy(update={"batch_size": 1}))
     with scoring.evaluating(detector, device):
         for batch in batches:
             row = utterances.iloc[batch.rows[0]]
-            found, about = _profile(
-                detector, batch.waveforms.to(device), baseline, options, tiers.get(row["utterance"])
-            )
-            description = {name: row[name] for name in DESCRIPTION}
-            regions += [description | one for one in found.to_dict("records")]
-            told.append(description | about)
-    order = pd.Series(range(len(utterances)), index=utterances["utterance"])
-    return Profiles(
-        _in_order(pd.DataFrame(regions, columns=list(REGION_COLUMNS)), order),
-        _in_order(pd.DataFrame(told, columns=list(UTTERANCE_COLUMNS)), order),
-        left_out.table(utterances),
-    )
+            explained = _profile(study, detector, batch.waveforms.to(device), context, tiers.get(row["utterance"]))
+            description = row[list(DESCRIPTION)].to_dict()
+            regions += [description | region for region in explained[0].to_dict("records")]
+            rows.append(description | explained[1])
+    order = {"key": lambda names: names.map(utterances["utterance"].tolist().index), "kind": "stable"}
+    parts = [(regions, REGION_COLUMNS), (rows, UTTERANCE_COLUMNS)]
+    tables = [pd.DataFrame(part, columns=list(columns)) for part, columns in parts]
+    regions, rows = (table.sort_values("utterance", **order, ignore_index=True) for table in tables)
+    return regions, rows, left_out.table(utterances)
 
 
 def locality(frames: np.ndarray) -> dict[str, float]:
@@ -118,8 +117,8 @@ def locality(frames: np.ndarray) -> dict[str, float]:
     -------
     dict
         ``effective_frames``: exp of the entropy of p, the number of frames with equal evidence that would be as spread.
-        ``participation_frames``: 1 / sum p^2, which few strong frames pull down more. ``effective_share``: the first
-        over all frames. ``gini``: 0 where all frames have the same, 1 - 1 / n where one has all.
+        ``effective_share``: the first over all frames. ``gini``: 0 where all frames have the same, 1 - 1 / n where a
+        single frame has all.
 
     References
     ----------
@@ -134,7 +133,6 @@ def locality(frames: np.ndarray) -> dict[str, float]:
     effective = float(np.exp(-np.sum(p * np.log(np.where(p > 0, p, 1.0)))))
     return {
         "effective_frames": effective,
-        "participation_frames": float(1 / np.sum(p**2)),
         "effective_share": effective / n,
         "gini": float(np.sum((2 * np.arange(1, n + 1) - n - 1) * p) / n),
     }
@@ -142,38 +140,21 @@ def locality(frames: np.ndarray) -> dict[str, float]:
 
 def noise_floor_dbfs(rms: np.ndarray) -> float:
     """RMS level of the quietest tenth of (frame,) RMS values, at least one of them, relative to full scale."""
-    quiet = np.sort(rms)[: max(1, round(QUIETEST_SHARE * len(rms)))]
-    return level_dbfs(quiet)
+    return level_dbfs(np.sort(rms)[: max(1, round(QUIETEST_SHARE * len(rms)))])
 
 
 def level_dbfs(rms: np.ndarray) -> float:
-    """Level of the power that (frame,) RMS values have on average, relative to full scale; at least `FLOOR_DBFS`."""
+    """Level of the mean power of (frame,) RMS values, relative to full scale; at least `FLOOR_DBFS`."""
     power = float(np.mean(np.square(rms)))
     return max(FLOOR_DBFS, 10 * np.log10(power)) if power > 0 else FLOOR_DBFS
 
 
-def _profile(
-    detector: Detector, waveform: Tensor, baseline: Baseline, options: Attribution, tiers: Mapping[str, Tier] | None
-) -> tuple[pd.DataFrame, dict[str, object]]:
-    """The regions of one utterance, (1, samples) trimmed to whole frames, and what is told of it as a whole."""
-    with torch.no_grad():
-        features = detector.features(waveform)
-    result = explain(default(options), detector.head, features, Context({BONAFIDE_MEAN: baseline}, options=options))
-    n_read = detector.read_frames(features.shape[2])
-    frames, rms = result.by_frame[:n_read], loudness(waveform[0].cpu().numpy(), detector.clock)
-    regions, floor_dbfs = top_regions(frames), noise_floor_dbfs(rms)
-    classes = frame_classes(tiers, detector.clock, n_read)
-    about = {
-        "duration_s": waveform.shape[1] / scoring.SAMPLE_RATE_HZ, "n_read": n_read, "spoof_score": result.spoof_score,
-        "relative_residual": result.relative_residual, "status": result.status, "n_regions": len(regions),
-        "floor_dbfs": floor_dbfs,
-    }  # fmt: skip
-    about |= locality(frames) | _by_class(frames, regions, classes)
-    return _audible(regions, rms, floor_dbfs, detector.clock, tiers), about
+def class_shares(frames: np.ndarray, regions: Sequence[Region], classes: np.ndarray) -> dict[str, float]:
+    """`CLASS_COLUMNS`: the share of (frame,) `classes`, and of all evidence that such frames hold within regions.
 
-
-def _by_class(frames: np.ndarray, regions: list[Region], classes: np.ndarray) -> dict[str, float]:
-    """The share of the frames that is of each class, and of all evidence that such frames hold within regions."""
+    It is counted frame by frame: if a region counted for the class of most of its frames, long classes would seem to
+    hold more than they do.
+    """
     within = np.zeros(len(frames), dtype=bool)
     for region in regions:
         within[region.start : region.stop] = True
@@ -183,15 +164,87 @@ def _by_class(frames: np.ndarray, regions: list[Region], classes: np.ndarray) ->
     return time | {f"evidence_{name}": float(share[classes == name].sum()) for name in CLASSES}
 
 
-def _audible(
-    regions: list[Region], rms: np.ndarray, floor_dbfs: float, clock: FrameClock, tiers: Mapping[str, Tier] | None
-) -> pd.DataFrame:
-    """What `described` tells of regions, with their level and how far it lies above the noise floor."""
+def _profile(
+    study: Study, detector: Detector, waveform: Tensor, context: Context, tiers: Mapping[str, Tier] | None
+) -> tuple[pd.DataFrame, dict[str, object]]:
+    """The regions of one utterance, (1, samples) trimmed to whole frames, and what is known of it as a whole."""
+    with torch.no_grad():
+        features = detector.features(waveform)
+    explanation = explain(default(study.attribution), detector.head, features, context)
+    n_read, clock = detector.read_frames(features.shape[2]), detector.clock
+    frames, rms = explanation.by_frame[:n_read], loudness(waveform[0].cpu().numpy(), clock)
+    regions, floor_dbfs = top_regions(frames), noise_floor_dbfs(rms)
     levels_dbfs = np.array([level_dbfs(rms[region.start : region.stop]) for region in regions])
-    return described(regions, clock, tiers).assign(level_dbfs=levels_dbfs, above_floor_db=levels_dbfs - floor_dbfs)
+    table = described(regions, clock, tiers).assign(level_dbfs=levels_dbfs, above_floor_db=levels_dbfs - floor_dbfs)
+    about = {
+        "duration_s": waveform.shape[1] / SAMPLE_RATE_HZ,
+        "n_read": n_read,
+        "spoof_score": explanation.spoof_score,
+        "relative_residual": explanation.relative_residual,
+        "status": explanation.status,
+        "n_regions": len(regions),
+        "floor_dbfs": floor_dbfs,
+    }
+    return table, about | locality(frames) | class_shares(frames, regions, frame_classes(tiers, clock, n_read))
 
 
-def _in_order(table: pd.DataFrame, order: pd.Series) -> pd.DataFrame:
-    """Rows in the order of the utterances; batches come by length."""
-    place = table["utterance"].map(order)
-    return table.iloc[np.argsort(place.to_numpy(), kind="stable")].reset_index(drop=True)
+def summary(
+    regions: pd.DataFrame, utterances: pd.DataFrame, by: Sequence[str], *, seed: int, rounds: int, recordings: bool
+) -> pd.DataFrame:
+    """The cue profile of each group of utterances, with intervals.
+
+    Parameters
+    ----------
+    regions, utterances
+        Tables of `profiles`, of several detectors where there is a column ``detector``.
+    by
+        Columns that make groups, such as detector and attack.
+    seed, rounds
+        Of the bootstrap.
+    recordings
+        Whether recordings are resampled within speakers.
+
+    Returns
+    -------
+    DataFrame
+        `by`; ``measure`` (of `MEANS` and `CLASS_MEASURES`); ``segment_class``, empty for `MEANS`; ``value``, ``low``,
+        ``high``; ``n`` utterances. NaN where nothing was counted, and for intervals where there is one unit only.
+        Classes without any frame in a group have no row.
+    """
+    sums = _sums(regions, utterances)
+    parts = []
+    for values, part in sums.groupby(list(by)):
+        classes = [name for name in CLASSES if part[f"time_{name}"].any() or part[f"evidence_{name}"].any()]
+        units = Units.of_table(part, recordings=recordings)
+        figures = estimate(_figures(part, classes), units, seed=seed, rounds=rounds)
+        names = [(name, "") for name in MEANS] + [(measure, name) for measure in CLASS_MEASURES for name in classes]
+        table = pd.DataFrame(names, columns=["measure", "segment_class"])
+        table = table.assign(value=figures.value, low=figures.low, high=figures.high, n=int(part["n"].sum()))
+        parts.append(table.assign(**dict(zip(by, values, strict=True))))
+    return pd.concat(parts, ignore_index=True)[[*by, *parts[0].columns.drop(list(by))]]
+
+
+def _sums(regions: pd.DataFrame, utterances: pd.DataFrame) -> pd.DataFrame:
+    """`utterances` with the sums of their regions that `MEANS` are made of, NaN replaced by 0."""
+    names = ["duration_s", "above_floor_db", "share", "share_for_spoof"]
+    keys = [name for name in ("detector", "seed", "utterance") if name in regions and name in utterances]
+    signed = regions.assign(share_for_spoof=regions["share"].where(regions["sign"] > 0, 0.0))
+    sums = signed.groupby(keys, as_index=False)[names].sum()
+    merged = utterances.drop(columns=names, errors="ignore").merge(sums, on=keys, how="left", validate="one_to_one")
+    counted = merged.assign(n=1, n_local=merged["gini"].notna().astype(int))
+    return counted.fillna(dict.fromkeys([*names, *LOCALITY, "n_regions", *CLASS_COLUMNS], 0.0))
+
+
+def _figures(part: pd.DataFrame, classes: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+    """From (round, utterance) weights to (round, figure), in the order of `summary`."""
+
+    def figures(weights: np.ndarray) -> np.ndarray:
+        def sums(names: Sequence[str]) -> np.ndarray:
+            return weights @ part[list(names)].to_numpy(dtype=np.float64)
+
+        means = ratio(sums([top for top, _ in MEANS.values()]), sums([bottom for _, bottom in MEANS.values()]))
+        evidence = ratio(sums([f"evidence_{name}" for name in classes]), sums(["share"]))
+        time = ratio(sums([f"time_{name}" for name in classes]), sums(["n"]))
+        return np.concatenate([means, evidence, time, ratio(evidence, time)], axis=1)
+
+    return figures

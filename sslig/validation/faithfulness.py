@@ -1,118 +1,192 @@
-"""Whether an explanation says what the score rests on: removed stretches, small changes, and curves in one table."""
+"""Faithfulness: whether the score follows what an explanation calls evidence.
 
-from collections.abc import Callable, Collection, Mapping
+Frames are replaced (`sslig.validation.replacement`), and the change of the score is held against the map.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from captum.metrics import infidelity as captum_infidelity
-from captum.metrics import sensitivity_max
-from torch import Tensor
 
-from sslig.validation import curves
+from sslig.cues.feature_masks import top_frames
+from sslig.errors import DataError
 from sslig.validation.replacement import PROFILES, Scores
-from sslig.validation.statistics import measured, rolled, shifts
+from sslig.validation.statistics import Controls, Rows, measured, rolled, shifts
 
-REMOVALS = 40
-REMOVED_SHARE = 0.1
+PERCENTS = (1, 2, 5, 10, 20, 50)
 FEW_PERCENTS = (5, 20)
 """Points of the deletion curve where every mask is a pass through the whole detector."""
 
-PERTURBED = 0.02
-"""Small changes of features, over the standard deviation of their layer."""
+REMOVALS = 40
+REMOVED_SHARE = 0.1
 
-Explain = Callable[[Tensor], np.ndarray]
-"""From (1, layer, frame, feature) to the (frame,) explanation; positive is evidence for spoof."""
+LEVEL_FLOOR = 1e-5
+"""RMS that counts as silence, relative to full scale; its logarithm is finite."""
+
+NO_SPREAD = 1e-20
+"""Rounding leaves a variance of this share of the mean square, or less, of a constant."""
+
+
+@dataclass(frozen=True)
+class Curves:
+    """How the score follows an explanation (row 0) and the same map shifted in time (the other rows).
+
+    Attributes
+    ----------
+    percents
+        (point,) Shares of the frames that the head reads, in percent.
+    deletion
+        (1 + draw, point) d (F(x) - F(x without the top frames)), where d is 1 if the decision is spoof, else -1.
+    insertion
+        (1 + draw, point) d (F(only the top frames) - F(nothing)); None where it was not asked for.
+    whole
+        d (F(x) - F(nothing)).
+    """
+
+    percents: Sequence[float]
+    deletion: np.ndarray
+    insertion: np.ndarray | None
+    whole: float
+
+
+def curves(
+    scores: Scores,
+    frames: np.ndarray,
+    direction: int,
+    controls: Controls,
+    *,
+    percents: Sequence[float] = PERCENTS,
+    insertion: bool = True,
+) -> Curves:
+    """Deletion and insertion curves of one explanation of one utterance.
+
+    Frames are ranked by their evidence for the decision, so both curves are better the higher they are, whatever the
+    decision. Each control shifts the whole map around the end of what the head reads: as many frames, in runs of the
+    same lengths, elsewhere.
+
+    Parameters
+    ----------
+    scores
+        The score by the frames that are replaced.
+    frames
+        (frame,) The explanation; positive is evidence for spoof.
+    direction
+        1 where the decision is spoof, -1 where it is bona fide.
+    percents
+        Shares of the frames read, rising, above 0 to 100.
+    insertion
+        Whether to compute that curve too; it costs as much again.
+
+    Raises
+    ------
+    DataError
+        The frames are not one axis of finite numbers.
+
+    References
+    ----------
+    W. Samek et al., "Evaluating the visualization of what a deep neural network has learned", TNNLS 2017 (deletion).
+    V. Petsiuk, A. Das and K. Saenko, "RISE: randomized input sampling for explanation of black-box models", BMVC 2018.
+    """
+    frames, n_read = np.asarray(frames, dtype=np.float64), min(controls.n_read, len(frames))
+    if frames.ndim != 1 or not np.isfinite(frames).all():
+        raise DataError(f"an explanation of shape {frames.shape}; (frame,) finite numbers are needed")
+    ranked = torch.from_numpy(direction * frames)[None]
+    tops = np.concatenate([top_frames(ranked, percent, n_read).numpy() for percent in percents])  # (point, frame)
+    chosen = np.repeat(tops[None], 1 + controls.draws, axis=0)  # (1 + draw, point, frame)
+    chosen[1:, :, :n_read] = rolled(tops[:, :n_read], shifts(n_read, controls.draws, controls.generator()))
+    read = np.arange(len(frames)) < n_read
+    flat = chosen.reshape(-1, len(frames))
+    others = read & ~flat if insertion else flat[:0]
+    masks = np.concatenate([np.zeros((1, len(frames)), dtype=bool), read[None], flat, others])
+    (whole, nothing), without, only = np.split(scores(masks), [2, 2 + len(flat)])
+    lost = direction * (whole - without).reshape(chosen.shape[:2])
+    gained = direction * (only - nothing).reshape(chosen.shape[:2]) if insertion else None
+    return Curves(percents, lost, gained, float(direction * (whole - nothing)))
+
+
+def area(percents: Sequence[float], curve: np.ndarray) -> np.ndarray:
+    """(...,) Mean of (..., point) curves over the share of frames, from 0 % where they are 0 to the last point."""
+    padded = np.concatenate([np.zeros((*curve.shape[:-1], 1)), curve], axis=-1)
+    return np.trapezoid(padded, [0.0, *percents], axis=-1) / percents[-1]
+
+
+def curve_rows(drawn: Curves) -> Rows:
+    """The points and areas of both curves, comprehensiveness and sufficiency, each beside chance.
+
+    References
+    ----------
+    J. DeYoung et al., "ERASER: a benchmark to evaluate rationalized NLP models", ACL 2020, section 4.3: mean over the
+    points. Their sufficiency falls as explanations get better; here it rises, and is 0 where the top frames suffice.
+    """
+    rows = _points("deletion", drawn.percents, drawn.deletion)
+    rows.append(_row("comprehensiveness", drawn.deletion.mean(axis=-1)))
+    if drawn.insertion is not None:
+        rows += _points("insertion", drawn.percents, drawn.insertion)
+        rows.append(_row("sufficiency", (drawn.insertion - drawn.whole).mean(axis=-1)))
+    return rows
+
+
+def _points(name: str, percents: Sequence[float], curve: np.ndarray) -> Rows:
+    points = [_row(name, values, f"{percent:g}") for percent, values in zip(percents, curve.T, strict=True)]
+    return [*points, _row(f"{name}_area", area(percents, curve))]
+
+
+def _row(statistic: str, values: np.ndarray, at: str = "") -> dict[str, object]:
+    return measured(statistic, values[0], values[1:], at=at)
 
 
 @dataclass(frozen=True)
 class Removals:
-    """Stretches of an utterance that were replaced one by one, whatever explains it.
-
-    Attributes
-    ----------
-    masks
-        (removal, frame) bool
-    changes
-        (removal,) F(x) - F(x without the stretch), in logits.
-    n_read
-        Frames from the start that the head reads.
-    """
+    """Stretches that were replaced one by one, (removal, frame) bool, and (removal,) F(x) - F(x without it)."""
 
     masks: np.ndarray
     changes: np.ndarray
-    n_read: int
-
-
-def direction_of(spoof_score: float, threshold: float = 0.0) -> int:
-    """1 where the score is called spoof, -1 where bona fide: which evidence is evidence for the decision."""
-    return 1 if spoof_score > threshold else -1
 
 
 def removals(
-    scores: Scores,
-    n_frames: int,
-    n_read: int | None = None,
-    *,
-    count: int = REMOVALS,
-    share: float = REMOVED_SHARE,
-    generator: np.random.Generator,
+    scores: Scores, n_frames: int, n_read: int, generator: np.random.Generator, count: int = REMOVALS
 ) -> Removals:
-    """The change of the score without each of `count` stretches, which hold `share` of the frames read.
+    """Remove `count` stretches, each of `REMOVED_SHARE` of the frames read, and keep the changes of the score.
 
-    They begin at random places, none twice before all came up once. They have one length, because of several the
-    longest alone would decide every statistic.
+    They begin at random places; each place comes once before any comes twice. All have one length, because of several
+    lengths the longest would decide every statistic.
     """
-    n_read = n_frames if n_read is None else min(n_read, n_frames)
-    length = min(n_read, max(1, round(share * n_read)))
+    length = min(n_read, max(1, round(REMOVED_SHARE * n_read)))
     possible = n_read - length + 1
     starts = np.concatenate([generator.permutation(possible) for _ in range(-(-count // possible))])[:count, None]
     frame = np.arange(n_frames)
     masks = (frame >= starts) & (frame < starts + length)
-    found = scores(np.concatenate([np.zeros((1, n_frames), dtype=bool), masks]))
-    return Removals(masks, found[0] - found[1:], n_read)
+    whole, *without = scores(np.concatenate([np.zeros((1, n_frames), dtype=bool), masks]))
+    return Removals(masks, whole - np.array(without))
 
 
 def infidelity(removed: Removals, maps: np.ndarray) -> np.ndarray:
-    """(map,) The share of the change of the score that (map, frame) explanations leave open: 0 to 1, 0 is best.
+    """(map,) Share of the change of the score that (map, frame) explanations leave open: 0 to 1, 0 is best.
 
-    It is the mean square of the change less the evidence in the removed stretch, after the map was scaled to fit best,
-    over the mean square of the change. Neither the unit of the map nor that of the score matters, nor, because the
-    scale may be negative, the sign of the map as a whole: `sensitivity_n` knows it. NaN where the score never changes.
+    With e the evidence in a stretch and c the change of the score without it, it is the sum over stretches of
+    (c - a e)^2 at the best factor a, over the sum of c^2: 1 - (sum c e)^2 / (sum c^2 sum e^2). Neither the unit nor the
+    sign of the map as a whole matters; `sensitivity_n` knows the sign. NaN where the score never changes.
 
     References
     ----------
     C.-K. Yeh et al., "On the (in)fidelity and sensitivity of explanations", NeurIPS 2019, equation 1 and section 2.2.
     """
-    score_without = {mask.tobytes(): -change for mask, change in zip(removed.masks, removed.changes, strict=True)}
-    # A frame is an input of one number, 1 where it is as it is and 0 where it is replaced.
-    score_without[np.zeros_like(removed.masks[0]).tobytes()] = 0.0
-
-    def score(kept: Tensor) -> Tensor:
-        masks = (kept == 0).numpy()
-        return torch.tensor([score_without[mask.tobytes()] for mask in masks], dtype=torch.float64)
-
-    def perturb(kept: Tensor) -> tuple[Tensor, Tensor]:
-        taken = torch.from_numpy(removed.masks).double().repeat(len(kept) // len(removed.masks), 1)
-        return taken, kept - taken
-
-    explained = torch.from_numpy(np.concatenate([maps, np.zeros_like(maps[:1])])).double()
-    found = captum_infidelity(
-        score, perturb, torch.ones_like(explained), explained, n_perturb_samples=len(removed.masks), normalize=True
-    ).numpy()
-    # A map of zeros leaves all of it open.
-    return found[:-1] / found[-1] if found[-1] > 0 else np.full(len(maps), np.nan)
+    evidence, change = maps @ removed.masks.T, removed.changes  # (map, removal), (removal,)
+    power, whole = (evidence**2).sum(axis=1), (change**2).sum()
+    fitted = (evidence @ change) ** 2 / np.where(power > 0, power, 1.0)
+    return 1 - fitted / whole if whole > 0 else np.full(len(maps), np.nan)
 
 
 def sensitivity_n(removed: Removals, maps: np.ndarray) -> np.ndarray:
     """(map,) Correlation of the evidence of (map, frame) explanations in the removed stretches with what they change.
 
-    NaN where one of them does not vary.
+    NaN where either does not vary.
 
     References
     ----------
     M. Ancona et al., "Towards better understanding of gradient-based attribution methods for deep neural networks",
-    ICLR 2018, section 4 (there of random sets of features, not of stretches).
+    ICLR 2018, section 4 (there for random sets of features, not for stretches).
     """
     evidence, change = maps @ removed.masks.T, removed.changes  # (map, removal), (removal,)
     evidence, change = evidence - evidence.mean(axis=1, keepdims=True), change - change.mean()
@@ -121,120 +195,86 @@ def sensitivity_n(removed: Removals, maps: np.ndarray) -> np.ndarray:
     return np.where(size > smallest, evidence @ change / np.where(size > smallest, size, 1.0), np.nan)
 
 
-def max_sensitivity(
-    explain: Explain, features: Tensor, *, radius: float = PERTURBED, samples: int = 5, seed: int
-) -> float:
-    """The largest change of an explanation over its size, out of `samples` small random changes of the features.
-
-    Each feature moves by up to `radius` standard deviations of its layer.
-
-    References
-    ----------
-    C.-K. Yeh et al., "On the (in)fidelity and sensitivity of explanations", NeurIPS 2019, definition 3.1.
-    """
-    spread = features.std(dim=(2, 3), keepdim=True)  # (1, layer, 1, 1)
-    generator = torch.Generator().manual_seed(seed)
-
-    def perturb(given: Tensor) -> Tensor:
-        return given + radius * spread * (2 * torch.rand(given.shape, generator=generator).to(given) - 1)
-
-    def explained(given: Tensor | tuple[Tensor]) -> tuple[Tensor]:
-        # captum hands over a tuple first and tensors then, and takes the rows of a bare tensor for separate inputs.
-        given = given[0] if isinstance(given, tuple) else given
-        with torch.enable_grad():
-            maps = [torch.from_numpy(np.asarray(explain(one[None]), dtype=np.float64)) for one in given]
-        return (torch.stack(maps),)
-
-    found = sensitivity_max(explained, features, perturb, n_perturb_samples=samples, max_examples_per_batch=1)
-    return float(found.item())
-
-
-def sensitivity_row(
-    explain: Explain, features: Tensor, *, n_read: int, draws: int, seed: int, **options: float
-) -> dict[str, object]:
-    """`max_sensitivity` of an explanation, beside how much it changes when it is shifted.
-
-    Parameters
-    ----------
-    n_read, draws
-        Frames from the start that the head reads, and shifts around the end of them.
-    options
-        Of `max_sensitivity`.
-    """
-    value = max_sensitivity(explain, features, seed=seed, **options)
-    frames = explain(features)[:n_read]
-    moved = rolled(frames, shifts(len(frames), draws, np.random.default_rng(seed)))  # (draw, frame)
-    size = np.sqrt((frames**2).sum())
-    changed = np.sqrt(((moved - frames) ** 2).sum(axis=1)) / size if size > 0 else np.full(draws, np.nan)
-    return measured("max_sensitivity", value, changed, at="")
-
-
 def rows(
     spaces: Mapping[tuple[str, str], Scores],
     maps: Mapping[str, np.ndarray],
     direction: int,
+    controls: Controls,
     *,
-    n_read: int,
-    draws: int,
-    seed: int,
-    insertion: Collection[str] = PROFILES[:1],
+    insertion: Sequence[str] = PROFILES[:1],
     fast: bool = False,
-) -> list[dict[str, object]]:
-    """Curves, infidelity and sensitivity-n of the explanations of one utterance, each beside its control.
+) -> Rows:
+    """Curves, infidelity and sensitivity-n of the maps of one utterance, each beside chance.
 
     Parameters
     ----------
     spaces
-        Scores by space and replacement (`sslig.validation.replacement`).
+        Scores by space and replacement.
     maps
-        (frame,) explanations by name; positive is evidence for spoof.
-    direction
-        As of `direction_of`.
-    n_read
-        Frames from the start that the head reads.
-    draws
-        Shifted controls of each explanation.
-    seed
-        Of shifts and stretches, the same for each explanation.
+        (frame,) explanations by aggregation; positive is evidence for spoof.
     insertion
-        Replacements whose insertion curve is drawn too. Not of interpolation: where all but a few frames are made of
-        these, they are the whole recording.
+        Replacements with an insertion curve. Interpolation has none: what it makes of a few frames is the whole
+        recording.
     fast
         Only the deletion curve at `FEW_PERCENTS`.
 
     Returns
     -------
     list of dict
-        ``method``, ``space``, ``replacement`` and the columns of `sslig.validation.statistics.measured`; ``at`` is the
-        share of frames in percent where a statistic is a point of a curve.
+        ``aggregation``, ``space``, ``replacement``, ``at`` (the share of frames in percent at a point of a curve) and
+        the columns of `sslig.validation.statistics.measured`.
     """
-    names, told = list(maps), []
-    held = np.stack([np.asarray(maps[name], dtype=np.float64) for name in names])  # (map, frame)
+    table = []
     for (space, replacement), scores in spaces.items():
         where = {"space": space, "replacement": replacement}
-        options = {"n_read": n_read, "draws": draws, "insertion": replacement in insertion and not fast}
-        options |= {"percents": FEW_PERCENTS} if fast else {}
-        for name, frames in zip(names, held, strict=True):
-            found = curves.curves(scores, frames, direction, generator=np.random.default_rng(seed), **options)
-            told += [{"method": name} | where | row for row in curves.rows(found)]
-        if not fast:
-            told += [where | row for row in _removed(scores, names, held, n_read, draws, seed)]
-    return told
+        options = {"percents": FEW_PERCENTS, "insertion": False} if fast else {"insertion": replacement in insertion}
+        for name, frames in maps.items():
+            drawn = curves(scores, frames, direction, controls, **options)
+            table += [{"aggregation": name} | where | row for row in curve_rows(drawn)]
+        table += [where | row for row in _removal_rows(scores, maps, controls)] if not fast else []
+    return table
 
 
-def _removed(
-    scores: Scores, names: list[str], held: np.ndarray, n_read: int, draws: int, seed: int
-) -> list[dict[str, object]]:
-    """Infidelity and sensitivity-n of all explanations, from the same removals."""
-    generator = np.random.default_rng(seed)
-    found = removals(scores, held.shape[1], n_read, generator=generator)
-    by = np.concatenate([[0], shifts(found.n_read, draws, generator)])
-    moved = np.repeat(held[None], len(by), axis=0)  # (1 + draw, map, frame)
-    moved[:, :, : found.n_read] = rolled(held[:, : found.n_read], by)
-    told = []
+def _removal_rows(scores: Scores, maps: Mapping[str, np.ndarray], controls: Controls) -> Rows:
+    """Infidelity and sensitivity-n of all maps, from the same removals."""
+    stacked, generator = np.stack(list(maps.values())).astype(np.float64), controls.generator()  # (map, frame)
+    n_read = min(controls.n_read, stacked.shape[1])
+    removed = removals(scores, stacked.shape[1], n_read, generator)
+    moved = np.repeat(stacked[None], 1 + controls.draws, axis=0)  # (1 + draw, map, frame)
+    moved[1:, :, :n_read] = rolled(stacked[:, :n_read], shifts(n_read, controls.draws, generator))
+    table = []
     for statistic, measure in (("infidelity", infidelity), ("sensitivity_n", sensitivity_n)):
-        values = measure(found, moved.reshape(-1, held.shape[1])).reshape(moved.shape[:2])
-        told += [
-            {"method": name} | measured(statistic, values[0, i], values[1:, i], at="") for i, name in enumerate(names)
-        ]
-    return told
+        values = measure(removed, moved.reshape(-1, stacked.shape[1])).reshape(moved.shape[:2])
+        table += [{"aggregation": name} | _row(statistic, values[:, place]) for place, name in enumerate(maps)]
+    return table
+
+
+def loudness_share(frames: np.ndarray, loudness: np.ndarray, controls: Controls) -> dict[str, object]:
+    """The share of the variance of a map over time that loudness explains: R2 of amplitude and level together.
+
+    Two regressors explain something of any map, and neighbouring frames are alike: by chance is what the loudness
+    explains when it is shifted in time.
+
+    Parameters
+    ----------
+    frames
+        (frame,) The explanation.
+    loudness
+        (frame,) RMS relative to full scale (`sslig.cues.time_correlation.loudness`).
+    """
+    frames, amplitude = frames[: controls.n_read], np.asarray(loudness, dtype=np.float64)[: controls.n_read]
+    regressors = np.stack([amplitude, 20 * np.log10(np.maximum(amplitude, LEVEL_FLOOR))])
+    moved = rolled(regressors, shifts(len(amplitude), controls.draws, controls.generator()))
+    return measured(
+        "loudness_share", _explained(frames, regressors), [_explained(frames, each) for each in moved], at=""
+    )
+
+
+def _explained(frames: np.ndarray, regressors: np.ndarray) -> float:
+    """R2 of the least-squares fit of (frame,) by (regressor, frame) and a constant."""
+    away = frames - frames.mean()
+    if away @ away <= NO_SPREAD * (frames @ frames):
+        return np.nan
+    design = np.vstack([np.ones(len(frames)), regressors]).T
+    fit = np.linalg.lstsq(design, away, rcond=None)[0]
+    return float(np.clip(1 - np.sum((away - design @ fit) ** 2) / (away @ away), 0.0, 1.0))

@@ -1,189 +1,229 @@
-"""How well a map over frames finds the place that is known to hold the evidence, beside what it would find by chance.
+"""Localisation: whether a map over frames finds the place that is known to hold the evidence.
 
 Each measure is the sum of a weight of each frame, which the map gives, over frames that the truth gives. So its value
-for every circular shift of the map is a circular correlation, and chance is exact: the mean over all of them, with the
-map's own shape and smoothness kept.
+for every circular shift of the map is a circular correlation, and chance is exact: the mean over all shifts, with the
+map's shape and smoothness unchanged.
+
+Beside the measures stand the maps that an explanation is compared with, and the test whether a decision rests on the
+place at all.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
+import torch
 from scipy.ndimage import binary_dilation
 from scipy.stats import rankdata
+from torch import Tensor, nn
 
+from sslig.cues import feature_masks, vad
+from sslig.errors import DataError
 from sslig.frames import SSL_CLOCK, FrameClock
-from sslig.validation.statistics import measured
+from sslig.validation.statistics import Rows, measured
 
-TOLERANCES_MS = (20, 100)
+TOLERANCES_S = {"pointing_20ms": 0.02, "pointing_100ms": 0.1}
 """How far from the place a peak may lie and still hit it: a frame, and about a phone."""
 
+ENERGY, VOICE_ACTIVITY, NON_SPEECH, ATTENTION = PLAIN_MAPS = ("energy", "voice_activity", "non_speech", "attention")
+"""Maps that do not ask how a detector comes to its score. Where one of them finds the place as well as an explanation
+does, the explanation has shown nothing."""
 
-class LocalisationError(ValueError):
-    """A map or a truth that nothing can be measured on; the message says what was found and what is accepted."""
+FEATURE_CHANGE, SCORE_CHANGE = LIMITS = ("feature_change", "score_change")
+"""Maps that know the same recording without the cue: no map of features can be expected to do much better."""
 
+PLAIN = "plain"
+"""Stands for an aggregation where a map has no features to put together."""
 
-@dataclass(frozen=True)
-class Measure:
-    """A measure as the sum of ``weights`` over ``wanted`` frames.
+TRANSPLANTED = ("own_score", "twin_score", "place_restored_score", "rest_restored_score")
+"""Spoof logits of the spoof, of its twin, and of the spoof with the twin's features in the place, or everywhere else;
+all in one precision, which scores of a study need not have."""
 
-    Attributes
-    ----------
-    weights
-        From (frame,) map and (frame,) truth to (frame,) weights; the truth only tells how many frames it has, which a
-        shift does not change. NaN where the measure is not defined.
-    wanted
-        From (frame,) truth and clock to (frame,) bool.
-    """
+NO_TRANSPLANT = dict.fromkeys(TRANSPLANTED, float("nan"))
 
-    weights: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    wanted: Callable[[np.ndarray, FrameClock], np.ndarray]
+LEAST_SHARE = 0.5
+"""What a place has to carry at least, and not less than the rest, for a decision to rest on it."""
 
 
-def relevance_mass(frames: np.ndarray, truth: np.ndarray) -> float:
-    """Relevance mass accuracy: the share of the positive evidence that lies in the place; by chance its share of time.
+Frames = np.ndarray
+"""(frame,) evidence for spoof, or bool where it is the truth."""
+
+
+def _relevance_mass(frames: Frames, truth: Frames) -> Frames:
+    positive = np.maximum(frames, 0.0)
+    total = positive.sum()
+    return positive / total if total > 0 else np.full(len(frames), np.nan)
+
+
+def _relevance_rank(frames: Frames, truth: Frames) -> Frames:
+    """Frames that tie for the last of the K count by the share that fits."""
+    k = int(truth.sum())
+    last = np.partition(frames, -k)[-k]
+    above, tied = frames > last, frames == last
+    return (above + tied * (k - above.sum()) / tied.sum()) / k
+
+
+def _roc_auc(frames: Frames, truth: Frames) -> Frames:
+    """Mann and Whitney: AUC = (the sum of ranks in the place - n (n + 1) / 2) / (n m), n frames in it and m outside."""
+    n, m = int(truth.sum()), int((~truth).sum())
+    return (rankdata(frames) - (n + 1) / 2) / (n * m)
+
+
+def _peak(frames: Frames, truth: Frames) -> Frames:
+    highest = frames == frames.max()
+    return highest / highest.sum()
+
+
+WEIGHTS: Mapping[str, Callable[[Frames, Frames], Frames]] = {
+    "relevance_mass": _relevance_mass,
+    "relevance_rank": _relevance_rank,
+    **dict.fromkeys(TOLERANCES_S, _peak),
+    "roc_auc": _roc_auc,
+    "evidence_ratio": lambda frames, truth: _relevance_mass(frames, truth) / truth.mean(),
+}
+"""Every measure of a map with evidence for spoof and a place of K frames, as weights of frames; from the truth they use
+only the number of frames, which a shift does not change.
+
+``relevance_mass``: share of the positive evidence in the place; by chance its share of time. ``relevance_rank``: of the
+K frames of most evidence, the share in the place. ``pointing``: 1 where the frame of most evidence lies in the place or
+within the tolerance of it. ``roc_auc``: how often a frame of the place has more evidence than one outside it, ties by
+half. ``evidence_ratio``: the mass over the share of time, 1 by chance.
+
+References
+----------
+Arras et al., "CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural network explanations",
+Information Fusion 81, 2022, equations 1 and 2 (mass and rank; there of pooled relevance, which is positive as a whole).
+Zhang et al., "Top-Down Neural Attention by Excitation Backprop", IJCV 126, 2018, section 4.1 (pointing game).
+"""
+
+
+def over_shifts(frames: Frames, truth: Frames, clock: FrameClock = SSL_CLOCK) -> dict[str, np.ndarray]:
+    """Each measure as (shift,) values for the map shifted circularly by 0, 1, ... frames; the first is its value.
 
     Parameters
     ----------
     frames
         (frame,) Evidence for spoof.
     truth
-        (frame,) bool, some frames but not all.
-
-    References
-    ----------
-    Arras et al., "CLEVR-XAI: A benchmark dataset for the ground truth evaluation of neural network explanations",
-    Information Fusion 81, 2022, equation 1 (there of pooled relevance, which is positive as a whole).
-    """
-    return _value("relevance_mass", frames, truth)
-
-
-def relevance_rank(frames: np.ndarray, truth: np.ndarray) -> float:
-    """Relevance rank accuracy: of the K frames of most evidence, the share in the place, which has K frames.
-
-    Frames that tie for the last of the K count by the share that fits.
-
-    References
-    ----------
-    Arras et al., as above, equation 2.
-    """
-    return _value("relevance_rank", frames, truth)
-
-
-def evidence_ratio(frames: np.ndarray, truth: np.ndarray) -> float:
-    """The share of the positive evidence in the place over its share of time: 1 by chance, 0 where it has none."""
-    return _value("evidence_ratio", frames, truth)
-
-
-def roc_auc(frames: np.ndarray, truth: np.ndarray) -> float:
-    """How often a frame of the place has more evidence than one outside it, ties by half: the area under the ROC."""
-    return _value("roc_auc", frames, truth)
-
-
-def pointing_game(
-    frames: np.ndarray, truth: np.ndarray, tolerance_s: float = TOLERANCES_MS[0] / 1000, clock: FrameClock = SSL_CLOCK
-) -> float:
-    """1 where the frame of most evidence lies in the place or within the tolerance of it, else 0; the share of ties.
-
-    References
-    ----------
-    Zhang et al., "Top-Down Neural Attention by Excitation Backprop", IJCV 126, 2018, section 4.1.
-    """
-    _check(frames, truth)
-    return float(_peak(frames, truth) @ _near(tolerance_s)(truth, clock))
-
-
-def over_shifts(frames: np.ndarray, truth: np.ndarray, clock: FrameClock = SSL_CLOCK) -> dict[str, np.ndarray]:
-    """Measure -> (shift,) its value for the map shifted circularly by 0, 1, ... frames; the first is its value.
+        (frame,) bool: the frame belongs to the place.
 
     Raises
     ------
-    LocalisationError
+    DataError
         The map is not finite, the truth has no frame or all frames, or they differ in length.
     """
-    _check(frames, truth)
-    return {
-        name: _correlated(one.weights(frames, truth), one.wanted(truth, clock)) for name, one in MEASURES.items()
-    }  # fmt: skip
+    if frames.ndim != 1 or frames.shape != truth.shape or truth.dtype != bool or not np.isfinite(frames).all():
+        shapes = f"a map of shape {frames.shape} and a truth of shape {truth.shape} and {truth.dtype}"
+        raise DataError(f"{shapes}; one finite number and one bool a frame are needed")
+    if not 0 < truth.sum() < len(truth):
+        raise DataError(f"{truth.sum()} of {len(truth)} frames are the place; some have to be in it and some outside")
+    near = {name: _widened(truth, tolerance_s, clock) for name, tolerance_s in TOLERANCES_S.items()}
+    return {name: _correlated(weights(frames, truth), near.get(name, truth)) for name, weights in WEIGHTS.items()}
 
 
-def rows(frames: np.ndarray, truth: np.ndarray, clock: FrameClock = SSL_CLOCK) -> list[dict[str, object]]:
-    """A row a measure of one map, as of `sslig.validation.statistics.measured`, with all circular shifts as control."""
+def rows(frames: Frames, truth: Frames, clock: FrameClock = SSL_CLOCK) -> Rows:
+    """A row (`sslig.validation.statistics.measured`) for each measure of one map; all circular shifts are chance."""
     return [measured(name, values[0], values) for name, values in over_shifts(frames, truth, clock).items()]
 
 
-def _value(name: str, frames: np.ndarray, truth: np.ndarray) -> float:
-    _check(frames, truth)
-    return float(MEASURES[name].weights(frames, truth) @ truth)
+def _widened(truth: Frames, tolerance_s: float, clock: FrameClock) -> Frames:
+    return binary_dilation(truth, iterations=int(tolerance_s / clock.hop_s + 1e-9))  # exactly one hop is one frame
 
 
-def _mass(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    positive = np.maximum(frames, 0.0)
-    total = positive.sum()
-    return positive / total if total > 0 else np.full(len(frames), np.nan)
-
-
-def _density(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    return _mass(frames, truth) / truth.mean()
-
-
-def _top(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    n = int(truth.sum())
-    last = np.partition(frames, -n)[-n]
-    above, tied = frames > last, frames == last
-    return (above + tied * (n - above.sum()) / tied.sum()) / n
-
-
-def _ranks(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Mann and Whitney: AUC = (the sum of ranks in the place - n (n + 1) / 2) / (n m), n frames in it and m outside."""
-    n, m = int(truth.sum()), int((~truth).sum())
-    return (rankdata(frames) - (n + 1) / 2) / (n * m)
-
-
-def _peak(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    highest = frames == frames.max()
-    return highest / highest.sum()
-
-
-def _within(truth: np.ndarray, clock: FrameClock) -> np.ndarray:
-    return truth
-
-
-def _near(tolerance_s: float) -> Callable[[np.ndarray, FrameClock], np.ndarray]:
-    def widened(truth: np.ndarray, clock: FrameClock) -> np.ndarray:
-        reach = int(tolerance_s / clock.hop_s + 1e-9)  # a tolerance of exactly one hop is one frame
-        return binary_dilation(truth, iterations=reach) if reach else truth
-
-    return widened
-
-
-MEASURES: Mapping[str, Measure] = MappingProxyType({
-    "relevance_mass": Measure(_mass, _within),
-    "relevance_rank": Measure(_top, _within),
-    **{f"pointing_{ms}ms": Measure(_peak, _near(ms / 1000)) for ms in TOLERANCES_MS},
-    "roc_auc": Measure(_ranks, _within),
-    "evidence_ratio": Measure(_density, _within),
-})  # fmt: skip
-"""Every measure by name; `sslig.validation.statistics` says what each tells."""
-
-
-def _correlated(weights: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(shift,) The sum of `weights`, shifted on by 0, 1, ... frames, over the `wanted` ones."""
+def _correlated(weights: Frames, wanted: Frames) -> np.ndarray:
+    """(shift,) The sum of `weights`, shifted by 0, 1, ... frames, over the `wanted` ones."""
     n_frames = len(weights)
     if np.isnan(weights).any():
         return np.full(n_frames, np.nan)
-    found = np.fft.irfft(np.fft.rfft(wanted) * np.conj(np.fft.rfft(weights)), n_frames)
-    found[0] = weights @ wanted
-    return found
+    sums = np.fft.irfft(np.fft.rfft(wanted) * np.conj(np.fft.rfft(weights)), n_frames)
+    sums[0] = weights @ wanted
+    return sums
 
 
-def _check(frames: np.ndarray, truth: np.ndarray) -> None:
-    if frames.ndim != 1 or frames.shape != truth.shape or truth.dtype != bool:
-        raise LocalisationError(f"a map of shape {frames.shape} and a truth of shape {truth.shape} and {truth.dtype}; "
-                                "one number and one bool a frame are needed")  # fmt: skip
-    if not np.isfinite(frames).all():
-        raise LocalisationError("the map holds NaN or infinite values")
-    if not 0 < truth.sum() < len(truth):
-        raise LocalisationError(f"{truth.sum()} of {len(truth)} frames are the place; some are needed, and some that "
-                                "are not")  # fmt: skip
+def plain_maps(head: nn.Module, features: Tensor, waveform: Tensor, clock: FrameClock) -> dict[str, np.ndarray]:
+    """(frame,) of each of `PLAIN_MAPS`; attention only for a head that has attention weights over frames.
+
+    Energy is the mean square of a frame. Voice activity is 1 in speech (`sslig.cues.vad`) and 0 elsewhere, non-speech
+    the opposite. Attention is the mean weight over attention heads.
+
+    Parameters
+    ----------
+    features, waveform
+        (1, layer, frame, feature) and (1, samples) of one utterance, trimmed to whole frames.
+
+    References
+    ----------
+    Jain and Wallace, "Attention is not Explanation", NAACL 2019.
+    """
+    n_frames = features.shape[2]
+    energy = feature_masks.waveform_energy(waveform.cpu(), n_frames, clock)[0].double().numpy()
+    speech = vad.speech(waveform[0].cpu().numpy()).mask(clock, n_frames, {vad.SPEECH}).astype(np.float64)
+    maps = {ENERGY: energy, VOICE_ACTIVITY: speech, NON_SPEECH: 1.0 - speech}
+    if hasattr(head, "attention") and not isinstance(head.attention, nn.Module):  # AASIST's is a layer of nodes
+        with torch.no_grad():
+            maps[ATTENTION] = head.attention(features)[0].double().mean(dim=0).cpu().numpy()  # over attention heads
+    return maps
+
+
+def feature_change(features: Tensor, twin: Tensor) -> np.ndarray:
+    """(frame,) Distance of all features of a frame from those of the same recording without the cue.
+
+    Encoders mix frames, so the features change outside the place too.
+    """
+    return torch.linalg.vector_norm((features - twin)[0].double(), dim=(0, 2)).cpu().numpy()
+
+
+@torch.no_grad()
+def transplanted(head: nn.Module, features: Tensor, twin: Tensor, truth: np.ndarray) -> dict[str, float]:
+    """Scores (`TRANSPLANTED`) of a spoof with features of its bona fide twin put into the place, or all around it.
+
+    A cue has a place in the recording, but an encoder that mixes frames may carry it to any of them. Then a map of the
+    head's evidence that points elsewhere is right. So the first question is whether the decision rests on the place:
+    with P the frames of the place, x the features of a spoof and y those of its twin,
+
+        place carries  (F(x) - F(x with y in P)) / (F(x) - F(y))
+        rest carries   (F(x) - F(x with y outside P)) / (F(x) - F(y))
+
+    They add up to 1 where both parts act for themselves, to less where either would do, and to more where both are
+    needed.
+
+    Parameters
+    ----------
+    head
+        From (batch, layer, frame, feature) to (batch,), in evaluation mode.
+    features, twin
+        (1, layer, frame, feature) of a spoof, and of the same recording without the cue.
+    truth
+        (frame,) bool: the frame belongs to the place.
+
+    References
+    ----------
+    Geiger et al., "Causal Abstractions of Neural Networks", NeurIPS 2021 (interchange interventions); Meng et al.,
+    "Locating and Editing Factual Associations in GPT", NeurIPS 2022, section 2.1.
+    """
+    place = torch.as_tensor(truth, device=features.device)[None, None, :, None]
+    mixed = [features, twin, torch.where(place, twin, features), torch.where(place, features, twin)]
+    return dict(zip(TRANSPLANTED, (head(given).item() for given in mixed), strict=True))
+
+
+def carried(table: pd.DataFrame) -> tuple[float, float]:
+    """The shares of a decision that the place and the rest carry, over all utterances of a table.
+
+    It is the ratio of the summed differences, so that utterances whose score the cue hardly changes count little. NaN
+    where no twin could be read or the cue does not raise the score.
+
+    Parameters
+    ----------
+    table
+        A row an utterance with `TRANSPLANTED`.
+    """
+    known = table.dropna(subset=list(TRANSPLANTED))
+    spoof, twin, place, rest = (known[name].sum() for name in TRANSPLANTED)
+    if not spoof - twin > 0:
+        return float("nan"), float("nan")
+    return float((spoof - place) / (spoof - twin)), float((spoof - rest) / (spoof - twin))
+
+
+def rests_on_place(place: float, rest: float) -> bool:
+    """Whether a decision rests on the place, which carries at least `LEAST_SHARE` of it and no less than the rest."""
+    return bool(place >= LEAST_SHARE and place >= rest)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sslig.cues import waveform_masks
 from sslig.cues.feature_masks import from_nearest, towards_profile
+from sslig.errors import InputError
 from sslig.models.detector import Detector
 
 FEATURES, WAVEFORM = "features", "waveform"
@@ -16,27 +17,22 @@ PROFILES = ("bonafide_mean", "nonspeech_mean")
 INTERPOLATION = "interpolation"
 IN_FEATURES = (*PROFILES, INTERPOLATION)
 """What replaces frames of the features: the mean of bona fide frames, that of bona fide frames without speech, or the
-mean of the nearest frames that are kept."""
+mean of the nearest frames that stay."""
 IN_WAVEFORM = waveform_masks.FILLS
-"""What replaces frames of the waveform, as of `sslig.cues.waveform_masks.replaced`."""
 
 CHUNK_VALUES = 4_000_000
-"""Feature values that go through a head at once: more only wait for memory on a CPU."""
+"""Feature values that go through a head at once; on a CPU more of them only wait for memory."""
 WAVEFORMS_AT_ONCE = 8
 
 Scores = Callable[[np.ndarray], np.ndarray]
 """From (mask, frame) bool, True where a frame is replaced, to the (mask,) spoof scores of what is left."""
 
 
-class ReplacementError(ValueError):
-    """A replacement that cannot be made; the message says what was asked for and what is accepted."""
-
-
 def in_features(head: nn.Module, features: Tensor, replacement: str, profiles: Mapping[str, Tensor]) -> Scores:
     """Spoof scores of one utterance with frames of its features replaced.
 
-    A head whose first step is an affine map of each frame does it once: to replace frames by weighted means of frames
-    and profiles is the same before and after it.
+    A head begins with an affine map of each frame, ``head.project``. Replacing frames by weighted means of frames and
+    profiles is the same before and after it, so it is applied once.
 
     Parameters
     ----------
@@ -45,19 +41,19 @@ def in_features(head: nn.Module, features: Tensor, replacement: str, profiles: M
     features
         (1, layer, frame, feature)
     replacement
-        One of `IN_FEATURES`. Where every frame is masked, interpolation has nothing to take from, and every frame
-        becomes the mean of all.
+        One of `IN_FEATURES`. Where every frame is replaced, interpolation has no neighbours to take from, and every
+        frame becomes the mean of all.
     profiles
         (layer, feature) tensors by name out of `PROFILES`.
 
     Raises
     ------
-    ReplacementError
+    InputError
         The replacement is unknown, or its profile is missing.
     """
     if replacement not in IN_FEATURES or (replacement in PROFILES and replacement not in profiles):
-        raise ReplacementError(f"replacement {replacement!r} of frames of features; accepted: "
-                               f"{', '.join((*profiles, INTERPOLATION))}")  # fmt: skip
+        accepted = ", ".join((*profiles, INTERPOLATION))
+        raise InputError(f"replacement {replacement!r} of frames of features; accepted: {accepted}")
     with torch.inference_mode():
         projected = head.project(features)
         given = features.mean(dim=2) if replacement == INTERPOLATION else profiles[replacement].to(features)[None]
@@ -66,19 +62,19 @@ def in_features(head: nn.Module, features: Tensor, replacement: str, profiles: M
 
     @torch.inference_mode()
     def scores(masks: np.ndarray) -> np.ndarray:
-        found = []
+        chunks = []
         for part in torch.from_numpy(masks).to(features.device).split(at_once):
-            kept = projected.expand(len(part), -1, -1, -1)
+            changed = projected.expand(len(part), -1, -1, -1)
             if replacement == INTERPOLATION:
-                kept, part = from_nearest(kept, part), part & part.all(dim=1, keepdim=True)
-            found.append(head.decide(towards_profile(kept, part, profile, 1.0)).double().cpu().numpy())
-        return np.concatenate(found)
+                changed, part = from_nearest(changed, part), part & part.all(dim=1, keepdim=True)
+            chunks.append(head.decide(towards_profile(changed, part, profile, 1.0)).double().cpu().numpy())
+        return np.concatenate(chunks)
 
     return scores
 
 
 def in_waveform(detector: Detector, waveform: Tensor, replacement: str, seed: int) -> Scores:
-    """Spoof scores of one utterance with frames of its waveform replaced; each mask is a pass through all of it.
+    """Spoof scores of one utterance with frames of its waveform replaced; each mask is a pass through the detector.
 
     Parameters
     ----------
@@ -87,25 +83,25 @@ def in_waveform(detector: Detector, waveform: Tensor, replacement: str, seed: in
     waveform
         (1, samples), trimmed to whole frames.
     replacement
-        One of `IN_WAVEFORM`.
+        One of `IN_WAVEFORM` (`sslig.cues.waveform_masks.replaced`).
     seed
-        Of noise that is put in.
+        Draws the noise that replaces frames.
 
     Raises
     ------
-    ReplacementError
+    InputError
         The replacement is unknown.
     """
     if replacement not in IN_WAVEFORM:
-        raise ReplacementError(f"replacement {replacement!r} in a waveform; accepted: {', '.join(IN_WAVEFORM)}")
+        raise InputError(f"replacement {replacement!r} in a waveform; accepted: {', '.join(IN_WAVEFORM)}")
 
     @torch.inference_mode()
     def scores(masks: np.ndarray) -> np.ndarray:
-        generator, found = torch.Generator().manual_seed(seed), []
+        generator, chunks = torch.Generator().manual_seed(seed), []
         for part in torch.from_numpy(masks).to(waveform.device).split(WAVEFORMS_AT_ONCE):
             repeated = waveform.expand(len(part), -1)
             replaced = waveform_masks.replaced(repeated, part, detector.clock, replacement, generator)
-            found.append(detector(replaced).double().cpu().numpy())
-        return np.concatenate(found)
+            chunks.append(detector(replaced).double().cpu().numpy())
+        return np.concatenate(chunks)
 
     return scores

@@ -1,205 +1,254 @@
-"""Whether an explanation stays what it is: over training seeds, path points and shifts; and whether it is loudness."""
+"""Sanity: whether an explanation knows the parameters of the head, and stays what it is where nothing changed."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, combinations
+from zlib import crc32
 
 import numpy as np
+import torch
 from scipy.stats import rankdata
-from torch import Tensor
+from torch import Tensor, nn
 
 from sslig.frames import FrameClock
-from sslig.validation.statistics import measured, rolled, shifts
+from sslig.stats.tests import standardised
+from sslig.validation.faithfulness import removals
+from sslig.validation.replacement import Scores
+from sslig.validation.statistics import Controls, Rows, measured, rolled, shifts
 
+GROUPS = 5
+BINS = 20
 SHIFTS_FRAMES = (1, 3, 10)
 STEPS = (16, 32, 64)
 MANY_STEPS = 128
+PERTURBED = 0.02
+"""Small changes of features, relative to the standard deviation of their layer."""
 
-NO_SPREAD = 1e-20
-"""A variance that is this small a share of the mean square is what rounding leaves of a constant."""
-
-LEVEL_FLOOR = 1e-5
-"""RMS of what is taken for silence, of full scale: its logarithm is finite."""
+Explain = Callable[[Tensor], np.ndarray]
+"""From (1, layer, frame, feature), or from (1, samples), to the (frame,) explanation."""
 
 
 def agreement(
-    first: np.ndarray,
-    second: np.ndarray,
-    *,
-    ranks: bool = True,
-    draws: int = 0,
-    generator: np.random.Generator | None = None,
+    first: np.ndarray, second: np.ndarray, controls: Controls, *, ranks: bool = True
 ) -> tuple[float, np.ndarray]:
-    """Correlation of two maps, and with the second one shifted.
+    """Spearman's correlation of two (frame,) maps, without `ranks` Pearson's, and (draw,) with the second one shifted.
+
+    NaN where one of them does not vary.
+    """
+    a, b = (standardised(rankdata(frames) if ranks else frames) for frames in (first, second))
+    moved = rolled(b, shifts(len(b), controls.draws, controls.generator()))
+    return float(np.mean(a * b)), moved @ a / len(a)
+
+
+def _alike(
+    statistic: str, first: np.ndarray, second: np.ndarray, at: str, controls: Controls, *, ranks: bool = True
+) -> dict[str, object]:
+    return measured(statistic, *agreement(first, second, controls, ranks=ranks), at=at)
+
+
+def groups(head: nn.Module, at_most: int = GROUPS) -> list[tuple[str, list[str]]]:
+    """The parameters of a head in up to `at_most` groups, each with a title, from its output to its input.
+
+    The modules of a head come in the order in which it names them, last first; its bare parameters come last of all.
+    Neighbours share a group where there are more modules than groups.
+    """
+    modules: dict[str, list[str]] = {}
+    for name, _ in head.named_parameters():
+        modules.setdefault(name.split(".")[0], []).append(name)
+    bare = [name for name in modules if modules[name] == [name]]
+    ordered = [name for name in reversed(modules) if name not in bare] + bare[::-1]
+    parts = [list(part) for part in np.array_split(np.array(ordered, dtype=object), min(at_most, len(ordered)))]
+    titles = [part[0] if len(part) == 1 else f"{part[0]} … {part[-1]}" for part in parts]
+    return [
+        (title, list(chain.from_iterable(modules[name] for name in part)))
+        for title, part in zip(titles, parts, strict=True)
+    ]
+
+
+def shuffled(head: nn.Module, names: Sequence[str], seed: int) -> nn.Module:
+    """A copy of a head with the values of each of these parameters in random order; activations keep their size.
+
+    Running statistics of batch normalisation stay.
+    """
+    changed = copy.deepcopy(head)
+    parameters = dict(changed.named_parameters())
+    with torch.no_grad():
+        for name in names:
+            generator = torch.Generator().manual_seed(crc32(f"{seed} {name}".encode()))
+            flat = parameters[name].flatten()
+            parameters[name].copy_(flat[torch.randperm(len(flat), generator=generator)].view_as(parameters[name]))
+    return changed
+
+
+def randomisation(
+    explain: Callable[[nn.Module], np.ndarray],
+    head: nn.Module,
+    n_frames: int,
+    scores_of: Callable[[nn.Module], Scores],
+    controls: Controls,
+    *,
+    at_most: int = GROUPS,
+) -> Rows:
+    """The test of randomised parameters for one utterance.
+
+    An explanation that stays alike when the head forgets what it learnt explains something else: the features, or the
+    method. *Cascading* shuffles group after group from the output down, *independent* one group at a time. Maps are
+    compared by the size of their rank correlation over the frames read, because shuffled parameters may turn the sign
+    of all evidence. By chance is the correlation of the map with itself after shifts, because neighbouring frames are
+    alike.
+
+    Some parameters hold nothing, and shuffled they leave the head as it was. So the heads are compared too, by what
+    removing stretches does to the score of either; the *excess* is how much more alike the maps stay than the heads.
+    The rise of complexity is (E(shuffled) - E) / E for the whole head, where E is `entropy`.
 
     Parameters
     ----------
-    first, second
-        (frame,) of the same frames.
-    ranks
-        Spearman's correlation, else Pearson's.
-    draws, generator
-        Of the shifts around the end.
+    explain
+        From a head to the (frame,) explanation of the utterance.
+    head, n_frames
+        What is explained, and the frames of the utterance.
+    scores_of
+        From a head to its scores by the frames that are replaced.
 
     Returns
     -------
-    value : float
-        NaN where one of the maps does not vary.
-    controls : ndarray
-        (draw,)
-    """
-    pair = [rankdata(frames) if ranks else np.asarray(frames, dtype=np.float64) for frames in (first, second)]
-    one, other = (_standardised(frames) for frames in pair)
-    if not draws:
-        return float(one @ other), np.zeros(0)
-    moved = rolled(other, shifts(len(other), draws, generator))  # (draw, frame)
-    return float(one @ other), moved @ one
+    list of dict
+        The columns of `sslig.validation.statistics.measured`; ``at`` counts the groups and names them.
 
-
-def seeds(maps: Mapping[int, np.ndarray], *, n_read: int, draws: int, seed: int) -> list[dict[str, object]]:
-    """How alike the explanations of detectors are that differ in their training seed only, a row a pair of seeds.
-
-    The detectors differ too: what is not alike may be what they learnt. It is the upper limit of what a reader of one
-    map may take for a property of the recipe.
-
-    Parameters
+    References
     ----------
-    maps
-        (frame,) explanations of one utterance by training seed.
+    J. Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018.
+    A. Hedström et al., "A fresh look at sanity checks for saliency maps", xAI 2024 (efficient MPRT: the rise of
+    complexity, in place of a comparison of maps layer by layer).
     """
-    numbers, told = sorted(maps), []
-    for place, first in enumerate(numbers):
-        for second in numbers[place + 1 :]:
-            found = agreement(
-                maps[first][:n_read], maps[second][:n_read], draws=draws, generator=np.random.default_rng(seed)
-            )
-            told.append(measured("seeds", *found, at=f"{first} and {second}"))
-    return told
+    n_read, seed = controls.n_read, controls.seed
+
+    def explained(changed: nn.Module) -> np.ndarray:
+        return explain(changed)[:n_read]
+
+    def changes(changed: nn.Module) -> np.ndarray:
+        return removals(scores_of(changed), n_frames, n_read, controls.generator()).changes
+
+    original = explained(head)
+    alike, head_alike = _likeness(original, controls), _likeness(changes(head), controls)
+    rows, done, last = [], [], original
+    for number, (title, names) in enumerate(groups(head, at_most), start=1):
+        done, at = done + names, f"{number} {title}"
+        heads = {"cascading": shuffled(head, done, seed)}
+        heads["independent"] = heads["cascading"] if number == 1 else shuffled(head, names, seed)
+        maps = {kind: explained(changed) for kind, changed in heads.items()}
+        for kind, changed in heads.items():
+            of_map = alike(f"randomised_{kind}", maps[kind], at)
+            of_head = head_alike(f"randomised_head_{kind}", changes(changed), at)
+            excess = of_map["value"] - of_head["value"]
+            rows += [of_map, of_head, measured(f"randomised_excess_{kind}", excess, [0.0], at=at)]
+        last = maps["cascading"]
+    before = entropy(original)
+    rise = (entropy(last) - before) / before if before > 0 else np.nan
+    return [*rows, measured("complexity_rise", rise, [0.0], at="")]
+
+
+def _likeness(original: np.ndarray, controls: Controls) -> Callable[[str, np.ndarray, str], dict[str, object]]:
+    """How alike others are to `original`, in size, beside how alike it is to itself after shifts."""
+    chance = np.abs(agreement(original, original, controls)[1])
+    return lambda statistic, other, at: measured(statistic, abs(agreement(original, other, controls)[0]), chance, at=at)
+
+
+def entropy(frames: np.ndarray, bins: int = BINS) -> float:
+    """Entropy of the histogram of (frame,) values between the smallest and the largest, in nats; 0 where all are equal.
+
+    The published test has a hundred bins, for images; some hundred frames fill twenty.
+    """
+    counts, _ = np.histogram(frames, bins=bins)
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log(share)).sum()) + 0.0
+
+
+def max_sensitivity(
+    explain: Explain, features: Tensor, controls: Controls, *, radius: float = PERTURBED, samples: int = 3
+) -> dict[str, object]:
+    """The largest change of a map, relative to its size, over small random changes of the features.
+
+    Each of the `samples` changes moves each feature by up to `radius` standard deviations of its layer. By chance is
+    how much the map changes when it is shifted in time.
+
+    References
+    ----------
+    C.-K. Yeh et al., "On the (in)fidelity and sensitivity of explanations", NeurIPS 2019, definition 3.1.
+    """
+    from captum.metrics import sensitivity_max
+
+    spread = features.std(dim=(2, 3), keepdim=True)  # (1, layer, 1, 1)
+    generator = torch.Generator().manual_seed(controls.seed)
+
+    def perturb(given: Tensor) -> Tensor:
+        return given + radius * spread * (2 * torch.rand(given.shape, generator=generator).to(given) - 1)
+
+    def explained(given: Tensor | tuple[Tensor]) -> tuple[Tensor]:
+        # captum passes a tuple first and tensors then, and takes the rows of a bare tensor for separate inputs.
+        given = given[0] if isinstance(given, tuple) else given
+        with torch.enable_grad():
+            maps = [torch.from_numpy(np.asarray(explain(row[None]), dtype=np.float64)) for row in given]
+        return (torch.stack(maps),)
+
+    value = sensitivity_max(explained, features, perturb, n_perturb_samples=samples, max_examples_per_batch=1)
+    frames = explain(features)[: controls.n_read]
+    moved, size = rolled(frames, shifts(len(frames), controls.draws, controls.generator())), np.linalg.norm(frames)
+    changed = np.linalg.norm(moved - frames, axis=1) / size if size > 0 else np.full(controls.draws, np.nan)
+    return measured("max_sensitivity", float(value.item()), changed, at="")
+
+
+def shift_features(
+    explain: Explain, features: Tensor, controls: Controls, *, by: Sequence[int] = SHIFTS_FRAMES
+) -> Rows:
+    """Whether the evidence of frames moves with them where the features are the same.
+
+    The features with and without their first k frames are explained, and the maps compared where they share frames
+    that are read both times. What differs is the head: a pooling of three frames moves with every third only, and
+    weights for each place do not move at all. The frames that go take evidence with them, too. A shift that leaves
+    fewer than 2 k frames to compare has no row.
+    """
+    return _shifted("shift_features", lambda k: explain(features[:, :, k:].contiguous()), controls, by)
+
+
+def shift_waveform(
+    explain: Explain, waveform: Tensor, clock: FrameClock, controls: Controls, *, by: Sequence[int] = SHIFTS_FRAMES
+) -> Rows:
+    """The same for the recording: the detector hears (1, samples) without its first k hops.
+
+    The frames of the convolutions are the same then. Those of the transformer are not: each attends to all others, and
+    its convolution over positions sees where the recording begins. So a low correlation here, and not in
+    `shift_features`, comes from the encoder.
+    """
+    hop = clock.hop_samples
+    return _shifted("shift_waveform", lambda k: explain(waveform[:, k * hop :].contiguous()), controls, by)
+
+
+def _shifted(
+    statistic: str, explain_without: Callable[[int], np.ndarray], controls: Controls, by: Sequence[int]
+) -> Rows:
+    """Pearson's correlation of the map of all frames with that without the first k, over the frames they share."""
+    whole, rows = explain_without(0), []
+    for k in by:
+        shared = min(controls.n_read, len(whole)) - k
+        if shared >= 2 * k and shared > 2:
+            without = explain_without(k)[:shared]
+            rows.append(_alike(statistic, whole[k : k + shared], without, f"{k} frames", controls, ranks=False))
+    return rows
 
 
 def steps(
-    explain: Callable[[Tensor, int], np.ndarray],
-    features: Tensor,
-    *,
-    n_read: int,
-    counts: Sequence[int] = STEPS,
-    many: int = MANY_STEPS,
-    draws: int,
-    seed: int,
-) -> list[dict[str, object]]:
-    """How alike the explanation from few path points is to that from many, a row a number of points.
+    explain: Callable[[int], np.ndarray], controls: Controls, *, counts: Sequence[int] = STEPS, many: int = MANY_STEPS
+) -> Rows:
+    """How alike the (frame,) map from few path points is to that from many, a row a number of points."""
+    reference, maps = explain(many)[: controls.n_read], {n: explain(n)[: controls.n_read] for n in counts}
+    return [_alike("steps", frames, reference, f"{n} of {many}", controls) for n, frames in maps.items()]
 
-    Parameters
-    ----------
-    explain
-        From (1, layer, frame, feature) and a number of points to the (frame,) explanation.
+
+def seeds(maps: Mapping[int, np.ndarray], controls: Controls) -> Rows:
+    """How alike the (frame,) maps of detectors are that differ in their training seed only, a row a pair of seeds.
+
+    The detectors differ too, so what is not alike may be what they learnt.
     """
-    reference, told = explain(features, many)[:n_read], []
-    for count in counts:
-        found = agreement(
-            explain(features, count)[:n_read], reference, draws=draws, generator=np.random.default_rng(seed)
-        )
-        told.append(measured("steps", *found, at=f"{count} of {many}"))
-    return told
-
-
-def shift_in_features(
-    explain: Callable[[Tensor], np.ndarray], features: Tensor, *, n_read: int, by: Sequence[int] = SHIFTS_FRAMES,
-    draws: int, seed: int,
-) -> list[dict[str, object]]:  # fmt: skip
-    """Whether the evidence of frames moves with them, where the features are the very same.
-
-    The features with and without their first k frames are explained, and the maps compared where they share frames that
-    are read both times. What differs is the head's own: a pooling of three frames moves with every third only, and
-    weights for each place do not move at all. The frames that go take evidence with them, too.
-
-    Parameters
-    ----------
-    features
-        (1, layer, frame, feature)
-    n_read
-        Frames from the start that the head reads.
-    by
-        Frames that are left out at the start; those that leave fewer than twice as many to compare have no row.
-    """
-    whole, told = explain(features), []
-    for frames in by:
-        shared = min(n_read, features.shape[2]) - frames
-        if shared >= 2 * frames and shared > 2:
-            without = explain(features[:, :, frames:].contiguous())
-            told.append(_moved("shift_features", whole, without, frames, shared, draws, seed))
-    return told
-
-
-def shift_in_waveform(
-    explain: Callable[[Tensor], np.ndarray], waveform: Tensor, clock: FrameClock, *, n_read: int,
-    by: Sequence[int] = SHIFTS_FRAMES, draws: int, seed: int,
-) -> list[dict[str, object]]:  # fmt: skip
-    """The same with the recording as a whole: its first k hops of samples are left out before the detector hears it.
-
-    What comes before a stretch is then the recording itself, and the frames of the convolutions are the same. Those of
-    the transformer are not: each of its frames attends to all others, and its convolution over positions sees where the
-    recording begins. So a low correlation here, and not in `shift_in_features`, is the encoder's.
-
-    Parameters
-    ----------
-    explain
-        From (1, samples) to the (frame,) explanation.
-    waveform
-        (1, samples), trimmed to whole frames.
-    """
-    whole, told = explain(waveform), []
-    for frames in by:
-        shared = min(n_read, len(whole)) - frames
-        if shared >= 2 * frames and shared > 2:
-            without = explain(waveform[:, frames * clock.hop_samples :].contiguous())
-            told.append(_moved("shift_waveform", whole, without, frames, shared, draws, seed))
-    return told
-
-
-def loudness_share(
-    frames: np.ndarray, loudness: np.ndarray, *, n_read: int, draws: int, seed: int
-) -> dict[str, object]:
-    """The share of the variance of a map over time that loudness explains: R2 of amplitude and level together.
-
-    Two regressors explain something of anything, and neighbouring frames are alike: the control has the loudness
-    shifted, and only what exceeds it is loudness.
-
-    Parameters
-    ----------
-    frames
-        (frame,) The explanation.
-    loudness
-        (frame,) RMS of full scale (`sslig.cues.time_correlation.loudness`).
-    """
-    amplitude = np.asarray(loudness, dtype=np.float64)[:n_read]
-    level_db = 20 * np.log10(np.maximum(amplitude, LEVEL_FLOOR))
-    by = np.concatenate([[0], shifts(len(amplitude), draws, np.random.default_rng(seed))])
-    values = [_explained(frames[:n_read], np.stack([amplitude, level_db]), int(shift)) for shift in by]
-    return measured("loudness_share", values[0], values[1:], at="")
-
-
-def _explained(frames: np.ndarray, regressors: np.ndarray, shift: int) -> float:
-    """R2 of the least-squares fit of (frame,) by (regressor, frame) after a circular shift, with a constant."""
-    away = frames - frames.mean()
-    if away @ away <= NO_SPREAD * (frames @ frames):
-        return np.nan
-    design = np.vstack([np.ones(len(frames)), np.roll(regressors, shift, axis=1)]).T
-    fit = np.linalg.lstsq(design, away, rcond=None)[0]
-    return float(np.clip(1 - np.sum((away - design @ fit) ** 2) / (away @ away), 0.0, 1.0))
-
-
-def _moved(
-    statistic: str, whole: np.ndarray, without: np.ndarray, frames: int, shared: int, draws: int, seed: int
-) -> dict[str, object]:
-    """The correlation of two maps where the second begins `frames` later, over the `shared` frames."""
-    found = agreement(
-        whole[frames : frames + shared], without[:shared], ranks=False, draws=draws,
-        generator=np.random.default_rng(seed),
-    )  # fmt: skip
-    return measured(statistic, *found, at=f"{frames} frames")
-
-
-def _standardised(frames: np.ndarray) -> np.ndarray:
-    """(frame,) Of mean 0 and length 1; NaN where the values do not vary."""
-    away = frames - frames.mean()
-    length = np.sqrt(away @ away)
-    return away / (length if length**2 > NO_SPREAD * (frames @ frames) else np.nan)
+    read = {seed: frames[: controls.n_read] for seed, frames in maps.items()}
+    return [_alike("seeds", read[a], read[b], f"{a} and {b}", controls) for a, b in combinations(sorted(read), 2)]

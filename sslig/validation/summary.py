@@ -1,120 +1,276 @@
-"""Tables of validation over utterances: means beside their controls, with intervals that resample what depends."""
+"""Tables of validation over utterances: means beside chance, paired differences, and which method should explain."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from sslig.stats.resampling import percentiles
+from sslig.attribution.explanation import COMPLETE, NOT_PROMISED, SIGNED
+from sslig.attribution.explanation import summary as certificates
+from sslig.errors import DataError
+from sslig.stats.bootstrap import Units, estimate, mean, mean_of_cells
+from sslig.validation.localisation import LIMITS, PLAIN, PLAIN_MAPS, carried, rests_on_place
 from sslig.validation.statistics import STATISTICS
 
 WHAT = ("method", "aggregation", "space", "replacement", "statistic", "at")
-"""Columns that tell one measure from another."""
+"""Columns that distinguish one measure from another."""
 
-FIGURES = ("value", "control", "advantage", "beaten")
+FIGURES = ("value", "advantage", "chance", "chance_low", "chance_high", "beaten")
+INTERVALS = FIGURES[:2]
+"""Figures that get an interval."""
 
+CELLS = ("kind", "detector")
+"""What means of localisation are averaged over, so that a kind of many detected spoofs counts no more than another."""
 
-class SummaryError(ValueError):
-    """A table that cannot be summed up; the message says what is missing."""
+MEASURE = "roc_auc"
+"""The measure that conclusions rest on: it uses every frame of a map, without a threshold, and needs no positive
+evidence."""
+
+RANDOM = "random"
+
+LEARNT_EER = 0.2
+"""A detector with a higher EER has not learnt a kind: of the spoofs that it detects, more than one in four would be
+called spoof without the cue too, and no map of those can be expected to point at it."""
+
+LEAST_COMPLETE = 0.95
+"""A method that promises to add up keeps its promise where at least this share of its explanations is complete."""
 
 
 def summarise(
-    table: pd.DataFrame,
-    by: Sequence[str] = ("detector",),
-    *,
-    seed: int,
-    rounds: int,
-    resample_recordings: bool,
-    level: float = 0.95,
+    table: pd.DataFrame, by: Sequence[str] = ("detector",), *, seed: int, rounds: int, recordings: bool
 ) -> pd.DataFrame:
-    """Means over utterances of what a table of `sslig.validation.statistics.measured` rows holds, with intervals.
+    """Means over utterances of rows of `sslig.validation.statistics.measured`, with intervals.
 
-    The advantage of an utterance is its value less its control, turned where a lower value is better: above 0 an
-    explanation does better than the same map at another time. Value, control, advantage and the share of controls
-    beaten are resampled together, and so are all measures of a group, so that they can be compared.
+    The advantage of an utterance is its value less chance, with the sign turned where a lower value is better: above 0
+    an explanation does better than the same map at another time. All measures of a group are resampled together.
 
     Parameters
     ----------
     table
-        ``utterance``, ``speaker``, ``recording`` where those are resampled, `by`, those of `WHAT` that it has,
-        ``value``, ``control`` and ``beaten``.
+        ``utterance``, ``speaker``, ``recording`` where those are resampled, `by`, those of `WHAT` that it has, and the
+        columns of measured rows.
     by
-        What groups are made of: detector, class ...
-    seed, rounds, level
-        Of the bootstrap (`sslig.stats.resampling.percentiles`).
-    resample_recordings
-        Whether recordings are drawn within each drawn speaker.
+        Columns that make groups, such as the detector.
+    seed, rounds
+        Of the bootstrap (`sslig.stats.bootstrap`).
+    recordings
+        Whether recordings are resampled within speakers.
 
     Returns
     -------
     DataFrame
-        `by`, `WHAT`, ``better`` of the statistic, ``n`` utterances in which it is defined, each of `FIGURES` with
-        ``_low`` and ``_high``, and ``supported``: the interval of the advantage lies above 0. Intervals are NaN where a
-        group is of one unit to resample.
+        In the order of `table`: `by`, `WHAT`, ``better`` of the statistic, ``n`` utterances in which it is defined, the
+        means `FIGURES`, those of `INTERVALS` with ``_low`` and ``_high``, and ``supported``: the interval of the
+        advantage lies above 0. Intervals are NaN where a group has only one unit.
 
     Raises
     ------
-    SummaryError
+    DataError
         A column is missing, or an utterance has a measure twice.
     """
     what = [name for name in WHAT if name in table]
-    needed = ["utterance", "speaker", *by, "statistic", "value", "control", "beaten"]
-    missing = [name for name in [*needed, *(["recording"] if resample_recordings else [])] if name not in table]
+    keys = ["utterance", "speaker", *(["recording"] if recordings else [])]
+    needed = [*keys, *by, "statistic", "value", "chance", "beaten"]
+    missing = [name for name in needed if name not in table]
     if missing or table.empty:
-        raise SummaryError(f"columns {missing} are missing of {len(table)} rows; there are {list(table.columns)}")
-    better = table["statistic"].map({name: one.better for name, one in STATISTICS.items()})
-    held = table.assign(advantage=better * (table["value"] - table["control"]))
-    keys = ["utterance", "speaker", *(["recording"] if resample_recordings else [])]
-    parts = []
-    for values, part in held.groupby(list(by)):
-        found = _of_group(part, keys, what, seed, rounds, level)
-        for place, (name, value) in enumerate(zip(by, values, strict=True)):
-            found.insert(place, name, value)
-        parts.append(found)
-    found = pd.concat(parts, ignore_index=True)
-    found.insert(len(by) + len(what), "better", found["statistic"].map({k: v.better for k, v in STATISTICS.items()}))
-    return found.assign(supported=found["advantage_low"] > 0)
-
-
-def _of_group(
-    part: pd.DataFrame, keys: list[str], what: list[str], seed: int, rounds: int, level: float
-) -> pd.DataFrame:
-    twice = part.duplicated(["utterance", *what])
+        raise DataError(f"columns {missing} are missing of {len(table)} rows; there are {list(table.columns)}")
+    twice = table.duplicated([*by, "utterance", *what])
     if twice.any():
-        raise SummaryError(f"{part.loc[twice, ['utterance', *what]].iloc[0].to_dict()} stands twice")
-    wide = part.pivot(index=keys, columns=what, values=list(FIGURES))  # (utterance, figure and measure)
-    held = wide.to_numpy(dtype=np.float64)
-    defined = np.isfinite(held)
-    filled = np.where(defined, held, 0.0)
-
-    def means(weights: np.ndarray) -> np.ndarray:
-        counted = weights @ defined
-        return np.where(counted > 0, weights @ filled / np.maximum(counted, 1), np.nan)
-
-    index = wide.index.to_frame(index=False)
-    value, low, high = _spread(means, index, "recording" in keys, seed, rounds, level)
-    n_measures = len(wide.columns) // len(FIGURES)
-    found = (
-        wide.columns[:n_measures].droplevel(0).to_frame(index=False) if what else pd.DataFrame(index=range(n_measures))
-    )
-    found["n"] = defined[:, :n_measures].sum(axis=0)
-    for place, name in enumerate(FIGURES):
-        own = slice(place * n_measures, (place + 1) * n_measures)
-        found[name], found[f"{name}_low"], found[f"{name}_high"] = value[own], low[own], high[own]
-    return found
+        raise DataError(f"{table.loc[twice, [*by, 'utterance', *what]].iloc[0].to_dict()} stands twice")
+    better = table["statistic"].map(STATISTICS)
+    rows = table.assign(advantage=better * (table["value"] - table["chance"]))
+    parts = []
+    for values, part in rows.groupby(list(by), sort=False):
+        wide = part.pivot(index=keys, columns=what, values=list(FIGURES))  # (utterance, figure and measure)
+        means = _means(wide, what, seed, rounds, recordings)
+        parts.append(means.assign(**dict(zip(by, values, strict=True))))
+    order = table[[*by, *what]].drop_duplicates().assign(better=lambda rows: rows["statistic"].map(STATISTICS))
+    summary = order.merge(pd.concat(parts), on=[*by, *what], validate="one_to_one")
+    return summary.assign(supported=summary["advantage_low"] > 0)
 
 
-def _spread(
-    means, index: pd.DataFrame, recordings: bool, seed: int, rounds: int, level: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Means of all utterances and the ends of their intervals, NaN where there is one unit to resample only."""
-    units = index["recording"] if recordings else index["speaker"]
-    if units.nunique() < 2 and index["speaker"].nunique() < 2:
-        value = means(np.ones(len(index)))
-        return value, *np.full((2, len(value)), np.nan)
-    return tuple(
-        percentiles(
-            means, index["speaker"], seed=seed, rounds=rounds, level=level,
-            recordings=index["recording"] if recordings else None,
-        )
-    )  # fmt: skip
+def _means(wide: pd.DataFrame, what: list[str], seed: int, rounds: int, recordings: bool) -> pd.DataFrame:
+    """A row a measure from a row an utterance, whose columns are figures of measures."""
+    units = Units.of_table(wide.index.to_frame(index=False), recordings=recordings)
+    spread = estimate(mean(wide), units, seed=seed, rounds=rounds)
+    ends = {"mean": spread.value, "low": spread.low, "high": spread.high, "n": np.isfinite(wide).sum().to_numpy()}
+    means = pd.DataFrame(ends, index=wide.columns.rename(["figure", *what])).unstack("figure")
+    columns = {"n": means["n", "value"]} | {figure: means["mean", figure] for figure in FIGURES}
+    columns |= {f"{figure}_{end}": means[end, figure] for figure in INTERVALS for end in ("low", "high")}
+    return pd.DataFrame(columns).reset_index()
+
+
+def paired(
+    table: pd.DataFrame,
+    option: str,
+    reference: str,
+    *,
+    cells: Sequence[str] = CELLS,
+    seed: int,
+    rounds: int,
+    recordings: bool,
+) -> pd.DataFrame:
+    """The mean of each option over cells, and its difference to one of them on the same utterances.
+
+    Each round draws the same units for all cells and options, so what differs between utterances cancels. An option is
+    compared on the cells that it was measured in.
+
+    Parameters
+    ----------
+    table
+        Rows of one statistic: ``utterance``, ``speaker``, ``recording``, `cells`, `option` and ``value``.
+    option
+        Column that names what is compared.
+    reference
+        The value of `option` that the others are compared with.
+
+    Returns
+    -------
+    DataFrame
+        A row an option in the order of `table`: `option`, ``n`` utterances and ``cells`` in which it and the reference
+        are defined, ``value`` and ``difference``, each with ``_low`` and ``_high``, NaN where nothing can be resampled.
+
+    Raises
+    ------
+    DataError
+        No row has the reference.
+    """
+    options = list(dict.fromkeys(table[option]))
+    if reference not in options:
+        raise DataError(f"no rows of {reference!r}; there are {', '.join(map(str, options)) or 'none'}")
+    keys = [*cells, "utterance", "speaker", "recording"]
+    values = table.pivot(index=keys, columns=option, values="value")[options]
+    about, of_reference = values.index.to_frame(index=False), values[[reference]].to_numpy(dtype=np.float64)
+    values = np.where(np.isfinite(of_reference), values, np.nan)  # (row, option)
+    cell = about.groupby(list(cells), sort=False).ngroup().to_numpy()
+    both = np.concatenate([values, values - of_reference], axis=1)
+    spread = estimate(mean_of_cells(both, cell), Units.of_table(about, recordings=recordings), seed=seed, rounds=rounds)
+    defined = pd.DataFrame(np.isfinite(values))
+    result = pd.DataFrame({option: options, "n": defined.sum(), "cells": defined.groupby(cell).any().sum()})
+    for name, part in (("value", spread[: len(options)]), ("difference", spread[len(options) :])):
+        result = result.assign(**{name: part.value, f"{name}_low": part.low, f"{name}_high": part.high})
+    return result.reset_index(drop=True)
+
+
+def group(method: str) -> str:
+    """What a map is: an explanation, noise, a plain map, or a limit that knows the recording without the cue."""
+    groups = {RANDOM: "noise", **dict.fromkeys(LIMITS, "limit"), **dict.fromkeys(PLAIN_MAPS, "plain map")}
+    return groups.get(method, "explanation")
+
+
+def decisions(localisation: pd.DataFrame, eer: pd.DataFrame) -> pd.DataFrame:
+    """Whether detectors have learnt the kinds of planted cues, and whether their decisions rest on the place.
+
+    Parameters
+    ----------
+    localisation
+        Table of the rule *localise*, of some kinds and detectors.
+    eer
+        ``kind``, ``detector``, ``eer`` and any further columns; decides the rows and their order.
+
+    Returns
+    -------
+    DataFrame
+        `eer` with ``explained`` (detected spoofs), ``place_share`` (mean share of time), ``place_carries`` and
+        ``rest_carries`` (`sslig.validation.localisation.carried`), ``learnt`` (an EER of `LEARNT_EER` or less) and
+        ``decided`` (learnt, and the decision rests on the place): only there the place is what a map has to find.
+    """
+    rows = []
+    for pair in eer.to_dict("records"):
+        chosen = localisation[(localisation["kind"] == pair["kind"]) & (localisation["detector"] == pair["detector"])]
+        utterances = chosen.drop_duplicates("utterance")
+        place, rest = carried(utterances) if len(utterances) else (np.nan, np.nan)
+        learnt = bool(pair["eer"] <= LEARNT_EER)
+        share = float(utterances["place_share"].mean()) if len(utterances) else np.nan
+        pair |= {"explained": len(utterances), "place_share": share, "place_carries": place, "rest_carries": rest}
+        rows.append(pair | {"learnt": learnt, "decided": learnt and rests_on_place(place, rest)})
+    return pd.DataFrame(rows)
+
+
+def costs(localisation: pd.DataFrame, by: Sequence[str] = ("detector", "method")) -> pd.DataFrame:
+    """How far explanations in a table of the rule *localise* add up, and what they cost, by group
+    (`sslig.attribution.explanation.summary`)."""
+    explained = localisation[localisation["seconds"].notna()]
+    return certificates(explained.drop_duplicates(["kind", "detector", "seed", "method", "utterance"]), by)
+
+
+def default_method(localisation: pd.DataFrame, *, seed: int, rounds: int, recordings: bool) -> pd.DataFrame:
+    """Rank the methods that should explain by default, and choose one.
+
+    Methods that explain every kind and detector are ranked by their mean ROC-AUC. Those that promise to add up and do
+    so in less than `LEAST_COMPLETE` of the explanations are not admitted, and those that promise nothing only if they
+    are significantly better than the best that keeps its promise. The best admitted one is compared with the others on
+    the same utterances; those that are not significantly worse tie with it, and of these the fastest is chosen. None is
+    chosen where no tied method is significantly better than chance.
+
+    Parameters
+    ----------
+    localisation
+        Table of the rule *localise*, with the kinds and detectors whose decisions rest on the place (`decisions`).
+    seed, rounds, recordings
+        Of the bootstrap (`paired`).
+
+    Returns
+    -------
+    DataFrame
+        A row a method, the best first: ``method``, ``promises`` (to add up), ``complete`` (share that does, NaN without
+        a promise), ``seconds`` (median), the columns of `paired` against the best, ``admitted``, ``tied`` and
+        ``chosen``. Empty without rows.
+    """
+    rows = localisation[(localisation["statistic"] == MEASURE) & (localisation["aggregation"] == SIGNED)]
+    rows = rows[rows["method"].map(group) == "explanation"]
+    n_cells = rows.drop_duplicates(["method", *CELLS]).groupby("method").size()
+    everywhere = n_cells.index[n_cells == len(rows[list(CELLS)].drop_duplicates())]
+    rows = rows[rows["method"].isin(everywhere)]
+    if rows.empty:
+        return pd.DataFrame()
+    options = {"seed": seed, "rounds": rounds, "recordings": recordings}
+    candidates = _admitted(_candidates(localisation, rows), rows, options)
+    tied = candidates[candidates["tied"]].sort_values(["seconds", "method"], kind="stable")
+    beats_chance = tied["value_low"].max() > rows["chance"].mean()  # where nothing is tied, the maximum is NaN
+    return candidates.assign(chosen=beats_chance & (candidates["method"] == next(iter(tied["method"]), "")))
+
+
+def _candidates(localisation: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Method, its promise and its cost, the best mean over cells first."""
+    table = costs(localisation, ["method"])
+    table = table[table["method"].isin(rows["method"])]
+    means = rows.groupby(["method", *CELLS])["value"].mean().groupby("method").mean()
+    promises = table[NOT_PROMISED] < table["n"]
+    complete = (table[COMPLETE] / table["n"]).where(promises)
+    columns = table[["method"]].assign(promises=promises, complete=complete, seconds=table["seconds_median"])
+    best_first = table["method"].map(means).sort_values(ascending=False, kind="stable").index
+    return columns.loc[best_first].reset_index(drop=True)
+
+
+def _admitted(candidates: pd.DataFrame, rows: pd.DataFrame, options: Mapping[str, int]) -> pd.DataFrame:
+    """The candidates with their differences to the best admitted one, and which tie with it."""
+    complete = candidates["complete"] >= LEAST_COMPLETE
+    best = candidates["method"][complete if complete.any() else slice(None)].iloc[0]
+    compared = candidates.merge(paired(rows, "method", best, **options), on="method")
+    better = complete.any() & ~compared["promises"] & (compared["difference_low"] > 0)
+    if better.any():
+        best = candidates.loc[better, "method"].iloc[0]
+        compared = candidates.merge(paired(rows, "method", best, **options), on="method")
+    admitted = complete | better
+    return compared.assign(admitted=admitted, tied=admitted & ~(compared["difference_high"] < 0))
+
+
+def beyond_plain(localisation: pd.DataFrame, *, seed: int, rounds: int, recordings: bool) -> pd.DataFrame:
+    """Each method against the plain map with the highest mean ROC-AUC, on the same utterances.
+
+    Returns
+    -------
+    DataFrame
+        A row a kind, detector and method: ``kind``, ``detector``, ``plain_map`` and the columns of `paired`.
+    """
+    rows = localisation[localisation["statistic"].eq(MEASURE) & localisation["aggregation"].isin([SIGNED, PLAIN])]
+    parts = []
+    for cell, part in rows.groupby(list(CELLS), sort=False):
+        groups = part["method"].map(group)
+        best = part[groups == "plain map"].groupby("method")["value"].mean().sort_values(kind="stable").index[-1]
+        chosen = part[(groups == "explanation") | (part["method"] == best)]
+        compared = paired(chosen, "method", best, seed=seed, rounds=rounds, recordings=recordings)
+        about = dict(zip(CELLS, cell, strict=True)) | {"plain_map": best}
+        parts.append(compared[compared["method"] != best].assign(**about))
+    return pd.concat(parts, ignore_index=True)

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from sslig.errors import InputError
 from sslig.validation import replacement
-from sslig.validation.replacement import ReplacementError
 
 HEADS = ("aasist", "camhfa", "sls")
 
@@ -15,9 +15,9 @@ def features():
 
 @pytest.fixture
 def masks():
-    found = np.zeros((3, 24), dtype=bool)
-    found[1, 4:9], found[2] = True, True
-    return found
+    masks = np.zeros((3, 24), dtype=bool)
+    masks[1, 4:9], masks[2] = True, True
+    return masks
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -55,10 +55,10 @@ def test_a_waveform_with_nothing_replaced_has_the_score_of_the_detector(tiny_det
     masks = np.zeros((10, 20), dtype=bool)
     masks[1:, 3:8] = True
     scores = replacement.in_waveform(detector, waveform, "silence", seed=0)
-    found = scores(masks)
-    assert found[0] == pytest.approx(detector(waveform).item(), abs=1e-5)
-    assert found[1:] == pytest.approx(found[1])
-    assert found[1] != pytest.approx(found[0], abs=1e-5)
+    values = scores(masks)
+    assert values[0] == pytest.approx(detector(waveform).item(), abs=1e-5)
+    assert values[1:] == pytest.approx(values[1])
+    assert values[1] != pytest.approx(values[0], abs=1e-5)
 
 
 def test_noise_is_the_same_each_time(tiny_detector, rng):
@@ -70,9 +70,9 @@ def test_noise_is_the_same_each_time(tiny_detector, rng):
 
 
 def test_an_unknown_replacement_is_refused(tiny_detector, features):
-    with pytest.raises(ReplacementError, match=r"'zeros'.*bonafide_mean, interpolation"):
+    with pytest.raises(InputError, match=r"'zeros'.*bonafide_mean, interpolation"):
         replacement.in_features(tiny_detector().head, features, "zeros", {"bonafide_mean": torch.zeros(3, 16)})
-    with pytest.raises(ReplacementError, match=r"'nonspeech_mean'.*interpolation"):
+    with pytest.raises(InputError, match=r"'nonspeech_mean'.*interpolation"):
         replacement.in_features(tiny_detector().head, features, "nonspeech_mean", {})
-    with pytest.raises(ReplacementError, match="silence, noise, interpolation"):
+    with pytest.raises(InputError, match="silence, noise, interpolation"):
         replacement.in_waveform(tiny_detector(), torch.zeros(1, 6000), "mean", seed=0)

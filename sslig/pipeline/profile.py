@@ -1,0 +1,63 @@
+"""Profile: the cue profile of a detector, where its evidence lies and what is said there."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from sslig.attribution import baselines
+from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.corpora import protocol
+from sslig.corpora.sample import shard_of, stratified
+from sslig.cues.cue_profile import profiles
+from sslig.cues.segments import by_utterance
+from sslig.files import write_parquet
+from sslig.models.detector import Detector
+from sslig.study import Study
+
+
+def profiled(study: Study, corpus: Path) -> pd.DataFrame:
+    """The utterances of *eval* that are profiled, with ``recording``: all, or a draw of the study's number."""
+    table, n = protocol.load_set(corpus, "eval"), study.validation.profile_utterances
+    chosen = table if n is None else stratified(table, n, study.corpus.seed)
+    return protocol.with_recordings(corpus, chosen)
+
+
+def profile(
+    study: Study,
+    *,
+    name: str,
+    seed: int,
+    detector: Path,
+    corpus: Path,
+    baseline: Path,
+    segments: Path,
+    shard: str,
+    regions: Path,
+    utterances: Path,
+    left_out: Path,
+) -> None:
+    """Profile the utterances of one shard (`sslig.cues.cue_profile.profiles`), with ``detector`` and ``seed``.
+
+    Parameters
+    ----------
+    name, seed
+        The detector and its training seed.
+    detector, corpus
+        Folders of the trained detector and of the corpus.
+    baseline
+        Mean features of bona fide frames.
+    segments
+        Table of the segments of the profiled utterances.
+    shard
+        Which utterances, such as ``0of4``.
+    regions, utterances, left_out
+        The tables to write.
+    """
+    table = shard_of(profiled(study, corpus), shard)
+    stored = pd.read_parquet(segments, filters=[("utterance", "in", table["utterance"].tolist())])
+    context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
+    model = Detector.from_pretrained(detector)
+    *tables, unread = profiles(study, model, table, context, by_utterance(stored))
+    for path, part in zip((regions, utterances), tables, strict=True):
+        write_parquet(path, part.assign(detector=name, seed=seed))
+    write_parquet(left_out, unread)

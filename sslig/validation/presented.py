@@ -1,0 +1,241 @@
+"""One utterance in front of a detector, and everything that is tested on it."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from sslig import scoring
+from sslig.attribution.baselines import Baseline
+from sslig.attribution.context import BONAFIDE_MEAN, NONSPEECH, Context
+from sslig.attribution.explanation import ABSOLUTE, AGGREGATIONS, L2, NO_RECORD, SIGNED, Explanation
+from sslig.attribution.methods import Method, explain, offered
+from sslig.cues.time_correlation import loudness
+from sslig.errors import DataError
+from sslig.models.detector import Detector, select_device
+from sslig.stats.metrics import eer_threshold
+from sslig.study import Study
+from sslig.validation import faithfulness, localisation, sanity
+from sslig.validation.replacement import (
+    FEATURES,
+    IN_FEATURES,
+    INTERPOLATION,
+    PROFILES,
+    WAVEFORM,
+    Scores,
+    in_features,
+    in_waveform,
+)
+from sslig.validation.statistics import Controls, Rows
+
+DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker", "recording")
+
+COMPARED = "ig"
+"""The method whose unsigned aggregations and number of path points are tested too."""
+
+MOST_STEPS = 64
+"""Points on a path at most in tests of sanity: what shuffled parameters give need not add up to the last percent."""
+
+
+@dataclass(frozen=True)
+class Presented:
+    """One utterance in front of a detector in evaluation mode.
+
+    Attributes
+    ----------
+    waveform, features
+        (1, samples) and (1, layer, frame, feature).
+    spoof_score, direction
+        The logit; 1 where it is above the threshold, so that the decision is spoof, else -1.
+    context
+        Baselines and draws of the methods, for this utterance.
+    controls
+        Frames that the head reads, and random controls, whose seed differs between utterances.
+    """
+
+    detector: Detector
+    waveform: Tensor
+    features: Tensor
+    spoof_score: float
+    direction: int
+    context: Context
+    controls: Controls
+
+    def with_steps(self, least: int, most: int) -> "Presented":
+        """The same, explained with so many points on a path."""
+        options = self.context.options.model_copy(update={"min_steps": least, "max_steps": most})
+        return dataclasses.replace(self, context=dataclasses.replace(self.context, options=options))
+
+    def explained(self, method: Method, head: nn.Module | None = None, features: Tensor | None = None) -> Explanation:
+        """The explanation by a method, also of another head or of other features."""
+        head, features = self.detector.head if head is None else head, self.features if features is None else features
+        return explain(method, head, features, self.context)
+
+    def spaces(self, *replacements: str) -> dict[tuple[str, str], Scores]:
+        """Scores where frames of the features are replaced, by space and replacement."""
+        baselines = (self.context.baselines[name].values for name in (BONAFIDE_MEAN, NONSPEECH))
+        profiles, head = dict(zip(PROFILES, baselines, strict=True)), self.detector.head
+        return {(FEATURES, name): in_features(head, self.features, name, profiles) for name in replacements}
+
+
+def dev_threshold(scores: pd.DataFrame) -> float:
+    """The EER threshold of a table of scores: above it a score means spoof, since a logit need not be calibrated."""
+    return eer_threshold(*(scores.loc[scores["key"] == key, "spoof_score"] for key in ("bonafide", "spoof")))
+
+
+def present(
+    study: Study, detector: Detector, context: Context, utterances: pd.DataFrame, threshold: float
+) -> tuple[Iterator[tuple[pd.Series, Presented]], scoring.LeftOut]:
+    """The readable rows of `utterances`, one by one, each in front of the detector; and what is left out.
+
+    Parameters
+    ----------
+    study
+        Options of scoring and validation, the seed of the controls, and the device.
+    detector
+        In evaluation mode on the device (`sslig.scoring.evaluating`).
+    threshold
+        Above it a score means spoof (`dev_threshold`).
+    """
+    device = select_device(study.device)
+    batches, left_out = scoring.batches(utterances, detector, study.scoring.model_copy(update={"batch_size": 1}))
+
+    def presented() -> Iterator[tuple[pd.Series, Presented]]:
+        for batch in batches:
+            row, waveform = utterances.iloc[batch.rows[0]], batch.waveforms.to(device)
+            with torch.no_grad():
+                features = detector.features(waveform)
+                score = detector.head(features).item()
+            seed = crc32(f"{study.corpus.seed} {row['utterance']}".encode())
+            controls = Controls(detector.read_frames(features.shape[2]), study.validation.draws, seed)
+            direction, prepared = 1 if score > threshold else -1, context.of(row["utterance"])
+            yield row, Presented(detector, waveform, features, score, direction, prepared, controls)
+
+    return presented(), left_out
+
+
+def measure(
+    study: Study,
+    detector: Detector,
+    context: Context,
+    utterances: pd.DataFrame,
+    threshold: float,
+    methods: Sequence[str] | None,
+    rows_of: Callable[[Presented, Method], Rows],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows that `rows_of` gives for each utterance and method that the head allows, and what was left out.
+
+    Returns
+    -------
+    DataFrame
+        `DESCRIPTION`, ``spoof_score``, ``direction`` (1 where the decision is spoof, else -1), ``method``, ``space``,
+        ``replacement`` and ``at`` (empty where a statistic has none), and the columns of the rows.
+    DataFrame
+        ``utterance`` and ``reason``.
+
+    Raises
+    ------
+    DataError
+        No utterance could be read.
+    """
+    rows, empty = [], dict.fromkeys(("space", "replacement", "at"), "")
+    with scoring.evaluating(detector, select_device(study.device)):
+        presented_rows, left_out = present(study, detector, context, utterances, threshold)
+        for row, presented in presented_rows:
+            about = row[list(DESCRIPTION)].to_dict()
+            about |= {"spoof_score": presented.spoof_score, "direction": presented.direction}
+            for method in offered(detector.head, methods):
+                rows += [about | {"method": method.spec} | empty | values for values in rows_of(presented, method)]
+    unread = left_out.table(utterances)
+    if not rows:
+        raise DataError(f"none of {len(utterances)} utterances could be read; the first: {unread['reason'].iloc[0]}")
+    return pd.DataFrame(rows), unread
+
+
+def faithfulness_rows(presented: Presented, method: Method) -> Rows:
+    """How faithful a method is to the score of an utterance (`sslig.validation.faithfulness`).
+
+    Curves, infidelity and sensitivity-n for each replacement of features, two points of the deletion curve in the
+    waveform, and the share of the map that loudness explains. The unsigned aggregations of `COMPARED` are measured in
+    one space; they rank frames by size, whatever the decision.
+    """
+    explanation, direction, controls = presented.explained(method), presented.direction, presented.controls
+    maps = {SIGNED: explanation.by_frame}
+    rows = faithfulness.rows(presented.spaces(*IN_FEATURES), maps, direction, controls)
+    scores = in_waveform(presented.detector, presented.waveform, INTERPOLATION, controls.seed)
+    rows += faithfulness.rows({(WAVEFORM, INTERPOLATION): scores}, maps, direction, controls, fast=True)
+    if method.spec == COMPARED:
+        sizes = {name: direction * explanation.frames(name) for name in (ABSOLUTE, L2)}  # the largest first
+        rows += faithfulness.rows(presented.spaces(PROFILES[0]), sizes, direction, controls, insertion=())
+    rms = loudness(presented.waveform[0].cpu().numpy(), presented.detector.clock)
+    return [*rows, {"aggregation": SIGNED} | faithfulness.loudness_share(maps[SIGNED], rms, controls)]
+
+
+def sanity_rows(presented: Presented, method: Method) -> Rows:
+    """Whether a method knows the parameters of the head, and holds still (`sslig.validation.sanity`)."""
+    presented = presented.with_steps(presented.context.options.min_steps, MOST_STEPS)
+    detector, features, controls = presented.detector, presented.features, presented.controls
+
+    def explain_features(given: Tensor) -> np.ndarray:
+        return presented.explained(method, features=given).by_frame
+
+    def explain_waveform(waveform: Tensor) -> np.ndarray:
+        with torch.no_grad():
+            given = detector.features(waveform)
+        return explain_features(given)
+
+    def scores_of(head: nn.Module) -> Scores:
+        return in_features(head, features, INTERPOLATION, {})
+
+    rows = sanity.randomisation(
+        lambda head: presented.explained(method, head).by_frame, detector.head, features.shape[2], scores_of, controls
+    )
+    rows += sanity.shift_features(explain_features, features, controls)
+    rows += sanity.shift_waveform(explain_waveform, presented.waveform, detector.clock, controls)
+    rows.append(sanity.max_sensitivity(explain_features, features, controls))
+    if method.spec == COMPARED:
+        rows += sanity.steps(lambda n: presented.with_steps(n, n).explained(method).by_frame, controls)
+    return [{"aggregation": SIGNED} | row for row in rows]
+
+
+def localisation_rows(presented: Presented, methods: Sequence[Method], truth: np.ndarray, twin: Tensor | None) -> Rows:
+    """How well each map of a spoof finds its place, and what the place carries (`sslig.validation.localisation`).
+
+    Parameters
+    ----------
+    truth
+        (frame,) bool: the frame belongs to the place.
+    twin
+        (1, layer, frame, feature) of the same recording without the cue; without it there are no limits.
+    """
+    head, features, n_read = presented.detector.head, presented.features, presented.controls.n_read
+    waveform, clock = presented.waveform, presented.detector.clock
+    explanations = [presented.explained(method) for method in methods]
+    maps = [(each.method, name, each.frames(name), each.record()) for each in explanations for name in AGGREGATIONS]
+    plain, about = localisation.plain_maps(head, features, waveform, clock), localisation.NO_TRANSPLANT
+    if twin is not None:
+        about = localisation.transplanted(head, features, twin, truth)
+        context = dataclasses.replace(presented.context, baselines={BONAFIDE_MEAN: Baseline("twin", twin[0], {})})
+        plain[localisation.FEATURE_CHANGE] = localisation.feature_change(features, twin)
+        plain[localisation.SCORE_CHANGE] = explain("ig", head, features, context).by_frame
+    maps += [(name, localisation.PLAIN, frames, NO_RECORD) for name, frames in plain.items()]
+    about = {"place_share": truth[:n_read].mean(), **about}
+    return [
+        about | {"method": name, "aggregation": aggregation} | row | record
+        for name, aggregation, frames, record in maps
+        for row in localisation.rows(frames[:n_read], truth[:n_read], clock)
+    ]
+
+
+def twin_features(study: Study, detector: Detector, path: str | None, features: Tensor) -> Tensor | None:
+    """(1, layer, frame, feature) of the sound file of a twin; None where it cannot be read or is not as long."""
+    table = pd.DataFrame({"utterance": ["twin"], "path": [path]}).dropna()
+    batches, _ = scoring.batches(table, detector, study.scoring.model_copy(update={"batch_size": 1, "workers": 0}))
+    with torch.no_grad():
+        twins = [detector.features(batch.waveforms.to(features.device)) for batch in batches]
+    return next((twin for twin in twins if twin.shape == features.shape), None)

@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+
+from sslig.errors import DataError
+from sslig.validation import faithfulness
+from sslig.validation.faithfulness import area, curve_rows, curves, infidelity, loudness_share, removals, sensitivity_n
+from sslig.validation.statistics import Controls
+
+
+def linear(evidence, bias=0.0):
+    """Scores where frame t is worth evidence[t], and nothing where it is replaced."""
+    return lambda masks: bias + (~masks) @ evidence
+
+
+def drawn(evidence, frames, direction=1, seed=0, n_read=200, draws=20, **options):
+    return curves(linear(evidence), frames, direction, Controls(n_read, draws, seed), **options)
+
+
+@pytest.fixture
+def evidence(rng):
+    return rng.standard_normal(200)
+
+
+@pytest.fixture
+def removed(evidence):
+    return removals(linear(evidence, bias=3), 200, 200, np.random.default_rng(0))
+
+
+def test_a_linear_head_loses_and_gains_the_evidence_of_the_top_frames(evidence):
+    result = drawn(evidence, evidence)
+    highest = np.sort(evidence)[::-1]
+    expected = [highest[:count].sum() for count in (2, 4, 10, 20, 40, 100)]
+    assert result.deletion[0] == pytest.approx(expected)
+    assert result.insertion[0] == pytest.approx(expected)
+    assert result.whole == pytest.approx(evidence.sum())
+
+
+def test_both_decisions_have_the_same_curves(evidence):
+    spoof, bonafide = drawn(evidence, evidence), drawn(-evidence, -evidence, direction=-1)
+    assert bonafide.deletion == pytest.approx(spoof.deletion)
+    assert bonafide.insertion == pytest.approx(spoof.insertion)
+
+
+def test_the_area_sums_trapezes_over_the_share_of_frames():
+    assert area([10, 50], np.array([[2.0, 4.0]])) == pytest.approx([(10 * 1 + 40 * 3) / 50])
+
+
+def test_controls_are_the_same_curves_of_the_shifted_map():
+    evidence = np.arange(10.0)
+    result = drawn(evidence, evidence, percents=[20], draws=9, n_read=10)
+    expected = sorted(evidence[(8 + shift) % 10] + evidence[(9 + shift) % 10] for shift in range(1, 10))
+    assert sorted(result.deletion[1:, 0]) == pytest.approx(expected)
+
+
+def test_frames_that_are_not_read_are_never_touched(evidence):
+    read = np.arange(200) < 50
+
+    def scores(masks):
+        assert not masks[:, ~read].any()
+        return (~masks[:, read]) @ evidence[read]
+
+    result = curves(scores, np.where(read, evidence, 100.0), 1, Controls(50, 20, 0), percents=[2, 100])
+    assert result.deletion[0] == pytest.approx([evidence[read].max(), evidence[read].sum()])
+
+
+def test_rows_hold_points_areas_comprehensiveness_and_sufficiency(evidence):
+    rows = {(row["statistic"], row["at"]): row for row in curve_rows(drawn(evidence, evidence))}
+    points = np.cumsum(np.sort(evidence)[::-1])[[1, 3, 9, 19, 39, 99]]
+    assert rows["deletion", "5"]["value"] == pytest.approx(points[2])
+    assert rows["comprehensiveness", ""]["value"] == pytest.approx(points.mean())
+    assert rows["sufficiency", ""]["value"] == pytest.approx(points.mean() - evidence.sum())
+    assert rows["deletion_area", ""]["value"] == pytest.approx(area(faithfulness.PERCENTS, points))
+    assert rows["insertion_area", ""]["beaten"] == 1
+
+
+def test_the_true_map_beats_all_controls_the_opposite_map_none_and_noise_half(evidence, rng):
+    for frames, beaten in ((evidence, 1), (-evidence, 0)):
+        assert {row["beaten"] for row in curve_rows(drawn(evidence, frames))} == {beaten}
+    shares = []
+    for seed in range(60):
+        result = drawn(rng.standard_normal(80), rng.standard_normal(80), seed=seed, percents=[10, 30], n_read=80)
+        shares.append(curve_rows(result)[2]["beaten"])
+    error = np.std(shares) / np.sqrt(len(shares))
+    assert abs(np.mean(shares) - 0.5) < 2.5 * error < 0.15
+
+
+@pytest.mark.parametrize("frames", [np.ones((5, 2)), np.array([1, np.inf])])
+def test_a_map_that_is_no_finite_axis_of_frames_is_refused(frames):
+    with pytest.raises(DataError, match="finite numbers"):
+        drawn(np.ones(len(frames)), frames, n_read=5)
+
+
+def test_removals_are_stretches_of_one_length_among_the_frames_read(evidence):
+    result = removals(linear(evidence[:60]), 60, 40, np.random.default_rng(1), count=50)
+    assert set(result.masks.sum(axis=1)) == {4}
+    assert not result.masks[:, 40:].any()
+    assert (np.abs(np.diff(result.masks.astype(int), axis=1)).sum(axis=1) <= 2).all()
+    assert len({mask.tobytes() for mask in result.masks}) == 37  # each place once, then some again
+    assert result.changes == pytest.approx(result.masks @ evidence[:60])
+
+
+def test_the_map_that_is_the_evidence_leaves_nothing_open(removed, evidence, rng):
+    values = infidelity(removed, np.stack([evidence, -7 * evidence, np.zeros(200), rng.standard_normal(200)]))
+    assert values[:3] == pytest.approx([0, 0, 1], abs=1e-9)
+    assert 0.5 < values[3] <= 1
+
+
+def test_infidelity_is_the_least_square_error_over_the_square_of_the_change(removed, rng):
+    frames, change = rng.standard_normal(200), removed.changes
+    evidence = removed.masks @ frames
+    factor = np.linalg.lstsq(evidence[:, None], change, rcond=None)[0]
+    expected = np.sum((change - factor * evidence) ** 2) / np.sum(change**2)
+    assert infidelity(removed, frames[None]) == pytest.approx([expected])
+
+
+def test_sensitivity_n_is_a_correlation_with_a_sign(removed, evidence, rng):
+    frames = rng.standard_normal(200)
+    expected = np.corrcoef(removed.masks @ frames, removed.changes)[0, 1]
+    values = sensitivity_n(removed, np.stack([evidence, -2 * evidence, frames]))
+    assert values == pytest.approx([1, -1, expected])
+
+
+def test_without_variation_neither_is_defined(removed, evidence):
+    still = removals(lambda masks: np.full(len(masks), 2.0), 200, 200, np.random.default_rng(0))
+    assert np.isnan(infidelity(still, evidence[None])).all()
+    assert np.isnan(sensitivity_n(still, evidence[None])).all()
+    assert np.isnan(sensitivity_n(removed, np.ones((1, 200)))).all()
+
+
+def test_a_table_holds_each_map_in_each_space(evidence, rng):
+    spaces = {("features", name): linear(evidence) for name in ("bonafide_mean", "interpolation")}
+    maps, controls = {"true": evidence, "noise": rng.standard_normal(200)}, Controls(200, 20, 1)
+    rows = faithfulness.rows(spaces, maps, 1, controls)
+    table = {(row["aggregation"], row["replacement"], row["statistic"], row["at"]): row for row in rows}
+    assert len(table) == len(rows) == 2 * (2 * (6 + 2 + 2) + 6 + 2)  # deletion twice, insertion in one space
+    for statistic in ("deletion_area", "infidelity", "sensitivity_n"):
+        assert table["true", "interpolation", statistic, ""]["beaten"] == 1
+    assert table["true", "bonafide_mean", "insertion_area", ""]["beaten"] == 1
+    assert ("true", "interpolation", "insertion_area", "") not in table
+    assert rows == faithfulness.rows(spaces, maps, 1, controls)
+
+
+def test_a_slow_space_has_few_points(evidence):
+    rows = faithfulness.rows(
+        {("waveform", "silence"): linear(evidence)}, {"true": evidence}, 1, Controls(200, 20, 1), fast=True
+    )
+    statistics = {(row["statistic"], row["at"]) for row in rows}
+    assert statistics == {("deletion", "5"), ("deletion", "20"), ("deletion_area", ""), ("comprehensiveness", "")}
+
+
+def test_evidence_that_is_loudness_is_explained_by_it(rng):
+    loudness = np.abs(rng.standard_normal(150)) * 0.1
+    for frames in (5 * loudness - 1, 20 * np.log10(loudness)):
+        row = loudness_share(frames, loudness, Controls(150, 20, 0))
+        assert row["value"] == pytest.approx(1)
+        assert row["beaten"] == 0  # lower is better
+
+
+def test_other_evidence_is_explained_as_well_as_by_chance(rng):
+    noise = [(rng.standard_normal(150), np.abs(rng.standard_normal(150))) for _ in range(40)]
+    rows = [loudness_share(*pair, Controls(150, 20, seed)) for seed, pair in enumerate(noise)]
+    difference = np.array([row["value"] - row["chance"] for row in rows])
+    assert abs(difference.mean()) < 3 * difference.std() / np.sqrt(len(rows))
+
+
+def test_silence_explains_nothing_and_a_constant_map_has_no_share():
+    controls = Controls(20, 20, 0)
+    assert np.isnan(loudness_share(np.ones(20), np.arange(20.0), controls)["value"])
+    assert loudness_share(np.arange(20.0), np.zeros(20), controls)["value"] == pytest.approx(0)

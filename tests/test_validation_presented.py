@@ -1,0 +1,175 @@
+"""Tiny detectors in front of the tiny corpus: which tests are run on an utterance, and that they see its decision."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sslig.attribution.baselines import Baseline
+from sslig.attribution.context import Context
+from sslig.attribution.methods import parse
+from sslig.corpora import protocol
+from sslig.errors import DataError
+from sslig.validation import presented as module
+from sslig.validation.localisation import TRANSPLANTED
+from sslig.validation.presented import (
+    dev_threshold,
+    faithfulness_rows,
+    localisation_rows,
+    measure,
+    present,
+    sanity_rows,
+)
+from sslig.validation.statistics import RANDOMISED
+
+ROBUST = {"complexity_rise", "shift_features", "shift_waveform", "max_sensitivity"}
+MEANS = {name: Baseline(name, torch.zeros(3, 16), {}) for name in ("bonafide_mean", "nonspeech")}
+
+
+@pytest.fixture
+def study(experiment):
+    validation = experiment.validation.model_copy(update={"draws": 5})
+    return experiment.model_copy(update={"validation": validation})
+
+
+@pytest.fixture
+def utterances(corpus):
+    """Four spoofs of 18, 24, 24 and 29 frames."""
+    spoofs = protocol.load_set(corpus, "eval").query("key == 'spoof'")
+    return protocol.with_recordings(corpus, spoofs).reset_index(drop=True)
+
+
+@pytest.fixture
+def context(study):
+    return Context(MEANS, options=study.attribution)
+
+
+@pytest.fixture
+def presented(study, context, utterances, tiny_detector):
+    """The last utterance, of 29 frames, in front of a detector; `threshold` decides which decision is explained."""
+
+    def make(head="camhfa", threshold=-100.0, **values):
+        detector = tiny_detector(head, **values)
+        return next(present(study, detector, context, utterances.tail(1), threshold)[0])[1]
+
+    return make
+
+
+def test_the_threshold_is_that_of_the_equal_error_rate():
+    scores = pd.DataFrame({"key": ["bonafide"] * 3 + ["spoof"] * 3, "spoof_score": [0.0, 1, 2, 3, 4, 5]})
+    assert 2 < dev_threshold(scores) <= 3
+
+
+def test_utterances_are_presented_with_their_decision(study, context, utterances, tiny_detector):
+    detector = tiny_detector("sls", n_frames=20)
+    pairs = list(present(study, detector, context, utterances, -100.0)[0])
+    assert {row["utterance"] for row, _ in pairs} == set(utterances["utterance"])
+    assert [item.controls.n_read for _, item in pairs] == [min(20, item.features.shape[2]) for _, item in pairs]
+    assert len({item.controls.seed for _, item in pairs}) == len(pairs)
+    for row, item in pairs:
+        assert (item.direction, item.context.utterance) == (1, row["utterance"])
+        assert item.spoof_score == pytest.approx(detector(item.waveform).item(), abs=1e-5)
+    assert next(present(study, detector, context, utterances, 100.0)[0])[1].direction == -1
+
+
+@pytest.mark.parametrize("threshold", [-100.0, 100.0])
+def test_faithfulness_is_measured_in_each_space_and_towards_the_decision(presented, threshold):
+    item = presented(threshold=threshold)
+    table = pd.DataFrame(faithfulness_rows(item, parse("ig")))
+    areas = table[(table["statistic"] == "deletion_area") & (table["aggregation"] == "signed")]
+    assert areas[["space", "replacement"]].to_numpy().tolist() == [
+        ["features", "bonafide_mean"],
+        ["features", "nonspeech_mean"],
+        ["features", "interpolation"],
+        ["waveform", "interpolation"],
+    ]
+    assert set(table["aggregation"]) == {"signed", "absolute", "l2"}
+    scores = item.spaces("bonafide_mean")["features", "bonafide_mean"]
+    whole, nothing = scores(np.stack([np.zeros(29, dtype=bool), np.ones(29, dtype=bool)]))
+    sufficiency = table[(table["statistic"] == "sufficiency") & (table["replacement"] == "bonafide_mean")][
+        "value"
+    ].iloc[0]
+    insertion = table[(table["statistic"] == "insertion") & (table["replacement"] == "bonafide_mean")]["value"]
+    assert sufficiency == pytest.approx(insertion.mean() - item.direction * (whole - nothing), abs=1e-6)
+
+
+def test_other_methods_are_measured_signed_only(presented):
+    table = pd.DataFrame(faithfulness_rows(presented(), parse("random")))
+    assert set(table["aggregation"]) == {"signed"}
+    assert (table["statistic"] == "loudness_share").sum() == 1
+
+
+def test_noise_fails_the_sanity_checks_of_parameters(presented):
+    rows = {spec: pd.DataFrame(sanity_rows(presented(), parse(spec))) for spec in ("ig", "random")}
+    randomised = {f"{name}_{kind}" for name in RANDOMISED for kind in ("cascading", "independent")}
+    assert set(rows["random"]["statistic"]) == ROBUST | randomised
+    assert set(rows["ig"]["statistic"]) == ROBUST | randomised | {"steps"}
+    values = {spec: table.set_index("statistic")["value"] for spec, table in rows.items()}
+    assert values["random"]["randomised_cascading"].tolist() == pytest.approx([1] * 5)
+    assert values["random"]["complexity_rise"] == 0
+    assert values["ig"]["randomised_cascading"].min() < 0.99
+
+
+@pytest.fixture
+def truth():
+    return (np.arange(29) >= 4) & (np.arange(29) < 10)
+
+
+def test_each_map_finds_the_place_or_not(presented, truth):
+    item = presented()
+    twin = item.features + torch.from_numpy(truth)[None, None, :, None]
+    table = pd.DataFrame(localisation_rows(item, [parse("ig"), parse("random")], truth, twin))
+    aggregations = table.groupby("method", sort=False)["aggregation"].unique().map(list).to_dict()
+    plain = ("energy", "voice_activity", "non_speech", "attention", "feature_change", "score_change")
+    every = ["signed", "absolute", "l2"]
+    assert aggregations == {"ig": every, "random": every} | {name: ["plain"] for name in plain}
+    assert set(table["place_share"]) == {6 / 29}
+    assert table["seconds"].notna().equals(table["aggregation"] != "plain")
+    values = table[table["statistic"] == "relevance_mass"].set_index("method")["value"]
+    assert values["feature_change"] == pytest.approx(1)
+    assert table[list(TRANSPLANTED)].nunique().eq(1).all()
+    assert table["rest_restored_score"].iloc[0] == pytest.approx(table["own_score"].iloc[0], abs=1e-6)
+    assert table["place_restored_score"].iloc[0] == pytest.approx(table["twin_score"].iloc[0], abs=1e-6)
+
+
+def test_the_change_of_the_score_adds_up(presented, truth, monkeypatch):
+    item, maps = presented("sls"), {}
+    monkeypatch.setattr(
+        module.localisation, "rows", lambda frames, *_: maps.setdefault(len(maps), frames) is None or []
+    )
+    localisation_rows(item, [], truth, 0.5 * item.features)
+    twin_score = item.detector.head(0.5 * item.features).item()
+    assert maps[len(maps) - 1].sum() == pytest.approx(item.spoof_score - twin_score, rel=0.02)
+
+
+def test_without_a_twin_nothing_is_known_of_the_cue(presented, truth):
+    table = pd.DataFrame(localisation_rows(presented("sls"), [], truth, None))
+    assert set(table["method"]) == {"energy", "voice_activity", "non_speech"}
+    assert table[list(TRANSPLANTED)].isna().all(axis=None)
+
+
+def test_a_twin_is_read_unless_it_is_missing_or_of_another_length(study, presented, utterances):
+    item = presented()
+    paths = [utterances["path"].iloc[-1], utterances["path"].iloc[0], None]
+    same, shorter, missing = (module.twin_features(study, item.detector, path, item.features) for path in paths)
+    assert torch.equal(same, item.features)
+    assert shorter is missing is None
+
+
+def rows_of(item, method):
+    return [{"statistic": "steps", "value": item.spoof_score}]
+
+
+def test_a_table_describes_utterances_and_methods_and_lists_faulty_files(
+    study, context, utterances, tiny_detector, tmp_path
+):
+    (tmp_path / "empty.flac").touch()
+    broken = utterances.assign(path=[str(tmp_path / "empty.flac"), *utterances["path"].iloc[1:]])
+    specs = ["random", "ig(selection=free)"]  # CA-MHFA selects no nodes
+    table, left_out = measure(study, tiny_detector(), context, broken, 0.0, specs, rows_of)
+    assert left_out["utterance"].tolist() == utterances["utterance"].tolist()[:1]
+    assert set(table["method"]) == {"random"}
+    assert table["utterance"].tolist() == utterances["utterance"].tolist()[1:]
+    assert {*module.DESCRIPTION, "direction", "space", "replacement", "at"} <= set(table)
+    with pytest.raises(DataError, match="none of 1 utterances"):
+        measure(study, tiny_detector(), context, broken.head(1), 0.0, None, rows_of)
