@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -181,19 +182,52 @@ def experiment(tmp_path: Path, write_experiment: Callable[..., Study]) -> Study:
 
 
 @pytest.fixture(scope="session")
-def explained_study(tmp_path_factory: pytest.TempPathFactory, write_experiment: Callable[..., Study]) -> Study:
-    """A study of `corpus` whose three detectors are trained, scored and explained, with segments. Not to be changed."""
-    masking = {"utterances": 8, "masks": ["noise"], "sweeps": [], "draws": 3, "workers": 1,
-               "profile_utterances": 4, "segments": ["vad", "voicing", "pocketsphinx:phones"]}  # fmt: skip
-    from sslig import stages
+def run_pipeline() -> Callable[[Study], Study]:
+    """Runs the rules of a ready-made corpus up to the attributions, with detectors that have random weights."""
+    from sslig.pipeline import attribute, baseline, outputs, score, segment
 
-    study = write_experiment(tmp_path_factory.mktemp("explained"), seeds=[0], masking=masking)
+    def run(study: Study) -> Study:
+        corpus = {"corpus": study.corpus_root}
+        for which in ("eval", "train"):
+            files = {name: study.runs / f"{name}_{which}.parquet" for name in ("segments", "left_out")}
+            segment.segment(study, **corpus, which=which, **files, sources=study.runs / f"segment_sources_{which}.json")
+        for (name, values), seed in product(study.detectors.items(), study.seeds):
+            paths = {key: study.run(name, seed) / Path(file).name for key, file in outputs.OF_DETECTOR.items()}
+            torch.manual_seed(seed)
+            head = {key: value for key, value in values.items() if key != "head"}
+            Detector(study.backbone_source(), values["head"], head).save_pretrained(study.run(name, seed) / "detector")
+            common = {"detector": study.run(name, seed) / "detector", **corpus}
+            for set_name in ("dev", "eval"):
+                tables = {"scores": paths[f"scores_{set_name}"], "left_out": paths[f"left_out_scores_{set_name}"]}
+                score.score(study, name=name, seed=seed, **common, set_name=set_name, shard="0of1", **tables)
+            means = {key: paths[key] for key in ("baseline", "nonspeech")}
+            baseline.baseline(study, seed=seed, **common, segments=study.runs / "segments_train.parquet", **means)
+            tables = {"attributions": paths["attributions"], "left_out": paths["left_out_attributions"]}
+            common["baseline"] = means["baseline"]
+            attribute.attribute(study, name=name, seed=seed, **common, shard="0of1", **tables)
+        return study
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def explained_study(tmp_path_factory: pytest.TempPathFactory, write_experiment, run_pipeline) -> Study:
+    """A study of `corpus` whose three detectors are scored and explained, with segments. Not to be changed."""
+    segments = ["vad", "voicing", "pocketsphinx:phones"]
+    masking = {"utterances": 8, "masks": ["noise"], "sweeps": [], "draws": 3, "workers": 1, "segments": segments}
+    masking["nonspeech_utterances"] = 4
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads cost so small a model more than they save
-    for name in study.detectors:
-        for set_name in ("dev", "eval"):
-            stages.set_scores(study, name, 0, set_name)
-        stages.attributions(study, name, 0)
-    stages.segmented(study)
+    study = run_pipeline(write_experiment(tmp_path_factory.mktemp("explained"), seeds=[0], masking=masking))
     torch.set_num_threads(threads)
     return study
+
+
+@pytest.fixture(scope="module")
+def inside_rule() -> Iterator[None]:
+    """The environment of a rule: files of the pipeline are read and never made."""
+    from sslig.pipeline.outputs import IN_RULE
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(IN_RULE, "1")
+        yield
