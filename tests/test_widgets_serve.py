@@ -126,10 +126,10 @@ PATHS = """
 /voila/labextensions/%2e%2e/%2e%2e/{away} /voila/api/themes/../../../../../../../..{away} /voila/api/contents/
 /api/contents/ /api/contents/page.ipynb /api/kernels /api/kernelspecs /api/terminals /voila/tree /voila/tree/..
 /voila/render/page.ipynb /lab /notebooks/page.ipynb /edit/page.ipynb
-""".split()
+"""
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", PATHS.split())
 def test_no_file_is_served_by_its_path(server, page, path):
     status, headers, text = get(server, path.format(away=__file__))
     assert SECRET not in text

@@ -203,7 +203,9 @@ class Bench:
         with evaluating(detector, self.device):
             with torch.no_grad():
                 features = detector.features(torch.from_numpy(waveform)[None].to(self.device))
-            return methods.explain(methods.default(self.study.attribution), detector.head, features, self._contexts[name])
+            return methods.explain(
+                methods.default(self.study.attribution), detector.head, features, self._contexts[name]
+            )
 
     # ------------------------------------------------------------ what if
 

@@ -24,12 +24,8 @@ class Filter(BaseModel):
     ----------
     text
         Part of the name, in any case.
-    key, attack, codec, speaker, group
-        Values of the columns of these names.
-    detector
-        The detector whose spoof score lies from `low` to `high`.
-    low, high
-        Logits; none: no limit.
+    detector, low, high
+        A detector, and the lowest and the highest of its spoof scores.
     explained
         Only utterances that the study has explained; the others are explained when they are opened.
     """
@@ -49,13 +45,7 @@ class Filter(BaseModel):
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> "Filter":
-        """Check the values that a browser sends.
-
-        Raises
-        ------
-        InputError
-            A field is unknown or has a value of another type.
-        """
+        """Check the values that a browser sends."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -110,13 +100,7 @@ class Catalogue:
         return rising + [f"-{name}" for name in rising]
 
     def find(self, wanted: Filter, order: str = "utterance") -> pd.DataFrame:
-        """The rows of `table` that a filter lets through, sorted; ties stay in the order of names.
-
-        Raises
-        ------
-        InputError
-            The detector or the order is unknown.
-        """
+        """The rows of `table` that a filter lets through, sorted; ties stay in the order of names."""
         if order not in self.orders:
             raise InputError(f"order {order!r}; accepted: {', '.join(self.orders)}")
         table = self.table
@@ -135,13 +119,7 @@ class Catalogue:
         return table[chosen].sort_values(column, ascending=ascending, kind="stable", ignore_index=True)
 
     def row(self, name: str) -> dict[str, Any]:
-        """The row of the utterance `name`.
-
-        Raises
-        ------
-        InputError
-            There is no such utterance.
-        """
+        """The row of the utterance `name`."""
         rows = self.table[self.table["utterance"] == name]
         if rows.empty:
             example = self.table["utterance"].iloc[0]

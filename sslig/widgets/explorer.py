@@ -100,23 +100,11 @@ class Explorer(anywidget.AnyWidget):
     # ------------------------------------------------------------ recordings
 
     def show(self, name: str) -> ExplainedRecording:
-        """Open the utterance `name`; a detector that has not explained it does so now.
-
-        Raises
-        ------
-        InputError
-            There is no such utterance, or its file lies outside the corpus.
-        """
+        """Open the utterance `name`; a detector that has not explained it does so now."""
         return self._show(self.bench.open(name, self._progress))
 
     def show_file(self, file: str | Path | bytes, name: str = "") -> ExplainedRecording:
-        """Open and explain a sound file, given by its path or its bytes; its segments follow the evidence.
-
-        Raises
-        ------
-        InputError, AudioError
-            The file is not accepted.
-        """
+        """Open and explain a sound file, given by its path or its bytes; its segments follow the evidence."""
         content = file if isinstance(file, bytes) else Path(file).read_bytes()
         self._show(self.bench.open_file(shown_name(name or str(file)), content, self._progress))
         return self.decode()
@@ -155,10 +143,8 @@ class Explorer(anywidget.AnyWidget):
         ----------
         spec
             A mask by its text; none: remove the selection, from the features and from the recording.
-        fill
-            Replacement of the selection in the recording.
-        draws
-            Random controls; none: as many as in the study.
+        fill, draws
+            Replacement of the selection in the recording, and random controls (none: as many as in the study).
 
         Returns
         -------
@@ -184,13 +170,7 @@ class Explorer(anywidget.AnyWidget):
         return pd.DataFrame(rows)
 
     def export(self, kind: str) -> export.Exported:
-        """The open recording as a file of one of `sslig.widgets.export.KINDS`.
-
-        Raises
-        ------
-        InputError
-            The kind is unknown.
-        """
+        """The open recording as a file of one of `sslig.widgets.export.KINDS`."""
         region = tuple(self.selection) if len(self.selection) == 2 else None
         return export.exported(self.recording, kind, self.options, region)
 
@@ -211,15 +191,8 @@ class Explorer(anywidget.AnyWidget):
         self._progress("", 1)
 
     def _actions(self) -> dict[str, Any]:
-        return {
-            "open": self.show,
-            "next": self.next,
-            "previous": self.previous,
-            "what_if": self.what_if,
-            "decode": self.decode,
-            "export": self._save,
-            "upload": self._upload,
-        }
+        actions = {"open": self.show, "export": self._save, "upload": self._upload}
+        return actions | {name: getattr(self, name) for name in ("next", "previous", "what_if", "decode")}
 
     def _upload(self, part: bytes, name: str, size: int, first: bool) -> None:
         if first:
@@ -247,16 +220,11 @@ class Explorer(anywidget.AnyWidget):
         self._set(listing={"rows": rows, "start": start, "total": len(names), "place": place})
 
     def _choices(self) -> dict[str, Any]:
-        return self.catalogue.choices() | {
-            "detectors": self.bench.names,
-            "orders": self.catalogue.orders,
-            "fills": list(bench.FILLS),
-            "interventions": bench.suggestions(self.study),
-            "exports": {kind: description for kind, (description, _, _) in export.KINDS.items()},
-            "endings": list(ENDINGS),
-            "part_bytes": PART_BYTES,
-            "largest_bytes": LARGEST_BYTES,
-        }
+        exports = {kind: description for kind, (description, _, _) in export.KINDS.items()}
+        masks = {"fills": list(bench.FILLS), "interventions": bench.suggestions(self.study), "exports": exports}
+        files = {"endings": list(ENDINGS), "part_bytes": PART_BYTES, "largest_bytes": LARGEST_BYTES}
+        detectors = {"detectors": self.bench.names, "orders": self.catalogue.orders}
+        return self.catalogue.choices() | detectors | masks | files
 
     def _progress(self, what: str, share: float) -> None:
         self._set(progress={"what": what, "share": share})

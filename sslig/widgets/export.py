@@ -61,10 +61,8 @@ def exported(
         What is open.
     kind
         One of `KINDS`.
-    options
-        ``smooth``, ``common``, ``maps`` and ``hidden``, as in the view.
-    region
-        The selection.
+    options, region
+        How the view draws it (``smooth``, ``common``, ``maps``, ``hidden``), and the selection.
 
     Raises
     ------
@@ -109,29 +107,20 @@ def region_tiers(recording: ExplainedRecording, region: Region | None) -> list[T
         Tier(name, tier.start_s, np.minimum(tier.end_s, duration_s), tier.labels, duration_s, tier.source)
         for name, tier in recording.tiers.items()
     ]
+    directions = {1: "spoof", -1: "bona fide"}
     for name, explanation in recording.explanations.items():
         regions = described(top_regions(explanation.by_frame), recording.clock, recording.tiers or None)
-        regions = regions.sort_values("start_s")
-        labels = [
-            f"{row.rank} {'spoof' if row.sign > 0 else 'bona fide'} {100 * row.share:.0f} % {row.segment_class}"
-            for row in regions.itertuples()
-        ]
-        result.append(Tier(f"{name} top regions", regions["start_s"], regions["end_s"], tuple(labels), duration_s, {}))
+        rows = list(regions.sort_values("start_s").itertuples())
+        labels = [f"{row.rank} {directions[row.sign]} {100 * row.share:.0f} % {row.segment_class}" for row in rows]
+        starts_s, ends_s = [row.start_s for row in rows], [row.end_s for row in rows]
+        result.append(Tier(f"{name} top regions", starts_s, ends_s, tuple(labels), duration_s, {}))
     if region is not None:
         result.append(Tier("selection", [region[0]], [min(region[1], duration_s)], ("selection",), duration_s, {}))
     return result
 
 
 def html_page(recording: ExplainedRecording, options: Mapping[str, Any] | None = None) -> str:
-    """A page that shows and plays one recording; it loads nothing and needs no kernel.
-
-    Parameters
-    ----------
-    recording
-        What is shown.
-    options
-        How the lanes are drawn at first.
-    """
+    """A page that shows and plays one recording; it loads nothing and needs no kernel."""
     content = {"view": recording.view(), "numbers": recording.numbers(), "options": options or {}}
     data = json.dumps(content, default=_coded, allow_nan=False)
     for letter, replacement in UNSAFE.items():

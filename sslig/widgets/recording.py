@@ -104,13 +104,8 @@ class ExplainedRecording:
 
     def numbers(self) -> dict[str, Any]:
         """The tables beside the view as plain values; None replaces what is not a finite number."""
-        return {
-            "scores": _records(self.scores()),
-            "segments": _records(self.top_segments()),
-            "title": self.title(),
-            "duration_s": self.duration_s,
-            "decoded": bool(self.tiers),
-        }
+        tables = {"scores": _records(self.scores()), "segments": _records(self.top_segments())}
+        return tables | {"title": self.title(), "duration_s": self.duration_s, "decoded": bool(self.tiers)}
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -122,20 +117,7 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 @dataclass
 class Upload:
-    """A file that a browser sends part by part.
-
-    Parameters
-    ----------
-    name
-        The name that the browser gives; only its ending is used.
-    size
-        Announced size in bytes.
-
-    Raises
-    ------
-    InputError
-        The ending or the size is not accepted.
-    """
+    """A file that a browser sends part by part: its name, its announced size in bytes, and what has come of it."""
 
     name: str
     size: int
@@ -145,13 +127,7 @@ class Upload:
         check_file(self.name, self.size)
 
     def add(self, part: bytes) -> bool:
-        """Append the next part and return whether the file is complete.
-
-        Raises
-        ------
-        InputError
-            The file is larger than announced.
-        """
+        """Append the next part and return whether the file is complete."""
         self.content += bytes(part)
         if len(self.content) > self.size:
             raise InputError(f"{self.name}: {len(self.content)} bytes received; {self.size} were announced")
@@ -159,13 +135,7 @@ class Upload:
 
 
 def check_file(name: str, n_bytes: int) -> None:
-    """Refuse a file by its name or size.
-
-    Raises
-    ------
-    InputError
-        The ending is not accepted, or the file is empty or too large.
-    """
+    """Refuse a file by its ending or size."""
     if _ending(name) not in ENDINGS:
         raise InputError(f"{name!r}: accepted are {', '.join(ending[1:].upper() for ending in ENDINGS)}")
     if not 0 < n_bytes <= LARGEST_BYTES:
@@ -177,17 +147,6 @@ def check_file(name: str, n_bytes: int) -> None:
 
 def read_file(name: str, content: bytes, clock: FrameClock, *, max_s: float, min_frames: int = 1) -> np.ndarray:
     """(samples,) at 16 kHz of an uploaded sound file, trimmed to whole frames.
-
-    Parameters
-    ----------
-    name
-        Name of the file, for its ending and for messages.
-    content
-        Its bytes.
-    clock
-        The frame grid.
-    max_s, min_frames
-        The longest and the shortest recording that is accepted.
 
     Raises
     ------

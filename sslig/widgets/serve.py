@@ -36,29 +36,16 @@ LARGEST_BYTES = 100 * 2**20
 EXTENSIONS = ["anywidget", "@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
 """The JupyterLab extensions that a page of widgets needs; no other is loaded."""
 
-POLICY = "; ".join(
-    [
-        "default-src 'self' data: blob:",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",  # widgets arrive as modules in blobs
-        "style-src 'self' 'unsafe-inline'",
-        "connect-src 'self' data: blob:",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'self'",
-    ]
+POLICY = (
+    "default-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "  # widgets arrive as modules in blobs
+    "connect-src 'self' data: blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 """A page loads from its own server only, even if text on it contains markup."""
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine reaches `address`, a name or a number.
-
-    Raises
-    ------
-    InputError
-        The name is unknown.
-    """
+    """Whether only this machine reaches `address`, a name or a number."""
     if address in ANYWHERE:
         return False
     try:
@@ -86,29 +73,17 @@ def settings(address: str, port: int, token: str) -> dict[str, dict[str, Any]]:
             "or serve on 127.0.0.1 and let others in through an ssh tunnel"
         )
     headers = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
-    application = {
-        "allow_remote_access": not loopback,
-        "local_hostnames": ["localhost"],
-        "headers": headers,
-        # A closed page ends its kernel by a request that Voila sends without the XSRF token, so with the check the
-        # kernel would stay. A forged request would need the random id of the kernel and this origin.
-        "disable_check_xsrf": True,
-        "websocket_max_message_size": LARGEST_BYTES,
-    }
-    page = {
-        "template": "sslig",
-        "allow_template_override": "NO",
-        "allow_theme_override": "NO",
-        "extension_allowlist": EXTENSIONS,
-        "file_allowlist": [],
-        "file_denylist": [".*"],
-        "strip_sources": True,
-        "show_tracebacks": False,
-    }
+    tornado = {"allow_remote_access": not loopback, "local_hostnames": ["localhost"], "headers": headers}
+    tornado["websocket_max_message_size"] = LARGEST_BYTES
+    # A closed page ends its kernel by a request that Voila sends without the XSRF token, so with the check the kernel
+    # would stay. A forged request would need the random id of the kernel and this origin.
+    tornado["disable_check_xsrf"] = True
     network = {"ip": address, "port": port, "port_retries": 0, "token": token, "open_browser": False}
+    template = {"template": "sslig", "allow_template_override": "NO", "allow_theme_override": "NO"}
+    files = {"extension_allowlist": EXTENSIONS, "file_allowlist": [], "file_denylist": [".*"]}
     return {
-        "Voila": network | {"tornado_settings": application},
-        "VoilaConfiguration": page,
+        "Voila": network | {"tornado_settings": tornado},
+        "VoilaConfiguration": template | files | {"strip_sources": True, "show_tracebacks": False},
         "MappingKernelManager": {"cull_idle_timeout": IDLE_S, "cull_interval": 60, "cull_connected": False},
         # A recording exceeds Jupyter's limit on the output of a kernel.
         "ZMQChannelsWebsocketConnection": {"limit_rate": False},

@@ -36,7 +36,7 @@ IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+)\.js";\n', re.MULTILINE
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class)\b)", re.MULTILINE)
 
 PLACEHOLDER = "bytes"
-"""Key that stands in a message for one of its buffers: ``{"bytes": 0}`` is the first."""
+"""A message refers to its buffers by number: ``{"bytes": 0}`` is the first."""
 
 POINTS_PER_S = 800
 """Points of the drawn waveform: finer than a pixel until one second fills the window."""
@@ -123,7 +123,7 @@ def join(message: Any, buffers: Sequence[bytes]) -> Any:
 class Lane:
     """The evidence of one detector.
 
-    Parameters
+    Attributes
     ----------
     name
         The detector.
@@ -143,21 +143,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Recording:
-    """One recording and everything that is drawn with it.
-
-    Parameters
-    ----------
-    name
-        The utterance or the file; shown as text.
-    waveform
-        (samples,) at 16 kHz, trimmed to whole frames.
-    clock
-        The frame grid.
-    lanes
-        Evidence, from top to bottom.
-    tiers
-        Segments by name, drawn below the evidence.
-    """
+    """One recording: (samples,) at 16 kHz in whole frames of the clock, evidence lanes, and segments by name."""
 
     name: str
     waveform: np.ndarray
