@@ -9,6 +9,8 @@ import yaml
 from sslig import audio
 from sslig.errors import InputError, StudyError
 from sslig.frames import SSL_CLOCK
+from sslig.labels import KEYS
+from sslig.stats import calibration
 from sslig.study import load
 from sslig.widgets import bench as module
 from sslig.widgets.bench import Bench, beside_chance, named, region_frames, without_region
@@ -71,13 +73,9 @@ def test_utterances_count_as_explained_where_all_detectors_have_explained_them(b
 
 
 def test_the_ratio_is_that_of_a_calibration_on_dev(bench, explained_study):
-    """With the intercept and slope of a line through two scores of other size."""
-    from sslig.labels import KEYS
-    from sslig.stats import fusion
-
     dev = pd.read_parquet(explained_study.run("sls", 0) / "scores_dev.parquet")
-    calibration = fusion.calibrate(dev["spoof_score"], dev["key"].map(KEYS), "sls")
-    assert bench.llr("sls", 0.7) == pytest.approx(calibration(np.array([[0.7]]))[0])
+    expected = calibration.calibrate(dev["spoof_score"], dev["key"].map(KEYS))
+    assert bench.llr("sls", 0.7) == pytest.approx(expected([[0.7]])[0])
 
 
 def test_segments_are_decoded_with_progress(bench, opened):

@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from sslig.attribution.explanation import Explanation
-from sslig.cues.tiers import Tier
 from sslig.audio import AudioError
+from sslig.cues.tiers import Tier
 from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
 from sslig.widgets.recording import ExplainedRecording, Upload, read_file, shown_name

@@ -96,7 +96,7 @@ def make(study: Study) -> None:
     from sslig import pipeline, selection
     from sslig.corpora import protocol
     from sslig.models.detector import Detector
-    from sslig.stats import consensus
+    from sslig.stats import agreement
 
     first = {"detectors": list(study.detectors), "seeds": study.seeds[:1]}
     tables = pipeline.tables(study, "attributions", "scores_eval", **first)
@@ -104,7 +104,7 @@ def make(study: Study) -> None:
     known, scores = protocol.load_set(pipeline.corpus(study), "eval"), tables["scores_eval"]
     by_all = scores.groupby("utterance")["utterance"].transform("size") == len(study.detectors)
     scores = scores[by_all].assign(gender=scores["utterance"].map(known.set_index("utterance")["gender"]))
-    groups = consensus.groups(scores)
+    groups = agreement.groups(scores)
     chosen, _ = selection.select(groups, selection.strata(study.selection), seed=study.corpus.seed)
     clock = Detector.from_pretrained(next(iter(folders.values()))).clock
     utterances = plan.utterances(study, known, attributions, chosen)

@@ -23,7 +23,6 @@ from sslig.cues.waveform_masks import FILLS
 from sslig.data.dataset import Utterances
 from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
-from sslig.labels import KEYS
 from sslig.models.detector import Detector, select_device
 from sslig.scoring import evaluating
 from sslig.stats import calibration
@@ -84,7 +83,7 @@ class Bench:
         tables = pipeline.tables(study, "scores_dev", "scores_eval", "attributions", "segments_eval", **self._chosen)
         stored = tables["attributions"].groupby("detector")
         self.attributions = {name: part.set_index("utterance") for name, part in stored}
-        self._dev = dict(list(tables["scores_dev"].groupby("detector")))
+        _, self._calibrations = calibration.calibrated(tables["scores_dev"], tables["scores_eval"])
         self._segments = dict(list(tables["segments_eval"].groupby("utterance")))
         explained = set.intersection(*(set(self.attributions[name].index) for name in self.names))
         self.catalogue = Catalogue(pipeline.corpus(study), tables["scores_eval"], explained)
@@ -114,17 +113,9 @@ class Bench:
         paths = pipeline.files(self.study, "nonspeech", **self._chosen)
         return {name: baselines.load(path).values for (name, _), path in paths.items()}
 
-    @cached_property
-    def _calibrations(self) -> dict[str, calibration.LogisticMap]:
-        """Detector -> map of a spoof score to a log-likelihood ratio, fitted on *dev*."""
-        return {
-            name: calibration.calibrate(scores["spoof_score"], scores["key"].map(KEYS), name)
-            for name, scores in self._dev.items()
-        }
-
     def llr(self, name: str, spoof_score: float) -> float:
         """Calibrated log-likelihood ratio log p(score | spoof) / p(score | bona fide) of a spoof score."""
-        return float(self._calibrations[name](np.array([[spoof_score]]))[0])
+        return float(self._calibrations[name, self.seed]([[spoof_score]])[0])
 
     @property
     def clock(self) -> FrameClock:

@@ -1,6 +1,5 @@
 """The utterances of a study that can be opened, filtered by name, label, attack, codec, speaker, group or score."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 

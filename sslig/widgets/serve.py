@@ -69,8 +69,8 @@ def settings(address: str, port: int, token: str) -> dict[str, dict[str, Any]]:
     loopback = is_loopback(address)
     if not token and not loopback:
         raise InputError(
-            f"address {address!r} can be reached from other machines, and there is no token; add --token, or set {TOKEN}, "
-            "or serve on 127.0.0.1 and let others in through an ssh tunnel"
+            f"address {address!r} can be reached from other machines, and there is no token; add --token, or set "
+            f"{TOKEN}, or serve on 127.0.0.1 and let others in through an ssh tunnel"
         )
     headers = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
     tornado = {"allow_remote_access": not loopback, "local_hostnames": ["localhost"], "headers": headers}
@@ -119,7 +119,7 @@ def parameterised(notebook: Path, target: Path, parameters: Mapping[str, Any]) -
 
 
 def serve(notebook: Path, parameters: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> None:
-    """Serve a copy of `notebook`, alone in a folder, with `parameters` and the `settings` until the server is stopped."""
+    """Serve a copy of `notebook`, alone in a folder, with `parameters` and `settings` until the server is stopped."""
     # Set before Voila is imported: it looks for templates here, and kernels inherit the number of threads.
     os.environ["JUPYTER_PATH"] = os.pathsep.join([str(TEMPLATES), *filter(None, [os.environ.get("JUPYTER_PATH")])])
     os.environ.setdefault("OMP_NUM_THREADS", "1")
