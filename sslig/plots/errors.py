@@ -1,4 +1,4 @@
-"""Figures of errors: trade-offs, error rates of groups, and distributions of scores."""
+"""Figures of errors: trade-off of both kinds, rates over the threshold and by condition, and reliability."""
 
 from collections.abc import Mapping
 
@@ -9,56 +9,43 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from sslig.labels import BONAFIDE, KEYS, SPOOF
-from sslig.plots.style import (
-    BLACK,
-    EVIDENCE,
-    GREY,
-    PERCENT,
-    detector_styles,
-    evidence_patches,
-    figure_grid,
-    legend_above,
-    style,
-)
+from sslig.labels import BONAFIDE, SPOOF
+from sslig.plots.style import BLACK, EVIDENCE, GREY, PERCENT, detector_styles, figure_grid, legend_above, style
+from sslig.stats import metrics
 
 DET_TICKS = np.array(
     [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.99]
 )
 
-MOST_REGIONS = 15
+CURVE_POINTS = 1000
+"""Thresholds at which the rates of a detector are drawn."""
 
 RATE_LOOKS = {
-    "fnmr": (EVIDENCE[BONAFIDE], "-", "FNMR: bona fide called spoof"),
-    "fmr": (EVIDENCE[SPOOF], "--", "FMR: spoof called bona fide"),
+    "p_miss": (EVIDENCE[BONAFIDE], "-", "FNMR: bona fide called spoof"),
+    "p_fa": (EVIDENCE[SPOOF], "--", "FMR: spoof called bona fide"),
 }
 """Rate -> colour, line style and name."""
 
+Scores = Mapping[str, tuple[ArrayLike, ArrayLike]]
+"""Detector -> (trial,) spoof scores of its bona fide and of its spoof trials."""
+
 
 @style()
-def det(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], eers: Mapping[str, float] | None = None) -> Figure:
-    """Detection error trade-off on probit axes, where normal scores give straight lines.
-
-    Parameters
-    ----------
-    curves
-        (point,) P_fa and (point,) P_miss by detector (`sslig.stats.metrics.det_points`).
-    eers
-        Equal error rate by detector; marked on the curve and told in the legend.
+def det(scores: Scores) -> Figure:
+    """Detection error trade-off on probit axes, where normal scores give straight lines; the EER is marked.
 
     References
     ----------
     A. Martin et al., "The DET curve in assessment of detection task performance", 1997.
     """
     figure, (axis,) = figure_grid(1, heights=[4.7], width=5.6)
+    curves = {name: metrics.det_points(*classes) for name, classes in scores.items()}
     low, high = _det_limits(curves)
     for name, look in detector_styles(curves).items():
+        eer = metrics.eer(*scores[name])
         p_fa, p_miss = (ndtri(np.clip(rate, low / 2, 1 - 1e-6)) for rate in curves[name])
-        label = name if eers is None else f"{name} (EER {eers[name]:.2%})".replace("%", " %")
-        axis.plot(p_fa, p_miss, color=look["color"], ls=look["linestyle"], lw=1.8, label=label)
-        if eers is not None:
-            point = ndtri(max(eers[name], low))
-            axis.plot(point, point, look["marker"], color=look["color"], ms=7, mec="white")
+        axis.plot(p_fa, p_miss, color=look["color"], ls=look["linestyle"], lw=1.8, label=f"{name} (EER {eer:.2%})")
+        axis.plot(*[ndtri(max(eer, low))] * 2, look["marker"], color=look["color"], ms=7, mec="white")
     axis.plot(ndtri([low, high]), ndtri([low, high]), color=GREY, lw=0.8, ls=(0, (1, 2)))
     ticks = _apart(DET_TICKS[(low <= DET_TICKS) & (high >= DET_TICKS)])
     for along in (axis.xaxis, axis.yaxis):
@@ -71,25 +58,79 @@ def det(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], eers: Mapping[str, fl
 
 
 @style()
-def eer_bars(table: pd.DataFrame, *, group: str = "group") -> Figure:
+def error_rates(scores: Scores, points: pd.DataFrame) -> Figure:
+    """Both error rates over the threshold, one panel a detector, with the thresholds of operating points.
+
+    Parameters
+    ----------
+    scores
+        Detector -> (trial,) spoof scores of its bona fide and of its spoof trials.
+    points
+        ``detector``, ``point``, ``threshold``, ``fnmr`` and ``fmr`` (`sslig.stats.operating_points.table`). The EER is
+        a circle, a held rate a triangle at that rate; a rate of 0 lies on the lower edge.
+    """
+    figure, axes = figure_grid(len(scores), heights=[1.9] * len(scores), width=5.6)
+    curves = {name: _rates(*classes) for name, classes in scores.items()}
+    rates = np.concatenate([curve[["p_miss", "p_fa"]].to_numpy().ravel() for curve in curves.values()])
+    floor = 10 ** np.floor(np.log10(min(rates[rates > 0].min(), 0.001)))
+    for axis, (name, curve) in zip(axes, curves.items(), strict=True):
+        for rate, (colour, line, text) in RATE_LOOKS.items():
+            drawn = curve[curve[rate] > 0]
+            axis.plot(drawn["threshold"], drawn[rate], color=colour, ls=line, lw=1.8, label=text)
+        held = points[(points["detector"] == name) & np.isfinite(points["threshold"])]
+        for row in held.itertuples():
+            marker, colour, rate = _mark(row)
+            axis.plot(row.threshold, max(rate, floor), marker, color=colour, ms=7, mec="white", zorder=4, clip_on=False)
+        axis.set(yscale="log", ylim=(floor, 1.3), ylabel="error rate (%)", title=name)
+        axis.set_yticks(10.0 ** np.arange(round(np.log10(floor)), 1))
+        axis.yaxis.set_major_formatter(PERCENT)
+        axis.minorticks_off()
+        axis.grid(axis="y", color="0.9")
+    axes[-1].set_xlabel("threshold (spoof score, logit)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    handles += [Line2D([], [], marker="o", ls="", color=BLACK), Line2D([], [], marker="v", ls="", color=GREY)]
+    figure.legend(handles, [*labels, "EER", "rate held"], loc="outside upper center", ncols=2)
+    return figure
+
+
+def _rates(bonafide: ArrayLike, spoof: ArrayLike) -> pd.DataFrame:
+    """Both error rates at `CURVE_POINTS` thresholds."""
+    bonafide, spoof = np.sort(bonafide), np.sort(spoof)
+    at = np.linspace(min(bonafide[0], spoof[0]), max(bonafide[-1], spoof[-1]), CURVE_POINTS)
+    p_miss = 1 - np.searchsorted(bonafide, at) / len(bonafide)
+    return pd.DataFrame({"threshold": at, "p_miss": p_miss, "p_fa": np.searchsorted(spoof, at) / len(spoof)})
+
+
+def _mark(point) -> tuple[str, str, float]:
+    """Marker, colour and rate of an operating point."""
+    if point.point == "EER":
+        return "o", BLACK, (point.fnmr + point.fmr) / 2
+    if "at FNMR" in point.point:
+        return "v", EVIDENCE[BONAFIDE], point.fnmr
+    return "v", EVIDENCE[SPOOF], point.fmr
+
+
+@style()
+def eer_bars(table: pd.DataFrame, group: str) -> Figure:
     """Equal error rate of each group (attack, codec ...) and detector, with its interval.
 
     Parameters
     ----------
     table
-        ``detector``, ``group``, ``eer``, ``low``, ``high`` (rates; NaN draws no interval) and ``n`` (trials).
+        ``detector``, `group`, ``value``, ``low``, ``high`` (rates; NaN draws no interval) and ``n_spoof``
+        (`sslig.stats.intervals.by_condition`).
     group
-        What the groups are, for the axis.
+        Column of the groups.
     """
-    groups, looks = list(dict.fromkeys(table["group"])), detector_styles(table["detector"])
+    groups, looks = list(dict.fromkeys(table[group])), detector_styles(table["detector"])
     figure, (axis,) = figure_grid(1, heights=[1.0 + len(groups) * (0.13 + 0.14 * len(looks))])
     thickness = 0.8 / len(looks)
-    for place, (name, look) in enumerate(looks.items()):
+    for position, (name, look) in enumerate(looks.items()):
         rows = table[table["detector"] == name]
-        y = np.array([groups.index(value) for value in rows["group"]]) + (place + 0.5) * thickness - 0.4
-        axis.barh(y, rows["eer"], thickness * 0.92, color=look["color"], label=name)
+        y = np.array([groups.index(value) for value in rows[group]]) + (position + 0.5) * thickness - 0.4
+        axis.barh(y, rows["value"], thickness * 0.92, color=look["color"], label=name)
         axis.hlines(y, rows["low"], rows["high"], color=BLACK, lw=1.2)
-    counts = table.groupby("group")["n"].max()
+    counts = table.groupby(group)["n_spoof"].max()
     axis.set_yticks(range(len(groups)), [f"{name} (n = {counts[name]:,})" for name in groups])
     axis.set(xlabel="EER (%)", ylabel=group, ylim=(len(groups) - 0.5, -0.5))
     axis.set_xlim(left=0)
@@ -100,103 +141,38 @@ def eer_bars(table: pd.DataFrame, *, group: str = "group") -> Figure:
 
 
 @style()
-def error_rates(curves: Mapping[str, pd.DataFrame], points: pd.DataFrame) -> Figure:
-    """Both error rates over the threshold, one panel a detector, with the threshold of the EER and of held rates.
-
-    Parameters
-    ----------
-    curves
-        By detector: ``threshold``, ``fnmr`` and ``fmr``.
-    points
-        ``detector``, ``point``, ``threshold``, ``fnmr`` and ``fmr`` (`sslig.stats.operating_points.table`); the EER is
-        marked as such, the others by the rate that they hold.
-    """
-    figure, axes = figure_grid(len(curves), heights=[1.9] * len(curves), width=5.6)
-    shown = np.concatenate([curve[["fnmr", "fmr"]].to_numpy().ravel() for curve in curves.values()])
-    floor = 10 ** np.floor(np.log10(min(shown[shown > 0].min(), 0.001)))
-    for axis, (name, curve) in zip(axes, curves.items(), strict=True):
-        for rate, (colour, line, text) in RATE_LOOKS.items():
-            visible = curve[curve[rate] > 0]
-            axis.plot(visible["threshold"], visible[rate], color=colour, ls=line, lw=1.8, label=text)
-        for row in points[points["detector"] == name].itertuples():
-            if not np.isfinite(row.threshold):
-                continue
-            if row.point == "EER":
-                rate = max((row.fnmr + row.fmr) / 2, floor)
-                axis.plot(row.threshold, rate, "o", color=BLACK, ms=6, mec="white", zorder=4, clip_on=False)
-                continue
-            held = "fnmr" if "at FNMR" in row.point else "fmr"
-            axis.plot(row.threshold, max(getattr(row, held), floor), marker="v", ls="", color=RATE_LOOKS[held][0], ms=7,
-                      mec="white", zorder=4, clip_on=False)  # fmt: skip
-        axis.set(yscale="log", ylim=(floor, 1.3), ylabel="error rate (%)", title=name)
-        axis.set_yticks(10.0 ** np.arange(round(np.log10(floor)), 1))
-        axis.yaxis.set_major_formatter(PERCENT)
-        axis.minorticks_off()
-        axis.grid(axis="y", color="0.9")
-    axes[-1].set_xlabel("threshold (spoof score, logit)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    handles += [Line2D([], [], marker="o", ls="", color=BLACK), Line2D([], [], marker="v", ls="", color=GREY)]
-    figure.legend(handles, [*labels, "EER", "1 % and 0.1 % held"], loc="outside upper center", ncols=2)
-    return figure
-
-
-@style()
-def error_regions(table: pd.DataFrame) -> Figure:
-    """The regions of the Venn diagram of errors: how many utterances each set of detectors, and no other, gets wrong.
+def reliability(table: pd.DataFrame) -> Figure:
+    """Observed against claimed share of spoofs, one panel a detector; points on the diagonal are well calibrated.
 
     Parameters
     ----------
     table
-        ``key``, ``wrong`` (the set), ``n_wrong``, ``observed`` and ``expected`` of independent errors
-        (`sslig.stats.consensus.error_overlap`); the region without errors is left out, and of many regions the rarest.
+        ``detector``, ``claimed``, ``observed``, ``low``, ``high`` (shares; NaN draws no interval).
     """
-    table = table[table["n_wrong"] > 0]
-    largest = table.groupby("wrong")["observed"].sum().nlargest(MOST_REGIONS).index
-    names = [name for name in dict.fromkeys(table["wrong"]) if name in largest]
-    figure, axes = figure_grid(2, [0.5 + 0.28 * len(names)] * 2, width=5.6, sharex=True)
-    for axis, (key, label) in zip(axes, KEYS.items(), strict=True):
-        rows = table[table["key"] == key].set_index("wrong").loc[names]
-        axis.barh(range(len(names)), rows["observed"], 0.7, color=EVIDENCE[label], alpha=0.75)
-        axis.plot(rows["expected"], range(len(names)), "D", color=BLACK, ms=5, mec="white", label="if independent")
-        axis.set_yticks(range(len(names)), [f"{name} ({n:,})" for name, n in rows["observed"].items()])
-        axis.set(title={"bonafide": "bona fide called spoof", "spoof": "spoofs called bona fide"}[key])
-        axis.set(ylabel="wrong are", ylim=(len(names) - 0.5, -0.5), xlim=(0, None))
-        axis.tick_params(axis="y", length=0)
-    axes[-1].set_xlabel("utterances")
-    axes[-1].margins(x=0.1)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center")
+    looks, names = detector_styles(table["detector"]), list(dict.fromkeys(table["detector"]))
+    columns = min(2, len(names))
+    rows = -(-len(names) // columns)
+    figure, axes = figure_grid(rows, [2.6] * rows, columns=columns, width=2.8 * columns, sharex=True, sharey=True)
+    for axis, name in zip(axes, names, strict=False):
+        part, look = table[table["detector"] == name].sort_values("claimed"), looks[name]
+        axis.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=(0, (1, 2)))
+        axis.vlines(part["claimed"], part["low"], part["high"], color=BLACK, lw=1)
+        axis.plot(part["claimed"], part["observed"], **look, ms=5, mec="white")
+        axis.set(title=name, aspect="equal", xlim=(-0.04, 1.04), ylim=(-0.04, 1.04))
+        for along in (axis.xaxis, axis.yaxis):
+            along.set_ticks(np.linspace(0, 1, 5))
+            along.set_major_formatter(PERCENT)
+    for axis in axes[len(names) :]:
+        axis.remove()
+    figure.supxlabel("claimed share of spoofs (%)", fontsize=10)
+    figure.supylabel("observed share of spoofs (%)", fontsize=10)
     return figure
 
 
-@style()
-def score_distributions(table: pd.DataFrame) -> Figure:
-    """Density of the spoof scores of both classes, one panel a detector.
-
-    Parameters
-    ----------
-    table
-        ``spoof_score``, ``key`` and, for several detectors, ``detector``.
-    """
-    table = table if "detector" in table else table.assign(detector="")
-    names = list(dict.fromkeys(table["detector"]))
-    figure, axes = figure_grid(len(names), heights=[1.6] * len(names))
-    for axis, name in zip(axes, names, strict=True):
-        rows = table[table["detector"] == name]
-        bins = np.histogram_bin_edges(rows["spoof_score"], bins=60)
-        for key, label in KEYS.items():
-            scores = rows.loc[rows["key"] == key, "spoof_score"]
-            axis.hist(scores, bins, density=True, histtype="stepfilled", color=EVIDENCE[label], alpha=0.45)
-            axis.hist(scores, bins, density=True, histtype="step", color=EVIDENCE[label], lw=1.2)
-        axis.set(ylabel="density (1/logit)", title=name or None)
-    axes[-1].set_xlabel("spoof score (logit)")
-    figure.legend(handles=evidence_patches("{}"), loc="outside lower center", ncols=2)
-    return figure
-
-
-def _det_limits(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> tuple[float, float]:
-    """The part of the axes that says something: from the smallest rate to well above the largest EER."""
+def _det_limits(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """The part of the axes that is worth drawing: from the smallest rate to well above the largest EER."""
     rates = np.concatenate([np.asarray(curve) for curve in curves.values()], axis=1)
-    worst = max(np.maximum(*map(np.asarray, curve)).min() for curve in curves.values())
+    worst = max(np.maximum(*curve).min() for curve in curves.values())
     high = DET_TICKS[min(np.searchsorted(DET_TICKS, 3 * worst), len(DET_TICKS) - 1)]
     smallest = min(rates[rates > 0].min(), worst / 4, high / 10) if worst > 0 else DET_TICKS[0]
     low = DET_TICKS[max(np.searchsorted(DET_TICKS, smallest, side="right") - 1, 0)]
@@ -204,9 +180,9 @@ def _det_limits(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> tuple[floa
 
 
 def _apart(ticks: np.ndarray, most: int = 12) -> np.ndarray:
-    """The ticks that leave room for the labels of one another, from the highest down."""
-    gap, kept = np.ptp(ndtri(ticks)) / most, [ticks[-1]]
+    """The ticks that leave room for each other's labels, from the highest down."""
+    gap, spaced = np.ptp(ndtri(ticks)) / most, [ticks[-1]]
     for tick in ticks[-2::-1]:
-        if ndtri(kept[-1]) - ndtri(tick) >= gap:
-            kept.append(tick)
-    return np.array(kept[::-1])
+        if ndtri(spaced[-1]) - ndtri(tick) >= gap:
+            spaced.append(tick)
+    return np.array(spaced[::-1])
