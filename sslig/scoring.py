@@ -1,4 +1,4 @@
-"""The one scoring loop: utterances in batches of equal length through a detector, faulty files listed and left out."""
+"""The one loop over utterances: batches of equal length, and their scores; faulty files are left out and listed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,15 +11,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from sslig.data.dataset import EqualLengthBatches, Loaded, Utterances
+from sslig.errors import DataError, DetectorError, StudyError
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import Detector
 from sslig.study import Scoring
 
 PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16}
-
-
-class ScoringError(ValueError):
-    """A scoring run that cannot give scores; the message says what was asked and what was found."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Batch:
 
 @dataclass
 class LeftOut:
-    """What could not be read, filled while batches are drawn: row in the table -> what was wrong with the file."""
+    """The utterances that could not be read, filled while batches are drawn: row in the table -> fault of its file."""
 
     faults: dict[int, str]
 
@@ -40,34 +37,40 @@ class LeftOut:
         """The utterances left out, with the reason of each."""
         rows = sorted(self.faults)
         reasons = [self.faults[row] for row in rows]
-        return pd.DataFrame({"utterance": utterances["utterance"].iloc[rows].to_numpy(), "reason": reasons})
+        return pd.DataFrame({"utterance": utterances["utterance"].iloc[rows].to_numpy(), "reason": reasons}, dtype=str)
 
 
 def batches(table: pd.DataFrame, detector: Detector, options: Scoring) -> tuple[Iterator[Batch], LeftOut]:
-    """Batches of equal-length waveforms of the utterances in `table`, and the list of what was left out.
+    """Batches of equal-length waveforms, and the list of the utterances left out, which fills while they are drawn.
 
     Parameters
     ----------
     table
         Utterances with their ``path``.
     detector
-        Whose frame clock trims the waveforms to whole frames.
+        The detector whose frame clock trims waveforms to whole frames.
     options
         Batch size, crop, longest utterance and number of reading processes.
+
+    Raises
+    ------
+    StudyError
+        The crop is shorter than one frame.
     """
+    clock = detector.clock
     crop = None if options.crop_s is None else round(options.crop_s * SAMPLE_RATE_HZ)
-    if crop is not None and detector.clock.n_frames(crop) < 1:
-        raise ScoringError(f"crop_s {options.crop_s:g} s is shorter than one frame of "
-                           f"{detector.clock.receptive_field_samples / SAMPLE_RATE_HZ:g} s")  # fmt: skip
-    utterances = Utterances(table, detector.clock, crop, options.max_s, detector.min_frames)
+    if crop is not None and clock.n_frames(crop) < 1:
+        frame_s = clock.receptive_field_samples / SAMPLE_RATE_HZ
+        raise StudyError(f"scoring.crop_s is {options.crop_s:g} s, shorter than one frame of {frame_s:g} s")
+    utterances = Utterances(table, clock, crop, options.max_s, detector.min_frames)
     n_frames, faults = utterances.n_frames()
-    left_out = LeftOut(faults)
     loader = DataLoader(
         utterances,
         batch_sampler=EqualLengthBatches(n_frames, options.batch_size),
         num_workers=options.workers,
         collate_fn=_stack,
     )
+    left_out = LeftOut(faults)
     return _readable(loader, left_out), left_out
 
 
@@ -79,8 +82,7 @@ def _readable(loader: DataLoader, left_out: LeftOut) -> Iterator[Batch]:
 
 
 def _stack(items: list[Loaded]) -> tuple[Batch | None, dict[int, str]]:
-    """The readable items as one batch, and the faults of the others; in the reading process, which so hands over one
-    tensor a batch."""
+    """The readable items as one batch, and the faults of the others; runs in the reading process."""
     faults = {item.row: item.fault for item in items if item.samples is None}
     good = [item for item in items if item.samples is not None]
     batch = Batch([item.row for item in good], torch.stack([item.samples for item in good])) if good else None
@@ -91,61 +93,60 @@ def _stack(items: list[Loaded]) -> tuple[Batch | None, dict[int, str]]:
 def score(
     detector: Detector, table: pd.DataFrame, options: Scoring, device: str | torch.device = "cpu"
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Spoof logits of the utterances in `table`, whatever company they are scored in.
+    """Compute the spoof logits of utterances; a score does not depend on the other utterances.
 
     Parameters
     ----------
     detector
-        Used in evaluation mode, and left in the mode it came in.
+        Used in evaluation mode, and returned to its mode.
     table
-        Utterances with the columns of `sslig.corpora.protocol` and ``path``.
+        Utterances with ``utterance`` and ``path``.
     options, device
         How and where to score.
 
     Returns
     -------
     scores, left_out
-        The table with ``spoof_score``, ``duration_s`` and ``crop_s`` added, in the order of `table`; and the
-        utterances without a score, with the reason.
+        The table with ``spoof_score``, ``duration_s`` and ``crop_s``, in its order; and ``utterance`` and ``reason`` of
+        those that have no score.
 
     Raises
     ------
-    ScoringError
-        No utterance could be read, the precision is unknown, or the detector gives NaN.
+    DataError
+        No utterance could be read.
+    DetectorError
+        A score is NaN or infinite.
     """
-    if options.precision not in PRECISIONS:
-        raise ScoringError(f"precision {options.precision!r}; accepted: {', '.join(PRECISIONS)}")
     drawn, left_out = batches(table, detector, options)
-    logits = np.full(len(table), np.nan)
-    duration_s = np.full(len(table), np.nan)
+    logits, duration_s = np.full((2, len(table)), np.nan)
     with evaluating(detector, device):
         for batch in drawn:
             logits[batch.rows] = _logits(detector, batch.waveforms.to(device), options.precision)
             duration_s[batch.rows] = batch.waveforms.shape[1] / SAMPLE_RATE_HZ
-    without = left_out.table(table)
-    if len(without) == len(table):
-        raise ScoringError(f"none of {len(table)} utterances could be read; the first: {without['reason'].iloc[0]}")
-    scored = table.assign(spoof_score=logits, duration_s=duration_s, crop_s=np.nan if options.crop_s is None
-                          else options.crop_s)  # fmt: skip
-    scored = scored[~scored["utterance"].isin(without["utterance"])]
+    missing = left_out.table(table)
+    if len(missing) and len(missing) == len(table):
+        raise DataError(f"none of {len(table)} utterances could be read; the first: {missing['reason'].iloc[0]}")
+    scored = table.assign(spoof_score=logits, duration_s=duration_s)
+    scored = scored.assign(crop_s=np.nan if options.crop_s is None else options.crop_s)
+    scored = scored[~scored["utterance"].isin(missing["utterance"])]
     broken = scored.loc[~np.isfinite(scored["spoof_score"]), "utterance"]
     if len(broken):
-        raise ScoringError(f"the detector gives no finite score for {len(broken)} utterances; first {broken.iloc[0]}")
-    return scored.reset_index(drop=True), without
+        raise DetectorError(f"the detector gives no finite score for {len(broken)} utterances; first {broken.iloc[0]}")
+    return scored.reset_index(drop=True), missing
 
 
 @contextmanager
 def evaluating(module: nn.Module, device: str | torch.device) -> Iterator[nn.Module]:
-    """A module on a device in evaluation mode for the length of a block, then in the mode it came in.
+    """Put a module on a device in evaluation mode inside the block, and return it to its mode afterwards.
 
-    TF32 is off inside: by default GPUs compute float32 convolutions with the 10-bit mantissa of that format, and
-    neither a score nor the sum of an attribution would be what float32 promises.
+    TF32 is off inside: GPUs otherwise compute float32 convolutions with its 10-bit mantissa, and neither scores nor
+    sums of attributions have the precision of float32.
     """
     training = module.training
     cudnn = torch.backends.cudnn
+    values = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
     try:
-        with cudnn.flags(enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic,
-                         allow_tf32=False):  # fmt: skip
+        with cudnn.flags(**values, allow_tf32=False):
             yield module.to(device).eval()
     finally:
         module.train(training)

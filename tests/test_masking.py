@@ -10,6 +10,7 @@ from sslig.cues.interventions import PAPER, parse
 from sslig.cues.masking import MASKS, SWEEPS, MaskedUtterance, _with_controls, mask_scores
 from sslig.cues.places import Places
 from sslig.cues.tiers import Tier
+from sslig.errors import DataError
 from sslig.frames import SSL_CLOCK
 from sslig.study import Scoring
 
@@ -164,7 +165,7 @@ def test_a_faulty_file_is_listed_and_the_others_are_masked(run, utterances, tmp_
     assert left_out["utterance"].tolist() == [table["utterance"].iloc[3]]
     assert "broken.flac" in left_out["reason"].iloc[0]
     assert len(masked) == 7
-    with pytest.raises(scoring.ScoringError, match="none of 8 utterances could be read"):
+    with pytest.raises(DataError, match="none of 8 utterances could be read"):
         run("volume", utterances=table.assign(path=str(broken)))
 
 

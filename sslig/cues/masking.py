@@ -17,6 +17,7 @@ from sslig.cues.interventions import PAPER, Intervention
 from sslig.cues.phones import CLASSES
 from sslig.cues.places import Places
 from sslig.cues.tiers import coverage
+from sslig.errors import DataError
 from sslig.models.detector import Detector
 from sslig.study import Scoring
 
@@ -111,7 +112,7 @@ def mask_scores(
 
     Raises
     ------
-    ScoringError
+    DataError
         No utterance could be read.
     """
     found = _Rows()
@@ -128,7 +129,7 @@ def mask_scores(
                     found.add(told, intervention, one.under(intervention, mask, profile))
     without = left_out.table(utterances)
     if len(without) == len(utterances):
-        raise scoring.ScoringError(f"none of {len(utterances)} utterances could be read; the first: "
+        raise DataError(f"none of {len(utterances)} utterances could be read; the first: "
                                    f"{without['reason'].iloc[0]}")  # fmt: skip
     table = pd.DataFrame(found.rows, columns=None if found.rows else [*DESCRIPTION, "mask"])
     return table.sort_values(["mask", "utterance"], ignore_index=True), without

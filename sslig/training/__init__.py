@@ -1,26 +1,6 @@
-"""The one training loop: a detector fitted with Lightning, judged on dev after each epoch, best and last kept."""
+"""The one training loop: Lightning fits a detector, dev judges it after each epoch, and the best weights are kept."""
 
-from sslig.training.archive import RECORD
-from sslig.training.development import MONITOR
-from sslig.training.errors import Interrupted, TrainingError
-from sslig.training.fitting import EPOCHS, LAST, make_detector, train
-from sslig.training.identity import CHECKPOINT, checkpoint, deciding, key
-from sslig.training.recipe import Recipe
-from sslig.training.step_log import STEPS
+from sslig.training.recipe import changes, make_detector
+from sslig.training.run import train
 
-__all__ = [
-    "CHECKPOINT",
-    "EPOCHS",
-    "LAST",
-    "MONITOR",
-    "RECORD",
-    "STEPS",
-    "Interrupted",
-    "Recipe",
-    "TrainingError",
-    "checkpoint",
-    "deciding",
-    "key",
-    "make_detector",
-    "train",
-]
+__all__ = ["changes", "make_detector", "train"]

@@ -1,4 +1,4 @@
-"""The mean of several epochs' weights, a candidate beside the best epoch."""
+"""The average of the weights of several epochs, a candidate beside the best epoch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,27 +10,18 @@ from torch import Tensor
 EPOCH = "epoch"
 
 
-def best_epochs(folder: Path, monitor: str, count: int) -> ModelCheckpoint:
-    """Keeps the weights of the `count` epochs with the lowest `monitor`, and of one more."""
-    return _keeper(folder, monitor, "min", count)
-
-
-def last_epochs(folder: Path, count: int) -> ModelCheckpoint:
-    """Keeps the weights of the last `count` epochs, and of one more."""
-    return _keeper(folder, EPOCH, "max", count)
-
-
-def kept(keeper: ModelCheckpoint, count: int) -> list[tuple[int, Path]]:
-    """Epoch and file of the `count` foremost checkpoints, or of all where there are fewer; earliest epoch first."""
-    models = {Path(path): float(value) for path, value in keeper.best_k_models.items() if Path(path).is_file()}
-    foremost = sorted(models, key=models.get, reverse=keeper.mode == "max")[:count]
-    return sorted((int(path.stem.split("-")[0].removeprefix(f"{EPOCH}=")), path) for path in foremost)
-
-
-def _keeper(folder: Path, monitor: str, mode: str, count: int) -> ModelCheckpoint:
-    # One more: a checkpoint is removed before the run's own, which still counts on it, is written. A run killed in
-    # between goes on with the last of its list missing, which is never among the foremost.
+def keeper(folder: Path, monitor: str, mode: str, count: int) -> ModelCheckpoint:
+    """Keep the weights of the `count` epochs with the lowest (``min``) or highest `monitor`, and of one more."""
+    # One more: Lightning removes a checkpoint before the checkpoint to resume from, which still lists it, is replaced.
+    # A run that is killed in between resumes with the last of its list missing, which is never among the foremost.
     return ModelCheckpoint(folder, monitor=monitor, mode=mode, save_top_k=count + 1, save_weights_only=True)
+
+
+def foremost(checkpoints: ModelCheckpoint, count: int) -> list[tuple[int, Path]]:
+    """Epoch and file of the `count` foremost checkpoints, or of all where there are fewer; earliest epoch first."""
+    models = {Path(path): float(value) for path, value in checkpoints.best_k_models.items() if Path(path).is_file()}
+    ranked = sorted(models, key=models.get, reverse=checkpoints.mode == "max")[:count]
+    return sorted((int(path.stem.split("-")[0].removeprefix(f"{EPOCH}=")), path) for path in ranked)
 
 
 def weights(path: Path) -> dict[str, Tensor]:
@@ -39,10 +30,13 @@ def weights(path: Path) -> dict[str, Tensor]:
 
 
 def mean(paths: Sequence[Path]) -> dict[str, Tensor]:
-    """The mean of the weights in checkpoints (Izmailov et al. 2018, arXiv 1803.05407, equation 2).
+    """The mean of the weights in checkpoints, one of them in memory beside the sum.
 
     Running statistics of batch normalisation are averaged like weights; counters are those of the last checkpoint.
-    One checkpoint is held in memory besides the sum.
+
+    References
+    ----------
+    Izmailov et al. 2018, arXiv 1803.05407, equation 2.
     """
     first, *others = paths
     total = weights(first)

@@ -1,109 +1,190 @@
-"""The step of training: binary cross-entropy on the spoof logit, agreed on by all processes."""
+"""The recipe of a training: first weights, optimiser, learning rates, and the values that decide the result."""
 
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-import lightning
 import numpy as np
+import pandas as pd
 import torch
-from torch import Tensor
-from torch.nn import functional
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, OneCycleLR
 
-from sslig.models.detector import Detector
-from sslig.study import Training
-from sslig.training import optimisation
-from sslig.training.errors import TrainingError
-from sslig.training.processes import Processes
-from sslig.training.signals import Signals
+from sslig.corpora import protocol
+from sslig.errors import DataError, DetectorError, StudyError
+from sslig.frames import SAMPLE_RATE_HZ
+from sslig.labels import KEYS
+from sslig.models.backbone import Backbone
+from sslig.models.detector import Detector, fingerprint
+from sslig.study import Study, Training
+
+SPEED = {"workers", "checkpoint_steps", "log_steps"}
+"""Options of training that change how fast a result comes or how it is logged, but not the result."""
+
+BACKBONE_FILES = ("config.json", "preprocessor_config.json", "model*.safetensors*", "pytorch_model*.bin*")
+"""The files that Hugging Face reads from the folder of an encoder."""
+
+SETS = ("train", "dev")
+"""The sets of the corpus that a training reads."""
 
 
-class Recipe(lightning.LightningModule):
-    """Binary cross-entropy on the spoof logit, with one learning rate for the backbone and one for the head.
+def make_detector(backbone: str | dict[str, Any], detector: Mapping[str, Any], seed: int) -> Detector:
+    """Build a detector with a random head; the encoder is pretrained, or random where it is given by its values.
+
+    Raises
+    ------
+    DetectorError
+        The key ``head`` is missing, or the encoder or the head cannot be built.
+    """
+    values = dict(detector)
+    if "head" not in values:
+        raise DetectorError(f"a detector needs the key head; got {sorted(values)}")
+    with seeded(seed):
+        encoder = Backbone.from_config(backbone) if isinstance(backbone, dict) else Backbone.from_pretrained(backbone)
+        return Detector.assemble(encoder, values.pop("head"), values)
+
+
+@contextmanager
+def seeded(seed: int, rank: int = 0) -> Iterator[None]:
+    """Seed the global generators of torch and NumPy inside the block, and restore them afterwards.
+
+    Dropout and LayerDrop draw from torch, SpecAugment from NumPy. Every process but the first derives a seed from its
+    rank, so that no two processes drop the same units.
+    """
+    derived = int(np.random.SeedSequence((seed, rank)).generate_state(1)[0]) if rank else seed
+    with isolate_rng(include_cuda=False):
+        torch.manual_seed(derived)
+        np.random.seed(derived)  # noqa: NPY002
+        yield
+
+
+def optimiser(detector: Detector, options: Training) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) over the groups of the backbone and the head.
+
+    The groups are named ``layer0``, ``layer1`` ..., ``backbone`` (its last layer, or all of it) and ``head``.
+    """
+    groups = backbone_groups(detector.backbone, options.lr_backbone, options.layer_decay)
+    groups.append({"params": list(detector.head.parameters()), "lr": options.lr_head, "name": "head"})
+    return torch.optim.AdamW(groups, weight_decay=options.weight_decay)
+
+
+def backbone_groups(backbone: Backbone, lr: float, layer_decay: float) -> list[dict[str, Any]]:
+    """Group the parameters of the backbone by learning rate; without decay there is one group.
+
+    Layer l of L has the rate ``lr * layer_decay ** (L - l)`` (ELECTRA, Clark et al. 2020, arXiv 2003.10555, section
+    3.1). Parameters below layer 1 belong to a layer 0, and those above the last layer to the last layer.
+    """
+    if layer_decay == 1:
+        return [{"params": list(backbone.parameters()), "lr": lr, "name": "backbone"}]
+    layers = list(backbone.model.encoder.layers)
+    stable = getattr(backbone.model.config, "do_stable_layer_norm", False)  # not every encoder has this value
+    above = [backbone.model.encoder.layer_norm] if stable else []
+    depth = {id(p): number for number, layer in enumerate(layers, 1) for p in layer.parameters()}
+    depth |= {id(p): len(layers) for module in above for p in module.parameters()}
+    names = [*(f"layer{number}" for number in range(len(layers))), "backbone"]
+    groups = [
+        {"params": [], "lr": lr * layer_decay ** (len(layers) - number), "name": name}
+        for number, name in enumerate(names)
+    ]
+    for parameter in backbone.parameters():
+        groups[depth.get(id(parameter), 0)]["params"].append(parameter)
+    return groups
+
+
+def schedule(optimizer: torch.optim.Optimizer, options: Training, steps: int) -> LRScheduler | None:
+    """The schedule of all learning rates over `steps` optimiser steps; none where the rates are constant.
+
+    ``exponential`` is ``lr(t) = lr * lr_end ** (t / steps)``. ``one_cycle`` (Smith & Topin 2018, arXiv 1708.07120)
+    rises from lr / 25 to lr over the first 30 % of the steps and falls to lr / 250,000, both as half a cosine.
+    """
+    if options.schedule == "exponential":
+        return ExponentialLR(optimizer, options.lr_end ** (1 / steps))
+    if options.schedule == "one_cycle":
+        rates = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, rates, total_steps=steps, cycle_momentum=False)
+    return None
+
+
+def check(study: Study, detector: Detector, sets: Mapping[str, pd.DataFrame]) -> None:
+    """Check that both sets have both classes, that the warm-up ends, and that the head can read a crop.
+
+    Raises
+    ------
+    StudyError, DataError
+        They do not; the message names the key or the set.
+    """
+    options, clock, least = study.training, detector.clock, detector.min_frames
+    for name, table in sets.items():
+        for key in KEYS:
+            if key not in set(table["key"]):
+                raise DataError(f"set {name}: {len(table)} utterances and none is {key}; training needs both classes")
+    if not options.freeze_backbone and options.warmup_epochs >= options.epochs:
+        accepted = f"fewer than training.epochs, {options.epochs}; freeze_backbone trains the head alone throughout"
+        raise StudyError(f"{study.path}: training.warmup_epochs is {options.warmup_epochs}; accepted: {accepted}")
+    if (frames := clock.n_frames(round(options.crop_s * SAMPLE_RATE_HZ))) < least:
+        accepted = f"{clock.n_samples(least) / SAMPLE_RATE_HZ:g} and above, the {least} frames that the head needs"
+        raise StudyError(
+            f"{study.path}: training.crop_s is {options.crop_s:g}, which gives {frames} frames; accepted: {accepted}"
+        )
+
+
+def values(study: Study, name: str, seed: int) -> dict[str, Any]:
+    """The values of a study that decide a training, as JSON holds them."""
+    decisive = {
+        "seed": seed,
+        "detector": study.detector(name),
+        "backbone": study.backbone,
+        "corpus": study.corpus.model_dump(exclude={"root"}),
+        "training": study.training.model_dump(exclude=SPEED),
+        "scoring": study.scoring.model_dump(exclude={"batch_size", "workers"}),
+    }
+    return json.loads(json.dumps(decisive))
+
+
+def contents(study: Study, corpus: Path, start: Path | None = None) -> dict[str, str]:
+    """Fingerprints of the files that decide a training: protocols, a backbone in a folder, the first detector."""
+    source = study.backbone_source()
+    folder, patterns = (Path(source), BACKBONE_FILES) if isinstance(source, str) else (Path(), ())
+    files = {f"protocol of {name}": corpus / protocol.SETS[name][0] for name in SETS}
+    files |= {f"backbone {path.name}": path for pattern in patterns for path in sorted(folder.glob(pattern))}
+    hashes = {name: hashlib.file_digest(path.open("rb"), "sha256").hexdigest()[:12] for name, path in files.items()}
+    return hashes if start is None else hashes | {"start": fingerprint(start)}
+
+
+def changes(
+    recorded: Mapping[str, Any], study: Study, name: str, seed: int, files: Mapping[str, str] | None = None
+) -> list[str]:
+    """Compare a recorded training with what a study asks for, one line for each change.
 
     Parameters
     ----------
-    detector
-        What is trained.
-    options
-        The recipe.
-    utterances
-        Names of the training set's rows, to name those of a batch whose loss is not finite.
-    processes, signals
-        Who trains together, and what a scheduler sent this process.
+    recorded
+        The content of a ``training.json``.
+    files
+        The `contents` that training would start from; by default only values are compared.
 
-    Attributes
-    ----------
-    losses
-        Of the batches of this epoch so far, each a mean over all processes.
-    interrupted
-        Whether any process was asked to stop, as all know since the last batch.
+    Returns
+    -------
+    list of str
+        Such as ``training.epochs 7 -> 8``; empty where the study asks for the recorded training.
     """
+    before, after = dict(_leaves(recorded["values"])), dict(_leaves(values(study, name, seed)))
+    if files is not None:
+        before, after = before | recorded["files"], after | dict(files)
+    changed = [key for key in before | after if before.get(key) != after.get(key)]
+    return [f"{key} {_text(before.get(key))} -> {_text(after.get(key))}" for key in changed]
 
-    def __init__(
-        self, detector: Detector, options: Training, utterances: np.ndarray, processes: Processes, signals: Signals
-    ) -> None:
-        super().__init__()
-        self.detector, self.options, self.utterances = detector, options, utterances
-        self.processes, self.signals = processes, signals
-        self.losses: list[float] = []
-        self.interrupted = False
 
-    def on_train_start(self) -> None:
-        """Freeze as the epoch asks for that a resumed run starts in the middle of."""
-        self._freeze()
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        yield key, value
+        return
+    for part, inner in value.items():
+        yield from _leaves(inner, f"{key}.{part}" if key else part)
 
-    def on_train_epoch_start(self) -> None:
-        """Freeze the backbone for good, or while the head warms up."""
-        self._freeze()
-        self.losses.clear()
 
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], number: int) -> dict[str, Tensor]:
-        """The mean loss () of (batch, samples) waveforms with (batch,) labels, and their (batch,) logits.
-
-        Raises
-        ------
-        TrainingError
-            The loss is NaN or infinite; the message names the utterances of the batch.
-        """
-        waveforms, labels, rows = batch
-        logits = self.detector.head(self._features(waveforms))
-        loss = functional.binary_cross_entropy_with_logits(logits, labels)
-        self.losses.append(self._agree(loss))
-        if not np.isfinite(self.losses[-1]):
-            names = [name for share in self.processes.gather(self.utterances[rows.cpu()].tolist()) for name in share]
-            raise TrainingError(
-                f"the loss is {self.losses[-1]} in epoch {self.current_epoch}, batch {number}: look at its utterances "
-                f"{', '.join(names)}; where they are sound, lower the learning rates or clip gradients"
-            )
-        return {"loss": loss, "logits": logits.detach(), "labels": labels}
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """AdamW and the schedule, which moves on after each optimiser step."""
-        optimizer = optimisation.optimiser(self.detector, self.options)
-        schedule = optimisation.schedule(optimizer, self.options, int(self.trainer.estimated_stepping_batches))
-        stepping = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer} | ({} if schedule is None else {"lr_scheduler": stepping})
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the losses of the epoch so far."""
-        checkpoint["losses"] = list(self.losses)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the losses of the epoch so far."""
-        self.losses = checkpoint["losses"]
-
-    def _freeze(self) -> None:
-        self.detector.backbone.freeze(self.options.freeze_backbone or self.current_epoch < self.options.warmup_epochs)
-
-    def _features(self, waveforms: Tensor) -> Tensor:
-        """(batch, layer, frame, feature) SSL features, through which a scaled gradient goes back."""
-        features, factor = self.detector.features(waveforms), self.options.backbone_gradient
-        if features.requires_grad and factor != 1:
-            features.register_hook(lambda gradient: factor * gradient)
-        return features
-
-    def _agree(self, loss: Tensor) -> float:
-        """The loss as the mean over processes; along with it, whether any of them was asked to stop."""
-        asked = loss.new_tensor(float(self.signals.received is not None))
-        told = self.trainer.strategy.reduce(torch.stack([loss.detach(), asked]), reduce_op="mean").tolist()
-        self.interrupted = told[1] > 0
-        return told[0]
+def _text(value: Any) -> str:
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value)

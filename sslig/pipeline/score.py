@@ -1,0 +1,43 @@
+"""Score: the spoof logits of one shard of a set."""
+
+from pathlib import Path
+
+from sslig import scores as tables
+from sslig import scoring
+from sslig.corpora import protocol
+from sslig.corpora.sample import shard_of
+from sslig.files import write_parquet
+from sslig.models.detector import Detector, fingerprint, select_device
+from sslig.study import Study
+
+
+def score(
+    study: Study,
+    *,
+    name: str,
+    seed: int,
+    detector: Path,
+    corpus: Path,
+    set_name: str,
+    shard: str,
+    scores: Path,
+    left_out: Path,
+) -> None:
+    """Score the utterances of a shard, and list those that could not be read.
+
+    Parameters
+    ----------
+    name, seed
+        The detector, for the log, and its seed, a column of the scores.
+    detector, corpus
+        Folders of the trained detector and of the corpus.
+    set_name, shard
+        ``dev`` or ``eval``, and the part of its utterances such as ``0of4``.
+    scores, left_out
+        Parquet files to write: the columns `sslig.scores.COLUMNS`, and ``utterance`` and ``reason``.
+    """
+    utterances = shard_of(protocol.load_set(corpus, set_name), shard)
+    model = Detector.from_pretrained(detector)
+    scored, missing = scoring.score(model, utterances, study.scoring, select_device(study.device))
+    tables.write(scores, scored.assign(seed=seed, checkpoint=fingerprint(detector))[list(tables.COLUMNS)])
+    write_parquet(left_out, missing)
