@@ -1,29 +1,25 @@
-"""What a recording gives away without being understood: length, silences, level, noise, spectrum, damage, voice.
-
-Voice activity comes from a tier of `sslig.cues.vad` where one is given. Without one a frame 35 dB below the loud frames
-is silence (`sslig.audio`), which costs next to nothing.
-"""
+"""Artefacts: what a recording gives away without being understood, from length and level to damage and pitch."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
-from scipy.signal import welch
+import pandas as pd
 
-from sslig.audio import LEVEL_FRAME_SAMPLES as FRAME_SAMPLES, LEVEL_HOP_SAMPLES as HOP_SAMPLES, SILENCE_DB, frame_levels_db
-from sslig.cues import voice
+from sslig import audio
+from sslig.cues import vad, voice
 from sslig.cues.tiers import Tier
-from sslig.cues.vad import SPEECH
+from sslig.errors import AudioError, CorpusError
 from sslig.frames import SAMPLE_RATE_HZ
 
 FLOOR_DB = -100.0
-"""Level of digital silence, which has no logarithm, and of whatever is below it."""
+"""Level of digital silence, which has no logarithm, and of everything below it."""
 RMS_FRAME_SAMPLES = 480
 VOICED_RMS = 0.05
-"""A frame of 30 ms with a larger RMS than this counts as voiced, in the published definition."""
+"""A frame of 30 ms with a larger RMS counts as voiced, in the published definition."""
 FIRST_SAMPLES = 1600
 SHORTEST_PAUSE_S = 0.1
-"""Shorter gaps between frames of speech are closures of plosives and no pauses; Silero's default too."""
+"""Shorter gaps between frames of speech are closures of plosives; Silero's default too."""
 SPECTRUM_SAMPLES = 512
 ROLLOFF_SHARE = 0.99
 TILT_HZ = (100.0, 7500.0)
@@ -31,32 +27,24 @@ HIGH_BAND_HZ = 4000.0
 CLIPPED_NEAR_PEAK, CLIPPED_RUN_SAMPLES = 0.99, 3
 SILENT_RUN_SAMPLES = 80
 
-
-class Measure(NamedTuple):
-    """What one measure is: its unit, and its meaning in one line, with what it is where there is nothing to measure."""
-
-    unit: str
-    meaning: str
-
-
-_MEANINGS = {
+PLAIN = {
     "duration_s": ("s", "length of the recording"),
     "speech_length_s": ("s", "from the first to the last speech; 0 without speech"),
-    "leading_silence_s": ("s", "before the first speech; all of the recording without speech"),
-    "trailing_silence_s": ("s", "after the last speech; all of the recording without speech"),
+    "leading_silence_s": ("s", "before the first speech; the whole recording without speech"),
+    "trailing_silence_s": ("s", "after the last speech; the whole recording without speech"),
     "voiced_frames": ("frames of 30 ms", "from first to last speech with an RMS above 0.05; 0 without speech"),
     "unvoiced_frames": ("frames of 30 ms", "from first to last speech with an RMS of at most 0.05; 0 without speech"),
-    "voiced_unvoiced_ratio": ("ratio", "voiced frames per unvoiced frame; none counts as one"),
+    "voiced_unvoiced_ratio": ("ratio", "voiced frames per unvoiced frame; no unvoiced frame counts as one"),
     "rms_first_100ms": ("full scale", "RMS of the first 100 ms, or of a shorter recording"),
     "rmse_mean": ("full scale", "mean RMS of the frames of 30 ms"),
-    "rmse_amplitude": ("full scale", "largest less smallest RMS of the frames of 30 ms"),
+    "rmse_amplitude": ("full scale", "largest minus smallest RMS of the frames of 30 ms"),
     "level_dbfs": ("dB", "RMS level of the recording relative to full scale, at least -100"),
-    "pauses": ("count", "silences between speech; found by level, those of 100 ms or more"),
-    "pause_share": ("share", "pauses of the time from first to last speech; 0 without speech"),
+    "pauses": ("count", "silences between speech; those found by level last 100 ms or more"),
+    "pause_share": ("share", "pauses in the time from first to last speech; 0 without speech"),
     "longest_pause_s": ("s", "the longest pause; 0 without pauses"),
-    "noise_floor_dbfs": ("dB", "RMS level of what is not speech, at least -100; missing where all is speech"),
-    "snr_db": ("dB", "level of speech less the noise floor; missing where all or nothing is speech"),
-    "dc_offset": ("full scale", "size of the mean sample"),
+    "noise_floor_dbfs": ("dB", "RMS level outside speech, at least -100; missing if everything is speech"),
+    "snr_db": ("dB", "level of speech minus the noise floor; missing if everything or nothing is speech"),
+    "dc_offset": ("full scale", "absolute mean of the samples"),
     "clipping_share": ("share", "samples in runs of three or more equal ones within 1 % of the peak; 0 in silence"),
     "digital_silence_share": ("share", "samples in runs of 5 ms or more of exact zeros"),
     "rolloff_hz": ("Hz", "99 % of the power lies below; missing in digital silence"),
@@ -64,75 +52,119 @@ _MEANINGS = {
     "tilt_db_per_octave": ("dB per octave", "slope of the spectrum, 0.1 to 7.5 kHz; missing in digital silence"),
     "high_band_db": ("dB", "power above 4 kHz over all power, at least -100; missing in digital silence"),
 }
+"""Name -> unit and meaning of the measures that do not need the pitch."""
 
-MEASURES = {name: Measure(*told) for name, told in (_MEANINGS | voice.MEASURES).items()}
-"""Every measure by name. Those of `sslig.cues.voice` are the slow ones and taken on demand."""
+MEASURES = PLAIN | voice.MEASURES
+"""Name -> unit and meaning of every measure; those of `sslig.cues.voice` are slow."""
 
-PUBLISHED = tuple(_MEANINGS)[:10]
-"""The measures of the release of arXiv 2606.10912, by its names."""
-
-
-class ArtefactError(ValueError):
-    """A recording that cannot be measured; the message says what was found and what is needed."""
+PUBLISHED = tuple(PLAIN)[:10]
+"""The measures of the release of arXiv 2606.10912, under its names."""
 
 
 def measure(samples: np.ndarray, speech: Tier | None = None, f0: bool = False) -> dict[str, float]:
-    """All of `MEASURES` of a recording.
+    """The measures of one recording.
 
     Parameters
     ----------
     samples
         (samples,) at 16 kHz.
     speech
-        Stretches labelled ``speech`` (`sslig.cues.vad.speech`); found by level by default.
+        Tier with stretches labelled ``speech`` (`sslig.cues.vad.speech`). By default, frames less than 35 dB below the
+        loud frames are speech (`sslig.audio.frame_levels_db`).
     f0
-        Whether to take the measures of `sslig.cues.voice` too.
+        Add the measures of `sslig.cues.voice`.
 
     Returns
     -------
     dict
-        Name -> value; NaN only where `MEASURES` says *missing*.
+        Value by name; NaN only where `MEASURES` says *missing*.
 
     Raises
     ------
-    ArtefactError
-        The samples are not one finite channel, there are none, or `speech` is of a recording of another length.
+    AudioError
+        The samples are not one finite channel, there are none, or `speech` has another length.
     """
     samples = np.asarray(samples)
     if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
-        raise ArtefactError(f"samples of shape {samples.shape}; one channel of finite samples is needed")
+        raise AudioError(f"samples of shape {samples.shape}; one channel of finite samples is needed")
     samples = samples.astype(np.float64, copy=False)
-    bounds = _audible(samples) if speech is None else _labelled(speech, len(samples))
+    bounds = _audible(samples) if speech is None else _labelled(speech, len(samples))  # (stretch, 2)
     first, last = (bounds[0, 0], bounds[-1, 1]) if len(bounds) else (len(samples), 0)
-    found = _extent(len(samples), first, last) | _loudness(samples, first, last) | _pauses(bounds)
-    found |= _noise(samples, bounds) | _damage(samples) | _spectrum(samples)
-    return found | voice.measure(samples) if f0 else found
+    measures = _extent(len(samples), first, last) | _loudness(samples, first, last) | _pauses(bounds)
+    measures |= _noise(samples, bounds) | _damage(samples) | _spectrum(samples)
+    return measures | voice.measure(samples) if f0 else measures
 
 
-def names(f0: bool) -> list[str]:
-    """The measures that `measure` takes with or without those of the voice, in order."""
-    return [name for name in MEASURES if f0 or name not in voice.MEASURES]
+def table(
+    utterances: pd.DataFrame, *, by_vad: bool = True, f0: bool = False, workers: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The measures of many recordings, in the order of `utterances`.
+
+    Parameters
+    ----------
+    utterances
+        ``utterance`` and ``path``.
+    by_vad
+        Find speech with Silero VAD rather than by level.
+    f0
+        Add the measures of the voice.
+    workers
+        Processes.
+
+    Returns
+    -------
+    measures, left_out
+        ``utterance`` and one column per measure; ``utterance`` and ``reason`` of recordings that cannot be measured.
+
+    Raises
+    ------
+    CorpusError
+        There are recordings, and none of them can be measured.
+    """
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        jobs = (delayed(_measured)(path, by_vad, f0) for path in utterances["path"])
+        rows = Parallel(max(1, min(workers, len(utterances))))(jobs)
+    names = list(MEASURES if f0 else PLAIN)
+    whole = pd.DataFrame(rows, columns=[*names, "reason"])
+    whole.insert(0, "utterance", utterances["utterance"].to_numpy())
+    failed = whole["reason"].notna()
+    if len(whole) and failed.all():
+        raise CorpusError(f"none of {len(whole)} utterances can be measured; the first: {whole['reason'][0]}")
+    measures = whole.loc[~failed, ["utterance", *names]].astype(dict.fromkeys(names, float))
+    return measures.reset_index(drop=True), whole.loc[failed, ["utterance", "reason"]].reset_index(drop=True)
+
+
+def _measured(path: str, by_vad: bool, f0: bool) -> Mapping[str, float | str]:
+    """The measures of a file, or the ``reason`` for their absence."""
+    try:
+        samples = audio.read(path)
+        return measure(samples, vad.speech(samples) if by_vad else None, f0)
+    except AudioError as error:
+        return {"reason": str(error)}
 
 
 def _audible(samples: np.ndarray) -> np.ndarray:
-    """(stretch, 2) First sample and the one past the last of what is loud enough to be speech."""
+    """(stretch, 2) First sample, and one past the last, of each stretch that is loud enough to be speech."""
     if not np.any(samples):
         return np.empty((0, 2), dtype=int)
-    active = np.flatnonzero(frame_levels_db(samples) > SILENCE_DB)
-    # The last frame before a gap and the first one after it still overlap it.
-    silent_samples = (np.diff(active) - 1) * HOP_SAMPLES - (FRAME_SAMPLES - HOP_SAMPLES)
+    hop, size = audio.LEVEL_HOP_SAMPLES, audio.LEVEL_FRAME_SAMPLES
+    active = np.flatnonzero(audio.frame_levels_db(samples) > audio.SILENCE_DB)
+    # The last frame before a gap and the first one after it overlap it.
+    silent_samples = (np.diff(active) - 1) * hop - (size - hop)
     gap = np.flatnonzero(silent_samples >= SHORTEST_PAUSE_S * SAMPLE_RATE_HZ)
     starts, ends = active[np.r_[0, gap + 1]], active[np.r_[gap, len(active) - 1]]
-    return np.stack([starts * HOP_SAMPLES, np.minimum(ends * HOP_SAMPLES + FRAME_SAMPLES, len(samples))], axis=1)
+    return np.stack([starts * hop, np.minimum(ends * hop + size, len(samples))], axis=1)
 
 
 def _labelled(speech: Tier, n_samples: int) -> np.ndarray:
-    """(stretch, 2) The same of the stretches that a tier calls speech."""
+    """(stretch, 2) First sample, and one past the last, of each stretch that a tier labels as speech."""
     if abs(speech.duration_s * SAMPLE_RATE_HZ - n_samples) > 1:
-        raise ArtefactError(f"tier {speech.name!r} is of a recording of {speech.duration_s:g} s; this one has "
-                            f"{n_samples / SAMPLE_RATE_HZ:g} s")  # fmt: skip
-    said = speech.has([SPEECH])
-    bounds_s = np.stack([speech.start_s[said], speech.end_s[said]], axis=1)
+        length_s = n_samples / SAMPLE_RATE_HZ
+        raise AudioError(f"tier {speech.name!r} belongs to a recording of {speech.duration_s:g} s, not {length_s:g} s")
+    rows = speech.has([vad.SPEECH])
+    bounds_s = np.stack([speech.start_s[rows], speech.end_s[rows]], axis=1)
     return np.rint(bounds_s * SAMPLE_RATE_HZ).astype(int)
 
 
@@ -146,10 +178,9 @@ def _extent(n_samples: int, first: int, last: int) -> dict[str, float]:
 
 
 def _loudness(samples: np.ndarray, first: int, last: int) -> dict[str, float]:
-    rms = _frame_rms(samples)
-    in_speech = _frame_rms(samples[first:last])
-    voiced = int(np.count_nonzero(in_speech > VOICED_RMS))
-    unvoiced = len(in_speech) - voiced
+    rms, rms_of_speech = _frame_rms(samples), _frame_rms(samples[first:last])
+    voiced = int(np.count_nonzero(rms_of_speech > VOICED_RMS))
+    unvoiced = len(rms_of_speech) - voiced
     return {
         "voiced_frames": voiced,
         "unvoiced_frames": unvoiced,
@@ -162,7 +193,7 @@ def _loudness(samples: np.ndarray, first: int, last: int) -> dict[str, float]:
 
 
 def _frame_rms(samples: np.ndarray) -> np.ndarray:
-    """(frame,) RMS of neighbouring frames of 30 ms; of what there is where it fills none, and none of nothing."""
+    """(frame,) RMS of adjacent frames of 30 ms; a shorter recording is one frame, an empty one none."""
     n_frames = len(samples) // RMS_FRAME_SAMPLES or min(1, len(samples))
     framed = samples[: n_frames * RMS_FRAME_SAMPLES].reshape(n_frames, -1) if n_frames else np.empty((0, 1))
     return np.sqrt(np.mean(framed**2, axis=1))
@@ -182,16 +213,15 @@ def _noise(samples: np.ndarray, bounds: np.ndarray) -> dict[str, float]:
     spoken = np.zeros(len(samples), dtype=bool)
     for start, stop in bounds:
         spoken[start:stop] = True
-    level_db = {part: _level_db(_power(samples[part_is])) if part_is.any() else math.nan
-                for part, part_is in (("speech", spoken), ("rest", ~spoken))}  # fmt: skip
-    return {"noise_floor_dbfs": level_db["rest"], "snr_db": level_db["speech"] - level_db["rest"]}
+    speech_db, rest_db = (_level_db(_power(samples[part])) if part.any() else math.nan for part in (spoken, ~spoken))
+    return {"noise_floor_dbfs": rest_db, "snr_db": speech_db - rest_db}
 
 
 def _damage(samples: np.ndarray) -> dict[str, float]:
     size = np.abs(samples)
-    flat = np.flatnonzero(np.diff(samples, prepend=np.nan) != 0)  # (run,) where each run of equal samples starts
-    length = np.diff(np.append(flat, len(samples)))
-    level = size[flat]  # (run,)
+    starts = np.flatnonzero(np.diff(samples, prepend=np.nan) != 0)  # (run,) first sample of each run of equal ones
+    length = np.diff(np.append(starts, len(samples)))
+    level = size[starts]  # (run,)
     clipped = (level >= CLIPPED_NEAR_PEAK * size.max()) & (level > 0) & (length >= CLIPPED_RUN_SAMPLES)
     silent = (level == 0) & (length >= SILENT_RUN_SAMPLES)
     return {
@@ -202,11 +232,13 @@ def _damage(samples: np.ndarray) -> dict[str, float]:
 
 
 def _spectrum(samples: np.ndarray) -> dict[str, float]:
+    from scipy.signal import welch
+
     if not np.any(samples):
         return dict.fromkeys(["rolloff_hz", "flatness_db", "tilt_db_per_octave", "high_band_db"], math.nan)
     window_samples = min(SPECTRUM_SAMPLES, len(samples))
     frequency_hz, power = welch(samples, SAMPLE_RATE_HZ, nperseg=window_samples, nfft=SPECTRUM_SAMPLES, detrend=False)
-    frequency_hz, power = frequency_hz[1:], power[1:]  # an offset is no sound
+    frequency_hz, power = frequency_hz[1:], power[1:]  # without the offset, which is inaudible
     power = np.maximum(power, 10 ** (FLOOR_DB / 10) * power.max())
     level_db = 10 * np.log10(power)
     band = (frequency_hz >= TILT_HZ[0]) & (frequency_hz <= TILT_HZ[1])

@@ -1,0 +1,27 @@
+"""The rule ``measure``: artefact measures of utterances of *eval*."""
+
+from pathlib import Path
+
+from sslig import files
+from sslig.corpora import protocol
+from sslig.corpora.sample import shard_of, stratified
+from sslig.cues import artefacts as measures
+from sslig.study import Study
+
+
+def measure(study: Study, *, corpus: Path, shard: str, artefacts: Path, left_out: Path) -> None:
+    """Write the measures (`sslig.cues.artefacts`) of the utterances of `shard`, and those that cannot be measured.
+
+    The study measures all of *eval*, or the beginning of the draw that begins with the explained utterances.
+
+    Raises
+    ------
+    CorpusError
+        The protocol is faulty, or none of the utterances can be measured.
+    """
+    options, utterances = study.artefacts, protocol.load_set(corpus, "eval")
+    if options.utterances is not None:
+        utterances = stratified(utterances, options.utterances, study.corpus.seed)
+    table, missing = measures.table(shard_of(utterances, shard), f0=options.f0, workers=options.workers)
+    files.write_parquet(artefacts, table)
+    files.write_parquet(left_out, missing)
