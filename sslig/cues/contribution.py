@@ -1,186 +1,151 @@
-"""Where the evidence of a detector lies: its share in classes of segments, over their share of time."""
+"""Contribution: the share of a detector's evidence in classes of segments, relative to their share of time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 
-from sslig.cues.association import clusters_of, corrected, estimate
+from sslig.errors import DataError
+from sslig.stats.bootstrap import Units, estimate, ratio
+from sslig.stats.tests import corrected, enough_rounds
 
-EVIDENCE = {
-    "signed": lambda attribution: attribution,
-    "size": np.abs,
-    "for_spoof": lambda attribution: np.maximum(attribution, 0.0),
-    "for_bonafide": lambda attribution: np.maximum(-attribution, 0.0),
-}
-"""What is looked at of a (frame,) attribution: all of it, its size, its positive part, its negative part turned."""
+MOST_ROUNDS = 10_000
+"""Rounds at most where Holm's correction needs more than a study asks for."""
 
-AMOUNTS = ("size", "for_spoof", "for_bonafide")
-"""Those of `EVIDENCE` that are never negative, so that frames have a share of them."""
 Tracks = Mapping[str, Mapping[str, np.ndarray]]
-"""Utterance -> name -> (frame,) array: tracks over time, or masks of segment classes."""
-
-
-class ContributionError(ValueError):
-    """Attributions, tracks or masks that do not fit together; the message names the utterance and what was found."""
-
-
-def relative_contribution(attribution: np.ndarray, mask: np.ndarray) -> dict[str, float]:
-    """The share of evidence in the masked frames over their share of time, for each of `AMOUNTS`.
-
-    1 is what any frames would have; 2 is twice as much evidence as they have time. Less 1 and in percent it is the
-    relative contribution quantification (RCQ).
-
-    Parameters
-    ----------
-    attribution, mask
-        (frame,), the mask bool.
-
-    Returns
-    -------
-    dict
-        ``share_of_time``, and ``share_...`` and ``relative_...`` for each amount. Without evidence there are no shares
-        and nothing is relative to them, and without masked frames nothing is relative to their time: NaN.
-
-    Raises
-    ------
-    ContributionError
-        The mask is not bool or has another length, or the attribution is empty or not finite.
-
-    References
-    ----------
-    T. Liu, L. Zhang, R. K. Das, Y. Ma, R. Tao and H. Li, "How do neural spoofing countermeasures detect partially
-    spoofed audio?", Interspeech 2024 (RCQ, there of Grad-CAM).
-    """
-    attribution, mask = _masked(attribution, mask)
-    found = {"share_of_time": float(mask.mean())}
-    for kind in AMOUNTS:
-        amount = EVIDENCE[kind](attribution)
-        share = amount[mask].sum() / amount.sum() if amount.any() else np.nan
-        found |= {
-            f"share_{kind}": float(share),
-            f"relative_{kind}": float(share / mask.mean()) if mask.any() else np.nan,
-        }
-    return found
+"""Utterance -> name -> (frame,) array: a track over time, or the frames of a class of segments."""
 
 
 def contribution_table(
-    attributions: pd.DataFrame,
-    masks: Tracks,
-    by: Sequence[str] = ("detector", "key"),
-    *,
-    scaled: bool = True,
-    seed: int,
-    rounds: int = 2000,
-    resample_recordings: bool,
+    attributions: pd.DataFrame, segments: Tracks, *, recordings: bool, seed: int, rounds: int = 1000
 ) -> pd.DataFrame:
-    """`relative_contribution` of segment classes over the pooled frames of each group of utterances.
+    """Share of the size of evidence in each class of segments over its share of time, by detector and class.
+
+    1 is the value of arbitrary frames; 2 is twice as much evidence as time. Minus 1 and in percent, this is the
+    relative contribution quantification (RCQ). Frames are pooled over utterances. Each attribution is divided by its
+    mean size first, so that utterances with large logits do not dominate.
 
     Parameters
     ----------
-    attributions, by, seed, rounds, resample_recordings
-        As of `sslig.cues.time_correlation.correlation_table`.
-    masks
-        (frame,) bool for each segment class (`sslig.cues.segments`), the same classes of every utterance.
-    scaled
-        Whether each attribution is divided by its mean size before frames are pooled, so that no utterance counts for
-        its large logit; the published quantity pools what it finds.
+    attributions
+        ``detector``, ``key``, ``utterance``, ``by_frame``, ``speaker``, and ``recording`` where these are resampled.
+    segments
+        (frame,) bool for each class of segments, the same classes in every utterance. Frames after the end of an
+        attribution are ignored.
+    recordings
+        Whether recordings are resampled within speakers.
+    seed, rounds
+        Seed and least number of bootstrap rounds; up to `MOST_ROUNDS` are drawn where Holm's correction needs them.
 
     Returns
     -------
     DataFrame
-        `by`, ``segment``, ``evidence`` (of `AMOUNTS`), ``share_of_time``, ``share``, ``relative`` with ``low`` and
-        ``high``, ``p`` that it is 1, ``p_holm`` over all rows, ``n`` utterances and ``n_with`` such a segment. NaN as
-        of `relative_contribution`, and where all utterances are of one unit to resample.
+        ``detector``, ``key``, ``segment``, ``share_of_time``, ``share``, ``relative`` with ``low`` and ``high``, ``p``
+        of a value of 1, ``p_holm`` over the segments of a detector and class, ``n`` utterances and ``n_with`` such a
+        segment. NaN where a group has no evidence or no such segment.
 
     Raises
     ------
-    ContributionError
-        A column or mask is missing, has another length than the attribution, or is not bool.
+    DataError
+        A column or class of segments is missing, does not fit the attribution, or is not bool.
+
+    References
+    ----------
+    T. Liu, L. Zhang, R. K. Das, Y. Ma, R. Tao and H. Li, "How do neural spoofing countermeasures detect partially
+    spoofed audio?", Interspeech 2024 (RCQ, there for Grad-CAM).
     """
-    rows = []
-    for group, part, names in groups(attributions, masks, by, resample_recordings):
-        clusters = clusters_of(part["speaker"], part["recording"] if resample_recordings else None)
+    rows, names = [], names_of(segments)
+    for labels, part in groups(attributions, recordings):
+        units = Units.of_table(part, recordings=recordings)
+        fewest = min(n_units(attributions, recordings))
+        n_rounds = enough_rounds(len(names), fewest, least=rounds, most=MOST_ROUNDS)
         for name in names:
-            told = [_sums(row.by_frame, masks[row.utterance][name], scaled) for row in part.itertuples()]
-            held = np.array(told)  # (utterance, 2 + 2 * amount): frames, masked frames, then evidence in all and masked
-            for place, kind in enumerate(AMOUNTS, start=1):
-                columns = held[:, [0, 1, 2 * place, 2 * place + 1]]
-                found = estimate(
-                    lambda drawn, columns=columns: _excess(drawn @ columns), clusters, seed=seed, rounds=rounds
-                )
-                n_frames, n_masked, total, inside = columns.sum(axis=0)
-                rows.append(group | {
-                    "segment": name, "evidence": kind, "share_of_time": n_masked / n_frames,
-                    "share": inside / total if total else np.nan, "relative": 1 + found.value, "low": 1 + found.low,
-                    "high": 1 + found.high, "p": found.p, "n": len(part), "n_with": int((held[:, 1] > 0).sum()),
-                })  # fmt: skip
-    return corrected(pd.DataFrame(rows))
-
-
-def groups(
-    attributions: pd.DataFrame, tracks: Tracks, by: Sequence[str], recordings: bool
-) -> Iterator[tuple[dict[str, str], pd.DataFrame, list[str]]]:
-    """The values of `by`, the attributions and the names of the tracks of each group, checked, in sorted order.
-
-    Raises
-    ------
-    ContributionError
-        A column or a track is missing, or a track has another length than the attribution.
-    """
-    needed = ["utterance", "by_frame", "speaker", *by, *(["recording"] if recordings else [])]
-    missing = [name for name in needed if name not in attributions]
-    if missing or attributions.empty:
-        raise ContributionError(f"columns {missing} are missing of {len(attributions)} attributions; there are "
-                                f"{list(attributions.columns)}")  # fmt: skip
-    names = list(tracks.get(attributions["utterance"].iloc[0], {}))
-    for row in attributions.itertuples():
-        held = tracks.get(row.utterance, {})
-        if list(held) != names or not names:
-            raise ContributionError(
-                f"{row.utterance} has tracks {list(held)}, others {names}; the same are needed of each"
+            sums = np.array([_sums(row, segments[row.utterance][name]) for row in part.itertuples()])  # (utterance, 4)
+            excess = estimate(lambda weights, sums=sums: _excess(weights @ sums), units, seed=seed, rounds=n_rounds)
+            n_frames, n_inside, total, inside = sums.sum(axis=0)
+            rows.append(
+                {
+                    **labels,
+                    "segment": name,
+                    "share_of_time": n_inside / n_frames,
+                    "share": inside / total if total else np.nan,
+                    "relative": 1 + float(excess.value),
+                    "low": 1 + float(excess.low),
+                    "high": 1 + float(excess.high),
+                    "p": float(excess.p),
+                    "n": len(part),
+                    "n_with": int((sums[:, 1] > 0).sum()),
+                }
             )
-        for name in names:
-            fitting(row.by_frame, held[name], f"{row.utterance}, {name}: ")
-    for values, part in attributions.groupby(list(by)):
-        yield dict(zip(by, values, strict=True)), part, names
+    columns = ["detector", "key", "segment", "share_of_time", "share", "relative", "low", "high", "p", "n", "n_with"]
+    return corrected(pd.DataFrame(rows, columns=columns), ["detector", "key"])
 
 
-def fitting(attribution: np.ndarray, track: np.ndarray, where: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Both as (frame,) arrays.
+def groups(attributions: pd.DataFrame, recordings: bool) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """Each detector and class with its attributions, in sorted order.
 
     Raises
     ------
-    ContributionError
-        They are not of one length, empty, or not finite; the message begins with `where`.
+    DataError
+        A column is missing.
+    """
+    needed = ["detector", "key", "utterance", "by_frame", "speaker", *(["recording"] if recordings else [])]
+    missing = [name for name in needed if name not in attributions]
+    if missing:
+        raise DataError(f"columns {missing} are missing; the attributions have {list(attributions.columns)}")
+    for (detector, key), part in attributions.groupby(["detector", "key"]):
+        yield {"detector": detector, "key": key}, part
+
+
+def n_units(attributions: pd.DataFrame, recordings: bool) -> list[int]:
+    """Number of units to resample in each detector and class."""
+    return [Units.of_table(part, recordings=recordings).n for _, part in groups(attributions, recordings)]
+
+
+def names_of(tracks: Tracks) -> list[str]:
+    """The names of tracks, which are the same in every utterance.
+
+    Raises
+    ------
+    DataError
+        An utterance has other tracks than the first.
+    """
+    names = list(next(iter(tracks.values()), {}))
+    for utterance, of_utterance in tracks.items():
+        if list(of_utterance) != names:
+            raise DataError(f"{utterance} has tracks {list(of_utterance)}, others have {names}; all need the same")
+    return names
+
+
+def fitting(attribution: np.ndarray, track: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An attribution and a track as (frame,) arrays, the track cut to the frames of the attribution.
+
+    Raises
+    ------
+    DataError
+        The track is shorter, the attribution is empty, or a value is not finite.
     """
     attribution, track = np.asarray(attribution, dtype=np.float64), np.asarray(track)
-    if attribution.ndim != 1 or attribution.shape != track.shape or not len(track):
+    if attribution.ndim != 1 or track.ndim != 1 or not 0 < len(attribution) <= len(track):
         shapes = f"attribution of shape {attribution.shape} and track of shape {track.shape}"
-        raise ContributionError(f"{where}{shapes}; one axis of the same frames is needed")
+        raise DataError(f"{shapes}; the track needs a value for every frame")
+    track = track[: len(attribution)]
     if not (np.isfinite(attribution).all() and np.isfinite(track).all()):
-        raise ContributionError(f"{where}attribution or track holds NaN or infinite values; numbers are needed")
+        raise DataError("an attribution or track contains NaN or infinite values; numbers are needed")
     return attribution, track
 
 
-def _masked(attribution: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    attribution, mask = fitting(attribution, mask)
-    if mask.dtype != bool:
-        raise ContributionError(f"the mask holds {mask.dtype}; bool is needed")
-    return attribution, mask
-
-
-def _sums(attribution: np.ndarray, mask: np.ndarray, scaled: bool) -> list[float]:
-    """Frames, masked frames, then each of `AMOUNTS` in all frames and in the masked ones."""
-    attribution, mask = _masked(attribution, mask)
-    size = np.abs(attribution).mean()
-    part = attribution / size if scaled and size > 0 else attribution
-    amounts = [EVIDENCE[kind](part) for kind in AMOUNTS]
-    return [len(mask), mask.sum(), *(value for amount in amounts for value in (amount.sum(), amount[mask].sum()))]
+def _sums(row: tuple, segment: np.ndarray) -> list[float]:
+    """Frames, frames inside, size of the evidence in all frames and inside."""
+    attribution, inside = fitting(row.by_frame, segment)
+    if inside.dtype != bool:
+        raise DataError(f"{row.utterance}: the segment holds {inside.dtype}; bool is needed")
+    size = np.abs(attribution)
+    size = size / size.mean() if size.any() else size
+    return [len(inside), inside.sum(), size.sum(), size[inside].sum()]
 
 
 def _excess(sums: np.ndarray) -> np.ndarray:
-    """(round,) RCQ of (round, 4) frames, masked frames, evidence and masked evidence; NaN where it is not defined."""
-    n_frames, n_masked, total, inside = sums.T
-    defined = (n_masked > 0) & (total > 0)
-    return np.where(defined, inside * n_frames / np.where(defined, total * n_masked, 1.0) - 1, np.nan)
+    """(round,) RCQ from (round, 4) sums; NaN where it is not defined."""
+    n_frames, n_inside, total, inside = sums.T
+    return ratio(inside * n_frames, total * n_inside) - 1

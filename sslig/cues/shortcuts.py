@@ -1,285 +1,349 @@
-"""Whether plain measures of a recording are shortcuts: alone as detectors, between groups, and against scores."""
+"""Shortcuts: whether plain measures of recordings separate classes, follow the scores of detectors, or predict them."""
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from sslig.cues.association import cliffs_delta, clusters_of, corrected, estimate, on_all, pearson, spearman, usable
-from sslig.labels import BONAFIDE, KEYS, SPOOF
-from sslig.stats.intervals import Clusters, bootstrap
-from sslig.stats.metrics import MetricError, eer
+from sslig.errors import DataError
+from sslig.labels import KEYS
+from sslig.stats.bootstrap import Statistic, Units, cliffs_delta, estimate, pearson, spearman
+from sslig.stats.metrics import eer, weighted
+from sslig.stats.tests import NO_SPREAD, corrected, enough_rounds
 
 ALL = "all"
-"""Both classes together; a correlation there may be that of the classes."""
+"""Both classes together; a correlation there may only reflect the classes."""
+
 NEITHER = "neither"
-"""Where the larger values are when no direction errs less and no group has larger values more often."""
+"""Marks a measure with equal errors in both directions and a Cliff's delta of 0."""
+
+MOST_ROUNDS = 10_000
+"""Rounds at most where Holm's correction needs more than a study asks for."""
+
+FOLDS = 5
+PENALTIES = np.logspace(0, 4, 9)
+"""Ridge penalties, for standardised measures, among which the training part of a fold chooses."""
+SHUFFLES = 5
 
 
-def single_feature_eer(
-    measures: pd.DataFrame,
-    labels: ArrayLike,
-    speakers: ArrayLike,
-    recordings: ArrayLike | None = None,
+def separation(
+    table: pd.DataFrame,
+    measures: Sequence[str],
     *,
+    by: str = "key",
+    pair: tuple[str, str] = tuple(KEYS),
+    recordings: bool,
     seed: int,
     rounds: int = 1000,
+    workers: int = 1,
 ) -> pd.DataFrame:
-    """How well each measure alone tells bona fide from spoof, and in which direction.
+    """How well each measure alone separates two groups of utterances, in its better direction.
 
-    The direction is the one that errs less on these utterances. It is held in the bootstrap, so that an interval
-    reaches above 50 % where another sample could have the other direction.
+    The better direction is the one with fewer errors in `table`. The bootstrap keeps it, so an interval reaches above
+    50 % where another sample could have the other direction.
 
     Parameters
     ----------
+    table
+        A row per utterance with `by`, ``speaker``, ``recording`` (where these are resampled) and `measures`.
     measures
-        A column a measure, a row an utterance; a missing value is left out and counted.
-    labels, speakers, recordings
-        (utterance,) As of `sslig.stats.intervals.bootstrap`.
+        Columns to use as detectors. Missing values are left out and counted.
+    by, pair
+        Column of the groups, and the two groups to compare; other rows are ignored.
+    recordings
+        Whether recordings are resampled within speakers.
     seed, rounds
-        Of the bootstrap; how many a corrected p-value needs says `sslig.cues.effects.rounds_needed`.
+        Seed and least number of bootstrap rounds; up to `MOST_ROUNDS` are drawn where Holm's correction needs them.
+    workers
+        Processes.
 
     Returns
     -------
     DataFrame
-        A row a measure: ``measure``, ``eer``, ``low``, ``high``, ``larger_in`` ("bonafide", "spoof" or `NEITHER`),
-        ``delta`` (Cliff's, positive where spoofs have the larger values) with ``delta_low`` and ``delta_high``, ``p``
-        that it is 0, ``p_holm``, and the values there are, ``n_bonafide`` and ``n_spoof``, and those ``n_missing``.
-        Where a class has no value, there is no EER (NaN), and the counts say why; nor where all values are of one
-        speaker (or recording, with a second stage), as there is nothing to resample.
+        A row per measure: ``measure``; ``eer`` with ``low`` and ``high``; ``larger_in``, the group with the larger
+        values or `NEITHER`; ``delta`` (Cliff's, positive where the second group has the larger values) with
+        ``delta_low`` and ``delta_high``; ``p`` of a delta of 0 and ``p_holm``; ``n_first``, ``n_second`` and
+        ``n_missing``. Figures are NaN where a group has no value, intervals where there is one unit to resample.
 
     Raises
     ------
-    MetricError
-        The arrays do not fit, a label is unknown, a value is infinite, or no round drew both classes; the message names
-        the measure.
+    DataError
+        A column is missing, or a value is infinite.
     """
-    labels = np.asarray(labels)
-    if not np.isin(labels, (BONAFIDE, SPOOF)).all():
-        raise MetricError(f"labels are {BONAFIDE} (bona fide) and {SPOOF} (spoof), got {np.unique(labels)[:5]}")
-    names = {label: key for key, label in KEYS.items()}
-    return _compared(measures, labels == SPOOF, names[BONAFIDE], names[SPOOF], speakers, recordings, seed, rounds)
-
-
-def between_groups(
-    measures: pd.DataFrame,
-    groups: ArrayLike,
-    speakers: ArrayLike,
-    recordings: ArrayLike | None = None,
-    *,
-    pairs: Sequence[tuple[str, str]] | None = None,
-    seed: int,
-    rounds: int = 1000,
-) -> pd.DataFrame:
-    """How well each measure alone tells two groups of utterances apart, such as two reasons of selection.
-
-    Parameters
-    ----------
-    measures, speakers, recordings, seed, rounds
-        As of `single_feature_eer`.
-    groups
-        (utterance,) Name of the group of each.
-    pairs
-        Which to compare; each with each other by default.
-
-    Returns
-    -------
-    DataFrame
-        ``group_a``, ``group_b``, and as of `single_feature_eer` with ``n_a`` and ``n_b``; ``larger_in`` names a group,
-        a positive ``delta`` means larger values in `group_b`. ``p_holm`` corrects over all rows.
-
-    Raises
-    ------
-    MetricError
-        A group of `pairs` is unknown, or as of `single_feature_eer`.
-    """
-    groups = _fitting(groups, measures, "groups")
-    known = sorted(set(groups))
-    pairs = list(combinations(known, 2)) if pairs is None else list(pairs)
-    unknown = sorted({group for pair in pairs for group in pair} - set(known))
-    if unknown or not pairs:
-        raise MetricError(f"groups {unknown} of {len(pairs)} pairs are unknown; there are {', '.join(map(str, known))}")
-    tables = []
-    for a, b in pairs:
-        rows = (groups == a) | (groups == b)
-        speaker, recording = _at(speakers, rows), _at(recordings, rows)
-        found = _compared(measures[rows], groups[rows] == b, a, b, speaker, recording, seed, rounds)
-        found.columns = [{f"n_{a}": "n_a", f"n_{b}": "n_b"}.get(name, name) for name in found.columns]
-        tables.append(found.assign(group_a=a, group_b=b))
-    whole = corrected(pd.concat(tables, ignore_index=True))
-    return whole[["group_a", "group_b", *whole.columns[:-2]]]
-
-
-def summary(alone: pd.DataFrame, sets: Sequence[str]) -> pd.DataFrame:
-    """`single_feature_eer` of several sets (column ``set``) side by side: a row a measure, ``EER (class)`` a set."""
-    told = [
-        f"{100 * row.eer:.0f} % ({row.larger_in})" if pd.notna(row.eer) else "no value" for row in alone.itertuples()
-    ]
-    wide = alone.assign(text=told).pivot(index="measure", columns="set", values="text")
-    return wide.reindex(alone["measure"].unique())[list(sets)].rename_axis(columns=None).reset_index()
-
-
-def describe(measures: pd.DataFrame, by: pd.DataFrame | pd.Series) -> pd.DataFrame:
-    """Mean and standard deviation of each measure in each group, by label and selection reason for instance.
-
-    Parameters
-    ----------
-    measures
-        A column a measure, a row an utterance.
-    by
-        One or several columns of the same utterances, in the same order, that make the groups.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `by`, ``measure``, ``mean``, ``sd`` (of a sample, n - 1; NaN of one value), ``n`` and
-        ``n_missing``.
-    """
-    by = by.to_frame() if isinstance(by, pd.Series) else by
-    _fitting(by.iloc[:, 0], measures, "groups")
-    joined = pd.concat([by.reset_index(drop=True), measures.reset_index(drop=True)], axis=1)
-    long = joined.melt(list(by.columns), list(measures.columns), var_name="measure")
-    found = long.groupby([*by.columns, "measure"], sort=False)["value"].agg(["mean", "std", "count", "size"])
-    told = found.assign(n_missing=found["size"] - found["count"]).drop(columns="size")
-    told = told.rename(columns={"std": "sd", "count": "n"}).reset_index()
-    return told.sort_values(list(by.columns), kind="stable", ignore_index=True)
+    _require(table, [by, "speaker", *(["recording"] if recordings else []), *measures])
+    part = table[table[by].isin(pair)]
+    rounds = enough_rounds(len(measures), _n_units(part, recordings), least=rounds, most=MOST_ROUNDS)
+    jobs = [(part, name, by, pair, recordings, seed, rounds) for name in measures]
+    return corrected(pd.DataFrame(_each(_separation, jobs, workers)))
 
 
 def score_correlation(
-    measures: pd.DataFrame, scores: pd.DataFrame, *, seed: int, rounds: int = 1000, resample_recordings: bool
+    table: pd.DataFrame,
+    measures: Sequence[str],
+    *,
+    recordings: bool,
+    seed: int,
+    rounds: int = 1000,
+    workers: int = 1,
 ) -> pd.DataFrame:
     """Correlation of the scores of detectors with each measure, over all utterances and within each class.
 
     Parameters
     ----------
-    measures
-        ``utterance`` and a column a measure.
-    scores
-        ``detector``, ``utterance``, ``key``, ``speaker``, ``spoof_score``, and ``recording`` for a second stage.
-    seed, rounds
-        Of the bootstrap.
-    resample_recordings
-        Whether recordings are drawn within each drawn speaker.
+    table
+        A row per detector and utterance with ``detector``, ``utterance``, ``key``, ``speaker``, ``recording`` (where
+        these are resampled), ``spoof_score`` and `measures`.
+    measures, recordings, seed, rounds, workers
+        As for `separation`.
 
     Returns
     -------
     DataFrame
         ``detector``, ``key`` (`ALL` or a class), ``measure``, ``pearson``, ``spearman`` with ``low``, ``high`` and
-        the ``p`` that it is 0, ``p_holm`` over the measures of a detector and class, ``n`` utterances with a value, and
-        ``n_missing``. A measure that does not vary has no correlation (NaN), nor one whose values are all of one unit
-        to resample.
+        ``p``, ``p_holm`` over the measures of a detector and class, ``n`` and ``n_missing``. A constant measure has no
+        correlation (NaN).
 
     Raises
     ------
-    MetricError
-        A column is missing, an utterance has no measures, or a value is infinite.
+    DataError
+        A column is missing, an utterance is repeated, or a value is infinite.
     """
-    joined, names = joined_scores(measures, scores, ["recording"] if resample_recordings else [])
-    tables = []
-    for detector, part in joined.groupby("detector"):
-        for key in (ALL, *KEYS):
-            chosen = part if key == ALL else part[part["key"] == key]
-            told = [{"measure": name} | _score_row(chosen, name, resample_recordings, seed, rounds) for name in names]
-            tables.append(corrected(pd.DataFrame(told)).assign(detector=detector, key=key))
-    whole = pd.concat(tables, ignore_index=True)
-    return whole[["detector", "key", *whole.columns[:-2]]]
+    _require_scores(table, ["recording"] if recordings else [], measures)
+    n_units = min((_n_units(part, recordings) for _, part in table.groupby("key")), default=0)
+    rounds = enough_rounds(len(measures), n_units, least=rounds, most=MOST_ROUNDS)
+    jobs = [
+        (
+            part[["key", "speaker", *(["recording"] if recordings else []), "spoof_score", name]],
+            name,
+            labels,
+            recordings,
+        )
+        for labels, part in _parts(table)
+        for name in measures
+    ]
+    rows = _each(_correlation, [(*job, seed, rounds) for job in jobs], workers)
+    return corrected(pd.DataFrame(rows), ["detector", "key"])
 
 
-def joined_scores(measures: pd.DataFrame, scores: pd.DataFrame, also: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    """`scores`, with its columns `also`, beside the measures of each utterance; and the names of the measures.
+def score_models(
+    table: pd.DataFrame,
+    measures: Sequence[str],
+    folds_of: str,
+    *,
+    recordings: bool,
+    seed: int,
+    rounds: int = 1000,
+    workers: int = 1,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predict the scores of each detector from the measures alone, by cross-validation.
 
-    Raises
-    ------
-    MetricError
-        A column is missing, an utterance has no measures or stands twice, or a score is not finite.
+    R2 = 1 - sum (score - predicted)^2 / sum (score - mean score)^2 over the predictions for all held-out folds. Over
+    both classes, a measure that separates the classes predicts the score of any good detector; models of one class
+    have no such advantage.
+
+    Parameters
+    ----------
+    table, measures, recordings, workers
+        As for `score_correlation`; `table` has the column `folds_of` too.
+    folds_of
+        ``recording`` or ``speaker``: no two folds share one.
+    seed
+        Seed of folds, models, shuffles and bootstrap.
+    rounds
+        Bootstrap rounds over the held-out predictions; models are not refitted.
+
+    Returns
+    -------
+    fits, importances
+        ``detector``, ``key`` (`ALL` or a class), ``model``, ``r2`` with ``low`` and ``high``, ``n``, ``n_groups`` and
+        ``folds``; and ``detector``, ``key``, ``model``, ``measure``, ``importance``: the loss of R2 when the measure is
+        shuffled within held-out folds, largest first. Correlated measures share their importance. Both tables lack
+        detectors and classes with fewer than two groups.
+
+    References
+    ----------
+    L. Breiman, "Random forests", 2001, section 10 (permutation importance).
     """
-    needed = ["detector", "utterance", "key", "speaker", "spoof_score", *also]
-    missing = [name for name in needed if name not in scores] + [name for name in ["utterance"] if name not in measures]
-    if missing:
-        raise MetricError(f"columns {missing} are missing; scores have {list(scores.columns)}")
-    if scores.duplicated(["detector", "utterance"]).any() or measures["utterance"].duplicated().any():
-        raise MetricError("an utterance stands twice; each is needed once a detector, and once among the measures")
-    lacking = scores.loc[~scores["utterance"].isin(measures["utterance"]), "utterance"]
-    if len(lacking):
-        raise MetricError(f"{lacking.nunique()} utterances have no measures, first {lacking.iloc[0]}; pass scores of "
-                          "measured utterances only")  # fmt: skip
-    if not np.isfinite(scores["spoof_score"]).all():
-        raise MetricError("a spoof_score is NaN or infinite")
-    names = [name for name in measures.columns if name != "utterance"]
-    return scores[list(dict.fromkeys(needed))].merge(measures, on="utterance", validate="many_to_one"), names
+    _require_scores(table, [folds_of, *(["recording"] if recordings else [])], measures)
+    options = (list(measures), folds_of, recordings, seed, rounds)
+    jobs = [
+        (part, labels, model, *options)
+        for labels, part in _parts(table)
+        for model in MODELS
+        if part[folds_of].nunique() >= 2
+    ]
+    results = _each(_model, jobs, workers)
+    columns = ["detector", "key", "model", "measure", "importance"]
+    importances = [row for _, rows in results for row in rows]
+    return pd.DataFrame([fit for fit, _ in results]), pd.DataFrame(importances, columns=columns)
 
 
-def _score_row(part: pd.DataFrame, name: str, recordings: bool, seed: int, rounds: int) -> dict[str, float]:
-    values = part[name].to_numpy(dtype=np.float64)
-    rows = _usable(values, name)
-    told = {"n": int(rows.sum()), "n_missing": int((~rows).sum())}
-    clusters = clusters_of(part["speaker"], part["recording"] if recordings else None, rows)
-    if clusters is None or pd.unique(values[rows]).size < 2:
-        return dict.fromkeys(["pearson", "spearman", "low", "high", "p"], np.nan) | told
-    pair = values[rows], part["spoof_score"].to_numpy()[rows]
-    found = estimate(spearman(*pair), clusters, seed=seed, rounds=rounds)
-    linear = on_all(pearson(*pair), len(pair[0]))
-    return {"pearson": linear, "spearman": found.value, "low": found.low, "high": found.high, "p": found.p} | told
+def ridge(seed: int):
+    """A linear model of standardised measures; missing values become the median, and a measure marks them."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler(), RidgeCV(PENALTIES))
 
 
-def _compared(
-    measures: pd.DataFrame, second: np.ndarray, first_name: str, second_name: str,
-    speakers: ArrayLike, recordings: ArrayLike | None, seed: int, rounds: int,
-) -> pd.DataFrame:  # fmt: skip
-    for values, what in ((second, "labels"), (speakers, "speakers"), (recordings, "recordings")):
-        if values is not None:
-            _fitting(values, measures, what)
-    rows = []
-    for name in measures.columns:
-        values = measures[name].to_numpy(dtype=np.float64)
-        rows_there = _usable(values, name)
-        n_first, n_second = int((rows_there & ~second).sum()), int((rows_there & second).sum())
-        counts = {f"n_{first_name}": n_first, f"n_{second_name}": n_second, "n_missing": int((~rows_there).sum())}
-        told = dict.fromkeys(["eer", "low", "high", "larger_in", "delta", "delta_low", "delta_high", "p"], np.nan)
-        clusters = clusters_of(speakers, recordings, rows_there)
-        if n_first and n_second and clusters is not None:
-            try:
-                told = _told_apart(values[rows_there], second[rows_there], _at(speakers, rows_there),
-                                   _at(recordings, rows_there), clusters, (first_name, second_name), seed,
-                                   rounds)  # fmt: skip
-            except MetricError as error:
-                raise MetricError(f"{name}, {first_name} and {second_name}: {error}") from error
-        rows.append({"measure": name} | told | counts)
-    return corrected(pd.DataFrame(rows))
+def boosting(seed: int):
+    """Small gradient-boosted trees, which handle missing values."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(max_iter=100, max_leaf_nodes=8, min_samples_leaf=10, random_state=seed)
 
 
-def _told_apart(
-    values: np.ndarray, second: np.ndarray, speakers: ArrayLike, recordings: ArrayLike | None, clusters: Clusters,
-    names: tuple[str, str], seed: int, rounds: int,
-) -> dict[str, float | str]:  # fmt: skip
-    """The EER in its better direction and Cliff's delta, with their intervals."""
-    delta = estimate(cliffs_delta(values, second), clusters, seed=seed, rounds=rounds)
-    first_values, second_values = values[~second], values[second]
-    up, down = eer(first_values, second_values), eer(-first_values, -second_values)
+MODELS: dict[str, Callable] = {"ridge": ridge, "boosting": boosting}
+"""Name -> function that makes a model from a seed."""
+
+
+def r2(scores: np.ndarray, predicted: np.ndarray) -> Statistic:
+    """Share of the variance of (row,) scores that (row,) predictions explain; NaN where scores do not vary."""
+
+    def explained(weights: np.ndarray) -> np.ndarray:
+        mean = weights @ scores / weights.sum(axis=1)  # (round,)
+        total = (weights * (scores - mean[:, None]) ** 2).sum(axis=1)
+        varies = total > NO_SPREAD * (weights @ scores**2)
+        return 1 - weights @ (scores - predicted) ** 2 / np.where(varies, total, np.nan)
+
+    return explained
+
+
+def _separation(
+    table: pd.DataFrame, name: str, by: str, pair: tuple[str, str], recordings: bool, seed: int, rounds: int
+) -> dict[str, float | str]:
+    part = table[_known(table, name)]
+    values, second = part[name].to_numpy(dtype=np.float64), (part[by] == pair[1]).to_numpy()
+    counts = {"n_first": int((~second).sum()), "n_second": int(second.sum()), "n_missing": len(table) - len(part)}
+    if not counts["n_first"] or not counts["n_second"]:
+        empty = ["eer", "low", "high", "larger_in", "delta", "delta_low", "delta_high", "p"]
+        return {"measure": name, **dict.fromkeys(empty, np.nan), **counts}
+    options = {"units": Units.of_table(part, recordings=recordings), "seed": seed, "rounds": rounds}
+    delta = estimate(cliffs_delta(values, second), **options)
+    up, down = (eer(sign * values[~second], sign * values[second]) for sign in (1, -1))
     rises = up < down or (up == down and delta.value >= 0)
-    turned = values if rises else -values
-    labels = np.where(second, SPOOF, BONAFIDE)
-    found = bootstrap(turned, labels, speakers, "eer", seed=seed, rounds=rounds, recordings=recordings)["eer"]
-    larger_in = NEITHER if up == down and delta.value == 0 else names[rises]
-    return {"eer": found.value, "low": found.low, "high": found.high, "larger_in": larger_in, "delta": delta.value,
-            "delta_low": delta.low, "delta_high": delta.high, "p": delta.p}  # fmt: skip
+    rate = estimate(weighted(values if rises else -values, ~second, ["eer"]), **options)[0]
+    return {
+        "measure": name,
+        "eer": float(rate.value),
+        "low": float(rate.low),
+        "high": float(rate.high),
+        "larger_in": NEITHER if up == down and delta.value == 0 else pair[rises],
+        "delta": float(delta.value),
+        "delta_low": float(delta.low),
+        "delta_high": float(delta.high),
+        "p": float(delta.p),
+        **counts,
+    }
 
 
-def _usable(values: np.ndarray, name: str) -> np.ndarray:
-    try:
-        return usable(values)
-    except MetricError as error:
-        raise MetricError(f"{name}: {error}") from error
+def _correlation(
+    table: pd.DataFrame, name: str, labels: dict[str, str], recordings: bool, seed: int, rounds: int
+) -> dict[str, float | str]:
+    part = table[_known(table, name)]
+    row = labels | {"measure": name, **dict.fromkeys(["pearson", "spearman", "low", "high", "p"], np.nan)}
+    counts = {"n": len(part), "n_missing": len(table) - len(part)}
+    if part.empty:
+        return row | counts
+    pair = part[name].to_numpy(dtype=np.float64), part["spoof_score"].to_numpy()
+    units = Units.of_table(part, recordings=recordings)
+    ranks = estimate(spearman(*pair), units, seed=seed, rounds=rounds)
+    row |= {"pearson": float(pearson(*pair)(np.ones((1, len(part))))[0]), "spearman": float(ranks.value)}
+    return row | {"low": float(ranks.low), "high": float(ranks.high), "p": float(ranks.p)} | counts
 
 
-def _at(values: ArrayLike | None, rows: np.ndarray) -> np.ndarray | None:
-    return None if values is None else np.asarray(values)[rows]
+def _model(
+    part: pd.DataFrame,
+    labels: dict[str, str],
+    model: str,
+    measures: list[str],
+    folds_of: str,
+    recordings: bool,
+    seed: int,
+    rounds: int,
+) -> tuple[dict, list[dict]]:
+    """The row of a fit, and the rows of its importances."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    n_groups = part[folds_of].nunique()
+    # Stratified, so that no fold lacks a class where the groups allow it.
+    folds = StratifiedGroupKFold(min(FOLDS, n_groups), shuffle=True, random_state=seed)
+    splits = [s for s in folds.split(part, part["key"], part[folds_of]) if len(s[0]) and len(s[1])]
+    predicted, importance = _held_out(part, measures, splits, partial(MODELS[model], seed), seed)
+    units = Units.of_table(part, recordings=recordings)
+    fit = estimate(r2(part["spoof_score"].to_numpy(), predicted), units, seed=seed, rounds=rounds)
+    labels = labels | {"model": model}
+    values = {"r2": float(fit.value), "low": float(fit.low), "high": float(fit.high)}
+    counts = {"n": len(part), "n_groups": n_groups, "folds": len(splits)}
+    order = np.argsort(-importance, kind="stable")
+    return labels | values | counts, [labels | {"measure": measures[i], "importance": importance[i]} for i in order]
 
 
-def _fitting(values: ArrayLike, measures: pd.DataFrame, what: str) -> np.ndarray:
-    values = np.asarray(values)
-    if values.shape != (len(measures),):
-        raise MetricError(f"{what} of shape {values.shape} for {len(measures)} utterances; one of each is needed")
-    return values
+def _held_out(
+    part: pd.DataFrame,
+    measures: list[str],
+    splits: list[tuple[np.ndarray, np.ndarray]],
+    make: Callable,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(row,) predictions by models that have not seen the group of the row, and (measure,) mean importances."""
+    from sklearn.inspection import permutation_importance
+
+    inputs, target = part[measures].to_numpy(dtype=np.float64), part["spoof_score"].to_numpy(dtype=np.float64)
+    predicted, importance = np.full(len(part), np.nan), []
+    options = {"scoring": "neg_mean_squared_error", "n_repeats": SHUFFLES, "random_state": seed}
+    for train, test in splits:
+        model = make().fit(inputs[train], target[train])
+        predicted[test] = model.predict(inputs[test])
+        # In units of the variance of all scores, because a fold may hold a single utterance.
+        importance.append(
+            permutation_importance(model, inputs[test], target[test], **options).importances_mean * len(test)
+        )
+    return predicted, np.sum(importance, axis=0) / (len(part) * np.var(target))
+
+
+def _parts(table: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """The utterances of each detector: all, and those of each class that it has."""
+    for detector, part in table.groupby("detector", sort=False):
+        for key in (ALL, *KEYS):
+            rows = part if key == ALL else part[part["key"] == key]
+            if len(rows):
+                yield {"detector": detector, "key": key}, rows
+
+
+def _each(function: Callable, jobs: Sequence[tuple], workers: int) -> list:
+    from joblib import Parallel, delayed, parallel_config
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        return Parallel(workers)(delayed(function)(*job) for job in jobs)
+
+
+def _n_units(table: pd.DataFrame, recordings: bool) -> int:
+    return Units.of_table(table, recordings=recordings).n
+
+
+def _known(table: pd.DataFrame, name: str) -> np.ndarray:
+    """(row,) bool: rows with a value."""
+    values = table[name].to_numpy(dtype=np.float64)
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(infinite):
+        raise DataError(f"{name} in row {infinite[0]} is infinite ({len(infinite)} in all); a number or NaN is needed")
+    return np.isfinite(values)
+
+
+def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise DataError(f"columns {missing} are missing; the table has {list(table.columns)}")
+
+
+def _require_scores(table: pd.DataFrame, columns: Sequence[str], measures: Sequence[str]) -> None:
+    _require(table, ["detector", "utterance", "key", "speaker", "spoof_score", *columns, *measures])
+    repeated = table[table.duplicated(["detector", "utterance"])]
+    if len(repeated):
+        raise DataError(f"{repeated['utterance'].iloc[0]} occurs twice for {repeated['detector'].iloc[0]}")
+    if not np.isfinite(table["spoof_score"]).all():
+        raise DataError("a spoof_score is NaN or infinite")

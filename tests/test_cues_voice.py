@@ -16,20 +16,20 @@ def glottal(f0_hz, duration_s=1.0, amplitude=None):
 
 
 def test_a_steady_voice():
-    found = voice.measure(glottal(120.0))
-    assert list(found) == list(voice.MEASURES)
-    assert found["f0_mean_hz"] == pytest.approx(120, abs=0.2)
-    assert found["f0_range_semitones"] == pytest.approx(0, abs=0.05)
-    assert found["voiced_share"] == 1
-    assert found["jitter_percent"] < 0.1
-    assert found["shimmer_percent"] < 0.5
+    measures = voice.measure(glottal(120.0))
+    assert list(measures) == list(voice.MEASURES)
+    assert measures["f0_mean_hz"] == pytest.approx(120, abs=0.2)
+    assert measures["f0_range_semitones"] == pytest.approx(0, abs=0.05)
+    assert measures["voiced_share"] == 1
+    assert measures["jitter_percent"] < 0.1
+    assert measures["shimmer_percent"] < 0.5
 
 
 def test_an_octave_in_even_steps_has_a_range_of_nearly_twelve_semitones():
     """F0 rises by an octave in 2 s; 5th to 95th percentile are 90 % of it."""
-    found = voice.measure(glottal(100 * 2 ** np.linspace(0, 1, 32_000), 2.0))
-    assert found["f0_range_semitones"] == pytest.approx(0.9 * 12, abs=0.3)
-    assert found["f0_mean_hz"] == pytest.approx(100 / math.log(2), abs=2)
+    measures = voice.measure(glottal(100 * 2 ** np.linspace(0, 1, 32_000), 2.0))
+    assert measures["f0_range_semitones"] == pytest.approx(0.9 * 12, abs=0.3)
+    assert measures["f0_mean_hz"] == pytest.approx(100 / math.log(2), abs=2)
 
 
 def test_an_amplitude_that_wavers_is_shimmer():
@@ -39,9 +39,9 @@ def test_an_amplitude_that_wavers_is_shimmer():
 
 @pytest.mark.parametrize("samples", [np.zeros(16_000), np.full(10, 0.1), np.full(900, 0.1)])
 def test_without_a_voice_nothing_is_invented(samples):
-    found = voice.measure(samples)
-    assert found.pop("voiced_share") == 0
-    assert all(math.isnan(value) for value in found.values())
+    measures = voice.measure(samples)
+    assert measures.pop("voiced_share") == 0
+    assert all(math.isnan(value) for value in measures.values())
 
 
 def test_noise_is_hardly_voiced(rng):
