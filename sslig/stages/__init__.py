@@ -19,7 +19,6 @@ from sslig.stages.masked import (
     segmented,
     tiers_by_utterance,
 )
-from sslig.stages.measured import measured_utterances, measures
 from sslig.stages.scored import score, set_scores
 from sslig.stages.trained import READY_MADE, checkpoint, corpus, epochs
 
@@ -41,8 +40,6 @@ __all__ = [
     "mask_jobs",
     "masked",
     "masked_utterances",
-    "measured_utterances",
-    "measures",
     "nonspeech_profile",
     "score",
     "segment",
