@@ -59,8 +59,15 @@ PERCENT = FuncFormatter(lambda rate, _: f"{100 * rate:g}")
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the look of the project inside the block or, as ``@style()``, inside a function."""
-    with seaborn.axes_style("ticks"), plt.rc_context(RC):
+    look = {**seaborn.axes_style("ticks"), **RC}
+    previous = {
+        name: plt.rcParams[name] for name in look
+    }  # not `rc_context`, which also stops a kernel showing figures
+    plt.rcParams.update(look)
+    try:
         yield
+    finally:
+        plt.rcParams.update(previous)
 
 
 def detector_styles(names: Iterable[str]) -> dict[str, dict]:

@@ -188,15 +188,14 @@ class Bench:
         certificate = row.reindex(CERTIFICATE).drop("relative_residual")
         return Explanation(np.stack(row["by_layer"]), **certificate)
 
-    def explain(self, name: str, waveform: np.ndarray) -> Explanation:
-        """Explain the score of one detector for (samples,) at 16 kHz, with the options of the study."""
+    def explain(self, name: str, waveform: np.ndarray, method: str | None = None) -> Explanation:
+        """Explain the score of one detector for (samples,) at 16 kHz; without a `method`, by that of the study."""
         detector = self.detector(name)
         with evaluating(detector, self.device):
             with torch.no_grad():
                 features = detector.features(torch.from_numpy(waveform)[None].to(self.device))
-            return methods.explain(
-                methods.default(self.study.attribution), detector.head, features, self._contexts[name]
-            )
+            method = method or methods.default(self.study.attribution)
+            return methods.explain(method, detector.head, features, self._contexts[name])
 
     # ------------------------------------------------------------ what if
 
