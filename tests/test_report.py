@@ -10,21 +10,9 @@ import pytest
 from sslig import audio, stages
 from sslig.corpora import protocol
 from sslig.report import corpus as corpora
-from sslig.report import evaluation, explanation, training
+from sslig.report import evaluation, training
 from sslig.report.display import listed, shown, span
 from sslig.study import Evaluation
-
-
-def curves(*frames):
-    """Attributions of one detector, an utterance for each (frame,) list; one layer, complete, spoof score 1, 2 ..."""
-    rows = [
-        {"utterance": f"E_{i}", "key": "spoof", "attack": "A01", "codec": "-", "speaker": "S", "detector": "camhfa",
-         "spoof_score": i + 1.0, "baseline_score": 0.0, "free_baseline_score": 0.0,
-         "relative_residual": 0.001, "steps": 16, "status": "complete",
-         "selection": "free", "by_frame": np.array(values, float), "by_layer": np.array([values], float)}
-        for i, values in enumerate(frames)
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
 
 
 @pytest.fixture
@@ -393,85 +381,3 @@ def test_scores_of_several_runs_lie_under_each_other(experiment, monkeypatch):
     assert set(found["gender"]) == {"F"}
     assert audio.n_samples(evaluation.paths(experiment)["E_0000"]) == 6_000
 
-
-# explanation -----------------------------------------------------------------------------------------------------
-
-
-def test_completeness_is_summed_up_by_detector_and_selection():
-    table = curves([1], [1], [1]).assign(
-        relative_residual=[0.001, 0.005, 0.3], steps=[16, 32, 512], status=["complete", "complete", "jump"]
-    )
-    frozen = curves([1]).assign(selection="frozen", status="not converged")
-    first, second = explanation.completeness(pd.concat([table, frozen])).to_dict("records")
-    assert first == {
-        "detector": "camhfa", "selection": "free", "n": 3, "median (%)": pytest.approx(0.5),
-        "worst (%)": pytest.approx(30), "F(b) moved": 0.0, "points": 32, "complete": 2, "jump": 1, "not converged": 0,
-    }  # fmt: skip
-    assert (second["selection"], second["complete"], second["not converged"]) == ("frozen", 0, 1)
-
-
-def test_layers_share_the_absolute_evidence():
-    """First utterance 1 : 3, second 3 : 1 with signs; each utterance counts the same."""
-    table = curves([0], [0]).assign(by_layer=[np.array([[1.0, 0], [-1, 2]]), np.array([[200.0, -100], [0, 100]])])
-    (row,) = explanation.layer_shares({"sls": table}).to_dict("records")
-    assert row == {"detector": "sls", "layer 0": pytest.approx(50), "layer 1": pytest.approx(50)}
-
-
-@pytest.mark.parametrize(
-    ("frames", "share"),
-    [([1, 1, 1, 1], 0.5), ([0, -5, 1, 1], 0.25), ([3, -3, 1, 1], 0.5), ([3, -3, 0, 0], 0.5), ([1, 1, 1, 1, 1], 0.6)],
-)
-def test_half_of_the_evidence_lies_in_few_frames(frames, share):
-    assert explanation.half_share(np.array(frames, float)) == share
-
-
-def test_concentration_is_the_median_over_utterances():
-    table = curves([1, 1, 1, 1], [0, -5, 1, 1], [0, 9, 1, 1])
-    (row,) = explanation.concentration({"sls": table}).to_dict("records")
-    assert row["half the evidence in (% of frames)"] == 25
-    assert (row["lower quartile"], row["upper quartile"]) == (25, 37.5)
-
-
-def test_agreement_is_a_rank_correlation_of_shared_utterances():
-    """The second shares two utterances with the first: one in the same order, one in the opposite."""
-    one, other = curves([1, 2, 3], [1, 2, 3], [1, 2, 3]), curves([10, 20, 90], [3, 2, 1])
-    (row,) = explanation.agreement({"aasist": one, "sls": other}).to_dict("records")
-    assert row == {"detectors": "aasist and sls", "utterances": 2, "mean": 0, "lowest": -1, "highest": 1}
-
-
-def test_examples_are_the_ends_of_both_classes():
-    """Mean ranks over two detectors put the last bona fide and the first spoof in the middle."""
-    table = curves(*[[1]] * 6).assign(key=["bonafide"] * 3 + ["spoof"] * 3, attack=["-"] * 3 + ["A01"] * 3)
-    found = explanation.examples({"sls": table, "camhfa": table}, 4)
-    assert found["utterance"].tolist() == ["E_5", "E_0", "E_3", "E_2"]
-    assert found["key"].tolist() == ["spoof", "bonafide", "spoof", "bonafide"]
-    assert len(explanation.examples({"sls": table}, 2)) == 2
-    few = explanation.examples({"sls": table.iloc[[0, 5]]}, 4)
-    assert few["utterance"].tolist() == ["E_5", "E_0"]
-
-
-def test_an_example_is_described_with_its_certificate():
-    table = curves([1, 2]).assign(codec="C05", relative_residual=0.0042, spoof_score=1.5, baseline_score=-0.25)
-    example = explanation.examples({"sls": table}, 1).iloc[0]
-    text = explanation.caption(example, {"sls": table})
-    assert text.startswith(f"### {example['title']}: E_0\n\n")
-    assert "spoof by A01, coded with C05." in text
-    assert "sls +1.50 (baseline -0.25, residual 0.42 %, complete)" in text
-    found = explanation.evidence(example, {"sls": table, "camhfa": table}, "by_frame")
-    assert {name: values.tolist() for name, values in found.items()} == {"sls": [1, 2], "camhfa": [1, 2]}
-
-
-def test_the_answer_counts_what_adds_up():
-    table = curves([1, 1, 1, 1], [0, 9, 1, 1]).assign(status=["complete", "jump"], relative_residual=[0.001, 0.003])
-    text = explanation.answer({"sls": table, "camhfa": curves([1, 1, 1, 1], [1, 1, 1, 1])})
-    assert "3 of 4 explanations add up to the score (median residual 0.10 %" in text
-    assert "lies in 38 to 50 % of the frames" in text
-
-
-def test_only_what_selects_nodes_is_compared_free_and_frozen(experiment, monkeypatch):
-    frozen, free = curves([1], [2]).assign(selection="frozen"), curves([3])
-    monkeypatch.setattr(stages, "free_attributions", lambda *_: free)
-    found = explanation.free_and_frozen(experiment, {"aasist": frozen, "sls": curves([1])}, seed=0)
-    assert found["selection"].tolist() == ["free", "frozen"]
-    assert found["utterance"].tolist() == ["E_0", "E_0"]
-    assert explanation.free_and_frozen(experiment, {"sls": curves([1])}, seed=0).empty
