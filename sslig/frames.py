@@ -61,3 +61,10 @@ class FrameClock:
 
 SSL_CLOCK = FrameClock.from_convolutions(kernels=(10, 3, 3, 3, 3, 2, 2), strides=(5, 2, 2, 2, 2, 2, 2))
 """The grid of WavLM, wav2vec 2.0 and HuBERT: hop 320 samples (20 ms), receptive field 400 samples (25 ms)."""
+
+
+def energy(samples: np.ndarray, hop_samples: int, window_samples: int) -> np.ndarray:
+    """(..., frame) Mean square of (..., samples) in windows of `window_samples`, each `hop_samples` after the last."""
+    squares = np.square(samples, dtype=np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(squares, window_samples, axis=-1)
+    return windows[..., ::hop_samples, :].mean(axis=-1)

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sslig.specs import Parameter, SpecError, file_name, read, written
+from sslig.errors import InputError
+from sslig.specs import Parameter, file_name, read, written
 
 SHADES = {
     "shade": Parameter("light", words=("light", "dark")),
@@ -77,7 +78,7 @@ def test_a_line_is_read_and_written_in_one_way(line, values, text):
     ],
 )
 def test_what_is_not_accepted_is_refused(line, says):
-    with pytest.raises(SpecError, match=says):
+    with pytest.raises(InputError, match=says):
         read(line, REGISTRY, "paint")
 
 

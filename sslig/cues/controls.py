@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sslig.cues.feature_masks import MaskError
+from sslig.errors import InputError
 
 HIGHEST_HZ = 8000.0
 
@@ -27,7 +27,7 @@ def shifted(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
 
     Raises
     ------
-    MaskError
+    InputError
         The mask is no (batch, frame) bool tensor, or there is nothing to draw.
     """
     _check(mask, draws)
@@ -56,7 +56,7 @@ def cuts(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
 
     Raises
     ------
-    MaskError
+    InputError
         As of `shifted`.
     """
     _check(mask, draws)
@@ -81,12 +81,12 @@ def bands(
 
     Raises
     ------
-    MaskError
+    InputError
         The band is no part of the range, or there is nothing to draw.
     """
     if draws < 1 or not lowest_hz <= lo_hz < hi_hz <= highest_hz:
-        raise MaskError(f"{draws} draws of a band from {lo_hz} to {hi_hz} Hz; accepted: 1 draw or more, and "
-                        f"{lowest_hz} <= lo_hz < hi_hz <= {highest_hz}")  # fmt: skip
+        raise InputError(f"{draws} draws of a band from {lo_hz} to {hi_hz} Hz; accepted: 1 draw or more, and "
+                        f"{lowest_hz} <= lo_hz < hi_hz <= {highest_hz}")
     width = hi_hz - lo_hz
     below, above = max(0.0, lo_hz - width - lowest_hz), max(0.0, highest_hz - width - hi_hz)
     place = torch.rand(draws, generator=generator, dtype=torch.float64)
@@ -114,8 +114,8 @@ def _placed(row: Tensor, draws: int, generator: torch.Generator) -> Tensor:
 
 def _check(mask: Tensor, draws: int) -> None:
     if draws < 1 or mask.ndim != 2 or mask.dtype != torch.bool:
-        raise MaskError(f"{draws} draws of a {mask.dtype} mask of shape {tuple(mask.shape)}; 1 draw or more of a bool "
-                        "mask (batch, frame) are needed")  # fmt: skip
+        raise InputError(f"{draws} draws of a {mask.dtype} mask of shape {tuple(mask.shape)}; 1 draw or more of a bool "
+                        "mask (batch, frame) are needed")
 
 
 def _drawn(allowed: Tensor, draws: int, generator: torch.Generator) -> Tensor:

@@ -1,21 +1,32 @@
-"""What a mask does to a detector: its scores and errors against the unmasked ones and against matched random masks."""
+"""Effects of masks on a detector: scores and errors against the unmasked ones and against matched random masks."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
-from sslig.cues import masked_trials
-from sslig.cues.masked_trials import STATISTICS, Draws, MaskedTrials, on_all, resampled, two_sided_p
+from sslig.cues.masking import APPLIED, NO_FRAMES, STATUSES
+from sslig.errors import DataError
 from sslig.labels import BONAFIDE, KEYS
-from sslig.stats.metrics import MetricError
+from sslig.stats import bootstrap, tests
+from sslig.stats.bootstrap import Units
+from sslig.stats.metrics import CURVE_METRICS, Trials, nearest
 
-ALPHA = 0.05
-"""An effect is supported where its p-value after Holm's correction is below this."""
+STATISTICS = ("bonafide_change", "spoof_change", "separation", "eer", "min_dcf", "far", "frr")
+"""``bonafide_change`` and ``spoof_change`` are the mean change of the score of a class in logits, 0 for the unmasked
+scores. ``separation`` is the mean spoof minus the mean bona fide score, over the pooled within-class standard deviation
+of the unmasked scores (Cohen's d for these), so that detectors compare whose logits differ in scale. ``eer`` and
+``min_dcf`` are those of `sslig.stats.metrics`, each at the best threshold of the scores at hand. ``far`` and ``frr``
+hold the EER threshold of the unmasked scores: the share of spoof trials accepted as bona fide, and of bona fide trials
+rejected as spoof."""
 
-APPLIED, NO_FRAMES, ALL_FRAMES = STATUSES = ("applied", "no frames", "all frames")
-"""What became of a mask in an utterance; the last two leave a frame mask no other place to be moved to."""
+NO_SPREAD = 1e-9
+"""A standard deviation this small a share of the largest score is rounding: float32 scores resolve no less."""
+
+DECIMALS = 12
+"""Effects are rounded to this, so that a difference in the last digit of a sum is no effect."""
 
 COLUMNS = (
     "detector",
@@ -29,37 +40,35 @@ COLUMNS = (
     "control_scores",
     "status",
 )
-"""What `effects` reads of a table; other columns may stand beside them."""
+"""Columns that `effects` reads; others may stand beside them."""
 
 
 def effects(
     masked: pd.DataFrame, *, seed: int, rounds: int = 5000, level: float = 0.95, resample_recordings: bool
 ) -> pd.DataFrame:
-    """The effect of each mask on each detector, with paired intervals and corrected tests.
+    """Estimate the effect of each mask on each detector, with paired intervals and corrected tests.
 
-    The *change* is a statistic of the masked less that of the unmasked scores; the *excess* is a statistic of the
-    masked scores less its mean over the control draws, each draw taken over all utterances. So a detector that needs
+    The *change* is a statistic of the masked minus that of the unmasked scores. The *excess* is a statistic of the
+    masked scores minus its mean over the control draws, each draw taken over all utterances. A detector that needs
     what a mask removes loses separation and gains errors, and does so in excess where a random place of the same size
     and shape would not have done the same. Every bootstrap round draws the same speakers (and recordings) for unmasked,
-    masked and control scores, finds the unmasked EER threshold anew, and is shared by all masks and detectors of the
-    same utterances. What is drawn is that of `sslig.stats.intervals.bootstrap`.
+    masked and control scores and finds the unmasked EER threshold anew; all masks and detectors of the same utterances
+    share the rounds.
 
-    The test is of the excess, or of the change where a mask has no control: a bootstrap p-value
-    (`sslig.cues.masked_trials.two_sided_p`), corrected by Holm over detectors and masks, for each statistic and
-    training seed. With too few rounds nothing can be supported (`rounds_needed`), nor with a handful of units. The EER,
-    minDCF, FAR and FRR move in steps, and their tests err on the side of no effect.
+    The test is of the excess, or of the change where a mask has no control. Its bootstrap p-value is corrected by Holm
+    over detectors and masks, for each statistic and training seed. With too few rounds nothing can be significant
+    (`sslig.stats.tests.rounds_needed`), nor with a handful of units. The EER, minDCF, FAR and FRR move in steps, and
+    their tests err on the side of no effect.
 
     Parameters
     ----------
     masked
         One row for each detector, training seed, mask and utterance, with `COLUMNS`, and ``recording`` for a second
         stage. ``control_scores`` holds as many draws in every utterance, or none in any. An utterance in which the mask
-        covers no frames counts as unchanged by mask and control; one that it covers whole may lack draws, as moving
-        the mask changes nothing, and its masked score stands for them.
-    seed
-        Of the bootstrap.
-    rounds
-        Bootstrap draws; those that lack a class are left out.
+        covers no frames counts as unchanged by mask and control. An utterance that the mask covers whole may lack
+        draws, since moving the mask changes nothing; its masked score stands for them.
+    seed, rounds
+        Seed and number of the bootstrap draws; those that lack a class are left out.
     level
         Coverage of the percentile intervals.
     resample_recordings
@@ -69,88 +78,211 @@ def effects(
     -------
     DataFrame
         A row for each detector, seed, mask and statistic of `STATISTICS`: ``n_bonafide``, ``n_spoof``, ``n_speakers``,
-        ``n_applied`` (utterances in which the mask covers something), ``draws`` of the control, ``rounds`` that were
-        kept, values ``unmasked``, ``masked`` and ``control``, ``change`` and ``excess`` with ``_low`` and ``_high``,
-        ``tested`` ("excess" or "change"), ``p``, ``p_holm`` and ``supported``. ``control`` and ``excess`` are NaN where
-        there is no control. A mask that covers no frames of any utterance has change and excess 0 and p 1.
+        ``n_units`` (what the bootstrap draws), ``n_applied`` (utterances in which the mask covers something),
+        ``draws`` of the control, ``rounds`` with both classes, values ``unmasked``, ``masked`` and ``control``,
+        ``change`` and ``excess`` with ``_low`` and ``_high``; ``tested`` ("excess" or "change") with its ``effect``,
+        ``low`` and ``high``, ``p`` and ``p_holm``; and ``significant``. ``control`` and ``excess`` are NaN where there
+        is no control. A mask that covers no frames of any utterance has change and excess 0 and p 1.
 
     Raises
     ------
-    MetricError
+    DataError
         A column is missing, a key or status is unknown, scores are not finite or do not vary, an utterance stands
-        twice, control draws do not match, a class is missing, or nothing is left to resample. The message names
-        detector, mask and utterance where there is one.
+        twice, control draws do not match, or a class is missing. The message names detector, mask and utterance where
+        there is one.
 
     References
     ----------
     S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
-    _check(masked, rounds, level, resample_recordings)
-    samples: dict[tuple[str, ...], Draws] = {}
+    _check(masked, resample_recordings)
     rows = []
-    for (detector, model_seed, mask), part in masked.groupby(["detector", "seed", "mask"], sort=False, dropna=False):
-        part = part.assign(label=part["key"].map(KEYS)).sort_values(["label", "utterance"])
-        utterances = tuple(part["utterance"])
-        try:
-            trials = _trials(part)
-            if utterances not in samples:
-                recordings = part["recording"] if resample_recordings else None
-                samples[utterances] = Draws.of(
-                    trials.is_bonafide, part["speaker"], recordings, seed=seed, rounds=rounds
-                )
-            found = _rows(part, trials, samples[utterances], level)
-        except MetricError as error:
-            raise MetricError(f"{detector}, seed {model_seed}, {mask}: {error}") from error
-        rows += [{"detector": detector, "seed": model_seed, "mask": mask} | row for row in found]
-    return _corrected(pd.DataFrame(rows))
+    for (detector, model_seed), scores in masked.groupby(["detector", "seed"], sort=False):
+        samples: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
+        for mask, part in scores.groupby("mask", sort=False):
+            part = part.assign(label=part["key"].map(KEYS)).sort_values(["label", "utterance"])
+            samples.setdefault(tuple(part["utterance"]), {})[mask] = part
+        for parts in samples.values():
+            try:
+                by_mask = _sample(parts, seed, rounds, level, resample_recordings)
+            except DataError as error:
+                raise DataError(f"{detector}, seed {model_seed}, {error}") from error
+            rows += [{"detector": detector, "seed": model_seed} | row for row in by_mask]
+    table = tests.corrected(pd.DataFrame(rows), ["statistic", "seed"])
+    table["significant"] = table["p_holm"] < tests.ALPHA
+    order = masked.groupby(["detector", "seed", "mask"], sort=False).ngroup()
+    named = masked.assign(order=order)[["detector", "seed", "mask", "order"]].drop_duplicates()
+    ordered = table.merge(named, on=["detector", "seed", "mask"]).sort_values("order", kind="stable")
+    return ordered.drop(columns="order").reset_index(drop=True)
 
 
-def dose(masked: pd.DataFrame, sweep: Mapping[str, tuple[str, str, float]], **options) -> pd.DataFrame:
+def dose(masked: pd.DataFrame, **options) -> pd.DataFrame:
     """The effects of masks that differ in one parameter, such as the share of frames that they cover.
 
     Parameters
     ----------
     masked
-        As of `effects`; masks that are not in `sweep` are left out, and not corrected for.
-    sweep
-        ``(family, parameter, value)`` of each mask: what is swept, by which parameter, and where this mask stands.
+        See `effects`, with ``family``, ``parameter`` and ``value`` of each mask (`sslig.cues.masks.of_study`). Masks
+        without a family are left out, and not corrected for.
     **options
-        As of `effects`.
+        See `effects`.
 
     Returns
     -------
     DataFrame
-        As of `effects`, with ``family``, ``parameter`` and ``value``, in the order of detector, seed and these.
-
-    Raises
-    ------
-    MetricError
-        The table lacks a mask of `sweep`, or as of `effects`.
+        See `effects`, with ``family``, ``parameter`` and ``value``, in the order of detector, seed and these.
     """
-    lacking = sorted(set(sweep) - set(masked["mask"]))
-    if lacking:
-        found = ", ".join(sorted(set(masked["mask"])))
-        raise MetricError(f"the table has no mask {', '.join(map(repr, lacking))}; it has {found}")
-    table = effects(masked[masked["mask"].isin(list(sweep))], **options)
-    for place, column in enumerate(("family", "parameter", "value"), start=3):
-        table.insert(place, column, [sweep[mask][place - 3] for mask in table["mask"]])
-    order = ["detector", "seed", "family", "parameter", "value"]
-    return table.sort_values(order, kind="stable", ignore_index=True)
+    columns = ["family", "parameter", "value"]
+    swept = masked[masked["family"] != ""]
+    table = effects(swept, **options).merge(swept[["mask", *columns]].drop_duplicates(), on="mask")
+    return table.sort_values(["detector", "seed", *columns], kind="stable", ignore_index=True)
 
 
-def rounds_needed(tests: int, n_units: int) -> int:
-    """Fewest rounds with which one of `tests` tests (detectors x masks) can be supported.
+@dataclass(frozen=True)
+class MaskedTrials:
+    """The scores of a detector under a mask and its controls, as a statistic of `sslig.stats.bootstrap`.
 
-    `n_units` are the recordings of the utterances, or their speakers where recordings are not resampled.
+    Attributes
+    ----------
+    n_bonafide
+        Bona fide trials, which come first; the others are spoof.
+    unmasked, masked
+        (trial,) Spoof scores.
+    controls
+        (draw, trial) Spoof scores under each control draw; no draw where the mask has no control.
     """
-    return masked_trials.rounds_needed(ALPHA / tests, n_units)
+
+    n_bonafide: int
+    unmasked: np.ndarray
+    masked: np.ndarray
+    controls: np.ndarray
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """(round, 3, statistic) Unmasked, masked and control values of `STATISTICS`.
+
+        The control is the mean over draws of each draw's statistic. With whole (round, trial) weights each round is the
+        statistic of the trials repeated that often, ties included.
+        """
+        original, *changed = self._ordered
+        threshold = _eer_thresholds(original, *original.rates(weights[:, original.order]))
+
+        def values(scores: np.ndarray, orders: Sequence[Trials]) -> np.ndarray:
+            bonafide, spoof = self._class_means(scores, weights)
+            changes = self._class_means(scores - self.unmasked, weights)
+            linear = np.stack([*changes, (spoof - bonafide) / self.spread], axis=1)
+            return np.hstack([linear, np.mean([_errors(order, weights, threshold) for order in orders], axis=0)])
+
+        # Means are linear, so the mean score over draws has the mean statistic over draws; error rates are not.
+        control = (
+            values(self.controls.mean(axis=0), changed[1:])
+            if len(self.controls)
+            else np.full((len(weights), len(STATISTICS)), np.nan)
+        )
+        return np.stack([values(self.unmasked, [original]), values(self.masked, changed[:1]), control], axis=1)
+
+    @cached_property
+    def spread(self) -> float:
+        """Pooled standard deviation of the unmasked scores within the classes; NaN where nothing varies.
+
+        It is a unit, and the same in every bootstrap round: a round that draws few of the scores far out would
+        otherwise count the same change many times as large.
+
+        References
+        ----------
+        J. Cohen, "Statistical power analysis for the behavioral sciences", 1988, equation 2.5.1.
+        """
+        bonafide, spoof = np.split(self.unmasked, [self.n_bonafide])
+        squares = sum(np.sum((scores - scores.mean()) ** 2) for scores in (bonafide, spoof))
+        n_trials, smallest = len(self.unmasked), NO_SPREAD * np.abs(self.unmasked).max()
+        varies = n_trials > 2 and squares > n_trials * smallest**2
+        return float(np.sqrt(squares / (n_trials - 2))) if varies else np.nan
+
+    @cached_property
+    def _ordered(self) -> list[Trials]:
+        """The trials sorted by their unmasked scores, by their masked scores, and by those of each control draw."""
+        columns = (self.unmasked, self.masked, *self.controls)
+        return [Trials.of(scores[: self.n_bonafide], scores[self.n_bonafide :]) for scores in columns]
+
+    def _class_means(self, scores: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
+        """(round,) Means of the bona fide and of the spoof trials."""
+        parts = slice(None, self.n_bonafide), slice(self.n_bonafide, None)
+        return [weights[:, part] @ scores[part] / weights[:, part].sum(axis=1) for part in parts]
+
+
+def _eer_thresholds(trials: Trials, p_miss: np.ndarray, p_fa: np.ndarray) -> np.ndarray:
+    """(round,) Thresholds of the EER, halfway between the trial it stands on and the next lower one that was drawn.
+
+    The rates of the unmasked scores are those at `sslig.stats.metrics.eer_threshold`, which is the score of a trial.
+    Masked scores are cut by it too, and a change of that one score in its last digit would count as an error there.
+    """
+    rows, at = np.arange(len(p_miss)), nearest(p_miss, p_fa)
+    scores = np.append(np.inf, trials.scores[trials.steps])
+    # Undrawn trials leave both rates as they are.
+    lower = (p_miss > p_miss[rows, at, None]) | (p_fa < p_fa[rows, at, None])
+    return (scores[at] + scores[np.argmax(lower, axis=1)]) / 2
+
+
+def _errors(trials: Trials, weights: np.ndarray, threshold: np.ndarray) -> np.ndarray:
+    """(round, 4) The last four of `STATISTICS`, FAR and FRR at (round,) `threshold`."""
+    p_miss, p_fa = trials.rates(weights[:, trials.order])
+    rows = np.arange(len(weights))
+    n_called_spoof = np.searchsorted(-trials.scores[trials.steps], -threshold, side="right")
+    curve = [CURVE_METRICS[name](p_miss, p_fa) for name in ("eer", "min_dcf")]
+    return np.stack([*curve, p_fa[rows, n_called_spoof], p_miss[rows, n_called_spoof]], axis=1)
+
+
+def _sample(
+    parts: dict[str, pd.DataFrame], seed: int, rounds: int, level: float, resample_recordings: bool
+) -> list[dict]:
+    """The rows of masks that were applied to the same utterances."""
+    trials = {}
+    for mask, part in parts.items():
+        try:
+            trials[mask] = _trials(part)
+        except DataError as error:
+            raise DataError(f"{mask}: {error}") from error
+    first = next(iter(parts.values()))
+    units = Units.of_table(first, recordings=resample_recordings)
+
+    def differences(weights: np.ndarray) -> np.ndarray:
+        """(round, mask, 2, statistic) Changes and excesses."""
+        values = np.stack([statistic(weights) for statistic in trials.values()], axis=1)
+        return np.round(values[:, :, [1]] - values[:, :, [0, 2]], DECIMALS)
+
+    estimate = bootstrap.estimate(
+        differences, units, seed=seed, rounds=rounds, level=level, classes=first["label"].to_numpy()
+    )
+    low, high, p, n_rounds = estimate.low, estimate.high, estimate.p, estimate.n_rounds[..., 0, 0].max()
+    rows = []
+    for at, (mask, part) in enumerate(parts.items()):
+        unmasked, masked, control = trials[mask](np.ones((1, len(part))))[0]
+        tested = int(len(trials[mask].controls) > 0)
+        columns = {"unmasked": unmasked, "masked": masked, "control": control}
+        for kind, name in enumerate(("change", "excess")):
+            columns |= {name: estimate.value[at, kind], f"{name}_low": low[at, kind], f"{name}_high": high[at, kind]}
+        columns |= {"effect": estimate.value[at, tested], "low": low[at, tested], "high": high[at, tested]}
+        columns["p"] = p[at, tested]
+        common = {
+            "n_bonafide": trials[mask].n_bonafide,
+            "n_spoof": len(part) - trials[mask].n_bonafide,
+            "n_speakers": units.n_speakers,
+            "n_units": units.n,
+            "n_applied": int((part["status"] != NO_FRAMES).sum()),
+            "draws": int(part["control_scores"].map(len).max()),
+            "rounds": int(n_rounds),
+            "tested": ("change", "excess")[tested],
+        }
+        for i, name in enumerate(STATISTICS):
+            values = {column: values[i] for column, values in columns.items()}
+            rows.append({"mask": mask, "statistic": name} | common | values)
+    return rows
 
 
 def _trials(part: pd.DataFrame) -> MaskedTrials:
     """The scores of one detector under one mask; `part` holds the bona fide utterances first."""
     missing = sorted(set(KEYS) - set(part["key"]))
     if missing:
-        raise MetricError(f"no {missing[0]} utterances among {len(part)}; both classes are needed")
+        raise DataError(f"no {missing[0]} utterances among {len(part)}; both classes are needed")
     still = (part["status"] == NO_FRAMES).to_numpy()
     unmasked = part["spoof_score"].to_numpy(dtype=np.float64)
     masked = np.where(still, unmasked, part["masked_score"].to_numpy(dtype=np.float64))
@@ -158,12 +290,12 @@ def _trials(part: pd.DataFrame) -> MaskedTrials:
     for name, scores in (("spoof_score", unmasked), ("masked_score", masked), ("control_scores", controls)):
         faulty = ~np.isfinite(np.atleast_2d(scores)).all(axis=0)
         if faulty.any():
-            raise MetricError(f"{name} of utterance {part['utterance'].iloc[faulty.argmax()]} is NaN or infinite")
+            raise DataError(f"{name} of utterance {part['utterance'].iloc[faulty.argmax()]} is NaN or infinite")
     if still.all() and not len(controls):
         controls = unmasked[None]  # (draw, trial)
     trials = MaskedTrials(int((part["label"] == BONAFIDE).sum()), unmasked, masked, controls)
     if np.isnan(trials.spread):
-        raise MetricError(f"spoof_score hardly varies within the classes of {len(part)} utterances")
+        raise DataError(f"spoof_score hardly varies within the classes of {len(part)} utterances")
     return trials
 
 
@@ -174,65 +306,29 @@ def _controls(part: pd.DataFrame, masked: np.ndarray) -> np.ndarray:
     wrong = (lengths != n_draws) & ~((lengths == 0) & (part["status"] != APPLIED).to_numpy())
     if wrong.any():
         first = wrong.argmax()
-        raise MetricError(f"utterance {part['utterance'].iloc[first]} has {lengths[first]} control scores, others have "
-                          f"{n_draws}; as many are needed in every utterance")  # fmt: skip
+        raise DataError(
+            f"utterance {part['utterance'].iloc[first]} has {lengths[first]} control scores, others have {n_draws}; as "
+            "many are needed in every utterance"
+        )
     filled = [
         draws if len(draws) else [score] * n_draws for draws, score in zip(part["control_scores"], masked, strict=True)
     ]
     return np.array(filled, dtype=np.float64).T
 
 
-def _rows(part: pd.DataFrame, trials: MaskedTrials, draws: Draws, level: float) -> list[dict]:
-    """What the table says of one detector under one mask, a row a statistic."""
-    value, rounds = on_all(trials), resampled(trials, draws)
-    if not np.isfinite(value.unmasked).all() or not len(rounds.unmasked):
-        raise MetricError(f"spoof_score hardly varies within the classes of {len(part)} utterances: no separation")
-    tested = "excess" if len(trials.controls) else "change"
-    columns = {name: getattr(value, name)[0] for name in ("unmasked", "masked", "control")}
-    for name in ("change", "excess"):
-        columns[name] = getattr(value, name)[0]
-        tails = np.quantile(getattr(rounds, name), [(1 - level) / 2, (1 + level) / 2], axis=0)
-        columns |= {f"{name}_low": tails[0], f"{name}_high": tails[1]}
-    columns["p"] = two_sided_p(getattr(rounds, tested), draws.counts.shape[1])
-    common = {
-        "n_bonafide": trials.n_bonafide,
-        "n_spoof": len(part) - trials.n_bonafide,
-        "n_speakers": draws.n_speakers,
-        "n_applied": int((part["status"] != NO_FRAMES).sum()),
-        "draws": int(part["control_scores"].map(len).max()),
-        "rounds": len(rounds.unmasked),
-        "tested": tested,
-    }
-    values = [{name: array[i] for name, array in columns.items()} for i in range(len(STATISTICS))]
-    return [{"statistic": name} | common | row for name, row in zip(STATISTICS, values, strict=True)]
-
-
-def _corrected(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with ``p_holm`` over detectors and masks and ``supported``."""
-    families = table.groupby(["statistic", "seed"])["p"]
-    table["p_holm"] = families.transform(lambda p: multipletests(p, method="holm")[1])
-    table["supported"] = table["p_holm"] < ALPHA
-    return table
-
-
-def _check(masked: pd.DataFrame, rounds: int, level: float, resample_recordings: bool) -> None:
+def _check(masked: pd.DataFrame, resample_recordings: bool) -> None:
     needed = [*COLUMNS, *(["recording"] if resample_recordings else [])]
     missing = [column for column in needed if column not in masked]
     if missing:
-        raise MetricError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, masked.columns))}")
-    if not len(masked) or rounds < 1 or not 0 < level < 1:
-        raise MetricError(f"{len(masked)} rows, {rounds} rounds at level {level}; at least one row, one round and a "
-                          "level between 0 and 1 are needed")  # fmt: skip
+        raise DataError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, masked.columns))}")
+    if not len(masked):
+        raise DataError("the table has 0 rows; at least one is needed")
     for column, accepted in (("key", KEYS), ("status", STATUSES)):
         unknown = masked.loc[~masked[column].isin(accepted), column]
         if len(unknown):
-            raise MetricError(
-                f"{column} {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(accepted)}"
-            )
+            raise DataError(f"{column} {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(accepted)}")
     row = ["detector", "seed", "mask", "utterance"]
     twice = masked.loc[masked.duplicated(row), row]
     if len(twice):
         names = ", ".join(map(str, twice.iloc[0]))
-        raise MetricError(
-            f"row {twice.index[0]} repeats {names}; one row a detector, seed, mask and utterance is needed"
-        )
+        raise DataError(f"row {twice.index[0]} repeats {names}; one row a detector, seed, mask and utterance is needed")

@@ -1,7 +1,6 @@
 """Which frames to mask, and what masked features become: pure functions of (batch, layer, frame, feature) tensors.
 
-Masks are (batch, frame) and True where a frame is to be replaced. The published selections of frames are kept as they
-are released; where they are faulty, ``published=True`` gives the released variant and the default the mended one.
+Masks are (batch, frame) and True where a frame is replaced.
 
 References
 ----------
@@ -13,11 +12,9 @@ import math
 import torch
 from torch import Tensor
 
+from sslig import frames
+from sslig.errors import InputError
 from sslig.frames import FrameClock
-
-
-class MaskError(ValueError):
-    """A mask, or what it is to be applied to, that does not fit; the message says what was found and is accepted."""
 
 
 def towards_profile(features: Tensor, mask: Tensor, profile: Tensor, alpha: float) -> Tensor:
@@ -36,24 +33,25 @@ def towards_profile(features: Tensor, mask: Tensor, profile: Tensor, alpha: floa
 
     Raises
     ------
-    MaskError
+    InputError
         The shapes do not fit together.
     """
-    check_features(features, mask)
+    _check(features, mask)
     if profile.shape != (features.shape[1], features.shape[3]):
-        raise MaskError(f"profile of shape {tuple(profile.shape)} for features of shape {tuple(features.shape)}; "
-                        "(layer, feature) is needed")  # fmt: skip
-    pulled, frames = _copied(features)
-    found = frames[mask]  # (masked frame, layer, feature)
-    frames[mask] = found + alpha * (profile.to(features) - found)
+        raise InputError(
+            f"profile of shape {tuple(profile.shape)} for features of shape {tuple(features.shape)}; "
+            "(layer, feature) is needed"
+        )
+    pulled, by_frame = _copied(features)
+    x = by_frame[mask]  # (masked frame, layer, feature)
+    by_frame[mask] = x + alpha * (profile.to(features) - x)
     return pulled
 
 
 def from_nearest(features: Tensor, mask: Tensor) -> Tensor:
-    """Masked frames become the mean of the nearest kept frame before and after them: (x[before] + x[after]) / 2.
+    """Replace masked frames by the mean of the nearest kept frames before and after: (x[before] + x[after]) / 2.
 
-    Before the first and after the last kept frame, its features alone are taken. A row with every frame masked has
-    nothing to take from and stays as it is.
+    At the ends of the recording the one nearest kept frame is taken. A row with every frame masked stays as it is.
 
     Parameters
     ----------
@@ -64,124 +62,78 @@ def from_nearest(features: Tensor, mask: Tensor) -> Tensor:
 
     Raises
     ------
-    MaskError
+    InputError
         The shapes do not fit together.
     """
-    check_features(features, mask)
+    _check(features, mask)
     n_frames = mask.shape[1]
     before, after = last_true(~mask), next_true(~mask)  # (batch, frame)
     before, after = torch.where(before < 0, after, before), torch.where(after == n_frames, before, after)
-    rows, frames = torch.nonzero(mask & (before < n_frames), as_tuple=True)
+    rows, at = torch.nonzero(mask & (before < n_frames), as_tuple=True)
     replaced, by_frame = _copied(features)
-    by_frame[rows, frames] = (by_frame[rows, before[rows, frames]] + by_frame[rows, after[rows, frames]]) / 2
+    by_frame[rows, at] = (by_frame[rows, before[rows, at]] + by_frame[rows, after[rows, at]]) / 2
     return replaced
 
 
-def waveform_energy(waveforms: Tensor, n_frames: int, clock: FrameClock) -> Tensor:
-    """(batch, frame) Mean square of the `hop_samples` samples from the start of each frame.
+def high_energy(waveforms: Tensor, clock: FrameClock, quantile: float = 0.75) -> Tensor:
+    """(batch, frame) Frames whose energy lies above a quantile of their own recording: the published ``phonemes``.
 
-    That is the published energy. It leaves out the end of the receptive field, 80 samples of 400 on the SSL clock.
+    The published energy is the mean square of the `hop_samples` samples from the start of each frame. It leaves out
+    the end of the receptive field, 80 samples of 400 on the SSL clock. Equal energies are all kept or all selected.
 
     Parameters
     ----------
     waveforms
-        (batch, samples)
-    n_frames
-        Frames of the features that the energy belongs to.
-
-    Raises
-    ------
-    MaskError
-        The waveforms give another number of frames.
-    """
-    check_frames(waveforms, n_frames, clock)
-    hop = clock.hop_samples
-    return waveforms[:, : n_frames * hop].unflatten(1, (n_frames, hop)).square().mean(-1)
-
-
-def high_energy(energy: Tensor, quantile: float = 0.75) -> Tensor:
-    """(batch, frame) Frames whose energy lies above this quantile of their own recording: the published ``phonemes``.
-
-    Parameters
-    ----------
-    energy
-        (batch, frame) As of `waveform_energy`. Equal energies are all kept or all selected.
+        (batch, samples), trimmed to whole frames.
+    clock
+        The frame grid.
     quantile
         In [0, 1], interpolated linearly between order statistics.
     """
-    if not 0 <= quantile <= 1:
-        raise MaskError(f"quantile {quantile}; accepted: 0 to 1")
-    return energy > torch.quantile(energy, quantile, dim=1, keepdim=True)
+    energy = torch.from_numpy(frames.energy(waveforms.cpu().numpy(), clock.hop_samples, clock.hop_samples))
+    energy = energy[:, : clock.n_frames(waveforms.shape[1])]  # (batch, frame)
+    return (energy > torch.quantile(energy, quantile, dim=1, keepdim=True)).to(waveforms.device)
 
 
-def non_speech(tokens: Tensor, blank: int, delimiter: int, published: bool = False) -> Tensor:
-    """(batch, frame) Frames without speech, by the best CTC token of each frame.
+def published_word_boundaries(blank: Tensor, delimiter: Tensor) -> Tensor:
+    """(batch, frame) Frames of the word delimiter, and frames beside a blank, as the released code finds them.
 
-    A CTC model emits the blank between any two letters, within words too. The released code takes every blank for
-    silence; here only unbroken runs of blanks and word delimiters count that hold a delimiter or reach an end of the
-    recording. Tokens remain a coarse witness: a voice activity detector or a forced alignment knows better.
+    A CTC model emits the blank between any two letters, and the released code takes each for silence. Its neighbour
+    test wraps around, so that the first frame is a boundary where the last one is a blank, and the other way round.
 
     Parameters
     ----------
-    tokens
-        (batch, frame) Token numbers.
     blank, delimiter
-        Numbers of the blank and of the token between words.
-    published
-        Take every blank, and no delimiter.
+        (batch, frame) bool: the most likely CTC token of the frame is the blank, or the one between words.
     """
-    if published:
-        return tokens == blank
-    between_words = tokens == delimiter
-    letter = ~between_words & (tokens != blank)
-    at_end = (last_true(letter) < 0) | (next_true(letter) == tokens.shape[1])
-    delimited = (last_true(between_words) > last_true(letter)) | (next_true(between_words) < next_true(letter))
-    return ~letter & (at_end | delimited)
-
-
-def word_boundaries(tokens: Tensor, blank: int, delimiter: int, published: bool = False) -> Tensor:
-    """(batch, frame) Frames of the word delimiter, and frames of speech right beside a frame without speech.
-
-    Parameters
-    ----------
-    tokens, blank, delimiter
-        As of `non_speech`.
-    published
-        As released: every blank counts as silence, and the neighbour test wraps around, so that the first frame is a
-        boundary where the last one is a blank, and the other way round.
-    """
-    silence = non_speech(tokens, blank, delimiter, published)
-    before, after = silence.roll(1, dims=1), silence.roll(-1, dims=1)
-    if not published:
-        before[:, :1], after[:, -1:] = False, False
-    return (tokens == delimiter) | ((before | after) & ~silence)
+    return delimiter | ((blank.roll(1, dims=1) | blank.roll(-1, dims=1)) & ~blank)
 
 
 def top_frames(attribution: Tensor, percent: float, n_read: int | None = None) -> Tensor:
     """(batch, frame) The `percent` % of frames with the highest attribution, at least one unless `percent` is 0.
 
-    Lowest frames are the top frames of the negated attribution. Of equal frames the earlier is taken.
+    The lowest frames are the top frames of the negated attribution. Of equal frames the earlier is taken.
 
     Parameters
     ----------
     attribution
         (batch, frame) Positive is evidence for spoof.
     percent
-        Of the frames that the head reads, rounded down to whole frames.
+        Share of the frames that the head reads, rounded down to whole frames.
     n_read
-        How many frames from the start the head reads; the others are never taken. All by default.
+        Frames from the start that the head reads; the others are never taken. All by default.
 
     Raises
     ------
-    MaskError
+    InputError
         `percent` is outside 0 to 100, `n_read` outside 1 to the number of frames, or an attribution is not finite.
     """
     n_frames = attribution.shape[1]
     n_read = n_frames if n_read is None else n_read
     if not 0 <= percent <= 100 or not 1 <= n_read <= n_frames:
-        raise MaskError(f"{percent} % of {n_read} frames read; accepted: 0 to 100 % of 1 to {n_frames} frames")
+        raise InputError(f"{percent} % of {n_read} frames read; accepted: 0 to 100 % of 1 to {n_frames} frames")
     if not attribution.isfinite().all():
-        raise MaskError(f"{int((~attribution.isfinite()).sum())} of {attribution.numel()} attributions are not finite")
+        raise InputError(f"{int((~attribution.isfinite()).sum())} of {attribution.numel()} attributions are not finite")
     count = max(1, math.floor(percent * n_read / 100)) if percent > 0 else 0
     highest = attribution[:, :n_read].argsort(dim=1, descending=True, stable=True)[:, :count]
     return torch.zeros_like(attribution, dtype=torch.bool).scatter(1, highest, True)
@@ -204,32 +156,12 @@ def next_true(mask: Tensor) -> Tensor:
     return length - 1 - last_true(mask.flip(1)).flip(1)
 
 
-def check_features(features: Tensor, mask: Tensor) -> None:
-    """Refuse a mask that is no (batch, frame) bool tensor for (batch, layer, frame, feature) features.
-
-    Raises
-    ------
-    MaskError
-        With what was found.
-    """
+def _check(features: Tensor, mask: Tensor) -> None:
     if features.ndim != 4 or mask.dtype != torch.bool or mask.shape != (features.shape[0], features.shape[2]):
-        raise MaskError(f"{mask.dtype} mask of shape {tuple(mask.shape)} for features of shape "
-                        f"{tuple(features.shape)}; a bool mask (batch, frame) for features (batch, layer, frame, "
-                        "feature) is needed")  # fmt: skip
-
-
-def check_frames(waveforms: Tensor, n_frames: int, clock: FrameClock) -> None:
-    """Refuse waveforms (batch, samples) that do not give `n_frames` frames.
-
-    Raises
-    ------
-    MaskError
-        With what was found.
-    """
-    found = clock.n_frames(waveforms.shape[-1])
-    if waveforms.ndim != 2 or found != n_frames or n_frames < 1:
-        raise MaskError(f"waveforms of shape {tuple(waveforms.shape)} give {found} frames, and {n_frames} are masked "
-                        "or asked for; (batch, samples) with as many frames is needed, at least one")  # fmt: skip
+        raise InputError(
+            f"{mask.dtype} mask of shape {tuple(mask.shape)} for features of shape {tuple(features.shape)}; a bool "
+            "mask (batch, frame) for features (batch, layer, frame, feature) is needed"
+        )
 
 
 def _copied(features: Tensor) -> tuple[Tensor, Tensor]:

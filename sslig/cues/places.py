@@ -2,40 +2,53 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sslig.cues import feature_masks, segments
-from sslig.cues.ctc import BLANK, DELIMITER
-from sslig.cues.interventions import PUBLISHED_PLACE, Intervention, InterventionError
-from sslig.cues.tiers import Tier
+from sslig.cues import feature_masks, phones
+from sslig.cues.masks import BOTTOM, EDGE_SILENCE, ENERGY, PLACES, PUBLISHED, TOP, Mask
+from sslig.cues.tiers import Tier, near
+from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 
-BLANK_TOKEN, DELIMITER_TOKEN, OTHER = range(3)
+CHANGE_WIDTH_MS = 40.0
+"""A frame is at a change where its centre lies within half of this."""
+
 EMISSIONS = "emissions"
 
-RELEASED = MappingProxyType(
-    {"non_speech": feature_masks.non_speech, "word_boundaries": feature_masks.word_boundaries}
-)  # fmt: skip
-"""Places that the released code finds in another way."""
 
-EDGE_SILENCE = "edge_silence"
-ENERGY = "energy"
-ATTRIBUTED = TOP, BOTTOM = "top_attribution", "bottom_attribution"
-"""Places that an explanation ranks."""
+def frame_mask(name: str, tiers: Mapping[str, Tier], clock: FrameClock, n_frames: int) -> np.ndarray:
+    """(frame,) bool: the frames of a place that a tier gives; all False where the tier has nothing of the kind.
+
+    Raises
+    ------
+    InputError
+        No tier gives a place of this name, or the tier is not among `tiers`.
+    """
+    by_tier = [key for key, place in PLACES.items() if place.tier]
+    if name not in by_tier:
+        raise InputError(f"unknown place {name!r} of a tier; accepted: {', '.join(by_tier)}")
+    place = PLACES[name]
+    if place.tier not in tiers:
+        raise InputError(f"place {name!r} is in the tier {place.tier!r}; there are {', '.join(tiers) or 'none'}")
+    tier, labels = tiers[place.tier], place.labels
+    if place.at_changes:
+        return near(tier.changes_s(labels), clock, n_frames, CHANGE_WIDTH_MS)
+    if place.phone_class:
+        labels = {label for label in set(tier.labels) if phones.class_of(label) == place.phone_class}
+    return tier.mask(clock, n_frames, labels)
 
 
 @dataclass(frozen=True)
 class Places:
-    """What is known of the utterances of a study.
+    """What gives the places in the utterances of a study.
 
     Attributes
     ----------
     tiers
-        Utterance -> tiers by name (`sslig.cues.segments`).
+        Utterance -> tiers by name (`sslig.cues.segments.by_utterance`).
     attributions
         Utterance -> (frame,) attribution of one detector, positive = evidence for spoof.
     """
@@ -43,20 +56,18 @@ class Places:
     tiers: Mapping[str, Mapping[str, Tier]]
     attributions: Mapping[str, np.ndarray] = field(default_factory=dict)
 
-    def mask(
-        self, intervention: Intervention, utterance: str, waveform: Tensor, clock: FrameClock, n_read: int
-    ) -> Tensor | None:
-        """(1, frame) bool: where an intervention acts; all frames where it has no place, None where it is unknown.
+    def mask(self, mask: Mask, utterance: str, waveform: Tensor, clock: FrameClock, n_read: int) -> Tensor | None:
+        """(1, frame) bool: where a mask acts; all frames where it has no place, None where the place is unknown.
 
-        It is unknown where an utterance has no attribution or no tiers, and by tiers where it was repeated to fill a
-        crop.
+        A place is unknown where an utterance has no attribution or no tiers. Tiers cover a recording once, so their
+        places are unknown where it was repeated to fill a crop.
 
         Parameters
         ----------
-        intervention
-            Whose `place` is looked for.
+        mask
+            A mask with its `place` and parameters.
         utterance
-            Its name.
+            Name of the utterance.
         waveform
             (1, samples), trimmed to whole frames.
         clock
@@ -66,55 +77,50 @@ class Places:
 
         Raises
         ------
-        InterventionError
-            The place needs a tier that was not decoded; the message says which.
+        InputError
+            The place needs a tier that was not decoded, or an attribution has another number of frames.
         """
-        n_frames, place = clock.n_frames(waveform.shape[1]), intervention.place
+        n_frames, place = clock.n_frames(waveform.shape[1]), mask.place
         if place is None:
             return torch.ones(1, n_frames, dtype=torch.bool, device=waveform.device)
-        if place in ATTRIBUTED:
-            return self._ranked(intervention, utterance, n_frames, n_read, waveform.device)
         if place == ENERGY:
-            energy = feature_masks.waveform_energy(waveform, n_frames, clock)
-            return feature_masks.high_energy(energy, intervention.parameters["quantile"])
+            return feature_masks.high_energy(waveform, clock, mask.parameters["quantile"])
+        if place in (TOP, BOTTOM):
+            ranked = self._ranked(place, mask.parameters["percent"], utterance, n_frames, n_read)
+            return None if ranked is None else ranked.to(waveform.device)
         if utterance not in self.tiers or self._repeated(utterance, n_frames, clock):
             return None
-        released = place.startswith(PUBLISHED_PLACE)
-        found = (self._as_released if released else self._segmented)(place, utterance, n_frames, clock)
-        return found.to(waveform.device)
+        return self._in_tiers(place, utterance, n_frames, clock).to(waveform.device)
 
-    def _ranked(
-        self, intervention: Intervention, utterance: str, n_frames: int, n_read: int, device: torch.device
-    ) -> Tensor | None:
+    def _ranked(self, place: str, percent: float, utterance: str, n_frames: int, n_read: int) -> Tensor | None:
         if utterance not in self.attributions:
             return None
-        frames = torch.tensor(self.attributions[utterance], device=device).unsqueeze(0)
-        if frames.shape[1] != n_frames:
-            raise InterventionError(f"{utterance}: an attribution of {frames.shape[1]} frames for {n_frames} frames; "
-                                    "explain it with the crop it is masked with")  # fmt: skip
-        sign = 1 if intervention.place == TOP else -1
-        return feature_masks.top_frames(sign * frames, intervention.parameters["percent"], n_read)
+        attribution = torch.tensor(self.attributions[utterance])[None]  # (1, frame)
+        if attribution.shape[1] != n_frames:
+            raise InputError(
+                f"{utterance}: an attribution of {attribution.shape[1]} frames for {n_frames} frames; explain it with "
+                "the crop it is masked with"
+            )
+        return feature_masks.top_frames(attribution if place == TOP else -attribution, percent, n_read)
 
     def _repeated(self, utterance: str, n_frames: int, clock: FrameClock) -> bool:
-        """Whether the recording was repeated to fill a crop: its tiers tell the first time only."""
         duration_s = min(tier.duration_s for tier in self.tiers[utterance].values())
         return clock.n_samples(n_frames) > duration_s * SAMPLE_RATE_HZ + 1
 
-    def _segmented(self, place: str, utterance: str, n_frames: int, clock: FrameClock) -> Tensor:
-        name = "non_speech" if place == EDGE_SILENCE else place
-        found = torch.from_numpy(segments.frame_mask(name, self.tiers[utterance], clock, n_frames)).unsqueeze(0)
-        return feature_masks.edge_runs(found) if place == EDGE_SILENCE else found
-
-    def _as_released(self, place: str, utterance: str, n_frames: int, clock: FrameClock) -> Tensor:
-        """By the most likely CTC token of each frame, as the code of arXiv 2606.10912 finds it."""
+    def _in_tiers(self, place: str, utterance: str, n_frames: int, clock: FrameClock) -> Tensor:
         tiers = self.tiers[utterance]
+        if place == EDGE_SILENCE:
+            return feature_masks.edge_runs(torch.from_numpy(frame_mask("non_speech", tiers, clock, n_frames))[None])
+        if not place.startswith(PUBLISHED):
+            return torch.from_numpy(frame_mask(place, tiers, clock, n_frames))[None]
         if EMISSIONS not in tiers:
-            raise InterventionError(
+            raise InputError(
                 f"{place}: the released code finds it by CTC tokens and {utterance} has none; add "
                 "ctc:emissions:<model> to masking.segments, such as that of facebook/wav2vec2-base-960h"
             )
-        tokens = np.full(n_frames, OTHER)
-        for token, label in ((BLANK_TOKEN, BLANK), (DELIMITER_TOKEN, DELIMITER)):
-            tokens[tiers[EMISSIONS].mask(clock, n_frames, {label})] = token
-        find = RELEASED[place.removeprefix(PUBLISHED_PLACE)]
-        return find(torch.from_numpy(tokens).unsqueeze(0), BLANK_TOKEN, DELIMITER_TOKEN, published=True)
+        blank, delimiter = (
+            torch.from_numpy(tiers[EMISSIONS].mask(clock, n_frames, {label}))[None]
+            for label in (phones.BLANK, phones.DELIMITER)
+        )
+        is_boundary = place.removeprefix(PUBLISHED) == "word_boundaries"
+        return feature_masks.published_word_boundaries(blank, delimiter) if is_boundary else blank

@@ -1,4 +1,4 @@
-"""Labelled stretches of one recording: as masks on the frame clock, as Praat TextGrid, as Audacity labels."""
+"""Labelled stretches of one recording: as masks on the frame clock, as Praat TextGrids, as Audacity labels."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from praatio import textgrid
-from praatio.data_classes.interval_tier import IntervalTier
-from praatio.utilities.errors import PraatioException
 
+from sslig.errors import InputError
 from sslig.files import atomic, write_text
 from sslig.frames import FrameClock
 
@@ -20,33 +18,29 @@ TOLERANCE_S = 1e-5
 """Rounding that is forgiven where stretches touch and at the end of a recording; label files hold six decimals."""
 
 SHORTEST_WRITTEN_S = 1e-4
-"""Times of a TextGrid below this are written as 0, because praatio does not read the exponents of smaller ones."""
-
-
-class TierError(ValueError):
-    """Stretches that cannot be used; the message names the tier or the file and its line, and what was found."""
+"""Times of a TextGrid below this are written as 0: praatio does not read the exponents of smaller ones."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tier:
-    """Labelled stretches of one recording, in order and not overlapping; what lies between them has no label.
+    """Labelled stretches of one recording, in order and without overlap; what lies between them has no label.
 
-    Parameters
+    Attributes
     ----------
     name
         What the labels are: ``speech``, ``phones``, ``words`` ...
     start_s, end_s
-        (stretch,) Where each stretch begins, and where it ends.
+        (stretch,) Start and end of each stretch.
     labels
         (stretch,) One label each: words with single spaces between them.
     duration_s
         Length of the recording.
     source
-        Where the stretches come from: tool, version, model, parameters.
+        What the stretches come from: tool, version, model, parameters.
 
     Raises
     ------
-    TierError
+    InputError
         The stretches do not fit together, overlap, are empty or leave the recording, or a label is refused.
     """
 
@@ -78,31 +72,15 @@ class Tier:
         return np.array([labels is None or label in labels for label in self.labels], dtype=bool)
 
     def changes_s(self, labels: Collection[str] | None = None) -> np.ndarray:
-        """(change,) Where stretches begin or end inside the recording; its own two ends are no change.
+        """(change,) Times inside the recording at which stretches begin or end.
 
-        With `labels`, stretches with one of them are one state and all else is the other: a boundary between two
-        such stretches that touch is no change.
+        With `labels`, stretches with one of them are one state and everything else is the other, so a boundary
+        between two such stretches that touch is no change.
         """
         chosen = self.has(labels)
         start_s, end_s = self.start_s[chosen], self.end_s[chosen]
         times_s = np.union1d(start_s, end_s) if labels is None else np.setxor1d(start_s, end_s)
         return times_s[(times_s > TOLERANCE_S) & (times_s < self.duration_s - TOLERANCE_S)]
-
-
-def from_mask(
-    mask: np.ndarray, clock: FrameClock, *, name: str, label: str, duration_s: float, source: Mapping[str, str | float]
-) -> Tier:
-    """The runs of a (frame,) mask as stretches, each frame one hop wide around its centre; `Tier.mask` undoes it.
-
-    Raises
-    ------
-    TierError
-        The frames do not fit into `duration_s`.
-    """
-    found = runs(mask)
-    before_first_s = clock.centre_s(1)[0] - clock.hop_s / 2
-    start_s, end_s = (before_first_s + found * clock.hop_s).T
-    return Tier(name, start_s, end_s, (label,) * len(found), duration_s, source)
 
 
 def runs(mask: ArrayLike) -> np.ndarray:
@@ -112,12 +90,12 @@ def runs(mask: ArrayLike) -> np.ndarray:
 
 
 def coverage(mask: ArrayLike, clock: FrameClock) -> dict[str, float | int]:
-    """How much of a (frame,) mask is True, in how many runs of what length; 0 where there is nothing to count.
+    """Measure how much of a (frame,) mask is True, in how many runs of what length.
 
     Returns
     -------
     dict
-        ``n_frames``, ``n_masked``, ``share``, ``n_runs``, ``mean_run_s`` and ``longest_run_s``.
+        ``n_frames``, ``n_masked``, ``share``, ``n_runs``, ``mean_run_s`` and ``longest_run_s``; 0 where nothing is.
     """
     mask = np.asarray(mask, dtype=bool)
     run_s = np.diff(runs(mask), axis=1).ravel() * clock.hop_s
@@ -131,78 +109,62 @@ def coverage(mask: ArrayLike, clock: FrameClock) -> dict[str, float | int]:
     }
 
 
-def edges(of: np.ndarray | Tier, clock: FrameClock, n_frames: int, width_ms: float) -> np.ndarray:
-    """(frame,) bool: the frame's centre is within half of `width_ms` of a change.
-
-    A tier changes where a stretch begins or ends (`Tier.changes_s`), a (frame,) mask halfway between two frames that
-    differ. The ends of the recording are no change.
-
-    Raises
-    ------
-    TierError
-        The mask does not have `n_frames` frames.
-    """
-    if isinstance(of, Tier):
-        return near(of.changes_s(), clock, n_frames, width_ms)
-    if np.shape(of) != (n_frames,):
-        raise TierError(f"a mask of shape {np.shape(of)} for {n_frames} frames; one value a frame is needed")
-    after = np.flatnonzero(np.diff(np.asarray(of, dtype=bool))) + 1
-    return near(clock.centre_s(n_frames)[after] - clock.hop_s / 2, clock, n_frames, width_ms)
-
-
 def near(times_s: np.ndarray, clock: FrameClock, n_frames: int, width_ms: float) -> np.ndarray:
-    """(frame,) bool: the frame's centre is within half of `width_ms` of one of the sorted (time,) `times_s`.
-
-    Raises
-    ------
-    TierError
-        The width is not above 0.
-    """
+    """(frame,) bool: the frame's centre is within half of `width_ms` of one of the sorted (time,) `times_s`."""
     if not width_ms > 0:
-        raise TierError(f"a width of {width_ms} ms; it must be above 0")
-    half_s = width_ms / 2000 + 1e-9  # what rounding adds to a distance must not decide
+        raise InputError(f"a width of {width_ms} ms; it must be above 0")
+    half_s = width_ms / 2000 + 1e-9  # so that rounding does not decide
     centre_s = clock.centre_s(n_frames)
     return np.searchsorted(times_s, centre_s - half_s) < np.searchsorted(times_s, centre_s + half_s, side="right")
 
 
 def write_textgrid(path: str | os.PathLike, tiers: Sequence[Tier]) -> None:
-    """Write tiers of one recording as a Praat TextGrid; their `source` has no place in it.
+    """Write the tiers of one recording as a Praat TextGrid, which has no place for their `source`.
 
     Raises
     ------
-    TierError
+    InputError
         There are no tiers, two have the same name, they differ in duration, or a stretch ends within the first 0.1 ms.
     """
+    from praatio import textgrid
+    from praatio.utilities.errors import PraatioException
+
     names, durations_s = [tier.name for tier in tiers], {float(tier.duration_s) for tier in tiers}
     if len(durations_s) != 1 or len(set(names)) < len(names):
-        raise TierError(f"{path}: tiers {names} of recordings of {sorted(durations_s)} s; a TextGrid needs tiers with "
-                        "different names, all of one recording")  # fmt: skip
+        raise InputError(
+            f"{path}: tiers {names} of recordings of {sorted(durations_s)} s; a TextGrid needs tiers with different "
+            "names, all of one recording"
+        )
     grid = textgrid.Textgrid(0, durations_s.pop())
     try:
         for tier in tiers:
-            grid.addTier(IntervalTier(tier.name, _written(tier), 0, float(tier.duration_s)), reportingMode="error")
+            entries = textgrid.IntervalTier(tier.name, _entries(tier), 0, float(tier.duration_s))
+            grid.addTier(entries, reportingMode="error")
         with atomic(path) as part:
             grid.save(str(part), format="long_textgrid", includeBlankSpaces=True, reportingMode="error")
     except PraatioException as error:
-        raise TierError(f"{path}: praatio refuses the tiers ({error})") from error
+        raise InputError(f"{path}: praatio refuses the tiers ({error})") from error
 
 
 def read_textgrid(path: str | os.PathLike) -> list[Tier]:
-    """The interval tiers of a Praat TextGrid in their order; stretches without text are gaps, point tiers are left out.
+    """Read the interval tiers of a Praat TextGrid in their order; stretches without text are gaps.
 
     Raises
     ------
-    TierError
+    InputError
         The file is missing or no TextGrid, does not start at 0 s, or a tier is faulty.
     """
+    from praatio import textgrid
+    from praatio.utilities.errors import PraatioException
+
     path = _existing(path)
     try:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, reportingMode="error")
     except (PraatioException, ValueError, IndexError, KeyError, TypeError) as error:
-        raise TierError(f"{path}: not a TextGrid that praatio reads ({type(error).__name__}: {error})") from error
+        raise InputError(f"{path}: not a TextGrid that praatio reads ({type(error).__name__}: {error})") from error
     if grid.minTimestamp != 0:
-        raise TierError(f"{path}: starts at {grid.minTimestamp} s; a TextGrid of a whole recording starts at 0")
-    intervals = [tier for tier in grid.tiers if isinstance(tier, IntervalTier)]
+        raise InputError(f"{path}: starts at {grid.minTimestamp} s; a TextGrid of a whole recording starts at 0")
+    intervals = [tier for tier in grid.tiers if isinstance(tier, textgrid.IntervalTier)]
     return [_read(path, "TextGrid", tier.name, list(tier.entries), grid.maxTimestamp) for tier in intervals]
 
 
@@ -213,18 +175,18 @@ def write_audacity(path: str | os.PathLike, tier: Tier) -> None:
 
 
 def read_audacity(path: str | os.PathLike, name: str, duration_s: float) -> Tier:
-    r"""The tier `name` from an Audacity label track; lines of frequencies (they begin with ``\``) are passed over.
+    r"""Read an Audacity label track as the tier `name`; lines of frequencies (they begin with ``\``) are skipped.
 
     Raises
     ------
-    TierError
+    InputError
         The file is missing, a line is no label, or the stretches are faulty.
     """
     path = _existing(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
-        raise TierError(f"{path}: not UTF-8 ({error.reason})") from error
+        raise InputError(f"{path}: not UTF-8 ({error.reason})") from error
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and line[0] != "\\"]
     rows = [_label(path, number, line) for number, line in numbered]
     return _read(path, "Audacity labels", name, sorted(rows), duration_s)
@@ -233,53 +195,48 @@ def read_audacity(path: str | os.PathLike, name: str, duration_s: float) -> Tier
 def _check(tier: Tier) -> None:
     shapes = {tier.start_s.shape, tier.end_s.shape, (len(tier.labels),)}
     if len(shapes) > 1 or not 0 <= tier.duration_s < np.inf:
-        raise TierError(f"tier {tier.name!r}: {tier.start_s.shape} starts, {tier.end_s.shape} ends and "
-                        f"{len(tier.labels)} labels of {tier.duration_s} s; one of each per stretch, and a duration "
-                        "that is not negative, are needed")  # fmt: skip
-    last_s = tier.duration_s + TOLERANCE_S
-    rows = _rows(tier)
+        raise InputError(
+            f"tier {tier.name!r}: {tier.start_s.shape} starts, {tier.end_s.shape} ends and {len(tier.labels)} labels "
+            f"of {tier.duration_s} s; one of each per stretch, and a duration that is not negative, are needed"
+        )
+    rows = list(zip(tier.start_s.tolist(), tier.end_s.tolist(), tier.labels, strict=True))
     for number, (start_s, end_s, label) in enumerate(rows, start=1):
         where = f"tier {tier.name!r}, stretch {number} ({start_s} to {end_s} s, {label!r})"
-        if not 0 <= start_s < end_s <= last_s:
-            raise TierError(f"{where}: it must begin at 0 or later, before its end, and end by {tier.duration_s} s")
-        if not label or label != _one_line(label):
-            raise TierError(f"{where}: a label is words with single spaces between them, and not empty")
+        if not 0 <= start_s < end_s <= tier.duration_s + TOLERANCE_S:
+            raise InputError(f"{where}: it must begin at 0 or later, before its end, and end by {tier.duration_s} s")
+        if not label or label != " ".join(label.split()):
+            raise InputError(f"{where}: a label is words with single spaces between them, and not empty")
     for number, (before, after) in enumerate(pairwise(rows), start=2):
         if before[1] > after[0]:
-            raise TierError(f"tier {tier.name!r}: stretch {number} {after} begins before {before} ends")
+            raise InputError(f"tier {tier.name!r}: stretch {number} {after} begins before {before} ends")
 
 
-def _rows(tier: Tier) -> list[tuple[float, float, str]]:
-    return list(zip(tier.start_s.tolist(), tier.end_s.tolist(), tier.labels, strict=True))
-
-
-def _written(tier: Tier) -> list[tuple[float, float, str]]:
+def _entries(tier: Tier) -> list[tuple[float, float, str]]:
     # Plain floats: praatio writes the repr of a number, which names the type of numpy's.
     start_s, end_s = (np.where(times < SHORTEST_WRITTEN_S, 0, times).tolist() for times in (tier.start_s, tier.end_s))
     return list(zip(start_s, end_s, tier.labels, strict=True))
 
 
-def _one_line(label: str) -> str:
-    return " ".join(label.split())
-
-
 def _existing(path: str | os.PathLike) -> Path:
     path = Path(path)
     if not path.is_file():
-        raise TierError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file")
     return path
 
 
 def _label(path: Path, number: int, line: str) -> tuple[float, float, str]:
+    where = f"{path}, line {number}"
     try:
         start_s, end_s, label = line.split("\t", maxsplit=2)
         start_s, end_s = float(start_s), float(end_s)
     except ValueError as error:
-        raise TierError(f"{path}, line {number}: {line!r} is no label; start, end (s) and text, separated by tabs, "
-                        "are needed") from error  # fmt: skip
+        raise InputError(
+            f"{where}: {line!r} is no label; start, end (s) and text, separated by tabs, are needed"
+        ) from error
     if not 0 <= start_s < end_s or not label.strip():
-        raise TierError(f"{path}, line {number}: {label!r} from {start_s} to {end_s} s; a stretch has a text and ends "
-                        "after it begins")  # fmt: skip
+        raise InputError(
+            f"{where}: {label!r} from {start_s} to {end_s} s; a stretch has a text and ends after it begins"
+        )
     return start_s, end_s, label
 
 
@@ -287,8 +244,8 @@ def _read(path: Path, tool: str, name: str, rows: Sequence[Sequence[Any]], durat
     start_s, end_s = np.array([row[:2] for row in rows], dtype=np.float64).reshape(-1, 2).T
     touching = np.abs(start_s[1:] - end_s[:-1]) <= TOLERANCE_S
     start_s[1:][touching] = end_s[:-1][touching]
-    labels = tuple(_one_line(row[2]) for row in rows)
+    labels = tuple(" ".join(row[2].split()) for row in rows)
     try:
         return Tier(name, start_s, end_s, labels, duration_s, {"tool": tool, "file": path.name})
-    except TierError as error:
-        raise TierError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -1,8 +1,8 @@
-"""What is done to a recording itself: bands, gain, compressor, codecs, cuts and replaced frames, on (batch, samples).
+"""Edits of a recording: bands, compressor, codecs, cuts and replaced frames, on (batch, samples).
 
-Frame t stands for the samples nearest to its centre, so that masked samples are those of the frame grid. A frame
-still sees a little of its neighbours: its receptive field is wider than the hop (by 40 samples a side on the SSL
-clock). Edits are cross-faded inside what they replace, so that no kept sample changes and no click is added.
+Frame t stands for the samples nearest to its centre, so masked samples follow the frame grid. A frame still sees a
+little of its neighbours: its receptive field is wider than the hop (by 40 samples a side on the SSL clock). Edits are
+cross-faded inside what they replace, so that no kept sample changes and no click is added.
 
 References
 ----------
@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from sslig.corpora import codecs
-from sslig.cues.feature_masks import MaskError, check_frames, edge_runs, from_nearest, last_true, next_true
+from sslig.cues.feature_masks import edge_runs, from_nearest, last_true, next_true
+from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 
 NYQUIST_HZ = SAMPLE_RATE_HZ / 2
@@ -42,11 +43,11 @@ def band_gain(waveforms: Tensor, lo_hz: float = 600.0, hi_hz: float = 1200.0, ga
 
     Raises
     ------
-    MaskError
+    InputError
         The band is no part of 0 to 8000 Hz.
     """
     if not 0 <= lo_hz < hi_hz <= NYQUIST_HZ:
-        raise MaskError(f"band from {lo_hz} to {hi_hz} Hz; accepted: 0 <= lo_hz < hi_hz <= {NYQUIST_HZ:g}")
+        raise InputError(f"band from {lo_hz} to {hi_hz} Hz; accepted: 0 <= lo_hz < hi_hz <= {NYQUIST_HZ:g}")
     missing = STFT_SAMPLES // 2 + 1 - waveforms.shape[-1]
     if missing > 0:
         return band_gain(functional.pad(waveforms, (0, missing)), lo_hz, hi_hz, gain)[..., :-missing]
@@ -126,12 +127,12 @@ def replaced(waveforms: Tensor, mask: Tensor, clock: FrameClock, fill: str, gene
 
     Raises
     ------
-    MaskError
+    InputError
         The shapes do not fit together, or `fill` is none of `FILLS`.
     """
-    check_mask(waveforms, mask, clock)
+    _check(waveforms, mask, clock)
     if fill not in FILLS:
-        raise MaskError(f"fill {fill!r}; accepted: {', '.join(FILLS)}")
+        raise InputError(f"fill {fill!r}; accepted: {', '.join(FILLS)}")
     if fill == "interpolation":
         mask = mask & ~mask.all(dim=1, keepdim=True)
     masked = sample_mask(mask, waveforms.shape[1], clock)
@@ -148,15 +149,15 @@ def cut(waveforms: Tensor, mask: Tensor, clock: FrameClock) -> Tensor:
 
     Raises
     ------
-    MaskError
+    InputError
         The shapes do not fit together, the rows lose different numbers of frames (hand them over one by one), or
         a row would lose all.
     """
-    check_mask(waveforms, mask, clock)
+    _check(waveforms, mask, clock)
     lost = mask.sum(dim=1)
     if (lost != lost[0]).any() or lost[0] == mask.shape[1]:
-        raise MaskError(f"{lost.tolist()} of {mask.shape[1]} frames are to be cut; every row of a batch must lose "
-                        "the same number, and keep at least one frame")  # fmt: skip
+        raise InputError(f"{lost.tolist()} of {mask.shape[1]} frames are to be cut; every row of a batch must lose "
+                        "the same number, and keep at least one frame")
     dropped = _dropped(mask, waveforms.shape[1], clock)
     position = torch.arange(waveforms.shape[1], device=waveforms.device)
     last_dropped = last_true(dropped)  # (batch, samples)
@@ -168,18 +169,18 @@ def cut(waveforms: Tensor, mask: Tensor, clock: FrameClock) -> Tensor:
     return joined[~dropped].unflatten(0, (len(waveforms), -1))
 
 
-def check_mask(waveforms: Tensor, mask: Tensor, clock: FrameClock) -> None:
-    """Refuse a mask that is no (batch, frame) bool tensor for these (batch, samples).
-
-    Raises
-    ------
-    MaskError
-        With what was found.
-    """
+def _check(waveforms: Tensor, mask: Tensor, clock: FrameClock) -> None:
     if mask.ndim != 2 or mask.dtype != torch.bool or len(mask) != len(waveforms):
-        raise MaskError(f"{mask.dtype} mask of shape {tuple(mask.shape)} for waveforms of shape "
-                        f"{tuple(waveforms.shape)}; a bool mask (batch, frame) is needed")  # fmt: skip
-    check_frames(waveforms, mask.shape[1], clock)
+        raise InputError(
+            f"{mask.dtype} mask of shape {tuple(mask.shape)} for waveforms of shape {tuple(waveforms.shape)}; a bool "
+            "mask (batch, frame) is needed"
+        )
+    n_frames = clock.n_frames(waveforms.shape[-1])
+    if n_frames != mask.shape[1] or n_frames < 1:
+        raise InputError(
+            f"waveforms of shape {tuple(waveforms.shape)} give {n_frames} frames, and the mask has {mask.shape[1]}; as "
+            "many are needed, at least one"
+        )
 
 
 def _released(reduction_db: Tensor, release_ms: float) -> Tensor:
@@ -202,7 +203,7 @@ def _attacked(reduction_db: Tensor, attack_ms: float) -> Tensor:
 def _cell(position: Tensor, clock: FrameClock) -> Tensor:
     """The frame whose centre is nearest to each sample; below 0 and above the last frame beyond their cells."""
     return torch.div(position - (clock.receptive_field_samples - clock.hop_samples) // 2, clock.hop_samples,
-                     rounding_mode="floor")  # fmt: skip
+                     rounding_mode="floor")
 
 
 def _dropped(mask: Tensor, n_samples: int, clock: FrameClock) -> Tensor:

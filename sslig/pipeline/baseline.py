@@ -8,7 +8,7 @@ import pandas as pd
 from sslig.attribution import baselines
 from sslig.corpora import protocol
 from sslig.corpora.sample import draw
-from sslig.cues.segments import tiers_of
+from sslig.cues.segments import by_utterance
 from sslig.cues.vad import NON_SPEECH, SPEECH
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint, select_device
@@ -40,7 +40,7 @@ def baseline(
     mean = baselines.mean("bonafide_mean", model, drawn, study.scoring, device, source)
     baselines.save(baseline, mean)
 
-    speech = {name: tiers_of(part, name)[SPEECH] for name, part in pd.read_parquet(segments).groupby("utterance")}
+    speech = {name: tiers[SPEECH] for name, tiers in by_utterance(pd.read_parquet(segments)).items()}
     drawn = draw(bonafide, study.masking.nonspeech_utterances, study.corpus.seed)
     drawn = drawn[drawn["utterance"].isin(list(speech))].reset_index(drop=True)
 

@@ -8,17 +8,6 @@ from sslig.stages.attributed import (
     explained,
     free_attributions,
 )
-from sslig.stages.masked import (
-    interventions,
-    mask_jobs,
-    masked,
-    masked_utterances,
-    nonspeech_profile,
-    segment,
-    segment_sources,
-    segmented,
-    tiers_by_utterance,
-)
 from sslig.stages.scored import score, set_scores
 from sslig.stages.trained import READY_MADE, checkpoint, corpus, epochs
 
@@ -36,15 +25,6 @@ __all__ = [
     "explained",
     "free_attributions",
     "fused",
-    "interventions",
-    "mask_jobs",
-    "masked",
-    "masked_utterances",
-    "nonspeech_profile",
     "score",
-    "segment",
-    "segment_sources",
-    "segmented",
     "set_scores",
-    "tiers_by_utterance",
 ]

@@ -5,9 +5,8 @@ import torch
 from sslig import audio, scoring
 from sslig.corpora import protocol
 from sslig.cues import feature_masks
-from sslig.cues.effects import ALL_FRAMES, APPLIED, NO_FRAMES
-from sslig.cues.interventions import PAPER, parse
-from sslig.cues.masking import MASKS, SWEEPS, MaskedUtterance, _with_controls, mask_scores
+from sslig.cues.masking import ALL_FRAMES, APPLIED, NO_FRAMES, MaskedUtterance, mask_scores, with_controls
+from sslig.cues.masks import parse
 from sslig.cues.places import Places
 from sslig.cues.tiers import Tier
 from sslig.errors import DataError
@@ -85,7 +84,7 @@ def test_a_mask_without_frames_changes_nothing_at_all(run, places, utterances):
 def test_a_recording_without_speech_has_a_score_under_every_mask(run, utterances):
     tiers = {name: {"speech": speech(1.0, 0.0, 0.0)} for name in utterances["utterance"]}
     table, _ = run("noise", "trim_silence", "time:non_speech(fill=noise)", profile=torch.ones(3, 16),
-                   places=Places(tiers))  # fmt: skip
+                   places=Places(tiers))
     assert set(table["status"]) == {ALL_FRAMES}
     assert np.isfinite(table["masked_score"]).all()
     assert np.isfinite(controls(table)).all()
@@ -151,7 +150,7 @@ def test_controls_stay_among_the_frames_that_the_head_reads(run, tiny_detector, 
     table, _ = run("noise", head="sls", profile=torch.zeros(3, 16))
     short = table[table["utterance"] == utterances["utterance"].iloc[0]].iloc[0]
     assert short["n_frames"] == 18
-    moved = _with_controls(parse("noise"), torch.arange(18)[None] < 4, 15, 20, torch.Generator().manual_seed(0))
+    moved = with_controls(parse("noise"), torch.arange(18)[None] < 4, 15, 20, torch.Generator().manual_seed(0))
     assert moved.sum(dim=1).tolist() == [4] * 21
     assert not moved[:, 15:].any()
 
@@ -167,12 +166,6 @@ def test_a_faulty_file_is_listed_and_the_others_are_masked(run, utterances, tmp_
     assert len(masked) == 7
     with pytest.raises(DataError, match="none of 8 utterances could be read"):
         run("volume", utterances=table.assign(path=str(broken)))
-
-
-def test_the_masks_of_a_study_are_known_and_begin_with_the_papers():
-    assert tuple(MASKS[: len(PAPER)]) == PAPER
-    canonical = [parse(spec).spec for spec in (*MASKS, *SWEEPS)]
-    assert len(set(canonical)) == len(MASKS) + len(SWEEPS)
 
 
 @pytest.mark.parametrize("spec", ["time:non_speech(fill=noise)", "codec:opus", "trim_silence", "volume"])

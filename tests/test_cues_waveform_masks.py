@@ -1,23 +1,17 @@
-"""Edits of the recording: the published results, tones and levels that are known in closed form, and no clicks."""
+"""Edits of the recording: tones and levels that are known in closed form, and no clicks."""
 
 import math
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from sslig.corpora import codecs
 from sslig.cues import waveform_masks as masks
-from sslig.cues.feature_masks import MaskError
+from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
 
 N_FRAMES = 49
 N_SAMPLES = SSL_CLOCK.n_samples(N_FRAMES) + 200
-
-
-@pytest.fixture(scope="module")
-def released(reference):
-    return load_file(reference / "interventions.safetensors")
 
 
 @pytest.fixture
@@ -42,15 +36,6 @@ def frames(*masked, batch=1):
 
 def rms(samples):
     return samples.double().square().mean().sqrt().item()
-
-
-def test_the_published_results_are_met(released):
-    waveforms = released["waveform"]
-    for found, name in (
-        (masks.band_gain(waveforms), "spectral_600_1200_0.1"),
-        (masks.compressed(waveforms), "compressor_-20dB_4_makeup10dB"),
-    ):
-        torch.testing.assert_close(found, released[name], atol=1e-5, rtol=0)
 
 
 def test_a_band_is_scaled_and_the_rest_is_kept():
@@ -212,9 +197,9 @@ def test_a_cut_inside_continues_under_what_follows():
 def test_rows_of_a_cut_must_stay_equally_long(noise):
     mask = frames(3, batch=2)
     mask[1, 5] = True
-    with pytest.raises(MaskError, match=r"\[1, 2\] of 49 frames"):
+    with pytest.raises(InputError, match=r"\[1, 2\] of 49 frames"):
         masks.cut(noise, mask, SSL_CLOCK)
-    with pytest.raises(MaskError, match="at least one frame"):
+    with pytest.raises(InputError, match="at least one frame"):
         masks.cut(noise, torch.ones(2, N_FRAMES, dtype=torch.bool), SSL_CLOCK)
 
 
@@ -235,13 +220,13 @@ def test_codecs_keep_shape_and_are_applied_row_by_row():
 
 
 def test_what_does_not_fit_is_refused(noise):
-    with pytest.raises(MaskError, match=r"0 <= lo_hz < hi_hz <= 8000"):
+    with pytest.raises(InputError, match=r"0 <= lo_hz < hi_hz <= 8000"):
         masks.band_gain(noise, 1200, 600)
-    with pytest.raises(MaskError, match="fill 'zeros'; accepted: silence, noise, interpolation"):
+    with pytest.raises(InputError, match="fill 'zeros'; accepted: silence, noise, interpolation"):
         masks.replaced(noise, frames(1, batch=2), SSL_CLOCK, "zeros", generator())
-    with pytest.raises(MaskError, match=r"mask of shape \(1, 49\)"):
+    with pytest.raises(InputError, match=r"mask of shape \(1, 49\)"):
         masks.replaced(noise, frames(1), SSL_CLOCK, "silence", generator())
-    with pytest.raises(MaskError, match="give 48 frames, and 49"):
+    with pytest.raises(InputError, match="give 48 frames, and the mask has 49"):
         masks.cut(noise[:, :-400], frames(1, batch=2), SSL_CLOCK)
 
 

@@ -1,19 +1,8 @@
 import numpy as np
 import pytest
 
-from sslig.cues.tiers import (
-    Tier,
-    TierError,
-    coverage,
-    edges,
-    from_mask,
-    near,
-    read_audacity,
-    read_textgrid,
-    runs,
-    write_audacity,
-    write_textgrid,
-)
+from sslig.cues.tiers import Tier, coverage, near, read_audacity, read_textgrid, runs, write_audacity, write_textgrid
+from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
 
 SOURCE = {"tool": "hand"}
@@ -46,7 +35,7 @@ def test_a_tier_may_be_empty():
     tier = Tier("words", [], [], (), 0.0, SOURCE)
     assert len(tier) == 0
     assert not tier.mask(SSL_CLOCK, 5).any()
-    assert not edges(tier, SSL_CLOCK, 5, 40).any()
+    assert tier.changes_s().size == 0
 
 
 @pytest.mark.parametrize(
@@ -65,25 +54,8 @@ def test_a_tier_may_be_empty():
     ],
 )
 def test_faulty_stretches_are_refused(start_s, end_s, labels, duration_s, what):
-    with pytest.raises(TierError, match=rf"tier 'x'.*{what}"):
+    with pytest.raises(InputError, match=rf"tier 'x'.*{what}"):
         Tier("x", start_s, end_s, labels, duration_s, SOURCE)
-
-
-@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 1])
-@pytest.mark.parametrize("n_frames", [0, 1, 2, 257])
-def test_a_mask_comes_back(rng, share, n_frames):
-    mask = rng.random(n_frames) < share
-    duration_s = SSL_CLOCK.n_samples(n_frames) / 16_000
-    tier = from_mask(mask, SSL_CLOCK, name="x", label="in", duration_s=duration_s, source=SOURCE)
-    assert len(tier) == len(runs(mask))
-    np.testing.assert_array_equal(tier.mask(SSL_CLOCK, n_frames), mask)
-
-
-def test_a_frame_is_one_hop_wide():
-    tier = from_mask([False, True, True], SSL_CLOCK, name="x", label="in", duration_s=0.065, source=SOURCE)
-    assert (tier.start_s, tier.end_s) == (pytest.approx([0.0225]), pytest.approx([0.0625]))
-    with pytest.raises(TierError, match=r"end by 0\.03 s"):
-        from_mask([False, True, True], SSL_CLOCK, name="x", label="in", duration_s=0.03, source=SOURCE)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +70,7 @@ def test_coverage():
     assert coverage([1, 0, 1, 1, 1], SSL_CLOCK) == {
         "n_frames": 5, "n_masked": 4, "share": 0.8,
         "n_runs": 2, "mean_run_s": 0.04, "longest_run_s": pytest.approx(0.06),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("n_frames", [0, 3])
@@ -106,25 +78,18 @@ def test_nothing_masked_is_counted_as_0(n_frames):
     found = coverage(np.zeros(n_frames, dtype=bool), SSL_CLOCK)
     assert found == {
         "n_frames": n_frames, "n_masked": 0, "share": 0, "n_runs": 0, "mean_run_s": 0, "longest_run_s": 0
-    }  # fmt: skip
+    }
 
 
-def test_edges_of_a_mask_lie_between_frames_that_differ():
-    """Of the frames around a change the nearest two are 10 ms away, the next two 30 ms."""
-    mask = np.array([1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1], dtype=bool)
-    assert np.flatnonzero(edges(mask, SSL_CLOCK, 11, 20)).tolist() == [3, 4, 8, 9]
-    assert np.flatnonzero(edges(mask, SSL_CLOCK, 11, 60)).tolist() == [2, 3, 4, 5, 7, 8, 9, 10]
-    assert not edges(mask, SSL_CLOCK, 11, 19).any()
-    assert not edges(np.ones(11, dtype=bool), SSL_CLOCK, 11, 60).any()
-    with pytest.raises(TierError, match=r"mask of shape \(11,\) for 12 frames"):
-        edges(mask, SSL_CLOCK, 12, 60)
-
-
-def test_edges_of_a_tier_are_where_its_stretches_begin_and_end(words):
+def test_frames_near_changes(words):
+    """Of the frames around a change the nearest two are at most 10 ms away, the next two at most 30 ms."""
     np.testing.assert_allclose(words.changes_s(), [0.02, 0.06, 0.11, 0.2, 0.26])
-    expected = near(np.array([0.02, 0.06, 0.11, 0.2, 0.26]), SSL_CLOCK, 14, 20)
-    np.testing.assert_array_equal(edges(words, SSL_CLOCK, 14, 20), expected)
-    assert np.flatnonzero(expected).tolist() == [0, 2, 5, 9, 12]
+    assert np.flatnonzero(near(words.changes_s(), SSL_CLOCK, 14, 20)).tolist() == [0, 2, 5, 9, 12]
+    between = np.array([SSL_CLOCK.centre_s(5)[3:].mean()])  # halfway between frames 3 and 4
+    for width_ms, n_frames in ((19, 0), (20, 2), (59, 2), (60, 4)):
+        assert near(between, SSL_CLOCK, 11, width_ms).sum() == n_frames
+    with pytest.raises(InputError, match="width of 0 ms"):
+        near(between, SSL_CLOCK, 14, 0)
 
 
 def test_stretches_that_touch_are_one_where_their_labels_count_alike(words):
@@ -136,15 +101,10 @@ def test_the_ends_of_the_recording_are_no_change():
     assert Tier("x", [0, 0.5], [0.5, 1], ("a", "b"), 1.0, SOURCE).changes_s().tolist() == [0.5]
 
 
-def test_a_width_is_above_0(words):
-    with pytest.raises(TierError, match="width of 0 ms"):
-        edges(words, SSL_CLOCK, 14, 0)
-
-
 def test_textgrid_comes_back(tmp_path, words):
     quoted = Tier("labels", [0.0, 0.123456789012], [6.25e-05, 0.3], ('say "a"', "tʃ ɑ̃"), 0.3, SOURCE)
     other = Tier("empty", [], [], (), 0.3, SOURCE)
-    with pytest.raises(TierError, match=r"x\.TextGrid: praatio refuses"):
+    with pytest.raises(InputError, match=r"x\.TextGrid: praatio refuses"):
         write_textgrid(tmp_path / "x.TextGrid", [quoted])
     quoted = Tier("labels", [5e-05, 0.123456789012], [0.1, 0.3], ('say "a"', "tʃ ɑ̃"), 0.3, SOURCE)
     write_textgrid(tmp_path / "x.TextGrid", [words, other, quoted])
@@ -162,7 +122,7 @@ def test_a_textgrid_of_praat_is_read(tmp_path):
     """The short form; a point tier is left out, intervals without text are gaps, spaces in a text are one."""
     lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", "1.5", "<exists>", "2",
              '"IntervalTier"', '"words"', "0", "1.5", "2", "0", "0.5", '""', "0.5", "1.5", '"a  word "',
-             '"TextTier"', '"clicks"', "0", "1.5", "1", "0.7", '"click"', ""]  # fmt: skip
+             '"TextTier"', '"clicks"', "0", "1.5", "1", "0.7", '"click"', ""]
     (tmp_path / "x.TextGrid").write_text("\n".join(lines))
     (tier,) = read_textgrid(tmp_path / "x.TextGrid")
     assert (tier.name, tier.labels, tier.duration_s) == ("words", ("a word",), 1.5)
@@ -172,21 +132,21 @@ def test_a_textgrid_of_praat_is_read(tmp_path):
 def test_tiers_of_a_textgrid_are_of_one_recording(tmp_path, words):
     longer = Tier("other", [], [], (), 0.4, SOURCE)
     for tiers in ([], [words, longer], [words, words]):
-        with pytest.raises(TierError, match=r"x\.TextGrid: tiers"):
+        with pytest.raises(InputError, match=r"x\.TextGrid: tiers"):
             write_textgrid(tmp_path / "x.TextGrid", tiers)
 
 
 def test_a_faulty_textgrid_is_named(tmp_path, words):
     path = tmp_path / "x.TextGrid"
-    with pytest.raises(TierError, match=r"x\.TextGrid: no such file"):
+    with pytest.raises(InputError, match=r"x\.TextGrid: no such file"):
         read_textgrid(path)
     for text in ("", "no TextGrid\n" * 9, '{"a": 1}'):
         path.write_text(text)
-        with pytest.raises(TierError, match=r"x\.TextGrid: not a TextGrid"):
+        with pytest.raises(InputError, match=r"x\.TextGrid: not a TextGrid"):
             read_textgrid(path)
     write_textgrid(path, [words])
     path.write_text(path.read_text().replace("xmin = 0 \n", "xmin = 0.01 \n"))
-    with pytest.raises(TierError, match=r"x\.TextGrid: starts at 0\.01 s"):
+    with pytest.raises(InputError, match=r"x\.TextGrid: starts at 0\.01 s"):
         read_textgrid(path)
 
 
@@ -219,11 +179,11 @@ def test_audacity_labels_are_put_in_order(tmp_path):
 )
 def test_faulty_audacity_labels_are_named(tmp_path, text, what):
     (tmp_path / "x.txt").write_text(text)
-    with pytest.raises(TierError, match=rf"x\.txt.*{what}"):
+    with pytest.raises(InputError, match=rf"x\.txt.*{what}"):
         read_audacity(tmp_path / "x.txt", "words", 1.0)
 
 
 def test_audacity_labels_are_text(tmp_path):
     (tmp_path / "x.txt").write_bytes(b"0.1\t0.2\t\xff\n")
-    with pytest.raises(TierError, match=r"x\.txt: not UTF-8"):
+    with pytest.raises(InputError, match=r"x\.txt: not UTF-8"):
         read_audacity(tmp_path / "x.txt", "words", 1.0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sslig.cues import controls
-from sslig.cues.feature_masks import MaskError
+from sslig.errors import InputError
 
 
 def generator(seed=0):
@@ -113,10 +113,10 @@ def test_a_wide_band_overlaps_where_it_must():
 
 
 def test_what_cannot_be_drawn_is_refused():
-    with pytest.raises(MaskError, match="0 draws"):
+    with pytest.raises(InputError, match="0 draws"):
         controls.shifted(frames("x-"), 0, generator())
-    with pytest.raises(MaskError, match=r"float32 mask of shape \(1, 2\)"):
+    with pytest.raises(InputError, match=r"float32 mask of shape \(1, 2\)"):
         controls.cuts(torch.zeros(1, 2), 1, generator())
     for low, high in ((1200, 600), (-1, 600), (600, 9000)):
-        with pytest.raises(MaskError, match=r"accepted: .* <= 8000"):
+        with pytest.raises(InputError, match=r"accepted: .* <= 8000"):
             controls.bands(low, high, 1, generator())

@@ -1,4 +1,4 @@
-"""The registry: every line of text names one intervention, and each does what its line says."""
+"""The registry: every line of text names one mask, and each does what its line says."""
 
 import pickle
 
@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from sslig.cues import feature_masks, waveform_masks
-from sslig.cues.definitions import CODECS, PHONE_CLASSES, REGISTRY
-from sslig.cues.interventions import PAPER, InterventionError, parse
+from sslig.cues.masks import MASKS, PAPER, PLACES, REGISTRY, SWEEPS, of_study, parse
+from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
 
 REQUIRED = {"percent": "10", "fill": "noise", "lo_hz": "600", "hi_hz": "1200", "cutoff_hz": "4000"}
@@ -45,9 +45,9 @@ def mask():
 
 def test_the_registry_holds_what_the_book_names():
     assert set(PAPER) <= set(REGISTRY)
-    assert {f"phone:{name}" for name in PHONE_CLASSES} <= set(REGISTRY)
-    assert {f"time:phone:{name}" for name in PHONE_CLASSES} <= set(REGISTRY)
-    assert {f"codec:{name}" for name in CODECS} <= set(REGISTRY)
+    assert {f"time:{place}" for place in PLACES} <= set(REGISTRY)
+    assert {f"codec:{name}" for name in ("opus", "mp3", "aac", "g722")} <= set(REGISTRY)
+    assert {definition.place for definition in REGISTRY.values()} == {None, "edge_silence", *PLACES}
     assert {"onsets", "top_attribution", "bottom_attribution", "band", "lowpass", "trim_silence"} <= set(REGISTRY)
 
 
@@ -64,7 +64,7 @@ def test_canonical_text_is_read_back(name):
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-def test_every_intervention_changes_something_and_nothing_it_was_given(name, features, waveforms, mask):
+def test_every_mask_changes_something_and_nothing_it_was_given(name, features, waveforms, mask):
     found = shortest(name)
     original = (features if found.space == "feature" else waveforms).clone()
     if found.space == "feature":
@@ -106,7 +106,7 @@ def test_null_gains_change_nothing(spec, waveforms):
         ("codec:g722()", "codec:g722"),
     ],
 )
-def test_one_intervention_has_one_text(written, spec):
+def test_one_mask_has_one_text(written, spec):
     assert parse(written).spec == spec
 
 
@@ -132,9 +132,9 @@ def test_the_papers_masks_give_the_published_results(reference):
     released = load_file(reference / "interventions.safetensors")
     tokens, waveforms = released["tokens"], released["waveform"]
     places = {
-        "published:non_speech": feature_masks.non_speech(tokens, 0, 1, published=True),
-        "published:word_boundaries": feature_masks.word_boundaries(tokens, 0, 1, published=True),
-        "energy": feature_masks.high_energy(feature_masks.waveform_energy(waveforms, 49, SSL_CLOCK), 0.75),
+        "published:non_speech": tokens == 0,
+        "published:word_boundaries": feature_masks.published_word_boundaries(tokens == 0, tokens == 1),
+        "energy": feature_masks.high_energy(waveforms, SSL_CLOCK, 0.75),
     }
     results = {
         "noise(published=true)": "noise_alpha0.9",
@@ -186,16 +186,85 @@ def test_parameters_reach_the_function(waveforms, mask):
     ],
 )
 def test_what_is_not_accepted_is_refused(spec, says):
-    with pytest.raises(InterventionError, match=says):
+    with pytest.raises(InputError, match=says):
         parse(spec)
 
 
 def test_what_cannot_be_applied_is_refused(features, waveforms, mask):
-    with pytest.raises(InterventionError, match="volume works on waveforms and was given features"):
+    with pytest.raises(InputError, match="volume works on waveforms and was given features"):
         parse("volume").features(features, mask)
-    with pytest.raises(InterventionError, match="noise works on features and was given waveforms"):
+    with pytest.raises(InputError, match="noise works on features and was given waveforms"):
         parse("noise").waveforms(waveforms, mask, SSL_CLOCK, generator())
-    with pytest.raises(InterventionError, match=r"no mask was given; a .* mask of edge_silence"):
+    with pytest.raises(InputError, match=r"no mask was given; a .* mask of edge_silence"):
         parse("trim_silence").waveforms(waveforms, None, SSL_CLOCK, generator())
-    with pytest.raises(feature_masks.MaskError, match="no profile"):
+    with pytest.raises(InputError, match="no profile"):
         parse("noise").features(features, mask)
+
+
+def test_a_study_without_masks_has_those_of_the_paper_first():
+    assert tuple(MASKS[: len(PAPER)]) == PAPER
+    rows = of_study(None, None)
+    assert len(rows) == len(MASKS) + len(SWEEPS)
+    assert [row["mask"] for row in rows.values() if row["chosen"]] == [parse(spec).spec for spec in MASKS]
+    assert [row["mask"] for row in rows.values() if row["paper"]] == list(PAPER)
+    assert of_study([], []) == {}
+
+
+def family(masks, sweeps):
+    """Mask -> family, parameter and value of the masks that are in a family."""
+    rows = of_study(masks, sweeps).values()
+    return {row["mask"]: (row["family"], row["parameter"], row["value"]) for row in rows if row["family"]}
+
+
+@pytest.mark.parametrize(
+    ("masks", "sweeps", "expected"),
+    [
+        (
+            ["compressor"],
+            ["compressor(ratio=2)", "compressor(ratio=8)"],
+            {
+                "compressor": ("compressor", "ratio", 4),
+                "compressor(ratio=2)": ("compressor", "ratio", 2),
+                "compressor(ratio=8)": ("compressor", "ratio", 8),
+            },
+        ),
+        (
+            ["band(lo_hz=0, hi_hz=300)", "band(lo_hz=0, hi_hz=600)"],
+            ["band(lo_hz=0, hi_hz=300, gain=0)"],
+            {
+                "band(lo_hz=0, hi_hz=300)": ("band(lo_hz=0, hi_hz=300)", "gain", 0.1),
+                "band(lo_hz=0, hi_hz=300, gain=0)": ("band(lo_hz=0, hi_hz=300)", "gain", 0),
+            },
+        ),
+        (
+            ["noise", "noise(published=true)"],
+            ["noise(alpha=0.5)", "noise(alpha=0.5, published=true)"],
+            {
+                "noise": ("noise", "alpha", 0.9),
+                "noise(published=true)": ("noise(published=true)", "alpha", 0.9),
+                "noise(alpha=0.5)": ("noise", "alpha", 0.5),
+                "noise(alpha=0.5, published=true)": ("noise(published=true)", "alpha", 0.5),
+            },
+        ),
+        (["noise", "volume"], [], {}),
+    ],
+)
+def test_a_family_differs_in_one_number(masks, sweeps, expected):
+    assert family(masks, sweeps) == expected
+
+
+@pytest.mark.parametrize(
+    ("masks", "sweeps", "says"),
+    [
+        (["noise"], ["noise(published=true)"], r"noise\(published=true\) differs from no other .* equal but for alpha"),
+        ([], ["codec:g722"], "masking.sweeps: codec:g722 .* it has none"),
+        (
+            ["compressor"],
+            ["compressor(ratio=2)", "compressor(threshold_db=-30)"],
+            "compressor stands in two curves, by ratio and by threshold_db; accepted: one parameter",
+        ),
+    ],
+)
+def test_sweeps_that_form_no_family_are_refused(masks, sweeps, says):
+    with pytest.raises(InputError, match=says):
+        of_study(masks, sweeps)

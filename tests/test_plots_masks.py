@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex, to_rgba
 
-from sslig.cues.masked_trials import STATISTICS
+from sslig.cues.effects import STATISTICS
 from sslig.plots import style
-from sslig.plots.masking import SCALES, WIDTH_IN, dose_response, mask_effects
+from sslig.plots.masks import SCALES, WIDTH_IN, dose_response, mask_effects
 
 DETECTORS = ("aasist", "camhfa", "sls")
 LONG = ("time:non_speech(fill=silence)", "bottom_attribution(percent=10)")

@@ -1,0 +1,446 @@
+"""The masks: what may be done to features or to a recording, written as one line of text.
+
+``noise``, ``noise(alpha=0.5)``, ``phone:vowel``, ``band(lo_hz=600, hi_hz=1200)``, ``top_attribution(percent=10)``,
+``codec:opus(quality=2)``, ``time:non_speech(fill=silence)``: a name and, where it has any, its parameters. Where the
+released code finds a place wrongly, the default is the corrected place and ``published=true`` the released one.
+
+References
+----------
+"What Do Deepfake Speech Detectors Actually Hear?", arXiv 2606.10912, section on causal masking, and its release.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sslig import specs
+from sslig.corpora import codecs
+from sslig.cues import feature_masks, phones, vad, waveform_masks
+from sslig.errors import InputError
+from sslig.frames import FrameClock
+from sslig.specs import Parameter
+
+FEATURE, WAVEFORM = "feature", "waveform"
+SHIFT, BAND, CUT = "shift", "band", "cut"
+
+PAPER = ("noise", "phonemes", "word_boundaries", "spectral", "volume", "compressor")
+"""The six masks of the paper."""
+
+MASKS = (
+    *PAPER,
+    *(f"phone:{name}" for name in phones.CLASSES),
+    "onsets",
+    "speech_edges",
+    "top_attribution(percent=10)",
+    "bottom_attribution(percent=10)",
+    "time:non_speech(fill=noise)",
+    "time:non_speech(fill=silence)",
+    "time:energy(fill=interpolation)",
+    "time:top_attribution(percent=10, fill=interpolation)",
+    "band(lo_hz=0, hi_hz=300)",
+    "band(lo_hz=4000, hi_hz=8000)",
+    "lowpass(cutoff_hz=4000)",
+    "codec:opus",
+    "trim_silence",
+)
+"""The masks of a study that names none: those of the paper first."""
+
+SWEEPS = (
+    *(f"noise(alpha={alpha})" for alpha in (0.3, 0.6, 1)),
+    *(f"phonemes(quantile={quantile})" for quantile in (0.5, 0.9)),
+    *(f"{end}_attribution(percent={percent})" for end in ("top", "bottom") for percent in (5, 20, 40)),
+)
+"""The same at other doses, for a study that names none."""
+
+PUBLISHED = "published:"
+"""Stands before the name of a place that is found as the released code finds it."""
+
+ENERGY, TOP, BOTTOM, EDGE_SILENCE = "energy", "top_attribution", "bottom_attribution", "edge_silence"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A named choice of frames.
+
+    Attributes
+    ----------
+    frames
+        Which frames they are, in words; parameters in braces.
+    tier
+        Name of the tier that gives them; None where none does.
+    labels
+        Labels of the tier that count; all where None.
+    phone_class
+        One of `sslig.cues.phones.CLASSES`: the labels of that class count.
+    at_changes
+        Whether frames near the ends of those stretches are meant, not those within.
+    parameters
+        Parameters of the place by name.
+    """
+
+    frames: str
+    tier: str | None = None
+    labels: tuple[str, ...] | None = None
+    phone_class: str | None = None
+    at_changes: bool = False
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+
+_PERCENT = {"percent": Parameter(None, 0, 99)}
+_QUANTILE = {"quantile": Parameter(0.75, 0, 1)}
+
+PLACES: Mapping[str, Place] = MappingProxyType(
+    {
+        "non_speech": Place("Frames without speech", "speech", vad.NON_SPEECH),
+        ENERGY: Place("The frames above quantile {quantile:g} of the energy", parameters=_QUANTILE),
+        "word_boundaries": Place("Frames at word boundaries", "words", at_changes=True),
+        "onsets": Place("Frames where voicing begins or ends", "voicing", ("voiced",), at_changes=True),
+        "speech_edges": Place("Frames where speech begins or ends", "speech", (vad.SPEECH,), at_changes=True),
+        "pauses": Place("Frames of pauses inside the speech", "speech", ("pause",)),
+        TOP: Place("The {percent:g} % of frames with the highest attribution", parameters=_PERCENT),
+        BOTTOM: Place("The {percent:g} % of frames with the lowest attribution", parameters=_PERCENT),
+        **{
+            f"phone:{name}": Place(f"Frames of the phone class {name}", "phones", phone_class=name)
+            for name in phones.CLASSES
+        },
+    }
+)
+"""The places by name."""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """An entry of `REGISTRY`: a mask before its parameters have values.
+
+    Attributes
+    ----------
+    name, space, place, control
+        See `Mask`.
+    description
+        One plain sentence with the parameters in braces.
+    apply
+        ``(features, frames, profile, **parameters)`` or ``(waveforms, frames, clock, generator, **parameters)``.
+    parameters
+        By name, in the order of the canonical text.
+    """
+
+    name: str
+    space: str
+    description: str
+    apply: Callable[..., Tensor]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict, hash=False)
+    place: str | None = None
+    control: str | None = None
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask with the values of its parameters.
+
+    Attributes
+    ----------
+    spec
+        The canonical text: parameters in the order of the registry, defaults left out.
+    name
+        The key in `REGISTRY`.
+    space
+        `FEATURE` or `WAVEFORM`.
+    parameters
+        All parameters by name. ``quantile`` and ``percent`` belong to the place.
+    place
+        Where the mask acts: one of `PLACES`, with `PUBLISHED` before it where it is found as released, or
+        `EDGE_SILENCE`; None for the whole recording.
+    control
+        `SHIFT` (frames elsewhere), `BAND` (a band as wide elsewhere), `CUT` (as much cut elsewhere), or None where
+        nothing can be moved.
+    description
+        One plain sentence.
+    """
+
+    spec: str
+    name: str
+    space: str
+    parameters: Mapping[str, Any] = field(hash=False)
+    place: str | None
+    control: str | None
+    description: str
+
+    def features(self, features: Tensor, frames: Tensor, profile: Tensor | None = None) -> Tensor:
+        """Mask (batch, layer, frame, feature) features.
+
+        Parameters
+        ----------
+        features
+            (batch, layer, frame, feature)
+        frames
+            (batch, frame) bool, the frames of `place`.
+        profile
+            (layer, feature) Mean bona fide non-speech features; only ``noise`` needs them.
+
+        Raises
+        ------
+        InputError
+            The mask works on waveforms, shapes do not fit together, or the profile is missing.
+        """
+        self._require(FEATURE)
+        return REGISTRY[self.name].apply(features, frames, profile, **self.parameters)
+
+    def waveforms(
+        self, waveforms: Tensor, frames: Tensor | None, clock: FrameClock, generator: torch.Generator
+    ) -> Tensor:
+        """Mask (batch, samples) waveforms; ``trim_silence`` returns fewer samples.
+
+        Parameters
+        ----------
+        waveforms
+            (batch, samples) at 16 kHz.
+        frames
+            (batch, frame) bool, the frames of `place`; not read where that is None.
+        clock
+            The frame grid.
+        generator
+            Draws the noise that is put in.
+
+        Raises
+        ------
+        InputError
+            The mask works on features, frames are missing or do not fit, or the codec is not there or fails.
+        """
+        self._require(WAVEFORM)
+        if self.place and frames is None:
+            raise InputError(f"{self.spec}: no mask was given; a (batch, frame) mask of {self.place} is needed")
+        return REGISTRY[self.name].apply(waveforms, frames, clock, generator, **self.parameters)
+
+    def _require(self, space: str) -> None:
+        if self.space != space:
+            raise InputError(f"{self.spec} works on {self.space}s and was given {space}s")
+
+
+def parse(spec: str) -> Mask:
+    """The mask that a line such as ``band(lo_hz=600, hi_hz=1200)`` names.
+
+    Raises
+    ------
+    InputError
+        A name, a parameter or a value is not accepted; the message lists what is.
+    """
+    definition, parameters = specs.read(spec, REGISTRY, "mask")
+    if "lo_hz" in parameters and parameters["lo_hz"] >= parameters["hi_hz"]:
+        raise InputError(
+            f"{spec!r}: a band from {parameters['lo_hz']:g} to {parameters['hi_hz']:g} Hz; accepted: lo_hz below hi_hz"
+        )
+    published = parameters.get("published", False)
+    as_released = " They are found as the released code finds them." if published else ""
+    return Mask(
+        spec=specs.written(definition.name, definition.parameters, parameters),
+        name=definition.name,
+        space=definition.space,
+        parameters=parameters,
+        place=PUBLISHED + definition.place if published else definition.place,
+        control=definition.control,
+        description=definition.description.format_map(parameters) + as_released,
+    )
+
+
+def of_study(masks: Sequence[str] | None, sweeps: Sequence[str] | None) -> dict[Mask, dict[str, Any]]:
+    """The masks of a study and the same at other doses, each once and in order, with what a table says of them.
+
+    A *family* are masks of one name that are equal in all parameters but one number; the masks of the study are among
+    them.
+
+    Parameters
+    ----------
+    masks, sweeps
+        Lines for `parse`. None stands for `MASKS` and `SWEEPS`; an empty list is empty.
+
+    Returns
+    -------
+    dict
+        Mask -> its ``mask`` (canonical text), ``name``, ``space``, ``place``, ``control`` and ``description``, whether
+        it is of the study's masks (``chosen``; the others are only swept) and of the ``paper``, and the ``family``,
+        the ``parameter`` that is swept in it and its ``value``; empty and NaN where the mask is in no family.
+
+    Raises
+    ------
+    InputError
+        A mask is not accepted; or a mask of `sweeps` differs from no other mask in one number alone, or a mask stands
+        in two families.
+    """
+    chosen = list(map(parse, MASKS if masks is None else masks))
+    swept = list(map(parse, SWEEPS if sweeps is None else sweeps))
+    every = list(dict.fromkeys((*chosen, *swept)))
+    families = _families(swept, every)
+    no_family = {"family": "", "parameter": "", "value": math.nan}
+    return {
+        mask: {
+            "mask": mask.spec,
+            "name": mask.name,
+            "space": mask.space,
+            "place": mask.place or "",
+            "control": mask.control or "",
+            "description": mask.description,
+            "chosen": mask in chosen,
+            "paper": mask.spec in PAPER,
+            **families.get(mask, no_family),
+        }
+        for mask in every
+    }
+
+
+def _families(swept: Iterable[Mask], every: Sequence[Mask]) -> dict[Mask, dict[str, Any]]:
+    families: dict[Mask, dict[str, Any]] = {}
+    for mask in swept:
+        curves = {name: curve for name in _numbers(mask) if len(curve := _curve(mask, name, every)) > 1}
+        if not curves:
+            raise InputError(
+                f"masking.sweeps: {mask.spec} differs from no other mask in one number alone; accepted: at least two "
+                "masks of one name, in masking.sweeps or one of them in masking.masks, that are equal but for "
+                f"{' or '.join(_numbers(mask)) or 'a number; it has none'}"
+            )
+        for name, member in ((name, member) for name, curve in curves.items() for member in curve):
+            row = {"family": _family(member, name), "parameter": name, "value": float(member.parameters[name])}
+            if families.setdefault(member, row) != row:
+                raise InputError(
+                    f"masking.sweeps: {member.spec} stands in two curves, by {families[member]['parameter']} and by "
+                    f"{name}; accepted: one parameter of a mask at a time"
+                )
+    return families
+
+
+def _numbers(mask: Mask) -> list[str]:
+    return [name for name, value in mask.parameters.items() if type(value) in (int, float)]
+
+
+def _curve(mask: Mask, swept: str, every: Iterable[Mask]) -> list[Mask]:
+    """The masks that are equal to `mask` but for the parameter `swept`, itself among them."""
+    fixed = {name: value for name, value in mask.parameters.items() if name != swept}
+    return [other for other in every if other.name == mask.name and fixed.items() <= dict(other.parameters).items()]
+
+
+def _family(mask: Mask, swept: str) -> str:
+    """The canonical text without the parameter `swept`."""
+    parameters = REGISTRY[mask.name].parameters
+    return specs.written(mask.name, parameters, {k: v for k, v in mask.parameters.items() if k != swept})
+
+
+def _noise(features: Tensor, frames: Tensor, profile: Tensor | None, alpha: float, published: bool) -> Tensor:
+    if profile is None:
+        raise InputError("noise was given no profile; the (layer, feature) mean is needed")
+    return feature_masks.towards_profile(features, frames, profile, alpha)
+
+
+def _nearest(features: Tensor, frames: Tensor, profile: Tensor | None, **of_place: float) -> Tensor:
+    return feature_masks.from_nearest(features, frames)
+
+
+def _replace(
+    waveforms: Tensor, frames: Tensor, clock: FrameClock, generator: torch.Generator, fill: str, **of_place: float
+) -> Tensor:
+    return waveform_masks.replaced(waveforms, frames, clock, fill, generator)
+
+
+def _trim(waveforms: Tensor, frames: Tensor, clock: FrameClock, generator: torch.Generator) -> Tensor:
+    return waveform_masks.cut(waveforms, frames, clock)
+
+
+def _scaled(waveforms: Tensor, gain: float) -> Tensor:
+    return gain * waveforms
+
+
+def _whole(function: Callable[..., Tensor], **fixed: object) -> Callable[..., Tensor]:
+    """A function of waveforms and parameters in the form in which the registry calls it."""
+    return lambda waveforms, frames, clock, generator, **parameters: function(waveforms, **fixed, **parameters)
+
+
+def _in_features() -> list[Definition]:
+    noise = Definition(
+        "noise",
+        FEATURE,
+        "Frames without speech are pulled a share of {alpha:g} of the way to the mean bona fide frame without speech.",
+        _noise,
+        {"alpha": Parameter(0.9, 0, 1)} | _PUBLISHED,
+        "non_speech",
+        SHIFT,
+    )
+    sentence = " are replaced by the mean of the nearest kept frame before and after."
+    return [noise] + [
+        Definition(
+            "phonemes" if name == ENERGY else name,
+            FEATURE,
+            place.frames + sentence,
+            _nearest,
+            place.parameters | (_PUBLISHED if name == "word_boundaries" else {}),
+            name,
+            SHIFT,
+        )
+        for name, place in PLACES.items()
+        if name != "non_speech"
+    ]
+
+
+def _in_time() -> list[Definition]:
+    """The same places, masked in the recording itself."""
+    fill = {"fill": Parameter(None, words=waveform_masks.FILLS)}
+    sentence = " are replaced by {fill} in the recording."
+    return [
+        Definition(f"time:{name}", WAVEFORM, place.frames + sentence, _replace, fill | place.parameters, name, SHIFT)
+        for name, place in PLACES.items()
+    ]
+
+
+def _whole_recordings() -> list[Definition]:
+    """Masks of a whole recording, or of its ends."""
+    nyquist_hz, gain = waveform_masks.NYQUIST_HZ, {"gain": Parameter(0.1, 0, 10)}
+    edges = {"lo_hz": Parameter(None, 0, nyquist_hz), "hi_hz": Parameter(None, 0, nyquist_hz)}
+    spectral = {"lo_hz": Parameter(600.0, 0, nyquist_hz), "hi_hz": Parameter(1200.0, 0, nyquist_hz)}
+    compressor = {
+        "threshold_db": Parameter(-20.0, -80, 0),
+        "ratio": Parameter(4.0, 1, 100),
+        "makeup_db": Parameter(10.0, 0, 60),
+        "attack_ms": Parameter(0.0, 0, 1000),
+        "release_ms": Parameter(0.0, 0, 5000),
+    }
+    scaled = "Frequencies from {lo_hz:g} to {hi_hz:g} Hz are multiplied by {gain:g}."
+    squeezed = (
+        "Levels above {threshold_db:g} dB are compressed {ratio:g}:1, all is raised by {makeup_db:g} dB and limited at "
+        "full scale (attack {attack_ms:g} ms, release {release_ms:g} ms)."
+    )
+    band = _whole(waveform_masks.band_gain)
+    lowpass, cutoff = _whole(waveform_masks.lowpass), {"cutoff_hz": Parameter(None, 1, nyquist_hz - 1)}
+    return [
+        Definition("spectral", WAVEFORM, scaled, band, spectral | gain, control=BAND),
+        Definition("band", WAVEFORM, scaled, band, edges | gain, control=BAND),
+        Definition("volume", WAVEFORM, "The recording is multiplied by {gain:g}.", _whole(_scaled), gain),
+        Definition("compressor", WAVEFORM, squeezed, _whole(waveform_masks.compressed), compressor),
+        Definition("lowpass", WAVEFORM, "Frequencies of {cutoff_hz:g} Hz and above are removed.", lowpass, cutoff),
+        *(_codec(codec) for codec in (*codecs.CODECS.values(), codecs.G722)),
+        Definition(
+            "trim_silence",
+            WAVEFORM,
+            "The silence before and after the speech is cut off.",
+            _trim,
+            place=EDGE_SILENCE,
+            control=CUT,
+        ),
+    ]
+
+
+def _codec(codec: codecs.Codec) -> Definition:
+    name = "".join(filter(str.isalnum, codec.name)).lower()
+    rates = len(codec.bit_rates)
+    parameters = {"quality": Parameter(1, 1, rates)} if rates else {}
+    sentence = f"The recording is encoded and decoded with {codec.name}" + (", quality {quality}." if rates else ".")
+    return Definition(f"codec:{name}", WAVEFORM, sentence, _whole(waveform_masks.coded, codec=codec), parameters)
+
+
+_PUBLISHED = {"published": Parameter(False, words=("false", "true"))}
+
+REGISTRY: Mapping[str, Definition] = MappingProxyType(
+    {definition.name: definition for definition in (*_in_features(), *_in_time(), *_whole_recordings())}
+)
+"""Every mask by name."""

@@ -1,0 +1,77 @@
+"""Scores of utterances under every mask of the study."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from sslig.attribution import baselines
+from sslig.corpora import protocol
+from sslig.corpora.sample import shard_of, stratified
+from sslig.cues import masking
+from sslig.cues.masks import of_study
+from sslig.cues.places import Places
+from sslig.cues.segments import by_utterance
+from sslig.files import write_parquet
+from sslig.models.detector import Detector, select_device
+from sslig.study import Study
+
+
+def mask(
+    study: Study,
+    *,
+    name: str,
+    seed: int,
+    detector: Path,
+    corpus: Path,
+    segments: Path,
+    attributions: Path,
+    nonspeech: Path,
+    shard: str,
+    masks: Path,
+    left_out: Path,
+) -> None:
+    """Score utterances of *eval* under every mask and sweep of the study, each with its matched random controls.
+
+    Parameters
+    ----------
+    name, seed
+        The trained detector.
+    detector, corpus
+        Folders of both.
+    segments
+        Segments of the utterances (`sslig.cues.segments`).
+    attributions
+        Attributions of the detector, which rank frames; an utterance without one has no row for such masks.
+    nonspeech
+        Mean features of bona fide frames without speech.
+    shard
+        Which of the utterances, ``0of4`` for instance.
+    masks
+        To write: the table of `sslig.cues.masking.mask_scores`, with the columns of `sslig.cues.masks.of_study`.
+    left_out
+        To write: utterances that could not be read, with the reason.
+
+    Raises
+    ------
+    InputError
+        A mask is not accepted, or needs a tier that the study does not decode.
+    DataError
+        No utterance of the shard could be read.
+    """
+    drawn = stratified(protocol.load_set(corpus, "eval"), study.masking.utterances, study.corpus.seed)
+    explained = pd.read_parquet(attributions, columns=["utterance", "by_frame"])
+    places = Places(by_utterance(pd.read_parquet(segments)), dict(explained.to_numpy()))
+    of_masks = of_study(study.masking.masks, study.masking.sweeps)
+    scores, unread = masking.mask_scores(
+        Detector.from_pretrained(detector),
+        shard_of(drawn, shard),
+        list(of_masks),
+        places,
+        baselines.load(nonspeech).values,
+        study.scoring,
+        draws=study.masking.draws,
+        seed=study.corpus.seed,
+        device=select_device(study.device),
+    )
+    write_parquet(masks, scores.merge(pd.DataFrame(list(of_masks.values())), on="mask"))
+    write_parquet(left_out, unread)

@@ -1,0 +1,63 @@
+"""Segments of utterances, decoded once for all detectors."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from sslig.corpora import protocol
+from sslig.corpora.sample import draw, stratified
+from sslig.cues.segments import decode
+from sslig.errors import InputError
+from sslig.files import write_json, write_parquet
+from sslig.labels import KEYS
+from sslig.study import Study
+
+WHICH = ("eval", "train", "profile")
+"""The masked utterances of *eval*, the bona fide utterances of *train* whose non-speech is averaged, and the utterances
+of the cue profile."""
+
+
+def segment(study: Study, *, corpus: Path, which: str, segments: Path, left_out: Path, sources: Path) -> None:
+    """Decode the segments that one step needs.
+
+    Parameters
+    ----------
+    corpus
+        Folder of the corpus.
+    which
+        One of `WHICH`. *train* has voice activity only, *profile* voice activity and phones.
+    segments
+        To write: the table of `sslig.cues.segments.decode`.
+    left_out
+        To write: utterances that could not be read, with the reason.
+    sources
+        To write: tool, version, model and parameters of each tier, as JSON.
+
+    Raises
+    ------
+    InputError
+        `which` or a source is unknown.
+    """
+    utterances = chosen(study, corpus, which)
+    names = {
+        "eval": study.masking.segments,
+        "train": ["vad"],
+        "profile": [name for name in study.masking.segments if name == "vad" or name.split(":")[1:2] == ["phones"]],
+    }[which]
+    decoded = decode(utterances, names, study.masking.workers)
+    write_parquet(segments, decoded.table)
+    write_parquet(left_out, decoded.left_out)
+    write_json(sources, decoded.sources)
+
+
+def chosen(study: Study, corpus: Path, which: str) -> pd.DataFrame:
+    """The utterances of one of `WHICH`."""
+    if which not in WHICH:
+        raise InputError(f"which={which}; accepted: {', '.join(WHICH)}")
+    if which == "train":
+        train = protocol.load_set(corpus, "train")
+        bonafide = train[train["label"] == KEYS["bonafide"]]
+        return draw(bonafide, study.masking.nonspeech_utterances, study.corpus.seed)
+    utterances = protocol.load_set(corpus, "eval")
+    n = study.masking.utterances if which == "eval" else study.validation.profile_utterances
+    return utterances if n is None else stratified(utterances, n, study.corpus.seed)
