@@ -18,9 +18,8 @@ import pandas as pd
 import torch
 
 from sslig import audio, files
-from sslig.cues.definitions import FEATURE
-from sslig.cues.interventions import Intervention, parse
-from sslig.cues.masking import MASKS, SWEEPS, mask_scores
+from sslig.cues.masking import mask_scores
+from sslig.cues.masks import FEATURE, MASKS, SWEEPS, Mask, parse
 from sslig.cues.phones import CLASSES
 from sslig.cues.places import Places
 from sslig.cues.tiers import Tier
@@ -77,7 +76,7 @@ def seconds(call, repeats: int = 1) -> float:
     return (time.process_time() - start) / repeats
 
 
-def measure(detector: Detector, utterances: pd.DataFrame, masks: list[Intervention]) -> tuple[float, dict[str, float]]:
+def measure(detector: Detector, utterances: pd.DataFrame, masks: list[Mask]) -> tuple[float, dict[str, float]]:
     """Seconds an utterance of one scoring pass, and of each mask with its controls, the pass itself taken off."""
     n_frames = SSL_CLOCK.n_frames(int(DURATION_S * SAMPLE_RATE_HZ))
     generator = np.random.default_rng(0)
@@ -87,7 +86,7 @@ def measure(detector: Detector, utterances: pd.DataFrame, masks: list[Interventi
     profile = torch.zeros(detector.backbone.n_layers, detector.backbone.feature_size)
     one_by_one = Scoring(batch_size=1)
 
-    def run(chosen: list[Intervention]) -> float:
+    def run(chosen: list[Mask]) -> float:
         return seconds(lambda: mask_scores(detector, utterances, chosen, places, profile, one_by_one, draws=DRAWS,
                                            seed=0))  # fmt: skip
 

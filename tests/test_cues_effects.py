@@ -203,7 +203,9 @@ def test_holm_is_over_detectors_and_masks_of_each_statistic_and_seed(trials, rng
 
 
 def test_masks_of_the_same_utterances_share_their_draws(trials):
-    alone = effects(under(trials, trials["spoof_score"] - 1, mask="b"), **OPTIONS).drop(columns=["p_holm", "significant"])
+    alone = effects(under(trials, trials["spoof_score"] - 1, mask="b"), **OPTIONS).drop(
+        columns=["p_holm", "significant"]
+    )
     fewer = under(trials[trials["speaker"] != "S0"], 0.0, mask="a")
     both = effects(pd.concat([fewer, under(trials, trials["spoof_score"] - 1, mask="b")]), **OPTIONS)
     of_b = both.loc[both["mask"] == "b", alone.columns].reset_index(drop=True)
@@ -257,8 +259,14 @@ def test_a_second_stage_resamples_recordings_of_one_speaker(trials):
 
 
 def test_rounds_that_lack_a_class_are_left_out():
-    few = pd.DataFrame({"utterance": list("abcd"), "speaker": list("xxyy"), "key": ["bonafide"] * 2 + ["spoof"] * 2,
-                        "spoof_score": [0.0, 1.0, 2.0, 4.0]})
+    few = pd.DataFrame(
+        {
+            "utterance": list("abcd"),
+            "speaker": list("xxyy"),
+            "key": ["bonafide"] * 2 + ["spoof"] * 2,
+            "spoof_score": [0.0, 1.0, 2.0, 4.0],
+        }
+    )
     found = effects(under(few, few["spoof_score"]), **OPTIONS)
     assert (found["rounds"] < 100).all()
     assert found["p"].tolist() == [1] * 7

@@ -7,6 +7,7 @@ from sslig.cues import feature_masks as masks
 from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
 
+
 def frames(text):
     """(1, frame) True where the text has an x."""
     return torch.tensor([[letter == "x" for letter in text]])

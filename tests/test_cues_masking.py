@@ -83,8 +83,9 @@ def test_a_mask_without_frames_changes_nothing_at_all(run, places, utterances):
 
 def test_a_recording_without_speech_has_a_score_under_every_mask(run, utterances):
     tiers = {name: {"speech": speech(1.0, 0.0, 0.0)} for name in utterances["utterance"]}
-    table, _ = run("noise", "trim_silence", "time:non_speech(fill=noise)", profile=torch.ones(3, 16),
-                   places=Places(tiers))
+    table, _ = run(
+        "noise", "trim_silence", "time:non_speech(fill=noise)", profile=torch.ones(3, 16), places=Places(tiers)
+    )
     assert set(table["status"]) == {ALL_FRAMES}
     assert np.isfinite(table["masked_score"]).all()
     assert np.isfinite(controls(table)).all()

@@ -68,17 +68,19 @@ def test_runs(mask, expected):
 
 def test_coverage():
     assert coverage([1, 0, 1, 1, 1], SSL_CLOCK) == {
-        "n_frames": 5, "n_masked": 4, "share": 0.8,
-        "n_runs": 2, "mean_run_s": 0.04, "longest_run_s": pytest.approx(0.06),
+        "n_frames": 5,
+        "n_masked": 4,
+        "share": 0.8,
+        "n_runs": 2,
+        "mean_run_s": 0.04,
+        "longest_run_s": pytest.approx(0.06),
     }
 
 
 @pytest.mark.parametrize("n_frames", [0, 3])
 def test_nothing_masked_is_counted_as_0(n_frames):
     found = coverage(np.zeros(n_frames, dtype=bool), SSL_CLOCK)
-    assert found == {
-        "n_frames": n_frames, "n_masked": 0, "share": 0, "n_runs": 0, "mean_run_s": 0, "longest_run_s": 0
-    }
+    assert found == {"n_frames": n_frames, "n_masked": 0, "share": 0, "n_runs": 0, "mean_run_s": 0, "longest_run_s": 0}
 
 
 def test_frames_near_changes(words):
@@ -120,9 +122,34 @@ def test_textgrid_comes_back(tmp_path, words):
 
 def test_a_textgrid_of_praat_is_read(tmp_path):
     """The short form; a point tier is left out, intervals without text are gaps, spaces in a text are one."""
-    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "0", "1.5", "<exists>", "2",
-             '"IntervalTier"', '"words"', "0", "1.5", "2", "0", "0.5", '""', "0.5", "1.5", '"a  word "',
-             '"TextTier"', '"clicks"', "0", "1.5", "1", "0.7", '"click"', ""]
+    lines = [
+        'File type = "ooTextFile"',
+        'Object class = "TextGrid"',
+        "",
+        "0",
+        "1.5",
+        "<exists>",
+        "2",
+        '"IntervalTier"',
+        '"words"',
+        "0",
+        "1.5",
+        "2",
+        "0",
+        "0.5",
+        '""',
+        "0.5",
+        "1.5",
+        '"a  word "',
+        '"TextTier"',
+        '"clicks"',
+        "0",
+        "1.5",
+        "1",
+        "0.7",
+        '"click"',
+        "",
+    ]
     (tmp_path / "x.TextGrid").write_text("\n".join(lines))
     (tier,) = read_textgrid(tmp_path / "x.TextGrid")
     assert (tier.name, tier.labels, tier.duration_s) == ("words", ("a word",), 1.5)

@@ -29,7 +29,9 @@ def run(study, tmp_path, corpus, tiny_detector):
     utterances = stratified(protocol.load_set(corpus, "eval"), 8, 0)
     decoded = segments.decode(utterances, ["vad"])
     write_parquet(tmp_path / "segments.parquet", decoded.table)
-    n_frames = [SSL_CLOCK.n_frames(int(16_000 * rows.iloc[0])) for _, rows in decoded.table.groupby("utterance")["duration_s"]]
+    n_frames = [
+        SSL_CLOCK.n_frames(int(16_000 * rows.iloc[0])) for _, rows in decoded.table.groupby("utterance")["duration_s"]
+    ]
     ranked = [np.arange(n, dtype=np.float32) for n in n_frames[:4]]
     explained = pd.DataFrame({"utterance": sorted(utterances["utterance"])[:4], "by_frame": ranked})
     write_parquet(tmp_path / "attributions.parquet", explained)
@@ -85,7 +87,7 @@ def test_an_unknown_mask_is_refused_with_what_is_known(run, study):
 
 @pytest.mark.parametrize("name", ["camhfa", "sls"])
 def test_masked_scores_are_the_golden_ones(golden, tmp_path, name):
-    """Of every eighth utterance: a mask of features, one that an explanation places, one of the recording, one that cuts."""
+    """Four kinds of masks on every eighth utterance: of features, placed by an explanation, in the recording, cut."""
     specs = ["noise", "top_attribution(percent=10)", "time:non_speech(fill=noise)", "trim_silence"]
     study = load("experiments/demo.yaml")
     masking = study.masking.model_copy(update={"masks": specs, "sweeps": []})

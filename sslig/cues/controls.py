@@ -85,8 +85,10 @@ def bands(
         The band is no part of the range, or there is nothing to draw.
     """
     if draws < 1 or not lowest_hz <= lo_hz < hi_hz <= highest_hz:
-        raise InputError(f"{draws} draws of a band from {lo_hz} to {hi_hz} Hz; accepted: 1 draw or more, and "
-                        f"{lowest_hz} <= lo_hz < hi_hz <= {highest_hz}")
+        raise InputError(
+            f"{draws} draws of a band from {lo_hz} to {hi_hz} Hz; accepted: 1 draw or more, and "
+            f"{lowest_hz} <= lo_hz < hi_hz <= {highest_hz}"
+        )
     width = hi_hz - lo_hz
     below, above = max(0.0, lo_hz - width - lowest_hz), max(0.0, highest_hz - width - hi_hz)
     place = torch.rand(draws, generator=generator, dtype=torch.float64)
@@ -114,8 +116,10 @@ def _placed(row: Tensor, draws: int, generator: torch.Generator) -> Tensor:
 
 def _check(mask: Tensor, draws: int) -> None:
     if draws < 1 or mask.ndim != 2 or mask.dtype != torch.bool:
-        raise InputError(f"{draws} draws of a {mask.dtype} mask of shape {tuple(mask.shape)}; 1 draw or more of a bool "
-                        "mask (batch, frame) are needed")
+        raise InputError(
+            f"{draws} draws of a {mask.dtype} mask of shape {tuple(mask.shape)}; 1 draw or more of a bool "
+            "mask (batch, frame) are needed"
+        )
 
 
 def _drawn(allowed: Tensor, draws: int, generator: torch.Generator) -> Tensor:

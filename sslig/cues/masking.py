@@ -1,12 +1,12 @@
 """Scores under masks: features once an utterance, and from them every mask with its matched random controls."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from zlib import crc32
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sslig import scoring
 from sslig.cues import controls, waveform_masks
@@ -92,9 +92,7 @@ def mask_scores(
                     rows.append(about | {"mask": mask.spec} | utterance.under(mask, frames, profile))
     without = left_out.table(utterances)
     if 0 < len(without) == len(utterances):
-        raise DataError(
-            f"none of {len(utterances)} utterances could be read; the first: {without['reason'].iloc[0]}"
-        )
+        raise DataError(f"none of {len(utterances)} utterances could be read; the first: {without['reason'].iloc[0]}")
     table = pd.DataFrame(rows, columns=None if rows else [*DESCRIPTION, "mask"])
     return table.sort_values(["mask", "utterance"], ignore_index=True), without
 
@@ -174,11 +172,11 @@ class MaskedUtterance:
         moved = with_controls(mask, frames, self.n_read, self.draws, generator)  # (1 + draw, frame)
         if profile is not None:
             profile = self.detector.head.project(profile.to(self.waveform)[None, :, None])[0, :, 0]
-        parts = (
-            mask.features(self.projected.expand(len(part), -1, -1, -1), part, profile)
-            for part in moved.split(frames_at_once(self.projected))
-        )
-        return decisions(self.detector.head, parts)
+        scores = [
+            self.detector.head.decide(mask.features(self.projected.expand(len(part), -1, -1, -1), part, profile))
+            for part in moved.split(max(1, CHUNK_VALUES // self.projected[0].numel()))
+        ]
+        return torch.cat(scores).double().cpu().numpy()
 
     def _in_waveform(self, mask: Mask, frames: Tensor, generator: torch.Generator, status: str) -> np.ndarray:
         """(1 + draw,) Scores of the masked recording, then of its controls, which all have one length."""
@@ -203,16 +201,6 @@ class MaskedUtterance:
             return torch.cat([waveform_masks.band_gain(self.waveform, lo, hi, gain) for lo, hi in edges_hz])
         moved = with_controls(mask, frames, self.n_read, self.draws, generator)  # (1 + draw, frame)
         return mask.waveforms(self.waveform.expand(len(moved), -1), moved, clock, generator)
-
-
-def frames_at_once(projected: Tensor) -> int:
-    """How many copies of (1, ...) projected features go through a head at once."""
-    return max(1, CHUNK_VALUES // projected[0].numel())
-
-
-def decisions(head: nn.Module, parts: Iterable[Tensor]) -> np.ndarray:
-    """(batch,) Scores of chunks of projected features, which are made one after the other."""
-    return torch.cat([head.decide(part) for part in parts]).double().cpu().numpy()
 
 
 def with_controls(mask: Mask, frames: Tensor, n_read: int, draws: int, generator: torch.Generator) -> Tensor:

@@ -50,8 +50,14 @@ def speech(samples: np.ndarray) -> Tier:
     present = np.diff(cuts) > 0
     start_s, end_s = cuts[:-1][present] / SAMPLE_RATE_HZ, cuts[1:][present] / SAMPLE_RATE_HZ
     source = {"tool": "silero-vad", "version": version("silero-vad"), "model": "silero_vad.jit"}
-    return Tier(SPEECH, start_s, end_s, tuple(labels[present]), len(samples) / SAMPLE_RATE_HZ,
-                source | VALUES | {"late_ms": LATE_MS})
+    return Tier(
+        SPEECH,
+        start_s,
+        end_s,
+        tuple(labels[present]),
+        len(samples) / SAMPLE_RATE_HZ,
+        source | VALUES | {"late_ms": LATE_MS},
+    )
 
 
 def _bounds(samples: np.ndarray) -> np.ndarray:

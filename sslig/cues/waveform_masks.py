@@ -156,8 +156,10 @@ def cut(waveforms: Tensor, mask: Tensor, clock: FrameClock) -> Tensor:
     _check(waveforms, mask, clock)
     lost = mask.sum(dim=1)
     if (lost != lost[0]).any() or lost[0] == mask.shape[1]:
-        raise InputError(f"{lost.tolist()} of {mask.shape[1]} frames are to be cut; every row of a batch must lose "
-                        "the same number, and keep at least one frame")
+        raise InputError(
+            f"{lost.tolist()} of {mask.shape[1]} frames are to be cut; every row of a batch must lose "
+            "the same number, and keep at least one frame"
+        )
     dropped = _dropped(mask, waveforms.shape[1], clock)
     position = torch.arange(waveforms.shape[1], device=waveforms.device)
     last_dropped = last_true(dropped)  # (batch, samples)
@@ -202,8 +204,9 @@ def _attacked(reduction_db: Tensor, attack_ms: float) -> Tensor:
 
 def _cell(position: Tensor, clock: FrameClock) -> Tensor:
     """The frame whose centre is nearest to each sample; below 0 and above the last frame beyond their cells."""
-    return torch.div(position - (clock.receptive_field_samples - clock.hop_samples) // 2, clock.hop_samples,
-                     rounding_mode="floor")
+    return torch.div(
+        position - (clock.receptive_field_samples - clock.hop_samples) // 2, clock.hop_samples, rounding_mode="floor"
+    )
 
 
 def _dropped(mask: Tensor, n_samples: int, clock: FrameClock) -> Tensor:

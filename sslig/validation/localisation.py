@@ -17,7 +17,8 @@ from scipy.ndimage import binary_dilation
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from sslig.cues import feature_masks, vad
+from sslig import frames
+from sslig.cues import vad
 from sslig.errors import DataError
 from sslig.frames import SSL_CLOCK, FrameClock
 from sslig.validation.statistics import Rows, measured
@@ -156,7 +157,7 @@ def plain_maps(head: nn.Module, features: Tensor, waveform: Tensor, clock: Frame
     Jain and Wallace, "Attention is not Explanation", NAACL 2019.
     """
     n_frames = features.shape[2]
-    energy = feature_masks.waveform_energy(waveform.cpu(), n_frames, clock)[0].double().numpy()
+    energy = frames.energy(waveform[0].cpu().numpy(), clock.hop_samples, clock.hop_samples)[:n_frames]
     speech = vad.speech(waveform[0].cpu().numpy()).mask(clock, n_frames, {vad.SPEECH}).astype(np.float64)
     maps = {ENERGY: energy, VOICE_ACTIVITY: speech, NON_SPEECH: 1.0 - speech}
     if hasattr(head, "attention") and not isinstance(head.attention, nn.Module):  # AASIST's is a layer of nodes

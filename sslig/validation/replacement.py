@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sslig.cues import waveform_masks
 from sslig.cues.feature_masks import from_nearest, towards_profile
+from sslig.cues.masking import CHUNK_VALUES, WAVEFORMS_AT_ONCE
 from sslig.errors import InputError
 from sslig.models.detector import Detector
 
@@ -19,10 +20,6 @@ IN_FEATURES = (*PROFILES, INTERPOLATION)
 """What replaces frames of the features: the mean of bona fide frames, that of bona fide frames without speech, or the
 mean of the nearest frames that stay."""
 IN_WAVEFORM = waveform_masks.FILLS
-
-CHUNK_VALUES = 4_000_000
-"""Feature values that go through a head at once; on a CPU more of them only wait for memory."""
-WAVEFORMS_AT_ONCE = 8
 
 Scores = Callable[[np.ndarray], np.ndarray]
 """From (mask, frame) bool, True where a frame is replaced, to the (mask,) spoof scores of what is left."""

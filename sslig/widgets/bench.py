@@ -15,9 +15,8 @@ from sslig.attribution import baselines, methods
 from sslig.attribution.context import BONAFIDE_MEAN, Context
 from sslig.attribution.explanation import CERTIFICATE, Explanation
 from sslig.cues import segments
-from sslig.cues.definitions import REGISTRY, WAVEFORM
-from sslig.cues.interventions import Intervention, parse
-from sslig.cues.masking import MASKS, SWEEPS, MaskedUtterance
+from sslig.cues.masking import MaskedUtterance
+from sslig.cues.masks import MASKS, REGISTRY, SWEEPS, WAVEFORM, Mask, parse
 from sslig.cues.places import Places
 from sslig.cues.waveform_masks import FILLS
 from sslig.data.dataset import Utterances
@@ -39,7 +38,7 @@ CHANCE = (2.5, 97.5)
 Progress = Callable[[str, float], None]
 """Takes what is being done and the share that is done."""
 
-Trial = tuple[Intervention, tuple[float, float] | None]
+Trial = tuple[Mask, tuple[float, float] | None]
 """A mask, and start and end in seconds of the region it acts on; None where the mask knows its place."""
 
 
@@ -138,7 +137,7 @@ class Bench:
         waveform = Utterances(path, self.clock, crop, self.study.scoring.max_s)[0].samples.numpy()
         stored = {detector: self.stored(detector, name) for detector in self.names} if row["explained"] else {}
         part = self._segments.get(name)
-        tiers = {} if part is None else segments.tiers_of(part, name)
+        tiers = {} if part is None else segments.by_utterance(part)[name]
         about = {column: row[column] for column in COLUMNS}
         return dataclasses.replace(self.explained(name, waveform, stored, progress), about=about, tiers=tiers)
 
@@ -270,7 +269,7 @@ class Bench:
     def _frames(
         self,
         recording: ExplainedRecording,
-        mask: Intervention,
+        mask: Mask,
         region: tuple[float, float] | None,
         name: str,
         utterance: MaskedUtterance,

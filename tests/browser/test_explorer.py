@@ -116,7 +116,7 @@ def test_a_region_is_selected_heard_and_taken_away(open_page, explored):
 
     page.get_by_label("intervention").fill("nonsense")
     page.get_by_role("button", name="Try").click()
-    page.get_by_role("alert").get_by_text("intervention 'nonsense'; accepted: noise").wait_for()
+    page.get_by_role("alert").get_by_text("mask 'nonsense'; accepted: noise").wait_for()
     visit.check()
 
 
