@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from sslig.annotation.store import Store
-from sslig.annotation.vocabulary import name, shown
+from sslig.annotation.vocabulary import display_name, name
 from sslig.errors import InputError, StudyError
 from sslig.frames import SSL_CLOCK, FrameClock
 from sslig.study import Annotation, Study
@@ -182,7 +182,12 @@ def plan(utterances: pd.DataFrame, regions: pd.DataFrame, annotator: str, option
     for turn, row in enumerate(rows.itertuples()):
         part = by_utterance[row.utterance]
         tracks = [
-            Track(shown(top.detector), top.detector, False, None if np.isnan(top.start_s) else (top.start_s, top.end_s))
+            Track(
+                display_name(top.detector),
+                top.detector,
+                False,
+                None if np.isnan(top.start_s) else (top.start_s, top.end_s),
+            )
             for top in part.itertuples()
         ]
         if options.blind:
@@ -276,7 +281,7 @@ def _decoy(regions: pd.DataFrame, turn: int, rng: np.random.Generator) -> list[T
 
 def _decoy_at(row: pd.Series, start_s: float) -> Track:
     length_s, detector = float(row["end_s"] - row["start_s"]), row["detector"]
-    return Track(shown(detector), detector, True, (start_s, start_s + length_s), start_s - float(row["start_s"]))
+    return Track(display_name(detector), detector, True, (start_s, start_s + length_s), start_s - float(row["start_s"]))
 
 
 def _place(length_s: float, taken: np.ndarray, read_s: float, rng: np.random.Generator) -> float | None:

@@ -16,6 +16,7 @@ from sslig.annotation.vocabulary import (
     ITEM_FIELDS,
     TRACK_FIELDS,
     check_region,
+    display_name,
     field_of,
     flag,
     identifier,
@@ -23,7 +24,6 @@ from sslig.annotation.vocabulary import (
     named,
     parts_of,
     seconds,
-    shown,
     text,
 )
 from sslig.corpora import protocol
@@ -136,7 +136,7 @@ def row_of(values: Mapping[str, Any]) -> dict[str, Any]:
     row["annotator"], row["detector"] = name(row["annotator"]), identifier(row["detector"] or None, "detector")
     row["utterance"] = identifier(row["utterance"], "utterance", ITEM_CHARACTERS)
     row["item"] = identifier(row["item"] or row["utterance"] + "/2" * row["repeat"], "item", ITEM_CHARACTERS)
-    row["track"] = identifier(row["track"] or shown(row["detector"]) + " decoy" * row["decoy"], "track")
+    row["track"] = identifier(row["track"] or display_name(row["detector"]) + " decoy" * row["decoy"], "track")
     check_region(given.get("start_s"), given.get("end_s"))
     check_region(given.get("proposed_start_s"), given.get("proposed_end_s"))
     return row

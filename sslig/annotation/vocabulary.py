@@ -35,7 +35,7 @@ CONTROL = ("Cc", "Cs")
 """Unicode classes that no text keeps: control characters and halves of surrogate pairs."""
 
 
-def shown(detector: str) -> str:
+def display_name(detector: str) -> str:
     """The display name of a detector."""
     return DETECTORS.get(detector, detector)
 
