@@ -93,10 +93,10 @@ def make(study: Study) -> None:
     InputError
         A recording is a link to a place outside the corpus.
     """
-    from sslig import pipeline, selection
+    from sslig import pipeline
     from sslig.corpora import protocol
     from sslig.models.detector import Detector
-    from sslig.stats import agreement
+    from sslig.stats import agreement, selection
 
     first = {"detectors": list(study.detectors), "seeds": study.seeds[:1]}
     tables = pipeline.tables(study, "attributions", "scores_eval", **first)
