@@ -1,9 +1,9 @@
-"""How long the explorer takes: to open an utterance, to explain a file of one's own, to answer what if.
+"""Time that the explorer takes to open an utterance, to explain a file, and to answer "what if?".
 
     python benchmarks/bench_explorer.py experiments/demo.yaml [--browser]
 
-Wall seconds, and beside them seconds of CPU time over all threads, which other work on the machine changes less. With
-``--browser`` the page is served and an utterance counts as open when the last of its lanes is drawn.
+It prints wall seconds and CPU seconds over all threads; the latter depend less on other work on the machine. With
+``--browser`` it serves the page, and an utterance counts as open when its last lane is drawn.
 """
 
 import argparse
@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from sslig.study import load
-from sslig.widgets import opened, view, whatif
-from sslig.widgets.archive import Archive
+from sslig.widgets.bench import Bench, without_region
 from sslig.widgets.catalogue import Filter
+from sslig.widgets.recording import ExplainedRecording
 
 FILE_S = 4.0
 PORT = 8937
@@ -28,54 +28,51 @@ PRESSED = 15
 
 
 def timed(what: str, run: Callable[[], Any]) -> Any:
-    """What `run()` gives; how long it took is printed."""
+    """Print the time that `run()` takes, and return its result."""
     wall, cpu = time.perf_counter(), time.process_time()
     result = run()
     print(f"{what}: {time.perf_counter() - wall:.3f} s, CPU {time.process_time() - cpu:.3f} s")
     return result
 
 
-def opening(archive: Archive) -> None:
-    """Open every explained utterance: read, put together, and make the message for the browser."""
+def opening(bench: Bench) -> None:
+    """Open every explained utterance: read it, and make the message for the browser."""
     seconds = []
-    for name in archive.catalogue.find(Filter())["utterance"]:
+    for name in bench.catalogue.find(Filter())["utterance"]:
         start = time.perf_counter()
-        found = archive.open(name)
-        message = view.message(found.recording())
-        found.numbers()
+        recording = bench.open(name)
+        message = recording.view()
+        recording.numbers()
         seconds.append(time.perf_counter() - start)
     size = sum(len(value) for value in message.values() if isinstance(value, bytes))
-    print(f"open {len(seconds)} utterances: median {np.median(seconds):.3f} s, longest {max(seconds):.3f} s "
-          f"(the last one: {size / 1024:.0f} KiB of sound and waveform)")  # fmt: skip
-
-
-def own_file(archive: Archive) -> opened.Opened:
-    """Explain four seconds of speech as if they were a file of one's own, after a first one that warms up."""
-    bench = archive.bench
-    longest = max(archive.catalogue.find(Filter())["utterance"], key=lambda name: len(archive.open(name).waveform))
-    samples = np.resize(
-        archive.open(longest).waveform, bench.clock.n_samples(bench.clock.n_frames(int(16_000 * FILE_S)))
+    print(
+        f"open {len(seconds)} utterances: median {np.median(seconds):.3f} s, longest {max(seconds):.3f} s "
+        f"(the last one: {size / 1024:.0f} KiB of sound and waveform)"
     )
-    opened.recording(bench, "warm", samples)
-    found = timed(f"explain a file of {FILE_S:g} s with {len(bench.names)} detectors",
-                  lambda: opened.recording(bench, "own", samples))  # fmt: skip
+
+
+def explaining(bench: Bench) -> ExplainedRecording:
+    """Explain four seconds of speech as an uploaded file, after a first one that warms up."""
+    names = bench.catalogue.find(Filter())["utterance"]
+    longest = max((bench.open(name).waveform for name in names), key=len)
+    samples = np.resize(longest, bench.clock.n_samples(bench.clock.n_frames(int(16_000 * FILE_S))))
+    bench.explained("warm", samples)
+    what = f"explain a file of {FILE_S:g} s with {len(bench.names)} detectors"
+    recording = timed(what, lambda: bench.explained("file", samples))
     for name in bench.names:
         timed(f"  {name}", lambda name=name: bench.explain(name, samples))
-    tiers = timed("find its segments", lambda: opened.decoded(samples, bench.experiment.masking.segments))
-    return found.with_tiers(tiers)
+    return timed("decode its segments", lambda: bench.decoded(recording))
 
 
-def what_if(archive: Archive, one: opened.Opened) -> None:
-    """Take a region of 0.3 s away, in both spaces, with the controls of the study."""
-    draws = archive.bench.experiment.masking.draws
-    timed(f"what if, both spaces, {draws} controls", lambda: list(
-        whatif.changes(archive.bench, one, whatif.of_region(1.0, 1.3), draws=draws)))  # fmt: skip
-    timed(f"what if, features alone, {draws} controls", lambda: list(
-        whatif.changes(archive.bench, one, whatif.of_region(1.0, 1.3)[:1], draws=draws)))  # fmt: skip
+def what_if(bench: Bench, recording: ExplainedRecording) -> None:
+    """Remove a region of 0.3 s, with the controls of the study."""
+    for what, n_spaces in (("both spaces", 2), ("features alone", 1)):
+        trials = without_region(1.0, 1.3)[:n_spaces]
+        timed(f"what if, {what}", lambda trials=trials: list(bench.changes(recording, trials)))
 
 
 def in_browser(experiment: str) -> None:
-    """Serve the page and press the key of the next utterance until the last lane is drawn, again and again."""
+    """Serve the page, and press the key of the next utterance again and again, until its last lane is drawn."""
     from playwright.sync_api import sync_playwright
 
     command = [sys.executable, "-m", "sslig.widgets.serve", experiment, "--page", "explore", "--port", str(PORT)]
@@ -103,7 +100,7 @@ def in_browser(experiment: str) -> None:
 
 
 def _visit(page: Any) -> float:
-    """Load the page once the server answers, and return when that began."""
+    """Load the page once the server answers, and return the start time of the load."""
     from playwright.sync_api import Error
 
     for _ in range(60):
@@ -121,17 +118,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiment")
     parser.add_argument("--browser", action="store_true", help="measure in Chromium too")
-    parser.add_argument("--threads", type=int, default=1, help="of the detectors; 1 as on the served page")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the detectors; the served page uses 1")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    archive = timed("read the tables of the study", lambda: Archive(load(arguments.experiment)))
-    timed(
-        "open the first utterance",
-        lambda: view.message(archive.open(archive.catalogue.find(Filter())["utterance"][0]).recording()),
-    )
-    opening(archive)
-    what_if(archive, own_file(archive))
+    bench = timed("read the tables of the study", lambda: Bench(load(arguments.experiment)))
+    first = bench.catalogue.find(Filter())["utterance"][0]
+    timed("open the first utterance", lambda: bench.open(first).view())
+    opening(bench)
+    what_if(bench, explaining(bench))
     if arguments.browser:
         in_browser(arguments.experiment)
 

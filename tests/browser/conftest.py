@@ -1,4 +1,4 @@
-"""What the tests of pages share: a small finished study, a server of its pages as a process, and a real browser."""
+"""A small finished study, a server of its pages as a process, and a real browser."""
 
 import os
 import shutil
@@ -15,21 +15,21 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from sslig import audio, stages
+from sslig import audio
 from sslig.corpora import protocol
+from sslig.pipeline.outputs import IN_RULE
 from sslig.study import Study
-from sslig.widgets import annotator_sheet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BROWSERS = [os.environ.get("SSLIG_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
-"""Where a browser may be, first found first."""
-
 STARTED_S = 60
-SAMPLES = (32_000, 28_800, 35_200, 40_000)
 HERE = ("127.0.0.1", "localhost", "")
 """Hosts of requests that stay on the machine; data and blobs have none."""
+
+VALUES = {"seeds": [0], "attribution": {"utterances": 8}}
+MASKING = {"utterances": 8, "draws": 3, "workers": 1, "nonspeech_utterances": 4, "masks": ["volume"], "sweeps": []}
+MASKING["segments"] = ["vad", "pocketsphinx:phones"]
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def speech(tmp_path_factory) -> Path:
 
 def _trial(set_name: str, number: int, folder: Path, generator: np.random.Generator) -> list[str]:
     initial, spoof = set_name[0].upper(), number % 2 == 1
-    time_s = np.arange(SAMPLES[number // 2]) / 16_000
+    time_s = np.arange((32_000, 28_800, 35_200, 40_000)[number // 2]) / 16_000
     syllables = np.clip(np.sin(2 * np.pi * 3 * time_s), 0, 1)
     sound = syllables * sum(np.sin(2 * np.pi * (120 + 9 * number) * k * time_s) / k for k in range(1, 20))
     sound = 0.1 * sound + 0.002 * generator.standard_normal(len(time_s))
@@ -53,36 +53,23 @@ def _trial(set_name: str, number: int, folder: Path, generator: np.random.Genera
     utterance = f"{initial}_{number:04d}"
     audio.write_flac(folder / f"{utterance}.flac", sound.astype(np.float32))
     attack = f"A{(3 if set_name == 'eval' else 1) + number // 4:02d}" if spoof else "-"
-    return [f"{initial}_S{number // 4}", utterance, "F", "-", "-", "-", "-", attack,
-            "spoof" if spoof else "bonafide", "-"]  # fmt: skip
+    key = "spoof" if spoof else "bonafide"
+    return [f"{initial}_S{number // 4}", utterance, "F", "-", "-", "-", "-", attack, key, "-"]
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, write_experiment, speech) -> Study:
-    """A study of `speech` with three tiny detectors, trained for two steps, scored and explained. Not to be changed."""
-    folder, threads = tmp_path_factory.mktemp("finished"), torch.get_num_threads()
-    torch.set_num_threads(1)  # so small a model is slowed by more, most of all beside a browser on two cores
-    study = write_experiment(folder, corpus={"root": str(speech)}, seeds=[0], attribution={"utterances": 8})
-    for name in study.detectors:
-        stages.score(study, name, 0)
-        stages.attribute(study, name, 0)
-    annotator_sheet.make(study)
-    torch.set_num_threads(threads)
-    (folder / "notebooks").mkdir()
-    for notebook in (REPOSITORY / "notebooks").glob("[ae]*.ipynb"):
-        shutil.copy(notebook, folder / "notebooks")
-    return study
-
-
-@pytest.fixture(scope="session")
-def copied(finished, write_experiment, speech, tmp_path_factory) -> Callable[..., Study]:
-    """Makes a copy of the finished study with other values in its file, for a test that writes to it."""
+def copied(tmp_path_factory, write_experiment, speech, run_pipeline) -> Callable[..., Study]:
+    """Makes a copy of a finished study of `speech`, with other values in its file."""
+    values = VALUES | {"corpus": {"root": str(speech)}, "masking": MASKING}
+    finished = run_pipeline(write_experiment(tmp_path_factory.mktemp("finished"), **values))
+    for notebook in ("annotate", "explore"):
+        (finished.root / "notebooks").mkdir(exist_ok=True)
+        shutil.copy(REPOSITORY / "notebooks" / f"{notebook}.ipynb", finished.root / "notebooks")
 
     def make(**changed) -> Study:
         folder = tmp_path_factory.mktemp("copied") / "study"
         shutil.copytree(finished.root, folder)
-        values = {"corpus": {"root": str(speech)}, "seeds": [0], "attribution": {"utterances": 8}} | changed
-        return write_experiment(folder, **values)
+        return write_experiment(folder, **values | changed)
 
     return make
 
@@ -101,22 +88,23 @@ class Server:
         return f"http://127.0.0.1:{self.port}/"
 
     def kill(self) -> None:
-        """End it without a word, kernels and all, as a crash of the machine would."""
+        """End it without notice, kernels and all, like a crash of the machine."""
         os.killpg(self.process.pid, 9)
         self.process.wait(20)
 
 
 @pytest.fixture(scope="session")
 def serving(free_port) -> Callable:
-    """Serves a page of a study, as ``python -m sslig.widgets.serve`` does, while a block lasts."""
+    """Serves a page of a study by ``python -m sslig.widgets.serve`` within a block."""
 
     @contextmanager
     def serve(study: Study, page: str = "annotate", port: int | None = None) -> Iterator[Server]:
         port = port or free_port()
         log = study.root / f"{page}-{port}.log"
         command = [sys.executable, "-m", "sslig.widgets.serve", str(study.path), "--page", page, "--port", str(port)]
+        environment = os.environ | {IN_RULE: "1"}
         with log.open("a") as out:
-            process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+            process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True, env=environment)
         server = Server(study, port, log, process)
         try:
             _wait(server)
@@ -132,7 +120,7 @@ def serving(free_port) -> Callable:
 
 
 def _wait(server: Server) -> None:
-    """Until the server answers; a page would start a kernel, so it is asked for something that it refuses."""
+    """Wait for an answer; a request of the page would start a kernel, so this asks for a refused file."""
     for _ in range(10 * STARTED_S):
         try:
             urllib.request.urlopen(f"{server.url}voila/files/none", timeout=5)
@@ -148,19 +136,19 @@ def _wait(server: Server) -> None:
 def chromium():
     """A running browser; skips where there is none, or nothing to drive it with."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = [path for name in BROWSERS if name and (path := shutil.which(name))]
-    if not found:
-        pytest.skip("no chromium: apt-get install chromium, or set SSLIG_CHROMIUM to one")
+    installed = [path for name in BROWSERS if name and (path := shutil.which(name))]
+    if not installed:
+        pytest.skip("no chromium: apt-get install chromium, or set SSLIG_CHROMIUM to its path")
     with playwright.sync_playwright() as driver:
         options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required", "--mute-audio"]
-        browser = driver.chromium.launch(executable_path=found[0], args=options)
+        browser = driver.chromium.launch(executable_path=installed[0], args=options)
         yield browser
         browser.close()
 
 
 @dataclass
 class Visit:
-    """A window of a browser, and what went wrong in it or left the machine."""
+    """A window of a browser, the errors in it, and its requests to other machines."""
 
     context: object
     page: object
@@ -168,43 +156,32 @@ class Visit:
     requests: list[str] = field(default_factory=list)
 
     def watch(self) -> None:
-        """Record errors of the console and of scripts, and requests to other machines."""
-        self.page.on("console", lambda one: self.errors.append(one.text) if one.type == "error" else None)
+        self.page.on("console", lambda line: self.errors.append(line.text) if line.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda one: self._asked(one.url))
-        self.page.on("websocket", lambda one: self._asked(one.url))
+        for kind in ("request", "websocket"):
+            self.page.on(kind, lambda asked: self._asked(asked.url))
 
     def _asked(self, url: str) -> None:
         if (urlsplit(url).hostname or "") not in HERE:
             self.requests.append(url)
 
-    def check(self) -> None:
-        """No error, and nothing left the machine."""
-        assert self.errors == []
-        assert self.requests == []
-
 
 @pytest.fixture
 def visit(chromium):
-    """Opens windows; each is a browser of its own, without what others stored.
-
-    At the end no window may have shown an error or asked another machine for anything, except those opened with
-    ``checked=False``.
-    """
+    """Opens windows that share no storage; none may show an error or ask another machine, unless ``checked=False``."""
     visits = []
 
     def open_(url: str, width: int = 1400, height: int = 1000, checked: bool = True, **options) -> Visit:
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         context.set_default_timeout(30_000)
-        one = Visit(context, context.new_page())
-        one.watch()
-        visits.append((one, checked))
-        one.page.goto(url)
-        return one
+        window = Visit(context, context.new_page())
+        window.watch()
+        visits.append((window, checked))
+        window.page.goto(url)
+        return window
 
     yield open_
-    for one, _ in visits:
-        one.context.close()
-    for one, checked in visits:
-        if checked:
-            one.check()
+    for window, _ in visits:
+        window.context.close()
+    for window, checked in visits:
+        assert not checked or (window.errors, window.requests) == ([], [])
