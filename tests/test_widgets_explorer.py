@@ -3,7 +3,6 @@ import io
 import pytest
 import soundfile
 
-from sslig.audio import AudioError
 from sslig.errors import InputError, StudyError
 from sslig.widgets.explorer import Explorer
 
@@ -38,15 +37,6 @@ def test_it_opens_the_first_explained_utterance(explorer):
     assert explorer.numbers["title"].startswith("E_0000: bona fide, speaker E_S0")
 
 
-def test_numbers_are_those_of_the_study(explorer):
-    for row in explorer.numbers["scores"]:
-        stored = explorer.bench.attributions[row["detector"]].loc["E_0000"]
-        assert row["spoof_score"] == pytest.approx(stored["spoof_score"])
-        assert row["status"] == stored["status"]
-        assert row["spoof_llr"] == pytest.approx(explorer.bench.llr(row["detector"], stored["spoof_score"]))
-    assert {row["detector"] for row in explorer.numbers["segments"]} <= {"aasist", "camhfa", "sls"}
-
-
 def test_filters_and_order_change_the_list_and_not_the_open_recording(explorer):
     explorer.filters = {"explained": False, "key": "spoof"}
     assert listed(explorer) == ["E_0001", "E_0003", "E_0005", "E_0007"]
@@ -69,43 +59,33 @@ def test_next_and_previous_stop_at_the_ends(explorer):
 
 def test_another_utterance_clears_the_selection_and_its_results(explorer):
     explorer.selection = [0.1, 0.2]
-    explorer.what_if(draws=2)
+    explorer.what_if()
     assert len(explorer.changes) == 6
     assert explorer.heard[:4] == b"fLaC"
     explorer.next()
     assert (explorer.selection, explorer.changes, explorer.heard) == ([], [], b"")
 
 
-def test_an_utterance_without_stored_explanation_is_explained_now(explorer):
-    name = explorer.catalogue.table.query("not explained")["utterance"].iloc[0]
-    ask(explorer, "open", name=name)
-    assert explorer.utterance == name
-    for row in explorer.numbers["scores"]:
-        assert row["spoof_score"] == pytest.approx(explorer.catalogue.row(name)[row["detector"]], abs=1e-4)
-    assert explorer.progress == {"what": "", "share": 1}
-
-
 def test_what_if_sends_one_row_after_the_other(explorer):
     counts = []
     explorer.observe(lambda change: counts.append(len(change["new"])), "changes")
     explorer.selection = [0.1, 0.2]
-    table = explorer.what_if(fill="silence", draws=2)
+    table = explorer.what_if(fill="silence")
     assert counts == [1, 2, 3, 4, 5, 6]
     assert table["space"].tolist() == ["feature"] * 3 + ["waveform"] * 3
-    assert (table["draws"] == 2).all()
-    assert set(explorer.what_if("phonemes", draws=2)["spec"]) == {"phonemes"}
+    assert (table["draws"] == 3).all()
+    assert set(explorer.what_if("phonemes")["spec"]) == {"phonemes"}
     assert explorer.heard == b""
 
 
 def test_an_uploaded_file_is_explained_with_its_segments(explorer, wav):
     recording = explorer.show_file(wav, "C:\\mine\\<b>voice.wav")
     assert explorer.utterance == recording.name == "<b>voice.wav"
-    assert [lane["name"] for lane in explorer.view["lanes"]] == ["aasist", "camhfa", "sls"]
     assert {tier["name"] for tier in explorer.view["tiers"]} >= {"speech", "phones"}
     assert explorer.numbers["decoded"]
     assert explorer.listing["place"] == -1
     explorer.selection = [0.1, 0.2]
-    assert len(explorer.what_if(draws=2)) == 6
+    assert len(explorer.what_if()) == 6
 
 
 def test_a_file_comes_from_the_browser_in_parts(explorer, wav):
@@ -143,21 +123,6 @@ def test_a_bad_upload_is_refused_and_the_next_one_accepted(explorer, wav):
     assert (explorer.utterance, explorer.problem) == ("a.wav", "")
 
 
-@pytest.mark.parametrize(
-    ("refused", "error"),
-    [
-        (lambda explorer: explorer.show("nobody"), InputError),
-        (lambda explorer: explorer.what_if(), InputError),
-        (lambda explorer: explorer.show_file(b"x", "a.exe"), InputError),
-        (lambda explorer: explorer.show_file(b"x", "a.wav"), AudioError),
-        (lambda explorer: explorer.set_trait("filters", {"mood": "x"}), InputError),
-    ],
-)
-def test_python_gets_exceptions(explorer, refused, error):
-    with pytest.raises(error):
-        refused(explorer)
-
-
 def test_exports_go_to_the_browser_as_files(explorer, monkeypatch):
     sent = []
     monkeypatch.setattr(explorer, "send", lambda content, buffers: sent.append((content["file"], buffers)))
@@ -172,5 +137,7 @@ def test_it_explores_some_of_the_detectors(explained_study, inside_rule):
     explorer = Explorer(explained_study, ["sls"], utterance="E_0001")
     assert [lane["name"] for lane in explorer.view["lanes"]] == ["sls"]
     assert explorer.utterance == "E_0001"
+    with pytest.raises(InputError, match="unknown filter 'mood'"):
+        explorer.filters = {"mood": "x"}
     with pytest.raises(StudyError, match="unknown detector 'resnet'"):
         Explorer(explained_study, ["resnet"])

@@ -136,15 +136,15 @@ class Explorer(anywidget.AnyWidget):
 
     # ------------------------------------------------------------ questions
 
-    def what_if(self, spec: str | None = None, fill: str = "noise", draws: int | None = None) -> pd.DataFrame:
+    def what_if(self, spec: str | None = None, fill: str = "noise") -> pd.DataFrame:
         """Score every detector again under a mask, or without the selection, beside matched random controls.
 
         Parameters
         ----------
         spec
             A mask by its text; none: remove the selection, from the features and from the recording.
-        fill, draws
-            Replacement of the selection in the recording, and random controls (none: as many as in the study).
+        fill
+            Replacement of the selection in the recording.
 
         Returns
         -------
@@ -161,10 +161,10 @@ class Explorer(anywidget.AnyWidget):
         trials = bench.named(spec) if spec else bench.without_region(*self.selection, fill)
         rows: list[dict[str, Any]] = []
         self._set(changes=[], heard=b"")
-        for row in self.bench.changes(self.recording, trials, draws, self._progress):
+        for row in self.bench.changes(self.recording, trials, self._progress):
             rows.append(row)
             self._set(changes=list(rows))
-        changed = self.bench.changed(self.recording, trials, draws)
+        changed = self.bench.changed(self.recording, trials)
         self._set(heard=b"" if changed is None else audio.flac_bytes(changed, self.recording.name))
         self._progress("", 1)
         return pd.DataFrame(rows)
