@@ -125,7 +125,7 @@ class Bench:
         crop = None if crop_s is None else round(crop_s * SAMPLE_RATE_HZ)
         waveform = Utterances(path, self.clock, crop, self.study.scoring.max_s)[0].samples.numpy()
         stored = {detector: self.stored(detector, name) for detector in self.names} if row["explained"] else {}
-        tiers = segments.tiers_of(self._segments[name], name) if name in self._segments else {}
+        tiers = segments.by_utterance(self._segments[name])[name] if name in self._segments else {}
         about = {column: row[column] for column in COLUMNS}
         return dataclasses.replace(self.explained(name, waveform, stored, progress), about=about, tiers=tiers)
 
@@ -157,7 +157,7 @@ class Bench:
     def stored(self, name: str, utterance: str) -> Explanation:
         """The explanation of an utterance that the study has stored."""
         row = self._attributions.loc[name, utterance]
-        return Explanation(np.stack(row["by_layer"]), **row[list(CERTIFICATE)].drop("relative_residual"))
+        return Explanation(np.stack(row["by_layer"]), **row.reindex(CERTIFICATE).drop("relative_residual"))
 
     def explain(self, name: str, waveform: np.ndarray) -> Explanation:
         """Explain the score of one detector for (samples,) at 16 kHz, with the options of the study."""
@@ -268,6 +268,11 @@ def _at_region(mask: Mask, description: str) -> Mask:
     return dataclasses.replace(mask, spec=spec, place=REGION, description=description)
 
 
+def named(spec: str) -> list[Trial]:
+    """The mask of a text such as ``phone:vowel``; an unknown one is an InputError that lists what is accepted."""
+    return [(parse(spec), None)]
+
+
 def suggestions(study: Study) -> list[str]:
     """The masks of a study, then the names of the registry that need no parameter."""
     specs = [mask.spec for mask in of_study(study.masking.masks, study.masking.sweeps)]
@@ -299,9 +304,9 @@ def beside_chance(spoof_score: float, masked_score: float, control_scores: np.nd
     Returns
     -------
     dict
-        ``spoof_score``, ``masked_score``, ``change`` (masked - spoof score); of the changes by controls ``control_mean``
-        and, at `CHANCE`, ``control_low`` and ``control_high``; ``draws``, and ``as_extreme``, the number of controls
-        that move the score at least as far. Without controls, these are None.
+        ``spoof_score``, ``masked_score``, ``change`` (masked - spoof score); of the changes by controls
+        ``control_mean`` and, at `CHANCE`, ``control_low`` and ``control_high``; ``draws``, and ``as_extreme``, the
+        number of controls that move the score at least as far. Without controls, these are None.
     """
     scores = {"spoof_score": spoof_score, "masked_score": float(masked_score)}
     change, controls = scores["masked_score"] - spoof_score, np.asarray(control_scores, dtype=np.float64) - spoof_score
