@@ -1,1 +1,1 @@
-"""Corpora and what feeds a detector from them: recordings, attacks, codecs, data sets, augmentation."""
+"""The data set of training and scoring, and the augmentation of training recordings."""

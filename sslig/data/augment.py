@@ -2,144 +2,153 @@
 
 A configuration is a list; each entry is one of::
 
-    {name: zero_span, p: 0.3, share: [0.2, 0.5]}    # a step of `STEPS` with its parameters; the name alone is enough
+    {name: zero_span, p: 0.3, share: [0.2, 0.5]}    # a step of `STEPS` with its parameters; its name alone is enough
     {chain: [...], p: 0.3}                          # entries in series
-    {one_of: [...], p: 0.9}                         # one entry, each as likely
+    {one_of: [...], p: 0.9}                         # one entry, all equally likely
 
-`p` is 1 where it is left out. Ranges are pairs of numbers that a value is drawn between.
+`p` is a probability, 1 by default. Ranges are pairs of numbers that a value is drawn between.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
-from sslig.data.distortions import CHANGE_LENGTH, STEPS, ParameterError, check
-from sslig.data.rawboost import RawBoostError
+from sslig.data.distortions import CHANGE_LENGTH, STEPS, check
+from sslig.errors import DataError, StudyError
 
-PUBLISHED: tuple[Mapping[str, Any], ...] = (
-    {"name": "trim_leading_silence", "p": 0.5},
-    {"name": "zero_span", "p": 0.3, "share": (0.2, 0.5)},
-    {"name": "mu_law", "p": 0.3},
-    {"name": "rawboost", "p": 0.3, "algorithm": 5},
-    {
-        "chain": (
-            {"one_of": ("coloured_noise", "gaussian_noise", "gaussian_snr"), "p": 0.9},
-            {
-                "one_of": (
-                    "band_pass",
-                    "band_stop",
-                    "high_pass",
-                    "high_shelf",
-                    "low_pass",
-                    "low_shelf",
-                    "peaking",
-                ),
-                "p": 0.9,
-            },
-        ),
-        "p": 0.3,
-    },
-)
-"""The pipeline that the paper's detectors were trained with, as a configuration; also called ``published``."""
+_NOISES = ("coloured_noise", "gaussian_noise", "gaussian_snr")
+_FILTERS = ("band_pass", "band_stop", "high_pass", "high_shelf", "low_pass", "low_shelf", "peaking")
 
-NAMED: Mapping[str, Sequence[Mapping[str, Any]]] = {"published": PUBLISHED}
-"""Configurations that have a name."""
+NAMED: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "published": (
+        {"name": "trim_leading_silence", "p": 0.5},
+        {"name": "zero_span", "p": 0.3, "share": (0.2, 0.5)},
+        {"name": "mu_law", "p": 0.3},
+        {"name": "rawboost", "p": 0.3, "algorithm": 5},
+        {"chain": ({"one_of": _NOISES, "p": 0.9}, {"one_of": _FILTERS, "p": 0.9}), "p": 0.3},
+    )
+}
+"""Configurations with a name: ``published`` is the pipeline that the paper's detectors were trained with."""
 
 
-class AugmentationError(ValueError):
-    """A configuration or samples that cannot be used; the message says where, what was found and what is accepted."""
+class Part(BaseModel):
+    """A part of a pipeline, applied with probability `p`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    p: Annotated[float, Field(strict=True, ge=0, le=1)] = 1.0
+
+    def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """(samples,) The samples after the part, or unchanged."""
+        return self.apply(samples, generator) if generator.random() < self.p else samples
 
 
-@dataclass(frozen=True)
-class Step:
-    """One of `STEPS`, done with probability `p`.
+class Step(Part):
+    """One of `STEPS`, with parameters as further keywords; those that are left out have their defaults."""
 
-    Parameters
-    ----------
-    name
-        Its name in `STEPS`.
-    p
-        How likely it is.
-    parameters
-        Its keyword arguments; what is left out has the step's default.
-    """
-
+    model_config = ConfigDict(extra="allow")
     name: str
-    p: float = 1.0
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _checked(cls, entry: Any) -> Any:
+        values = {"name": entry} if isinstance(entry, str) else entry
+        if not isinstance(values, Mapping):
+            return values
+        parameters = {key: value for key, value in values.items() if key not in ("name", "p")}
+        return dict(values) | check(values["name"], parameters)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The parameters that differ from the defaults."""
+        return self.model_extra
 
     @property
     def changes_length(self) -> bool:
-        """Whether the samples may be more or fewer after it."""
+        """Whether the number of samples may change."""
         return self.name in CHANGE_LENGTH
 
-    def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """(samples,) The samples after the step, or as they are."""
-        if generator.random() >= self.p:
-            return samples
-        return STEPS[self.name](samples, generator, **self.parameters)
+    def apply(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """(samples,) The samples after the step."""
+        return STEPS[self.name](samples, generator, **self.values)
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Parts that are done, or not, together."""
+class Chain(Part):
+    """Parts in series; each part has a probability besides that of the chain."""
 
-    parts: tuple["Part", ...]
-    p: float = 1.0
+    chain: Annotated[tuple["Entry", ...], Field(min_length=1)]
 
     @property
     def changes_length(self) -> bool:
-        """Whether the samples may be more or fewer after it."""
-        return any(part.changes_length for part in self.parts)
+        """Whether the number of samples may change."""
+        return any(part.changes_length for part in self.chain)
 
-
-class Chain(_Group):
-    """Parts in series, done with probability `p`; each part has its own probability besides."""
-
-    def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """(samples,) The samples after all parts, or as they are."""
-        if generator.random() >= self.p:
-            return samples
-        for part in self.parts:
+    def apply(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """(samples,) The samples after all parts."""
+        for part in self.chain:
             samples = part(samples, generator)
         return samples
 
 
-class OneOf(_Group):
-    """One part, each as likely, done with probability `p`."""
+class OneOf(Part):
+    """One of several parts, all equally likely."""
 
-    def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """(samples,) The samples after the drawn part, or as they are."""
-        if generator.random() >= self.p:
-            return samples
-        return self.parts[generator.integers(len(self.parts))](samples, generator)
+    one_of: Annotated[tuple["Entry", ...], Field(min_length=1)]
+
+    @property
+    def changes_length(self) -> bool:
+        """Whether the number of samples may change."""
+        return any(part.changes_length for part in self.one_of)
+
+    def apply(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        """(samples,) The samples after the drawn part."""
+        return self.one_of[generator.integers(len(self.one_of))](samples, generator)
 
 
-Part = Step | Chain | OneOf
+def _kind(entry: Any) -> str | None:
+    """``name``, ``chain`` or ``one_of``, whichever the entry has; none where it has not exactly one."""
+    if isinstance(entry, str):
+        return "name"
+    names = entry if isinstance(entry, Mapping) else type(entry).model_fields if isinstance(entry, Part) else ()
+    kinds = [kind for kind in ("name", "chain", "one_of") if kind in names]
+    return kinds[0] if len(kinds) == 1 else None
+
+
+Entry = Annotated[
+    Annotated[Step, Tag("name")] | Annotated[Chain, Tag("chain")] | Annotated[OneOf, Tag("one_of")],
+    Discriminator(
+        _kind,
+        custom_error_type="entry",
+        custom_error_message="accepted: the name of a step, or a mapping with one of name, chain and one_of",
+    ),
+]
+Chain.model_rebuild()
+OneOf.model_rebuild()
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Parts in series, each with a generator of its own, so that no part's draws depend on another's.
+    """Parts in series; each has a generator, so that the draws of one part do not depend on another's.
 
-    Parameters
+    Attributes
     ----------
     parts
-        What is done.
+        The parts.
     first
-        Number of the first part in the whole it was split from.
+        Number of the first part in the pipeline that it was split from.
     """
 
     parts: tuple[Part, ...]
     first: int = 0
 
     def __call__(self, samples: np.ndarray, epoch: int, utterance: str, seed: int) -> np.ndarray:
-        """(samples,) float32 The samples augmented; the same for a seed, an epoch and an utterance in any process.
+        """(samples,) float32 The augmented samples, the same for a seed, an epoch and an utterance in any process.
 
-        The length changes only if a part's `changes_length` is true. The input is left as it is.
+        The length changes only if `changes_length` is true for a part. The input stays unchanged.
 
         Parameters
         ----------
@@ -148,24 +157,24 @@ class Augmentation:
         epoch, seed
             From 0.
         utterance
-            Its name, or whatever else tells draws of an epoch apart.
+            A name that tells the draws of an epoch apart.
 
         Raises
         ------
-        AugmentationError
+        DataError
             The samples are not one channel of float32, or there are none.
         """
         if not isinstance(samples, np.ndarray) or samples.dtype != np.float32 or samples.ndim != 1 or not samples.size:
-            found = f"{getattr(samples, 'dtype', type(samples).__name__)} of shape {np.shape(samples)}"
-            raise AugmentationError(f"{utterance}: {found}; accepted: a NumPy array of float32, (samples,), not empty")
+            kind = f"{getattr(samples, 'dtype', type(samples).__name__)} of shape {np.shape(samples)}"
+            raise DataError(f"{utterance}: {kind}; accepted: a NumPy array of float32, (samples,), not empty")
         for number, part in enumerate(self.parts, self.first):
             samples = part(samples, generator_of(seed, epoch, utterance, number))
         return samples
 
     def split(self) -> tuple["Augmentation", "Augmentation"]:
-        """What has to see the whole recording, and what may see a crop of it: first up to the last change of length.
+        """The parts that need the whole recording, up to the last change of length, and those that may see a crop.
 
-        Both in turn do what this does; between them the caller cuts the crop, and pays for the rest per crop.
+        Both in turn do what this does; the caller cuts the crop between them, so that the rest costs less.
         """
         changing = [number for number, part in enumerate(self.parts, 1) if part.changes_length]
         cut = max(changing, default=0)
@@ -179,55 +188,29 @@ def generator_of(seed: int, epoch: int, utterance: str, part: int) -> np.random.
 
 
 def build(config: Sequence[Mapping[str, Any] | str] | str) -> Augmentation:
-    """The augmentation of a configuration, checked.
+    """Check a configuration and build its augmentation.
 
     Parameters
     ----------
     config
-        Entries as the module describes, or the name of one of `NAMED`. An empty list changes nothing.
+        Entries as the module describes, or a key of `NAMED`. An empty list changes nothing.
 
     Raises
     ------
-    AugmentationError
-        A name, key, probability or parameter is unknown or out of range; the message says where and what is accepted.
+    StudyError
+        A name, key, probability or parameter is unknown or out of range; the message gives the place.
     """
     if isinstance(config, str):
         if config not in NAMED:
-            raise AugmentationError(f"augmentation {config!r}; accepted: {', '.join(NAMED)} or a list of steps")
+            raise StudyError(f"augmentation {config!r}; accepted: {', '.join(NAMED)} or a list of steps")
         config = NAMED[config]
-    return Augmentation(_parts(config, "augmentation"))
-
-
-def _parts(config: Any, place: str) -> tuple[Part, ...]:
-    if not isinstance(config, list | tuple):
-        raise AugmentationError(f"{place} is {config!r}; accepted: a list of steps")
-    return tuple(_part(entry, f"{place}[{number}]") for number, entry in enumerate(config))
-
-
-def _part(entry: Any, place: str) -> Part:
-    entry = {"name": entry} if isinstance(entry, str) else entry
-    kinds = [kind for kind in ("name", "chain", "one_of") if isinstance(entry, Mapping) and kind in entry]
-    if len(kinds) != 1:
-        raise AugmentationError(f"{place} is {entry!r}; accepted: the name of a step, or a mapping with one of name, "
-                                f"chain and one_of; known steps: {', '.join(STEPS)}")  # fmt: skip
-    given = dict(entry)
-    content, p = given.pop(kinds[0]), given.pop("p", 1.0)
-    if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
-        raise AugmentationError(f"{place}.p is {p!r}; accepted: a probability from 0 to 1")
-    return _step(content, p, given, place) if kinds[0] == "name" else _group(kinds[0], content, p, given, place)
-
-
-def _step(name: Any, p: float, parameters: Mapping[str, Any], place: str) -> Step:
     try:
-        check(name, parameters)
-    except (ParameterError, RawBoostError) as error:
-        raise AugmentationError(f"{place}: {error}") from error
-    return Step(name, p, parameters)
-
-
-def _group(kind: str, content: Any, p: float, others: Mapping[str, Any], place: str) -> Chain | OneOf:
-    parts = _parts(content, f"{place}.{kind}")
-    if others or not parts:
-        found = f"{len(parts)} steps and the keys {', '.join(map(str, others)) or 'of a group'}"
-        raise AugmentationError(f"{place}: {kind} with {found}; accepted: at least one step, and no key but p")
-    return Chain(parts, p) if kind == "chain" else OneOf(parts, p)
+        return Augmentation(TypeAdapter(tuple[Entry, ...]).validate_python(config))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        keys = ["augmentation", *fault["loc"]]
+        named = [key for key, before in pairwise(reversed(keys)) if isinstance(key, int) or isinstance(before, str)]
+        place = "augmentation" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in reversed(named))
+        if fault["type"] == "value_error":
+            raise StudyError(f"{place}: {fault['ctx']['error']}") from error
+        raise StudyError(f"{place} is {fault['input']!r}; {fault['msg']}") from error

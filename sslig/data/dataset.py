@@ -1,4 +1,4 @@
-"""From a table of utterances to tensors: balanced random crops for training, equal-length batches for scoring."""
+"""The data set: balanced random crops for training, whole utterances in batches of equal length for scoring."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, Dataset, Sampler
 
 from sslig import audio
-from sslig.audio import AudioError
 from sslig.data.augment import Augmentation
+from sslig.errors import AudioError, DataError, StudyError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.labels import KEYS
 
 HEADERS_AT_ONCE = 16
-"""Headers of sound files that are read at once: waiting for a disk or a network share, not computing."""
+"""Headers of sound files that are read at once: reading them waits for a disk or a network share."""
 
 
 @dataclass(frozen=True)
 class Draw:
-    """One crop to make: which utterance, in which epoch, as which draw of that epoch."""
+    """One crop to cut: the epoch, its position among the draws of the epoch, and the row of its utterance."""
 
     epoch: int
     position: int
@@ -30,20 +30,20 @@ class Draw:
 
 
 class BalancedSampler(Sampler[Draw]):
-    """Draws with replacement, as many bona fide as spoof, the same for a seed and an epoch.
+    """Draws with replacement, as many bona fide as spoof, that follow from the seed and the epoch.
 
     Parameters
     ----------
     labels
-        (utterance,) Labels of the rows that are drawn from.
+        (utterance,) Labels of the rows to draw from.
     n_draws
-        Draws of an epoch.
+        Number of draws in an epoch.
     seed
-        With the epoch, it decides every draw.
+        Seed of the draws.
 
     Raises
     ------
-    ValueError
+    DataError
         A class has no utterance.
     """
 
@@ -51,16 +51,16 @@ class BalancedSampler(Sampler[Draw]):
         self.rows = {key: np.flatnonzero(labels == label) for key, label in KEYS.items()}
         for key, rows in self.rows.items():
             if len(rows) == 0:
-                raise ValueError(f"balanced sampling needs both classes; of {len(labels)} utterances none is {key}")
+                raise DataError(f"balanced sampling needs both classes; of {len(labels)} utterances none is {key}")
         self.n_draws, self.seed, self.epoch = n_draws, seed, 0
         self.done: dict[int, int] = {}
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch whose draws the next iteration gives."""
+        """Set the epoch of the next iteration."""
         self.epoch = epoch
 
     def resume(self, epoch: int, n_done: int) -> None:
-        """Go on with `epoch` behind its first `n_done` draws; later epochs are whole."""
+        """Continue `epoch` after its first `n_done` draws; later epochs are complete."""
         self.epoch, self.done = epoch, {epoch: n_done}
 
     def __len__(self) -> int:
@@ -71,7 +71,7 @@ class BalancedSampler(Sampler[Draw]):
         classes = list(self.rows.values())
         order = generator.permutation(np.arange(self.n_draws) % len(classes))
         done = self.done.get(self.epoch, 0)
-        # What is done is drawn once more, because every draw moves the generator on.
+        # Draws that are done are repeated, because each one advances the generator.
         for position, which in enumerate(order):
             draw = Draw(self.epoch, position, int(generator.choice(classes[which])))
             if position >= done:
@@ -79,19 +79,21 @@ class BalancedSampler(Sampler[Draw]):
 
 
 class Shares(BatchSampler):
-    """One process' share of each batch: of a batch's draws every `world`-th, from its `rank`-th on.
+    """The share of one process in each batch: every `world`-th draw from the `rank`-th on.
 
-    The shares of all processes are the batch that one process alone would draw, each draw in one of them.
+    Together, the shares of all processes are the batch that a single process would draw.
 
     Raises
     ------
-    ValueError
+    StudyError
         The batch cannot be shared evenly.
     """
 
     def __init__(self, sampler: BalancedSampler, batch_size: int, rank: int = 0, world: int = 1) -> None:
         if batch_size % world:
-            raise ValueError(f"batches of {batch_size} cannot be shared evenly by {world} processes")
+            raise StudyError(
+                f"training.batch_size: batches of {batch_size} cannot be shared evenly by {world} processes"
+            )
         super().__init__(sampler, batch_size, drop_last=True)
         self.rank, self.world = rank, world
 
@@ -101,22 +103,22 @@ class Shares(BatchSampler):
 
 
 class Crops(Dataset):
-    """Random crops of fixed length with their labels, augmented where asked; a shorter utterance is repeated.
+    """Random crops of fixed length with their labels; shorter utterances are repeated, and augmentation is optional.
 
-    Items are asked for by `Draw`; the crop's place and its augmentation depend on seed, epoch and draw only, so they
-    are the same with any number of workers. What an augmentation has to do to whole recordings, because it changes
-    their length, is done before the crop is cut; all else is done to the crop, which is shorter.
+    An item is requested by a `Draw`. Its place and its augmentation depend only on seed and draw, so they are the same
+    with any number of workers. Parts of an augmentation that may change the length see the whole recording; the others
+    see the crop, which is shorter.
 
     Parameters
     ----------
     table
-        Utterances with ``utterance`` (where there is an augmentation), ``path`` and ``label``.
+        Utterances with ``path``, ``label`` and, for an augmentation, ``utterance``.
     crop_samples
         Length of every crop.
     seed
-        Of places and augmentation.
+        Seed of places and augmentation.
     augmentation
-        What is done to recordings; none: nothing.
+        The augmentation of the recordings; by default none.
     """
 
     def __init__(
@@ -128,7 +130,7 @@ class Crops(Dataset):
         self.whole, self.part = (augmentation or Augmentation(())).split()
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, int]:
-        """(samples,) crop, its label () as float32, and the row of its utterance."""
+        """(samples,) The crop, its label () as float32, and the row of its utterance."""
         generator = np.random.default_rng((self.seed, draw.epoch, draw.position))
         samples = self._augmented(self.part, repeat_to(self._cut(draw, generator), self.crop_samples), draw)
         return torch.from_numpy(samples), torch.tensor(float(self.labels[draw.row])), draw.row
@@ -144,18 +146,18 @@ class Crops(Dataset):
     def _augmented(self, augmentation: Augmentation, samples: np.ndarray, draw: Draw) -> np.ndarray:
         if not augmentation.parts:
             return samples
-        # An utterance is drawn more than once an epoch: each draw is told apart by its position.
+        # An utterance may be drawn more than once in an epoch: the position tells its draws apart.
         return augmentation(samples, draw.epoch, f"{self.names[draw.row]} {draw.position}", self.seed)
 
 
 def repeat_to(samples: np.ndarray, length: int) -> np.ndarray:
-    """(length,) The samples, said again from their start until `length` is full, or cut to it."""
+    """(length,) The samples, repeated from their start or cut."""
     return np.resize(samples, length)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """One utterance as read for scoring: its row, its samples, or what was wrong with its file."""
+    """One utterance read for scoring: its row, and its samples or the fault of its file."""
 
     row: int
     samples: Tensor | None
@@ -165,7 +167,7 @@ class Loaded:
 class Utterances(Dataset):
     """Whole utterances, or their first `crop_samples`, trimmed to the samples that their frames use.
 
-    A file with a fault gives an item that says so, so that one bad file does not stop a batch.
+    A faulty file becomes an item with the fault, so that it does not stop a batch.
     """
 
     def __init__(
@@ -175,11 +177,11 @@ class Utterances(Dataset):
         self.max_s, self.min_frames = max_s, min_frames
 
     def n_frames(self) -> tuple[np.ndarray, dict[int, str]]:
-        """(utterance,) Frames of each utterance by its file's header, 0 where it has a fault, and those faults."""
+        """(utterance,) The frames of each utterance by the header of its file, 0 for a faulty one, and the faults."""
         with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
-            found = list(pool.map(self._frames_or_fault, self.paths))
-        faults = {row: fault for row, fault in enumerate(found) if isinstance(fault, str)}
-        return np.array([0 if isinstance(one, str) else one for one in found]), faults
+            headers = list(pool.map(self._frames_or_fault, self.paths))
+        faults = {row: fault for row, fault in enumerate(headers) if isinstance(fault, str)}
+        return np.array([0 if isinstance(frames, str) else frames for frames in headers], dtype=int), faults
 
     def _frames_or_fault(self, path: str) -> int | str:
         try:
@@ -192,12 +194,13 @@ class Utterances(Dataset):
         if self.crop_samples is not None:
             return self.clock.n_frames(self.crop_samples)
         if length > self.max_s * SAMPLE_RATE_HZ:
-            raise AudioError(f"{path}: {length / SAMPLE_RATE_HZ:.1f} s long, above the limit max_s of {self.max_s:g} s;"
-                             " attention over time needs memory with the square of it: score a crop (crop_s), or "
-                             "raise max_s")  # fmt: skip
+            raise AudioError(
+                f"{path}: {length / SAMPLE_RATE_HZ:.1f} s long, above the limit max_s of {self.max_s:g} s; attention "
+                "over time needs memory with the square of the length: score a crop (crop_s), or raise max_s"
+            )
         if self.clock.n_frames(length) < self.min_frames:
-            raise AudioError(f"{path}: {length} samples at 16 kHz are too few: "
-                             f"{self.clock.n_samples(self.min_frames)} are needed")  # fmt: skip
+            needed = self.clock.n_samples(self.min_frames)
+            raise AudioError(f"{path}: {length} samples at 16 kHz are too few: {needed} are needed")
         return self.clock.n_frames(length)
 
     def __getitem__(self, row: int) -> Loaded:
@@ -213,10 +216,10 @@ class Utterances(Dataset):
 
 
 class EqualLengthBatches(BatchSampler):
-    """Batches of utterances with the same number of frames, so that nothing is padded; rows with 0 frames are left out.
+    """Batches of utterances with equal numbers of frames, without padding; rows with 0 frames are left out.
 
-    An SSL encoder that normalises over time gives other features to a padded waveform, so a score would depend on the
-    batch it was computed in.
+    An SSL encoder that normalises over time computes other features for a padded waveform, and a score would depend on
+    the batch.
     """
 
     def __init__(self, n_frames: np.ndarray, batch_size: int) -> None:

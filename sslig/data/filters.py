@@ -1,9 +1,7 @@
-"""Filters of audiomentations with draws from an explicit generator: its own come from global ones.
-
-Frequencies are drawn evenly on the mel scale and ranges have the library's defaults.
-"""
+"""Filters of audiomentations with draws from an explicit generator; those of the library come from a global one."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,121 +9,65 @@ from sslig.frames import SAMPLE_RATE_HZ
 
 Range = tuple[float, float]
 
-
-def band_pass(
-    samples: np.ndarray,
-    generator: np.random.Generator,
-    *,
-    centre_hz: Range = (200.0, 4000.0),
-    bandwidth_fraction: Range = (0.5, 1.99),
-    rolloff_db: Range = (12, 24),
-) -> np.ndarray:
-    """(samples,) The samples within a band; its width is a fraction of its centre, its slope in dB per octave."""
-    return _filter("BandPassFilter", samples, _band(generator, centre_hz, bandwidth_fraction, rolloff_db))
+ARGUMENTS = {
+    "centre_hz": "center_freq",
+    "cutoff_hz": "cutoff_freq",
+    "bandwidth_hz": "bandwidth",
+    "rolloff_db": "rolloff",
+    "gain_db": "gain_db",
+    "q": "q_factor",
+}
+"""The names of values here and in the library."""
 
 
-def band_stop(
-    samples: np.ndarray,
-    generator: np.random.Generator,
-    *,
-    centre_hz: Range = (200.0, 4000.0),
-    bandwidth_fraction: Range = (0.5, 1.99),
-    rolloff_db: Range = (12, 24),
-) -> np.ndarray:
-    """(samples,) The samples without a band; its width is a fraction of its centre, its slope in dB per octave."""
-    return _filter("BandStopFilter", samples, _band(generator, centre_hz, bandwidth_fraction, rolloff_db))
+@dataclass(frozen=True)
+class Filter:
+    """A filter and the ranges that its values are drawn from, in the order of the draws; the library's by default.
+
+    Frequencies are drawn evenly on the mel scale, and slopes (dB per octave) are multiples of 6 dB, one order of a
+    Butterworth filter each. The bandwidth is a fraction of the centre.
+    """
+
+    library: str
+    ranges: Mapping[str, Range]
+
+    def __call__(self, samples: np.ndarray, generator: np.random.Generator, **ranges: Range) -> np.ndarray:
+        """(samples,) The samples after the filter, with ranges in place of the default ones."""
+        values = {name: _draw(name, generator, ranges.get(name, usual)) for name, usual in self.ranges.items()}
+        if "bandwidth_fraction" in values:
+            values["bandwidth_hz"] = values["centre_hz"] * values.pop("bandwidth_fraction")
+        return apply(self.library, samples, {ARGUMENTS[name]: value for name, value in values.items()})
 
 
-def high_pass(
-    samples: np.ndarray,
-    generator: np.random.Generator,
-    *,
-    cutoff_hz: Range = (20.0, 2400.0),
-    rolloff_db: Range = (12, 24),
-) -> np.ndarray:
-    """(samples,) The samples above a frequency, with a slope in dB per octave."""
-    return _filter("HighPassFilter", samples, _side(generator, cutoff_hz, rolloff_db))
-
-
-def low_pass(
-    samples: np.ndarray,
-    generator: np.random.Generator,
-    *,
-    cutoff_hz: Range = (150.0, 7500.0),
-    rolloff_db: Range = (12, 24),
-) -> np.ndarray:
-    """(samples,) The samples below a frequency, with a slope in dB per octave."""
-    return _filter("LowPassFilter", samples, _side(generator, cutoff_hz, rolloff_db))
-
-
-def high_shelf(
-    samples: np.ndarray,
-    generator: np.random.Generator,
-    *,
-    centre_hz: Range = (300.0, 7500.0),
-    gain_db: Range = (-18.0, 18.0),
-    q: Range = (0.1, 0.999),
-) -> np.ndarray:
-    """(samples,) The samples with everything above a frequency raised or lowered."""
-    return _filter("HighShelfFilter", samples, _bell(generator, centre_hz, gain_db, q))
-
-
-def low_shelf(
-    samples: np.ndarray,
-    generator: np.random.Generator,
-    *,
-    centre_hz: Range = (50.0, 4000.0),
-    gain_db: Range = (-18.0, 18.0),
-    q: Range = (0.1, 0.999),
-) -> np.ndarray:
-    """(samples,) The samples with everything below a frequency raised or lowered."""
-    return _filter("LowShelfFilter", samples, _bell(generator, centre_hz, gain_db, q))
-
-
-def peaking(
-    samples: np.ndarray,
-    generator: np.random.Generator,
-    *,
-    centre_hz: Range = (50.0, 7500.0),
-    gain_db: Range = (-24.0, 24.0),
-    q: Range = (0.5, 5.0),
-) -> np.ndarray:
-    """(samples,) The samples with the surroundings of a frequency raised or lowered."""
-    return _filter("PeakingFilter", samples, _bell(generator, centre_hz, gain_db, q))
-
-
-def _mel_uniform_hz(generator: np.random.Generator, range_hz: Range) -> float:
-    """A frequency drawn evenly on the mel scale, as audiomentations does."""
-    from audiomentations.core.utils import convert_frequency_to_mel, convert_mel_to_frequency
-
-    return convert_mel_to_frequency(generator.uniform(*map(convert_frequency_to_mel, range_hz)))
-
-
-def _rolloff_db(generator: np.random.Generator, range_db: Range) -> int:
-    """A slope of a Butterworth filter: 6 dB per octave and order."""
-    return 6 * int(generator.integers(int(range_db[0]) // 6, int(range_db[1]) // 6, endpoint=True))
-
-
-def _side(generator: np.random.Generator, cutoff_hz: Range, rolloff_db: Range) -> dict[str, float]:
-    return {"cutoff_freq": _mel_uniform_hz(generator, cutoff_hz), "rolloff": _rolloff_db(generator, rolloff_db)}
-
-
-def _band(generator: np.random.Generator, centre_hz: Range, fraction: Range, rolloff_db: Range) -> dict[str, float]:
-    centre = _mel_uniform_hz(generator, centre_hz)
-    slope = _rolloff_db(generator, rolloff_db)
-    return {"center_freq": centre, "bandwidth": centre * generator.uniform(*fraction), "rolloff": slope}
-
-
-def _bell(generator: np.random.Generator, centre_hz: Range, gain_db: Range, q: Range) -> dict[str, float]:
-    drawn = {"gain_db": generator.uniform(*gain_db), "q_factor": generator.uniform(*q)}
-    return {"center_freq": _mel_uniform_hz(generator, centre_hz), **drawn}
-
-
-def _filter(name: str, samples: np.ndarray, drawn: Mapping[str, float]) -> np.ndarray:
-    """(samples,) The filter that the library calls `name`, with parameters drawn already."""
+def apply(library: str, samples: np.ndarray, values: Mapping[str, float]) -> np.ndarray:
+    """(samples,) The samples after a filter of the library with these values."""
     import audiomentations
 
-    transform = getattr(audiomentations, name)(p=1.0)
-    transform.parameters = {"should_apply": True, **drawn}
+    transform = getattr(audiomentations, library)(p=1.0)
+    transform.parameters = {"should_apply": True, **values}
     transform.freeze_parameters()
     return transform(samples, SAMPLE_RATE_HZ)
+
+
+def _draw(name: str, generator: np.random.Generator, limits: Range) -> float:
+    if name == "rolloff_db":
+        return 6 * int(generator.integers(int(limits[0]) // 6, int(limits[1]) // 6, endpoint=True))
+    if not name.endswith("_hz"):
+        return generator.uniform(*limits)
+    from audiomentations.core.utils import convert_frequency_to_mel, convert_mel_to_frequency
+
+    return convert_mel_to_frequency(generator.uniform(*map(convert_frequency_to_mel, limits)))
+
+
+_BAND = {"centre_hz": (200.0, 4000.0), "rolloff_db": (12, 24), "bandwidth_fraction": (0.5, 1.99)}
+_SHELF = {"gain_db": (-18.0, 18.0), "q": (0.1, 0.999)}
+
+FILTERS = {
+    "band_pass": Filter("BandPassFilter", _BAND),
+    "band_stop": Filter("BandStopFilter", _BAND),
+    "high_pass": Filter("HighPassFilter", {"cutoff_hz": (20.0, 2400.0), "rolloff_db": (12, 24)}),
+    "high_shelf": Filter("HighShelfFilter", {**_SHELF, "centre_hz": (300.0, 7500.0)}),
+    "low_pass": Filter("LowPassFilter", {"cutoff_hz": (150.0, 7500.0), "rolloff_db": (12, 24)}),
+    "low_shelf": Filter("LowShelfFilter", {**_SHELF, "centre_hz": (50.0, 4000.0)}),
+    "peaking": Filter("PeakingFilter", {"gain_db": (-24.0, 24.0), "q": (0.5, 5.0), "centre_hz": (50.0, 7500.0)}),
+}

@@ -1,13 +1,14 @@
 """RawBoost: convolutive, impulsive and stationary noise made from the waveform itself, without recordings of noise.
 
-Filters are applied block by block in the frequency domain, all of them at once; what the release of the paper does one
-filter and one tap at a time has the same distribution.
+Filters are applied block by block in the frequency domain, all of them at once. The release of the paper applies one
+filter and one tap at a time; the distribution is the same.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy import fft
 
 from sslig.frames import SAMPLE_RATE_HZ
@@ -15,16 +16,17 @@ from sslig.frames import SAMPLE_RATE_HZ
 EDGE_HZ = 1e-3
 """How near to 0 Hz and to half the sampling rate a stop band may reach, as in the release of the paper."""
 
+Count = Annotated[int, Field(ge=1)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Frequency = Annotated[float, Field(ge=0, le=SAMPLE_RATE_HZ / 2)]
+Width = Annotated[float, Field(gt=0, le=SAMPLE_RATE_HZ / 2)]
+Taps = Annotated[float, Field(ge=2, allow_inf_nan=False)]
 
-class RawBoostError(ValueError):
-    """An algorithm or a parameter that RawBoost does not have; the message says what is accepted."""
 
+class Parameters(BaseModel):
+    """The ranges that each utterance draws from; the defaults are those of the paper's release.
 
-@dataclass(frozen=True)
-class Parameters:
-    """Ranges that each utterance draws from; the defaults are those of the paper's release.
-
-    Parameters
+    Attributes
     ----------
     n_f
         Highest power of the signal in the convolutive noise; 1 is linear only.
@@ -46,50 +48,34 @@ class Parameters:
         Gain of the impulsive noise.
     snr_min_db, snr_max_db
         Signal-to-noise ratio of the stationary noise.
-
-    Raises
-    ------
-    RawBoostError
-        A range is empty or leaves what can be computed at 16 kHz.
     """
 
-    n_f: int = 5
-    n_bands: int = 5
-    min_f_hz: float = 20.0
-    max_f_hz: float = 8000.0
-    min_bw_hz: float = 100.0
-    max_bw_hz: float = 1000.0
-    min_coeff: int = 10
-    max_coeff: int = 100
-    min_g_db: float = 0.0
-    max_g_db: float = 0.0
-    min_bias_lin_nonlin_db: float = 5.0
-    max_bias_lin_nonlin_db: float = 20.0
-    p_percent: float = 10.0
-    g_sd: float = 2.0
-    snr_min_db: float = 10.0
-    snr_max_db: float = 40.0
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    def __post_init__(self) -> None:
-        nyquist_hz = SAMPLE_RATE_HZ / 2
-        rules = {
-            "n_f and n_bands are whole, at least 1": all(
-                isinstance(n, int) and n >= 1 for n in (self.n_f, self.n_bands)
-            ),
-            f"0 <= min_f_hz <= max_f_hz <= {nyquist_hz:g}": 0 <= self.min_f_hz <= self.max_f_hz <= nyquist_hz,
-            f"0 < min_bw_hz <= max_bw_hz <= {nyquist_hz:g}": 0 < self.min_bw_hz <= self.max_bw_hz <= nyquist_hz,
-            "2 <= min_coeff <= max_coeff < inf": 2 <= self.min_coeff <= self.max_coeff < np.inf,
-            "-inf < min_g_db <= max_g_db < inf": -np.inf < self.min_g_db <= self.max_g_db < np.inf,
-            "-inf < min_bias_lin_nonlin_db <= max_bias_lin_nonlin_db < inf": (
-                -np.inf < self.min_bias_lin_nonlin_db <= self.max_bias_lin_nonlin_db < np.inf
-            ),
-            "0 <= p_percent <= 100": 0 <= self.p_percent <= 100,
-            "0 < g_sd < inf": 0 < self.g_sd < np.inf,
-            "-inf < snr_min_db <= snr_max_db < inf": -np.inf < self.snr_min_db <= self.snr_max_db < np.inf,
-        }
-        broken = [rule for rule, holds in rules.items() if not holds]
-        if broken:
-            raise RawBoostError(f"{self}: accepted: {'; '.join(broken)}")
+    n_f: Count = 5
+    n_bands: Count = 5
+    min_f_hz: Frequency = 20.0
+    max_f_hz: Frequency = 8000.0
+    min_bw_hz: Width = 100.0
+    max_bw_hz: Width = 1000.0
+    min_coeff: Taps = 10
+    max_coeff: Taps = 100
+    min_g_db: Number = 0.0
+    max_g_db: Number = 0.0
+    min_bias_lin_nonlin_db: Number = 5.0
+    max_bias_lin_nonlin_db: Number = 20.0
+    p_percent: Annotated[float, Field(ge=0, le=100)] = 10.0
+    g_sd: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
+    snr_min_db: Number = 10.0
+    snr_max_db: Number = 40.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Parameters":
+        for low in (name for name in type(self).model_fields if "min_" in name):
+            high = low.replace("min_", "max_")
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} {getattr(self, low):g} is above {high} {getattr(self, high):g}")
+        return self
 
 
 DEFAULTS = Parameters()
@@ -101,7 +87,7 @@ def lnl_convolutive(
     """(samples,) float32 Linear and non-linear convolutive noise: powers of the signal, each through its stop bands.
 
     y[n] = sum over orders j of sum over taps i of g_j b_ij x[n - i]^j, less its mean, at most 1 in size. The delay of
-    the filters is taken out exactly; the release shifts by one sample more.
+    the filters is removed exactly; the release shifts by one more sample.
 
     References
     ----------
@@ -115,7 +101,7 @@ def lnl_convolutive(
 
 
 def isd_additive(samples: np.ndarray, generator: np.random.Generator, parameters: Parameters = DEFAULTS) -> np.ndarray:
-    """(samples,) float32 Impulsive signal-dependent noise: a few samples, anywhere, are scaled at random.
+    """(samples,) float32 Impulsive signal-dependent noise: a few samples at random places are scaled at random.
 
     y[n] = x[n] + g_sd u v x[n] at the samples hit, u and v uniform in [-1, 1]; at most 1 in size.
 
@@ -149,7 +135,7 @@ def ssi_additive(samples: np.ndarray, generator: np.random.Generator, parameters
 
 
 def parallel(samples: np.ndarray, generator: np.random.Generator, parameters: Parameters = DEFAULTS) -> np.ndarray:
-    """(samples,) float32 Convolutive and impulsive noise, each of the clean signal, added up; at most 1 in size."""
+    """(samples,) float32 The sum of convolutive and impulsive noise, both of the clean signal; at most 1 in size."""
     both = lnl_convolutive(samples, generator, parameters) + isd_additive(samples, generator, parameters)
     return _within_one(both)
 
@@ -164,13 +150,13 @@ ALGORITHMS: dict[int, tuple[Callable[..., np.ndarray], ...]] = {
     7: (isd_additive, ssi_additive),
     8: (parallel,),
 }
-"""What each numbered algorithm does in series."""
+"""The functions that each numbered algorithm applies in series."""
 
 
 def apply(
     samples: np.ndarray, algorithm: int, generator: np.random.Generator, parameters: Parameters = DEFAULTS
 ) -> np.ndarray:
-    """(samples,) float32 The samples after a numbered algorithm, as long as they were.
+    """(samples,) float32 The samples after a numbered algorithm; the length stays.
 
     Parameters
     ----------
@@ -180,36 +166,16 @@ def apply(
         One of `ALGORITHMS`: 1 linear and non-linear convolutive noise, 2 impulsive signal-dependent noise,
         3 stationary signal-independent noise, 4 = 1 + 2 + 3, 5 = 1 + 2, 6 = 1 + 3, 7 = 2 + 3 in series,
         8 = 1 and 2 in parallel.
-    generator
-        Of all draws.
-    parameters
-        Ranges to draw from.
-
-    Raises
-    ------
-    RawBoostError
-        There is no such algorithm.
+    generator, parameters
+        The generator of all draws, and the ranges to draw from.
 
     References
     ----------
     Tak et al., ICASSP 2022.
     """
-    for step in stages(algorithm):
+    for step in ALGORITHMS[algorithm]:
         samples = step(samples, generator, parameters)
     return samples
-
-
-def stages(algorithm: int) -> tuple[Callable[..., np.ndarray], ...]:
-    """The functions that a numbered algorithm calls in turn.
-
-    Raises
-    ------
-    RawBoostError
-        There is no such algorithm.
-    """
-    if not isinstance(algorithm, int) or isinstance(algorithm, bool) or algorithm not in ALGORITHMS:
-        raise RawBoostError(f"RawBoost algorithm {algorithm!r}; accepted: {', '.join(map(str, ALGORITHMS))}")
-    return ALGORITHMS[algorithm]
 
 
 def stop_band_response(centre_hz: np.ndarray, width_hz: np.ndarray, n_taps: np.ndarray, n_fft: int) -> np.ndarray:
@@ -218,7 +184,7 @@ def stop_band_response(centre_hz: np.ndarray, width_hz: np.ndarray, n_taps: np.n
     Parameters
     ----------
     centre_hz, width_hz, n_taps
-        (...) Stop band and odd length of each filter.
+        (...) Stop band and length of each filter; lengths are odd.
     n_fft
         Length of the transform, at least the longest filter.
 
@@ -231,7 +197,7 @@ def stop_band_response(centre_hz: np.ndarray, width_hz: np.ndarray, n_taps: np.n
     low = np.maximum(centre_hz - width_hz / 2, EDGE_HZ)[..., None] / nyquist_hz
     high = np.minimum(centre_hz + width_hz / 2, nyquist_hz - EDGE_HZ)[..., None] / nyquist_hz
     reach = (n_taps[..., None] - 1) // 2
-    lag = np.arange(reach.max() + 1)  # (lag,) of one half; the filters are symmetric
+    lag = np.arange(reach.max() + 1)  # (lag,) one half; the filters are symmetric
     ideal = (lag == 0) - high * np.sinc(high * lag) + low * np.sinc(low * lag)
     window = np.where(lag <= reach, 0.54 + 0.46 * np.cos(np.pi * lag / reach), 0.0)
     half = ideal * window  # (..., lag)
@@ -271,10 +237,10 @@ def _filtered(samples: np.ndarray, response: np.ndarray, reach_samples: int) -> 
     n_blocks = -(-len(samples) // hop)
     padded = np.pad(samples, (reach_samples, reach_samples + n_blocks * hop - len(samples)))
     power, spectrum = np.ones_like(padded), 0.0
-    for of_order in response:
+    for order_response in response:
         power = power * padded
         blocks = np.lib.stride_tricks.sliding_window_view(power, n_fft)[::hop]  # (block, n_fft)
-        spectrum = spectrum + fft.rfft(blocks) * of_order
+        spectrum = spectrum + fft.rfft(blocks) * order_response
     return fft.irfft(spectrum, n_fft)[:, reach_samples : reach_samples + hop].reshape(-1)[: len(samples)]
 
 

@@ -9,6 +9,7 @@ from sslig import audio
 from sslig.corpora import protocol
 from sslig.data import augment
 from sslig.data.dataset import BalancedSampler, Crops, Draw, EqualLengthBatches, Shares, Utterances, repeat_to
+from sslig.errors import DataError, StudyError
 from sslig.frames import SSL_CLOCK
 from sslig.labels import SPOOF
 
@@ -62,7 +63,7 @@ def test_classes_alternate_at_random():
 
 @pytest.mark.parametrize(("labels", "absent"), [([0, 0], "spoof"), ([1], "bonafide"), ([], "bonafide")])
 def test_a_single_class_is_refused(labels, absent):
-    with pytest.raises(ValueError, match=f"of {len(labels)} utterances none is {absent}"):
+    with pytest.raises(DataError, match=f"of {len(labels)} utterances none is {absent}"):
         BalancedSampler(np.array(labels), 4, seed=0)
 
 
@@ -141,7 +142,7 @@ def test_shares_of_all_processes_are_the_batches(world):
 
 
 def test_batches_that_cannot_be_shared_are_refused():
-    with pytest.raises(ValueError, match="batches of 6 cannot be shared evenly by 4 processes"):
+    with pytest.raises(StudyError, match="batches of 6 cannot be shared evenly by 4 processes"):
         Shares(BalancedSampler(FEW_SPOOFS, 12, seed=0), 6, 0, 4)
 
 

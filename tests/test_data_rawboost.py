@@ -1,11 +1,12 @@
-"""RawBoost against straightforward loops with the same draws, its numbered algorithms, and what every result keeps."""
+"""RawBoost against plain loops with the same draws, its numbered algorithms, and what every result keeps."""
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from scipy.signal import firwin, freqz, lfilter
 
 from sslig.data import rawboost
-from sslig.data.rawboost import DEFAULTS, Parameters, RawBoostError
+from sslig.data.rawboost import DEFAULTS, Parameters
 
 TIME_S = np.arange(9_000) / 16_000
 SPEECH = (0.4 * np.sin(2 * np.pi * 180 * TIME_S) * np.sin(2 * np.pi * 3 * TIME_S) ** 2).astype(np.float32)
@@ -60,8 +61,8 @@ def plain_isd(samples, generator, parameters=DEFAULTS):
     hit = generator.choice(len(samples), n_hit, replace=False, shuffle=False)
     first, second = generator.uniform(-1, 1, (2, n_hit))
     noisy = [float(sample) for sample in samples]
-    for at, one, other in zip(hit, first, second, strict=True):
-        noisy[at] = noisy[at] * (1 + parameters.g_sd * one * other)
+    for at, u, v in zip(hit, first, second, strict=True):
+        noisy[at] = noisy[at] * (1 + parameters.g_sd * u * v)
     return within_one(np.array(noisy))
 
 
@@ -84,15 +85,15 @@ def plain_ssi(samples, generator, parameters=DEFAULTS):
     ],
 )
 def test_a_part_is_what_a_plain_loop_makes_of_the_same_draws(quick, plain, seed, signal):
-    found = quick(SIGNALS[signal], np.random.default_rng(seed))
-    assert found == pytest.approx(plain(SIGNALS[signal], np.random.default_rng(seed)), abs=1e-6)
+    noisy = quick(SIGNALS[signal], np.random.default_rng(seed))
+    assert noisy == pytest.approx(plain(SIGNALS[signal], np.random.default_rng(seed)), abs=1e-6)
 
 
 def test_other_parameters_reach_every_part():
     other = Parameters(n_f=2, n_bands=3, min_coeff=4, max_coeff=41, min_g_db=-6, max_g_db=-3, p_percent=50, g_sd=1)
     for quick, plain in ((rawboost.lnl_convolutive, plain_lnl), (rawboost.isd_additive, plain_isd)):
-        found = quick(SPEECH, np.random.default_rng(5), other)
-        assert found == pytest.approx(plain(SPEECH, np.random.default_rng(5), other), abs=2e-5)
+        noisy = quick(SPEECH, np.random.default_rng(5), other)
+        assert noisy == pytest.approx(plain(SPEECH, np.random.default_rng(5), other), abs=2e-5)
 
 
 def test_defaults_are_the_published_ones():
@@ -108,8 +109,8 @@ def test_responses_are_those_of_firwin(centre, width, n_taps):
     edges = [max(centre - width / 2, 1e-3), min(centre + width / 2, 8000 - 1e-3)]
     taps = firwin(n_taps, edges, window="hamming", fs=16_000)
     expected = np.abs(freqz(taps, worN=513, include_nyquist=True)[1])
-    found = rawboost.stop_band_response(np.array([centre]), np.array([width]), np.array([n_taps]), 1024)
-    assert np.abs(found[0]) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    response = rawboost.stop_band_response(np.array([centre]), np.array([width]), np.array([n_taps]), 1024)
+    assert np.abs(response[0]) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +135,9 @@ def test_the_eighth_algorithm_adds_both_of_the_clean_signal():
 def test_every_algorithm_keeps_type_length_and_input(algorithm, name):
     samples = SIGNALS[name].copy()
     for seed in range(3):
-        found = rawboost.apply(samples, algorithm, np.random.default_rng(seed))
-        assert (found.dtype, found.shape) == (np.float32, samples.shape)
-        assert np.isfinite(found).all()
+        noisy = rawboost.apply(samples, algorithm, np.random.default_rng(seed))
+        assert (noisy.dtype, noisy.shape) == (np.float32, samples.shape)
+        assert np.isfinite(noisy).all()
     assert np.array_equal(samples, SIGNALS[name])
 
 
@@ -148,11 +149,11 @@ def test_the_generator_decides_everything(algorithm):
 
 
 def test_only_higher_powers_are_not_linear():
-    def of(samples, n_f):
+    def noisy(samples, n_f):
         return rawboost.lnl_convolutive(samples, np.random.default_rng(1), Parameters(n_f=n_f))
 
-    assert of(SPEECH / 2, 1) == pytest.approx(of(SPEECH, 1) / 2, abs=1e-6)
-    assert np.abs(of(SPEECH / 2, 2) - of(SPEECH, 2) / 2).max() > 1e-3
+    assert noisy(SPEECH / 2, 1) == pytest.approx(noisy(SPEECH, 1) / 2, abs=1e-6)
+    assert np.abs(noisy(SPEECH / 2, 2) - noisy(SPEECH, 2) / 2).max() > 1e-3
 
 
 def test_impulses_hit_up_to_the_given_share_of_samples():
@@ -164,35 +165,28 @@ def test_impulses_hit_up_to_the_given_share_of_samples():
 
 
 def test_the_ratio_of_stationary_noise_is_within_its_range():
-    found = [rawboost.ssi_additive(SPEECH, np.random.default_rng(seed)) - SPEECH for seed in range(100)]
-    ratios = [10 * np.log10(np.sum(SPEECH.astype(float) ** 2) / np.sum(noise.astype(float) ** 2)) for noise in found]
+    noises = [rawboost.ssi_additive(SPEECH, np.random.default_rng(seed)) - SPEECH for seed in range(100)]
+    ratios = [10 * np.log10(np.sum(SPEECH.astype(float) ** 2) / np.sum(noise.astype(float) ** 2)) for noise in noises]
     assert 9.9 < min(ratios) < 15
     assert 35 < max(ratios) < 40.1
 
 
-@pytest.mark.parametrize("algorithm", [0, 9, "5", [5], 5.0, True])
-def test_an_unknown_algorithm_is_refused(algorithm):
-    with pytest.raises(RawBoostError, match=r"accepted: 1, 2, 3, 4, 5, 6, 7, 8"):
-        rawboost.apply(SPEECH, algorithm, np.random.default_rng(0))
-
-
 @pytest.mark.parametrize(
-    ("wrong", "accepted"),
+    ("wrong", "message"),
     [
-        ({"n_f": 0}, "n_f and n_bands are whole"),
-        ({"n_bands": 2.5}, "n_f and n_bands are whole"),
-        ({"max_f_hz": 9000}, "max_f_hz <= 8000"),
-        ({"min_bw_hz": 0}, "0 < min_bw_hz"),
-        ({"min_coeff": 1}, "2 <= min_coeff"),
-        ({"min_g_db": 1}, "min_g_db <= max_g_db"),
-        ({"min_bias_lin_nonlin_db": float("-inf")}, "-inf < min_bias_lin_nonlin_db"),
-        ({"max_bias_lin_nonlin_db": float("nan")}, "max_bias_lin_nonlin_db < inf"),
-        ({"min_bias_lin_nonlin_db": 21}, "min_bias_lin_nonlin_db <= max_bias_lin_nonlin_db"),
-        ({"p_percent": 101}, "p_percent <= 100"),
-        ({"g_sd": 0}, "0 < g_sd < inf"),
-        ({"snr_min_db": 50}, "snr_min_db <= snr_max_db"),
+        ({"n_f": 0}, "greater than or equal to 1"),
+        ({"n_bands": 2.5}, "n_bands"),
+        ({"g_sd": True}, "g_sd"),
+        ({"max_f_hz": 9000}, "less than or equal to 8000"),
+        ({"min_bw_hz": 0}, "greater than 0"),
+        ({"min_coeff": 1}, "greater than or equal to 2"),
+        ({"max_bias_lin_nonlin_db": float("nan")}, "finite"),
+        ({"p_percent": 101}, "less than or equal to 100"),
+        ({"min_g_db": 1}, "min_g_db 1 is above max_g_db 0"),
+        ({"min_bias_lin_nonlin_db": 21}, "min_bias_lin_nonlin_db 21 is above max_bias_lin_nonlin_db 20"),
+        ({"snr_min_db": 50}, "snr_min_db 50 is above snr_max_db 40"),
     ],
 )
-def test_ranges_that_cannot_be_are_named(wrong, accepted):
-    with pytest.raises(RawBoostError, match=accepted):
+def test_ranges_that_cannot_be_are_named(wrong, message):
+    with pytest.raises(ValidationError, match=message):
         Parameters(**wrong)

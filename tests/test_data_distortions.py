@@ -1,4 +1,4 @@
-"""Each step of augmentation does what it says, keeps type and length, and leaves its input alone."""
+"""Each step of augmentation does what its name says, keeps type and length, and leaves its input unchanged."""
 
 import audiomentations
 import librosa
@@ -9,8 +9,9 @@ from scipy.signal import correlate, welch
 from sslig.corpora import synthetic
 from sslig.corpora.codecs import AMR_NB, transcode
 from sslig.data import distortions
-from sslig.data.augment import Step, build
-from sslig.data.distortions import CHANGE_LENGTH, STEPS, ParameterError, check
+from sslig.data.distortions import CHANGE_LENGTH, STEPS, check, defaults
+from sslig.data.rawboost import Parameters
+from sslig.errors import StudyError
 
 SPEECH = (0.5 * synthetic.recordings(1, 1)[0].sound()).astype(np.float32)
 SIGNALS = {"speech": SPEECH, "loud": 3 * SPEECH, "silence": np.zeros(4_000, np.float32), "short": SPEECH[:50]}
@@ -24,24 +25,21 @@ def power(samples):
 @pytest.mark.parametrize("name", STEPS)
 def test_a_step_keeps_type_length_and_input(name, signal):
     samples = SIGNALS[signal].copy()
-    found, again = (STEPS[name](samples, np.random.default_rng(4)) for _ in range(2))
-    assert found.dtype == np.float32
-    assert found.shape == samples.shape or name in CHANGE_LENGTH
-    assert found.size
-    assert np.isfinite(found).all()
-    assert np.array_equal(found, again)
+    changed, again = (STEPS[name](samples, np.random.default_rng(4)) for _ in range(2))
+    assert changed.dtype == np.float32
+    assert changed.shape == samples.shape or name in CHANGE_LENGTH
+    assert changed.size
+    assert np.isfinite(changed).all()
+    assert np.array_equal(changed, again)
     assert np.array_equal(samples, SIGNALS[signal])
 
 
 def test_leading_silence_goes_and_the_rest_stays(rng, tone):
     silence = 1e-4 * rng.standard_normal(8_000).astype(np.float32)
-    found = distortions.trim_leading_silence(np.concatenate([silence, tone, silence]), rng)
+    trimmed = distortions.trim_leading_silence(np.concatenate([silence, tone, silence]), rng)
     # A frame of 320 samples reaches over the onset by less than its length.
-    assert 24_000 <= len(found) < 24_320
-    assert np.array_equal(found[-24_000:], np.concatenate([tone, silence]))
-
-
-def test_nothing_is_trimmed_of_what_is_all_zero(rng):
+    assert 24_000 <= len(trimmed) < 24_320
+    assert np.array_equal(trimmed[-24_000:], np.concatenate([tone, silence]))
     assert len(distortions.trim_leading_silence(np.zeros(4_000, np.float32), rng)) == 4_000
 
 
@@ -62,9 +60,9 @@ def test_a_span_of_the_drawn_share_is_zeroed_anywhere(rng):
 def test_mu_law_is_that_of_librosa(mu, rng):
     samples = np.concatenate([SPEECH, [-1.0, 0.0, 1.0]]).astype(np.float32)
     expected = librosa.mu_expand(librosa.mu_compress(samples, mu=mu, quantize=True), mu=mu, quantize=True)
-    found = distortions.mu_law(samples, rng, mu=mu)
-    assert found == pytest.approx(expected, abs=1e-6)
-    assert len(np.unique(found)) <= mu + 2
+    companded = distortions.mu_law(samples, rng, mu=mu)
+    assert companded == pytest.approx(expected, abs=1e-6)
+    assert len(np.unique(companded)) <= mu + 2
 
 
 def test_mu_law_clips_and_keeps_zero(rng):
@@ -72,14 +70,14 @@ def test_mu_law_clips_and_keeps_zero(rng):
 
 
 def test_gaussian_noise_has_the_drawn_level(rng):
-    found = distortions.gaussian_noise(np.zeros(50_000, np.float32), rng, amplitude=(0.01, 0.01))
-    assert np.sqrt(power(found)) == pytest.approx(0.01, rel=0.02)
+    noise = distortions.gaussian_noise(np.zeros(50_000, np.float32), rng, amplitude=(0.01, 0.01))
+    assert np.sqrt(power(noise)) == pytest.approx(0.01, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["gaussian_snr", "coloured_noise"])
 def test_noise_has_the_drawn_ratio_to_the_signal(name, rng):
-    found = STEPS[name](SPEECH, rng, snr_db=(12, 12))
-    assert 10 * np.log10(power(SPEECH) / power(found - SPEECH)) == pytest.approx(12, abs=0.2)
+    noisy = STEPS[name](SPEECH, rng, snr_db=(12, 12))
+    assert 10 * np.log10(power(SPEECH) / power(noisy - SPEECH)) == pytest.approx(12, abs=0.2)
 
 
 @pytest.mark.parametrize("decay_db", [-6.0, 0.0, 6.0])
@@ -90,9 +88,9 @@ def test_coloured_noise_has_the_density_of_the_library(decay_db, rng, tone):
 
     library = audiomentations.AddColorNoise(5, 5, decay_db, decay_db, p=1.0)
     samples, ranges = tone[:4_000], {"snr_db": (5, 5), "decay_db": (decay_db, decay_db)}
-    own = [distortions.coloured_noise(samples, rng, **ranges) - samples for _ in range(200)]
+    ours = [distortions.coloured_noise(samples, rng, **ranges) - samples for _ in range(200)]
     theirs = [library(samples, 16_000) - samples for _ in range(200)]
-    assert density(own) == pytest.approx(density(theirs), abs=2)
+    assert density(ours) == pytest.approx(density(theirs), abs=2)
 
 
 def test_the_density_of_coloured_noise_falls_as_asked(rng, tone):
@@ -107,16 +105,16 @@ def test_gain_is_a_factor(rng, tone):
 
 
 def test_speed_moves_length_and_pitch(rng, tone):
-    found = distortions.speed(tone, rng, factor=(1.1, 1.1))
-    assert len(found) == round(16_000 / 1.1)
-    peak_hz = np.abs(np.fft.rfft(found)).argmax() * 16_000 / len(found)
+    faster = distortions.speed(tone, rng, factor=(1.1, 1.1))
+    assert len(faster) == round(16_000 / 1.1)
+    peak_hz = np.abs(np.fft.rfft(faster)).argmax() * 16_000 / len(faster)
     assert peak_hz == pytest.approx(484, abs=1.5)
 
 
 def test_rawboost_takes_its_parameters_by_name():
     soft = SPEECH / 16
     plain = distortions.raw_boost(soft, np.random.default_rng(1), algorithm=2)
-    strong = distortions.raw_boost(soft, np.random.default_rng(1), algorithm=2, parameters={"g_sd": 8})
+    strong = distortions.raw_boost(soft, np.random.default_rng(1), algorithm=2, parameters=Parameters(g_sd=8))
     assert power(strong - soft) == pytest.approx(16 * power(plain - soft), rel=0.01)
 
 
@@ -131,7 +129,7 @@ def test_codecs_draw_bit_rates_within_the_range(monkeypatch, rng):
     monkeypatch.setattr(distortions, "transcode", lambda samples, coding, rate: drawn.append((coding.name, rate)))
     for _ in range(300):
         distortions.codec(SPEECH, rng, bit_rate=(7_000, 12_500))
-    rates = {name: {rate for of, rate in drawn if of == name} for name, _ in drawn}
+    rates = {name: {rate for coding, rate in drawn if coding == name} for name, _ in drawn}
     assert rates["Opus"] == {7_000, 8_000, 9_000, 10_000, 11_000, 12_000}
     assert rates["AMR-NB"] == {7_400, 7_950, 10_200, 12_200}
     # The one rate in the range, and for the last the nearest.
@@ -159,36 +157,26 @@ def test_amr_nb_keeps_the_telephone_band_in_place(bit_rate):
     [
         ("zero_spam", {}, r"unknown step 'zero_spam'; known: .*zero_span, .*codec"),
         ("zero_span", {"shear": (0, 1)}, r"zero_span has no parameter 'shear'; known: share"),
-        ("zero_span", {"share": (0.5, 0.2)}, r"zero_span.share is \(0.5, 0.2\); accepted: a pair .* from 0 to 1"),
-        ("zero_span", {"share": (0.5, 1.2)}, r"accepted: a pair of numbers, the smaller first, from 0 to 1"),
-        ("zero_span", {"share": 0.3}, r"share is 0.3; accepted: a pair"),
-        ("zero_span", {"share": ["a", "b"]}, r"accepted: a pair"),
-        ("low_pass", {"cutoff_hz": (100, 8_000)}, r"from 1 to 7920"),
-        ("mu_law", {"mu": "many"}, r"mu_law.mu is 'many'; accepted: a whole number from 1 to 65535"),
-        ("mu_law", {"mu": (15, 255)}, r"accepted: a whole number"),
-        ("mu_law", {"mu": 255.5}, r"mu_law.mu is 255.5; accepted: a whole number"),
-        ("mu_law", {"mu": True}, r"mu_law.mu is True; accepted: a whole number"),
-        ("gain", {"gain_db": [False, True]}, r"gain.gain_db is \[False, True\]; accepted: a pair"),
-        ("gain", {"gain_db": [float("nan"), 1]}, r"accepted: a pair"),
-        ("trim_leading_silence", {"silence_db": 0}, r"silence_db is 0; accepted: a number from -120 to -0.1"),
-        ("rawboost", {"parameters": {"g_sd": True}}, r"accepted: a mapping of n_f.* to numbers"),
-        ("codec", {"codecs": ["opus", "mp4"]}, r"accepted: a list of opus, mp3, aac, amr_nb, g722"),
+        ("zero_span", {"share": (0.5, 0.2)}, r"zero_span.share is \(0.5, 0.2\); the smaller number comes first"),
+        ("zero_span", {"share": (0.5, 1.2)}, r"zero_span.share.1 is 1.2; .* less than or equal to 1"),
+        ("zero_span", {"share": 0.3}, r"zero_span.share is 0.3"),
+        ("low_pass", {"cutoff_hz": (100, 8_000)}, r"cutoff_hz.1 is 8000; .* 7920"),
+        ("mu_law", {"mu": 255.5}, r"mu_law.mu is 255.5; .*integer"),
+        ("mu_law", {"mu": True}, r"mu_law.mu is True; .*integer"),
+        ("gain", {"gain_db": [False, True]}, r"gain.gain_db.0 is False"),
+        ("gain", {"gain_db": [float("nan"), 1]}, r"gain_db.0 is nan"),
+        ("trim_leading_silence", {"silence_db": 0}, r"silence_db is 0; .* -0.1"),
+        ("codec", {"codecs": ["opus", "mp4"]}, r"codecs.1 is 'mp4'; .*'opus', 'mp3', 'aac', 'amr_nb' or 'g722'"),
         ("codec", {"codecs": []}, r"codec.codecs is \[\]"),
-        ("codec", {"codecs": [["opus"]]}, r"accepted: a list of opus"),
-        (["gain"], {}, r"unknown step \['gain'\]"),
-        ("rawboost", {"parameters": {"n_f": "3"}}, r"accepted: a mapping of n_f.* to numbers"),
-        ("rawboost", {"parameters": {"gain": 1}}, r"accepted: a mapping of n_f, n_bands"),
-        ("rawboost", {"parameters": 3}, r"rawboost.parameters is 3"),
+        ("rawboost", {"algorithm": 9}, r"rawboost.algorithm is 9; .*8"),
+        ("rawboost", {"parameters": {"gain": 1}}, r"rawboost.parameters.gain is 1"),
     ],
 )
 def test_a_wrong_step_or_parameter_is_named_with_what_is_accepted(name, parameters, message):
-    with pytest.raises(ParameterError, match=message):
+    with pytest.raises(StudyError, match=message):
         check(name, parameters)
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_defaults_are_accepted_and_stay_so_beside_nothing_else(name):
-    defaults = {key: value for key, value in STEPS[name].__kwdefaults__.items() if key != "parameters"}
-    assert build([{"name": name, **defaults}]).parts == (Step(name, 1.0, defaults),)
-    with pytest.raises(ParameterError, match="unknown_value"):
-        check(name, {**defaults, "unknown_value": 1})
+def test_defaults_are_accepted(name):
+    assert check(name, defaults(name)) == defaults(name)
