@@ -117,7 +117,7 @@ def with_recordings(root: str | os.PathLike, table: pd.DataFrame) -> pd.DataFram
     path = Path(root) / RECORDINGS
     if path.is_file():
         sources = pd.read_csv(path, sep="\t", dtype=str)[["utterance", "recording"]]
-        joined = table.merge(sources, on="utterance", how="left", validate="one_to_one")
+        joined = table.merge(sources, on="utterance", how="left", validate="many_to_one")
         missing = joined.loc[joined["recording"].isna(), "utterance"]
         if len(missing):
             raise CorpusError(f"{path}: no recording for {len(missing)} utterances, the first is {missing.iloc[0]}")
