@@ -14,11 +14,11 @@ def test_a_blur_keeps_what_stays_and_takes_what_passes():
     features = torch.zeros(1, 2, 201, 3)
     features[:, 0] = 4.0
     features[0, 1, 100, 2] = 1.0
-    found = blurred(features)
-    torch.testing.assert_close(found[:, 0], features[:, 0])
-    assert found[0, 1, 100, 2] == found[0, 1, :, 2].max() < 0.05
-    assert found[0, 1, :, 2].sum() == pytest.approx(1, abs=1e-4)
-    assert (found[0, 1, :, :2] == 0).all()
+    result = blurred(features)
+    torch.testing.assert_close(result[:, 0], features[:, 0])
+    assert result[0, 1, 100, 2] == result[0, 1, :, 2].max() < 0.05
+    assert result[0, 1, :, 2].sum() == pytest.approx(1, abs=1e-4)
+    assert (result[0, 1, :, :2] == 0).all()
 
 
 def test_a_draw_is_cut_or_repeated():
@@ -50,12 +50,12 @@ def test_draws_are_the_features_of_the_utterances_in_their_order(tiny_detector, 
     table = protocol.load_set(corpus, "train")
     bonafide = table[table["key"] == "bonafide"].reset_index(drop=True)
     detector = tiny_detector()
-    found = bonafide_draws(detector, bonafide, Scoring(), "cpu")
-    assert [draw.shape for draw in found] == [(3, n_frames, 16) for n_frames in (18, 24, 24, 29)]
+    result = bonafide_draws(detector, bonafide, Scoring(), "cpu")
+    assert [draw.shape for draw in result] == [(3, n_frames, 16) for n_frames in (18, 24, 24, 29)]
     (tmp_path / "broken.flac").write_bytes(b"")
     bonafide.loc[0, "path"] = str(tmp_path / "broken.flac")
     rest = bonafide_draws(detector, bonafide, Scoring(), "cpu")
     assert len(rest) == 3
-    np.testing.assert_array_equal(rest[0], found[1])
+    np.testing.assert_array_equal(rest[0], result[1])
     with pytest.raises(InputError, match="none of 1 bona fide utterances could be read"):
         bonafide_draws(detector, bonafide.head(1), Scoring(), "cpu")

@@ -39,21 +39,8 @@ def mean(x):
     return x.mean(dim=(1, 2, 3))
 
 
-def assert_close(found, expected):
-    np.testing.assert_allclose(found, np.asarray(expected), atol=1e-5)
-
-
-def test_a_linear_head_gives_weight_times_difference(features, baseline, rng):
-    """F(x) = w . x + c: a = w (x - b), exact with the first 16 points."""
-    weights = torch.from_numpy(rng.standard_normal(features.shape[1:]).astype(np.float32))
-    result = explain(lambda x: (weights * x).sum(dim=(1, 2, 3)) + 4, features, baseline, Options())
-    expected = weights * (features[0] - baseline.values.unsqueeze(1))
-    assert_close(result.by_layer, expected.sum(dim=-1))
-    assert_close(result.by_frame, expected.sum(dim=(0, 2)))
-    assert result.spoof_score == pytest.approx((weights * features[0]).sum().item() + 4, abs=1e-5)
-    assert result.baseline_score == pytest.approx(result.spoof_score - expected.sum().item(), abs=1e-4)
-    assert result.difference == result.spoof_score - result.baseline_score
-    assert (result.status, result.steps, result.selection) == ("complete", 16, "free")
+def assert_close(values, expected):
+    np.testing.assert_allclose(values, np.asarray(expected), atol=1e-5)
 
 
 def test_a_quadratic_head_gives_the_difference_of_squares(features, baseline):
@@ -65,9 +52,8 @@ def test_a_quadratic_head_gives_the_difference_of_squares(features, baseline):
 
 def test_a_product_is_shared_by_its_factors(features, baseline):
     """F(x) = x_1 x_2: a_1 = (x_1 - b_1) (x_2 + b_2) / 2, and the same the other way round."""
-    one, two = (0, 1, 2), (1, 3, 0)  # (layer, frame, feature)
-    result = explain(lambda x: x[(slice(None), *one)] * x[(slice(None), *two)], features, baseline, Options())
-    x1, x2 = features[0][one].item(), features[0][two].item()
+    result = explain(lambda x: x[:, 0, 1, 2] * x[:, 1, 3, 0], features, baseline, Options())
+    x1, x2 = features[0, 0, 1, 2].item(), features[0, 1, 3, 0].item()
     b1, b2 = baseline.values[0, 2].item(), baseline.values[1, 0].item()
     expected = np.zeros((N_LAYERS, N_FRAMES))
     expected[0, 1], expected[1, 3] = (x1 - b1) * (x2 + b2) / 2, (x2 - b2) * (x1 + b1) / 2
@@ -93,27 +79,27 @@ def test_positive_attribution_is_evidence_for_spoof(origin):
     assert result.spoof_score == pytest.approx(0, abs=1e-6)
 
 
-def test_the_residual_is_the_sum_less_the_difference(features, origin):
-    """With 16 points a steep sigmoid is not yet complete: the certificate says by how much."""
-    result = explain(steep(features), features, origin, Options(max_steps=16))
-    assert result.residual == pytest.approx(result.by_layer.sum() - result.difference, abs=1e-9)
-    assert result.relative_residual == pytest.approx(abs(result.residual) / abs(result.difference))
-    assert result.relative_residual > 0.5
-    assert (result.status, result.steps) == ("not converged", 16)
-
-
 def steep(features):
     """A logit that rises from 0 to 1 within a few hundredths of the path from the origin, at 40 % of it."""
     return lambda x: torch.sigmoid(100 * (mean(x) / mean(features) - 0.4))
 
 
-def test_points_are_doubled_until_the_sum_is_right(features, origin):
-    result = explain(steep(features), features, origin, Options())
-    assert (result.status, result.steps) == ("complete", 64)
-    assert result.relative_residual <= 0.01
-    assert result.by_layer.sum() == pytest.approx(1, abs=0.01)
-    halted = explain(steep(features), features, origin, Options(max_steps=63))
-    assert (halted.status, halted.steps) == ("not converged", 32)
+@pytest.mark.parametrize(
+    ("options", "status", "steps"),
+    [
+        ({}, "complete", 64),
+        ({"tolerance": 0.3}, "complete", 32),
+        ({"tolerance": 0.001}, "complete", 128),
+        ({"max_steps": 16}, "not converged", 16),
+        ({"max_steps": 63}, "not converged", 32),
+    ],
+)
+def test_points_are_doubled_until_the_sum_is_right(features, origin, options, status, steps):
+    result = explain(steep(features), features, origin, Options(**options))
+    assert (result.status, result.steps) == (status, steps)
+    assert result.residual == pytest.approx(result.by_layer.sum() - result.difference, abs=1e-9)
+    assert (result.relative_residual <= options.get("tolerance", 0.01)) == (status == "complete")
+    assert (result.uncertainty is None) == (steps == 16)
 
 
 def test_the_path_has_as_many_points_as_it_says(features, origin):
@@ -130,13 +116,6 @@ def test_the_path_has_as_many_points_as_it_says(features, origin):
     assert max(points) <= 8
 
 
-def test_a_looser_tolerance_needs_fewer_points(features, origin):
-    loose = explain(steep(features), features, origin, Options(tolerance=0.3))
-    strict = explain(steep(features), features, origin, Options(tolerance=0.001))
-    assert (loose.steps, strict.steps) == (32, 128)
-    assert loose.status == strict.status == "complete"
-
-
 def test_a_step_is_called_a_jump(features, origin):
     """A step has no gradient: the smooth part is found in full, the 10 of the step are missing."""
     target = mean(features)
@@ -149,18 +128,12 @@ def test_a_step_is_called_a_jump(features, origin):
     assert result.by_layer.sum() == pytest.approx(3, abs=1e-3)
 
 
-def test_no_difference_is_complete_only_without_attribution(origin):
-    nothing = torch.zeros(1, N_LAYERS, N_FRAMES, FEATURE_SIZE)
-    result = explain(mean, nothing, origin, Options())
-    assert (result.status, result.relative_residual, result.residual) == ("complete", 0, 0)
-
-
 def test_evidence_that_cancels_is_complete():
     """F(x) = x_1 - x_2 at x_1 = x_2: both attributions stay, and their sum is the difference, 0."""
     features = torch.ones(1, 1, 2, 1)
     result = explain(lambda x: x[:, 0, 0, 0] - x[:, 0, 1, 0], features, zero(1, 1), Options())
     assert_close(result.by_frame, [1, -1])
-    assert result.difference == 0
+    assert (result.difference, result.residual, result.relative_residual, result.status) == (0, 0, 0, "complete")
 
 
 @pytest.fixture
@@ -185,18 +158,3 @@ def test_a_frozen_selection_makes_aasist_complete(aasist, seed):
     assert free.status != "complete"
     assert frozen.spoof_score == free.spoof_score == pytest.approx(aasist(features).item())
     assert frozen.by_layer[:-1].tolist() == np.zeros((2, 30)).tolist()  # only the last layer is read
-
-
-@pytest.mark.parametrize("head", ["camhfa", "sls"])
-def test_the_other_heads_are_complete_as_they_are(tiny_detector, head):
-    features = torch.randn(1, 3, 30, 16, generator=torch.Generator().manual_seed(0))
-    result = explain(tiny_detector(head).head, features, zero(3, 16), Options())
-    assert (result.status, result.selection) == ("complete", "free")
-    assert np.abs(result.by_layer).sum() > 0
-
-
-def test_sls_gives_nothing_to_frames_that_it_does_not_read(tiny_detector):
-    features = torch.randn(1, 3, 40, 16, generator=torch.Generator().manual_seed(0))
-    result = explain(tiny_detector("sls", n_frames=30).head, features, zero(3, 16), Options())
-    assert (result.by_frame[30:] == 0).all()
-    assert (result.by_frame[:30] != 0).any()

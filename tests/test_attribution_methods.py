@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from sslig.attribution.baselines import Baseline, zero
+from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import Context
 from sslig.attribution.methods import METHODS, available, default, explain, offered, parse
 from sslig.errors import DetectorError, InputError
@@ -24,8 +24,8 @@ def normal(*shape, seed=0):
 def context_of(n_layers, feature_size, **changed):
     """Baselines and eight draws of different lengths."""
     values = normal(n_layers, feature_size, seed=3)
-    baselines = {"bonafide_mean": Baseline("bonafide_mean", values, {}), "zero": zero(n_layers, feature_size),
-                 "nonspeech": Baseline("nonspeech_mean", -values, {})}  # fmt: skip
+    pairs = (("bonafide_mean", values), ("nonspeech", -values))
+    baselines = {name: Baseline(name, start, {}) for name, start in pairs}
     draws = tuple(normal(n_layers, 3 + 4 * k, feature_size, seed=10 + k) for k in range(8))
     return Context(baselines, draws, **changed)
 
@@ -92,7 +92,7 @@ def test_gradient_shap_comes_near_expected_gradients_within_its_standard_error(f
 
 
 def test_a_step_is_a_jump_for_every_method_that_promises_a_sum(features):
-    """The smooth part, which 16 points integrate exactly, is result; the 10 of the step are missing."""
+    """Only the smooth part adds up; the 10 of the step are missing."""
     target, context = features.mean(), context_of(N_LAYERS, FEATURE_SIZE, options=Options(max_steps=32))
     head = lambda x: 0.1 * x.mean(dim=(1, 2, 3)) / target + 10 * (x.mean(dim=(1, 2, 3)) / target > 0.99)  # noqa: E731
     for spec in ("ig(baseline=zero)", "expected_gradients", "gradient_shap"):
@@ -101,15 +101,6 @@ def test_a_step_is_a_jump_for_every_method_that_promises_a_sum(features):
         assert result.residual == pytest.approx(-10, abs=0.5)
         assert result.uncertainty < 0.5
         assert result.relative_residual == pytest.approx(1, abs=0.1)
-
-
-def test_too_few_points_are_not_a_jump(features, context):
-    """A steep rise that 16 points miss: the residual still changes with their number."""
-    head = lambda x: torch.sigmoid(100 * (x.mean(dim=(1, 2, 3)) / features.mean() - 0.4))  # noqa: E731
-    few = context_of(N_LAYERS, FEATURE_SIZE, options=Options(max_steps=32))
-    result = explain("ig(baseline=zero)", head, features, few)
-    assert (result.status, result.steps) == ("not converged", 32)
-    assert result.uncertainty > 0.01
 
 
 def test_occlusion_measures_the_fall_of_the_logit(features, context):
@@ -181,14 +172,6 @@ def test_the_default_method_follows_the_options_of_a_study(options, spec):
     assert default(Options(**options)) == spec
 
 
-def test_integrated_gradients_freeze_the_selection_unless_it_is_free(tiny_detector):
-    head, features = tiny_detector("aasist").head, normal(1, 3, 12, 16)
-    context = context_of(3, 16, options=Options(max_steps=32))
-    frozen, free = (explain(spec, head, features, context) for spec in ("ig", "ig(selection=free)"))
-    assert (frozen.selection, free.selection) == ("frozen", "free")
-    assert frozen.free_baseline_score == free.baseline_score == free.free_baseline_score != frozen.baseline_score
-
-
 def test_a_study_with_the_free_selection_freezes_nothing(tiny_detector):
     head, features = tiny_detector("aasist").head, normal(1, 3, 12, 16)
     free = context_of(3, 16, options=Options(freeze_selection=False, min_steps=4, max_steps=4))
@@ -214,23 +197,12 @@ def test_every_method_explains_every_head_or_says_why_not(tiny_detector, spec):
                 assert (result.frames("absolute")[30:] == 0).all()
 
 
-class Dropping(nn.Module):
-    def forward(self, x):
-        return x.sum()
-
-
 @pytest.mark.parametrize("spec", [spec for spec in METHODS if spec != "ig(selection=free)"])
-def test_every_method_refuses_a_head_without_one_logit_a_row(features, context, spec):
+def test_every_method_refuses_other_heads_and_features(features, context, spec):
     with pytest.raises(DetectorError, match=r"gave shape \(\) for a batch of \d+; one logit a row, batch first"):
-        explain(spec, Dropping(), features, context)
-
-
-@pytest.mark.parametrize("spec", [spec for spec in METHODS if spec != "ig(selection=free)"])
-def test_every_method_refuses_other_features(features, context, spec):
+        explain(spec, lambda x: x.sum(), features, context)
     with pytest.raises(InputError, match=r"features in torch\.float64"):
         explain(spec, Linear(), features.double(), context)
-    with pytest.raises(InputError, match=r"of one utterance is needed"):
-        explain(spec, Linear(), features.repeat(2, 1, 1, 1), context)
 
 
 @pytest.mark.parametrize(
