@@ -26,7 +26,6 @@ PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 PlainName = Annotated[str, Field(pattern=PLAIN_NAME)]
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -239,7 +238,7 @@ class Annotation(Values):
     utterances: list[str] | None = None
     blind: bool = False
     decoys: bool = True
-    repeats: Share = 0.1
+    repeats: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     store: PlainName = "annotations.sqlite"
 
 

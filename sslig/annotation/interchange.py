@@ -73,15 +73,9 @@ Rows = Iterator[tuple[int, str, list[dict[str, Any]] | str]]
 
 
 class Imported(NamedTuple):
-    """Annotations from a file.
+    """The good rows of a file (`sslig.annotation.table.TYPES`), and the others, which are left out whole.
 
-    Attributes
-    ----------
-    table
-        The good rows (`sslig.annotation.table.TYPES`).
-    faults
-        ``file``, ``row`` (line, stretch or task, counted from 1), ``utterance`` and ``fault``. A row that holds
-        several regions is left out whole.
+    Faults have ``file``, ``row`` (line, tier or task, counted from 1), ``utterance`` and ``fault``.
     """
 
     table: pd.DataFrame
@@ -89,13 +83,7 @@ class Imported(NamedTuple):
 
 
 def form_of(path: str | Path) -> str:
-    """The form of a file or folder, by its name and first line.
-
-    Raises
-    ------
-    InputError
-        None of `FORMS` fits.
-    """
+    """The form of a file or folder, by its name and first line; `InputError` where none of `FORMS` fits."""
     path = Path(path)
     if path.is_dir():
         for form in ("textgrid", "audacity"):
@@ -113,16 +101,9 @@ def form_of(path: str | Path) -> str:
 
 
 def read(path: str | Path, form: str | None = None, annotator: str = ANNOTATOR) -> Imported:
-    """Read annotations: good rows as a table, bad ones with their faults.
+    """Read a file, or the folder of a form that has many files, in one of `FORMS` (none: `form_of`).
 
-    Parameters
-    ----------
-    path
-        A file, or the folder of a form that has many files.
-    form
-        One of `FORMS`; none: `form_of`.
-    annotator
-        The annotator where the file names none.
+    `annotator` is the name where the file holds none.
 
     Raises
     ------
@@ -142,10 +123,7 @@ def read(path: str | Path, form: str | None = None, annotator: str = ANNOTATOR) 
 def write(path: str | Path, table: pd.DataFrame, form: str, duration_s: Mapping[str, float] | None = None) -> None:
     """Write annotations to a file or folder in one of `FORMS`.
 
-    Parameters
-    ----------
-    duration_s
-        Length of each recording by utterance, for TextGrids and labels; without it the last mark ends a recording.
+    TextGrids and labels end with the recording (`duration_s` by utterance), or with the last mark.
 
     Raises
     ------
@@ -212,24 +190,17 @@ def _text_of(path: Path, what: str) -> str:
         raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); {what} is needed") from error
 
 
-# CSV -------------------------------------------------------------------------------------------------------------
-
-
-def _lines(path: Path, separator: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """The header, and each row with the number of its first line."""
-    reader = csv.reader(io.StringIO(_text_of(path, "a table"), newline=""), delimiter=separator)
-    header = next(reader, None)
-    if not header:
-        raise InputError(f"{path}: empty; a table is needed")
-
-    def rows() -> Iterator[tuple[int, list[str]]]:
-        line = reader.line_num + 1
-        for cells in reader:
-            if cells:
-                yield line, cells
-            line = reader.line_num + 1
-
-    return header, rows()
+def _cells(path: Path, separator: str) -> tuple[list[str], Iterator[tuple[int, dict[str, str] | str]]]:
+    """The header, and the rows with the number of their last line; of a row that does not fit, what is wrong."""
+    lines = csv.reader(io.StringIO(_text_of(path, "a table"), newline=""), delimiter=separator)
+    header = next(lines, [])
+    fault = f"{{}} fields; the header has {len(header)}".format
+    rows = (
+        dict(zip(header, cells, strict=True)) if len(cells) == len(header) else fault(len(cells))
+        for cells in lines
+        if cells
+    )
+    return header, ((lines.line_num, row) for row in rows)
 
 
 def _check_columns(path: Path, header: list[str], needed: list[str]) -> None:
@@ -238,58 +209,52 @@ def _check_columns(path: Path, header: list[str], needed: list[str]) -> None:
 
 
 def _release_rows(path: Path, annotator: str) -> Rows:
-    header, rows = _lines(path, "|")
+    header, rows = _cells(path, "|")
     names = [match[1] for column in header if (match := re.fullmatch(r"(.+)_cue", column))]
     columns = {name: {f"{name}{part}": column for part, column in (PARTS | ENDS).items()} for name in names}
     needed = ["file", *WHOLE, *(column for part in columns.values() for column in part)]
     _check_columns(path, header, needed if names else ["<detector>_cue"])
-    for number, cells in rows:
-        if len(cells) != len(header):
-            yield number, "", f"{len(cells)} fields; the header has {len(header)}"
+    for number, row in rows:
+        if isinstance(row, str):
+            yield number, "", row
             continue
-        row = dict(zip(header, cells, strict=True))
         about = {"annotator": annotator, "utterance": row["file"], **{column: row[column] for column in WHOLE}}
-        regions = [
-            about | {"detector": name} | {column: _value(column, row[field]) for field, column in part.items()}
-            for name, part in columns.items()
-        ]
-        yield number, row["file"], regions
+        yield (
+            number,
+            row["file"],
+            [
+                about | {"detector": name} | {column: _value(column, row[field]) for field, column in part.items()}
+                for name, part in columns.items()
+            ],
+        )
 
 
 def _write_release(path: Path, table: pd.DataFrame) -> None:
     """Write one row an utterance; decoys, repeats and proposed regions have no place in the release."""
-    table, known = plain(table), list(DETECTORS)
-    names = sorted(
-        set(table["detector"]), key=lambda name: (name not in known, known.index(name) if name in known else 0, name)
-    )
-    ends = [f"{name}{end}" for name in names for end in ENDS]
-    header = ["file", "general", *(f"{name}{part}" for name in names for part in PARTS), *ends, "similarity"]
-    rows = [header + [f"{name}_range" for name in names]]
+    table = plain(table)
+    names = sorted(set(table["detector"]) - set(DETECTORS))
+    names = [name for name in DETECTORS if name in set(table["detector"])] + names
+    parts = [[(name, column) for name in names for column in columns.values()] for columns in (PARTS, ENDS)]
+    header = [[f"{name}{part}" for name in names for part in columns] for columns in (PARTS, ENDS)]
+    rows = [["file", "general", *header[0], *header[1], "similarity", *(f"{name}_range" for name in names)]]
     for utterance, part in table.groupby("utterance", sort=False):
-        regions, whole = part.set_index("detector"), part.iloc[0]
-        judged, placed = (
-            [
-                _cell(regions.at[name, column]) if name in regions.index else ""
-                for name in names
-                for column in columns.values()
-            ]
-            for columns in (PARTS, ENDS)
-        )
+        cells = part.set_index("detector").reindex(names)
+        judged, placed = ([_cell(cells.at[name, column]) for name, column in columns] for columns in parts)
+        whole = part.iloc[0]
         rows.append([utterance, whole["general"], *judged, *placed, whole["similarity"], *[""] * len(names)])
     _write_rows(path, rows, "|", "\r\n")
 
 
 def _tidy_rows(path: Path, annotator: str) -> Rows:
-    header, rows = _lines(path, ",")
+    header, rows = _cells(path, ",")
     _check_columns(path, header, ["annotator", "utterance", "detector"])
     if unknown := [column for column in header if column not in TYPES]:
         raise InputError(f"{path}: unknown column {unknown[0]!r}; accepted: {', '.join(TYPES)}")
-    for number, cells in rows:
-        if len(cells) != len(header):
-            yield number, "", f"{len(cells)} fields; the header has {len(header)}"
+    for number, row in rows:
+        if isinstance(row, str):
+            yield number, "", row
         else:
-            row = {column: _value(column, cell) for column, cell in zip(header, cells, strict=True) if cell}
-            yield number, row.get("utterance", ""), [row]
+            yield number, row["utterance"], [{column: _value(column, cell) for column, cell in row.items() if cell}]
 
 
 def _write_tidy(path: Path, table: pd.DataFrame) -> None:
@@ -321,9 +286,6 @@ def _cell(value: Any) -> str:
 def _write_rows(path: Path, rows: list[list[str]], separator: str, line_end: str) -> None:
     with atomic(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=separator, lineterminator=line_end).writerows(rows)
-
-
-# TextGrids and labels ----------------------------------------------------------------------------------------------
 
 
 def _write_tiers(folder: Path, table: pd.DataFrame, form: str, duration_s: Mapping[str, float]) -> None:
@@ -397,9 +359,6 @@ def _tier_regions(tier: Tier, utterance: str, annotator: str, whole: Mapping[str
     judged = {"cue": None if cue == "?" else cue, "locality": int(locality) if locality else None, "comment": comment}
     judged |= {"audible": HEARD[heard.strip()] if heard else None}
     return [about | judged | {"start_s": float(tier.start_s[0]), "end_s": float(tier.end_s[0])}]
-
-
-# Label Studio ------------------------------------------------------------------------------------------------------
 
 
 def _write_tasks(path: Path, table: pd.DataFrame) -> None:

@@ -20,28 +20,23 @@ from sslig.errors import InputError, StudyError
 from sslig.frames import SSL_CLOCK, FrameClock
 from sslig.study import Annotation, Study
 
-UTTERANCES = ("utterance", "group")
-REGIONS = ("utterance", "detector", "start_s", "end_s", "read_s")
 CLASSES = {"bonafide": "bona fide", "spoof": "spoof"}
 
 
 @dataclass(frozen=True)
 class Track:
-    """A region to judge, under the name that the annotator sees.
+    """A region to judge.
 
     Attributes
     ----------
     name
-        Display name of the detector, or a letter in a blind plan. Fields in the store begin with it: ``A.cue``.
+        Display name of the detector, or a letter in a blind plan; fields in the store begin with it: ``A.cue``.
     detector
         The detector whose region it is; for a decoy, the one whose region has the same length.
-    decoy
-        Whether the place was drawn at random.
     region
         Proposed start and end in seconds; none where the detector has no evidence.
     shift_s
-        Distance of a decoy from the real region. The curve of a decoy is rotated by it within the frames that the head
-        reads, so that it peaks at the decoy; otherwise the curve would give decoys away.
+        Distance of a decoy from the real region, by which its curve is rotated: else the curve would give it away.
     """
 
     name: str
@@ -55,14 +50,8 @@ class Track:
 class Item:
     """An utterance to annotate, with its tracks in the order in which they are shown.
 
-    Attributes
-    ----------
-    id
-        Key in the store. It holds the name of the utterance, so a blinded annotator must not see it.
-    repeat_of
-        The item that this one repeats.
-    group
-        Stratum of the selection or class of the utterance; hidden in a blind plan.
+    The `id` is its key in the store. Like `group`, the stratum or class of the utterance, it must not be shown to a
+    blinded annotator.
     """
 
     id: str
@@ -83,12 +72,10 @@ def utterances(study: Study, protocol: pd.DataFrame, attributions: pd.DataFrame,
 
     Parameters
     ----------
-    protocol
-        The explained set, with ``utterance`` and ``key``.
-    attributions
-        ``detector`` and ``utterance`` of every explained utterance.
+    protocol, attributions
+        Utterances of the set, and of each ``detector``.
     chosen
-        ``utterance`` and ``reason``: the selection of the study.
+        ``utterance`` and ``reason`` of the selection of the study.
 
     Returns
     -------
@@ -125,7 +112,7 @@ def regions(
     attributions
         ``detector``, ``utterance`` and ``by_frame``, (frame,) evidence.
     tiers
-        Tiers of each utterance by name, for the class of the segment at the region.
+        Tiers of each utterance (`sslig.cues.segments.by_utterance`), for the class of the segment at the region.
 
     Returns
     -------
@@ -148,13 +135,12 @@ def regions(
 
 
 def plan(utterances: pd.DataFrame, regions: pd.DataFrame, annotator: str, options: Annotation, seed: int) -> list[Item]:
-    """The items of one annotator in order, the same for the same arguments.
+    """The items of one annotator in order, the same for the same arguments and different for other annotators.
 
-    Each annotator has a different order, so that fatigue and training affect different utterances. An open plan goes
-    through the groups in order. A blind plan mixes them, names the tracks A, B, C ... in an order drawn for each item,
-    adds a decoy to each item and repeats a share of the items, with new letters, at least half of the utterances
-    later. A decoy is as long as the region of one detector, of each in turn. It lies at a random place that the head
-    reads, outside the regions of all detectors if there is room, else outside that detector's region.
+    An open plan goes through the groups in order. A blind plan mixes them, names the tracks A, B, C ... in an order
+    drawn for each item, adds a decoy to each item and repeats a share of the items, with new letters, at least half of
+    the utterances later. A decoy is as long as the region of one detector, of each in turn. It lies at a random place
+    that the head reads, outside the regions of all detectors if there is room, else outside that detector's region.
 
     Parameters
     ----------
@@ -166,10 +152,10 @@ def plan(utterances: pd.DataFrame, regions: pd.DataFrame, annotator: str, option
     Raises
     ------
     InputError
-        A column is missing, an utterance or a region is repeated, an utterance has no region, a region is empty or
-        leaves what is read, there are no utterances, or more than half are to be repeated.
+        An utterance has no region.
     """
-    _check(utterances, regions, options)
+    if lacking := sorted(set(utterances["utterance"]) - set(regions["utterance"])):
+        raise InputError(f"{len(lacking)} of {len(utterances)} utterances have no region; the first: {lacking[0]}")
     annotator = name(annotator)
     rng = np.random.default_rng([seed, int.from_bytes(sha256(annotator.encode()).digest()[:8])])
     order = list(dict.fromkeys(utterances["group"]))
@@ -181,15 +167,7 @@ def plan(utterances: pd.DataFrame, regions: pd.DataFrame, annotator: str, option
     key, items = _key(utterances, regions, options, seed), []
     for turn, row in enumerate(rows.itertuples()):
         part = by_utterance[row.utterance]
-        tracks = [
-            Track(
-                display_name(top.detector),
-                top.detector,
-                False,
-                None if np.isnan(top.start_s) else (top.start_s, top.end_s),
-            )
-            for top in part.itertuples()
-        ]
+        tracks = [_track(region) for region in part.itertuples()]
         if options.blind:
             tracks = _lettered(tracks + (_decoy(part, turn, rng) if options.decoys else []), rng)
         items.append(Item(f"{key}/{row.utterance}", row.utterance, None, row.group, tuple(tracks), options.blind))
@@ -255,6 +233,11 @@ def _item(values: Mapping[str, Any]) -> Item:
     return Item(**values | {"tracks": tuple(Track(**track) for track in tracks)})
 
 
+def _track(row: Any) -> Track:
+    region = None if np.isnan(row.start_s) else (row.start_s, row.end_s)
+    return Track(display_name(row.detector), row.detector, False, region)
+
+
 def _lettered(tracks: Sequence[Track], rng: np.random.Generator) -> tuple[Track, ...]:
     """Tracks in random order under letters in alphabetical order."""
     order = rng.permutation(len(tracks))
@@ -309,23 +292,3 @@ def _with_repeats(items: list[Item], share: float, rng: np.random.Generator) -> 
         again = {"id": f"{item.id}/2", "repeat_of": item.id, "tracks": _lettered(item.tracks, rng)}
         places.append((rng.uniform(place + n / 2, n), dataclasses.replace(item, **again)))
     return [item for _, item in sorted(places, key=lambda pair: pair[0])]
-
-
-def _check(utterances: pd.DataFrame, regions: pd.DataFrame, options: Annotation) -> None:
-    for what, table, columns in (("utterances", utterances, UTTERANCES), ("regions", regions, REGIONS)):
-        if missing := [column for column in columns if column not in table]:
-            raise InputError(f"the {what} lack {', '.join(missing)}; they have {', '.join(map(str, table.columns))}")
-        keys = table[[column for column in ("utterance", "detector") if column in columns]]
-        if keys.duplicated().any():
-            raise InputError(f"{what}: {keys[keys.duplicated()].iloc[0].to_dict()} is repeated")
-    if utterances.empty or options.repeats > 0.5:
-        raise InputError(
-            f"{len(utterances)} utterances, share {options.repeats} of them repeated; at least one utterance and a "
-            "share of at most 0.5 are needed"
-        )
-    if lacking := sorted(set(utterances["utterance"]) - set(regions["utterance"])):
-        raise InputError(f"{len(lacking)} of {len(utterances)} utterances have no region; the first: {lacking[0]}")
-    within = (regions["start_s"] >= 0) & (regions["start_s"] < regions["end_s"])
-    faulty = regions[regions["start_s"].notna() & ~(within & (regions["end_s"] <= regions["read_s"] + 1e-6))]
-    if len(faulty):
-        raise InputError(f"a region that is empty or not within what is read: {faulty.iloc[0].to_dict()}")

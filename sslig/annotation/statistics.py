@@ -1,9 +1,8 @@
 """Statistics of annotations: cues, localities, audibility and decoys by detector, and how far annotators agree.
 
-Every figure has a percentile interval from resampling speakers, or utterances where no speakers are known, because
-utterances of one speaker, and several annotations of one utterance, depend on each other. Where no round differs, as
-for a cue that nobody named, the bootstrap gives no interval; a share then has the Wilson interval of as many draws as
-there are speakers or utterances.
+The intervals come from resampling speakers, or utterances where no speakers are known (`sslig.stats.bootstrap`). Where
+no round differs, as for a cue that nobody named, there is no interval; a share then has the Wilson interval of as many
+draws as there are speakers or utterances.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,29 +37,18 @@ LEAST_OVERLAP = 0.5
 UNIT = ["utterance", "detector", "decoy"]
 """What two annotators judge in common; decoys of different annotators lie at different places."""
 
-GUESSES: Mapping[str, str] = {
-    **dict.fromkeys(NON_SPEECH, "silence"),
-    **dict.fromkeys(CLASSES, "phoneme"),
-    SPEECH: "phoneme",
-    "silence": "silence",
-    "noise": "breath",
-}
-"""The nearest cue for each class of segments (`sslig.cues.top_regions`). No class suggests a glitch, a transition,
-noise, a spectral artefact or an unclear cue: those have to be heard. The phone class ``noise`` is breath."""
+GUESSES = dict.fromkeys(NON_SPEECH, "silence") | dict.fromkeys([*CLASSES, SPEECH], "phoneme")
+GUESSES |= {"silence": "silence", "noise": "breath"}
+"""The nearest cue for each class of segments (`sslig.cues.top_regions`); the phone class ``noise`` is breath. No class
+suggests one of the other cues, which have to be heard."""
 
-PAIRED = ["first", "second", "what", "statistic", "n", "value", "low", "high"]
-OF_ALL = ["what", "statistic", "annotators", "n", "value", "low", "high"]
+INTERVAL, ABOVE = ["value", "low", "high"], ["above", "above_low", "above_high"]
+PAIRED = ["first", "second", "what", "statistic", "n", *INTERVAL]
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """Bootstrap of the intervals (`sslig.stats.bootstrap`).
-
-    Attributes
-    ----------
-    recordings
-        Whether recordings are resampled within speakers; tables then need ``recording``.
-    """
+    """Seed and rounds of the bootstrap, and whether it resamples ``recording`` within speakers."""
 
     seed: int = 0
     rounds: int = 1000
@@ -68,13 +56,7 @@ class Resampling:
 
 
 def cue_shares(table: pd.DataFrame, how: Resampling, by: Sequence[str] = ("detector",)) -> pd.DataFrame:
-    """The share of each cue among the labels of each group; rows without a cue, decoys and repeats are left out.
-
-    Returns
-    -------
-    DataFrame
-        `by`, ``cue``, ``n``, ``labels``, ``share``, ``low`` and ``high``, with all cues of each group.
-    """
+    """The ``share`` of each cue among the ``labels`` of each group, with ``low`` and ``high``; first hearings only."""
     tables = []
     for group, part in judged(plain(table)).groupby(list(by), sort=False):
         is_cue = part["cue"].to_numpy()[:, None] == np.array(list(CUES))  # (row, cue)
@@ -85,13 +67,7 @@ def cue_shares(table: pd.DataFrame, how: Resampling, by: Sequence[str] = ("detec
 
 
 def judgements(table: pd.DataFrame, how: Resampling, by: Sequence[str] = ("detector",)) -> pd.DataFrame:
-    """The mean locality and the share of audible cues of each group; rows without a cue are left out.
-
-    Returns
-    -------
-    DataFrame
-        `by`, ``what`` (``locality``, ``audible``), ``n``, ``value``, ``low`` and ``high``.
-    """
+    """The mean locality and the share of audible cues of each group (``what``); rows without a cue are left out."""
     tables = []
     for group, part in judged(plain(table)).groupby(list(by), sort=False):
         for what in ("locality", "audible"):
@@ -99,14 +75,14 @@ def judgements(table: pd.DataFrame, how: Resampling, by: Sequence[str] = ("detec
             if len(rows):
                 figures = _spread(mean(rows[what].to_numpy(dtype=float)), rows, how, shares=what == "audible")
                 tables.append(figures.assign(**dict(zip(by, group, strict=True)), what=what, n=len(rows)))
-    return _joined(tables, [*by, "what", "n", "value", "low", "high"])
+    return _joined(tables, [*by, "what", "n", *INTERVAL])
 
 
 def overlaps(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
-    """The mean overlap of the marks of two detectors on one utterance, and by chance.
+    """The mean overlap (intersection over union) of the marks of two detectors on one utterance, and by chance.
 
-    Overlap is intersection over union. By chance means the mark of one detector on one utterance against the mark of
-    the other on another utterance, over all such pairs: early marks and long marks do not count as agreement.
+    By chance means the mark of one detector against the mark of the other on another utterance, over all such pairs,
+    so that early marks and long marks do not count as agreement.
 
     Returns
     -------
@@ -122,20 +98,17 @@ def overlaps(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
         if len(pairs):
             union = intersection_over_union(pairs[["start_s", "end_s"]], pairs[["start_s_other", "end_s_other"]])
             same = np.diag(union)
-            draws = _estimated(mean(same), pairs, how), _estimated(mean_of_pairs(union, pairs["utterance"]), pairs, how)
-            observed, above = _interval(draws[0]).iloc[0], _interval(draws[0] - draws[1]).iloc[0]
+            observed = _estimated(mean(same), pairs, how)
+            chance = _estimated(mean_of_pairs(union, pairs["utterance"]), pairs, how)
+            overlap = _interval(observed).rename(columns={"value": "overlap"})
+            above = _interval(observed - chance).rename(columns=dict(zip(INTERVAL, ABOVE, strict=True)))
             counts = {"first": first, "second": second, "n": len(pairs), "apart": int((same == 0).sum())}
-            values = {"overlap": observed["value"], **observed[["low", "high"]], "chance": float(draws[1].value)}
-            ends = {"above": above["value"], "above_low": above["low"], "above_high": above["high"]}
-            rows.append(counts | values | ends)
-    columns = ["first", "second", "n", "apart", "overlap", "low", "high", "chance", "above", "above_low", "above_high"]
-    return pd.DataFrame(rows, columns=columns)
+            rows.append(overlap.join(above).assign(**counts, chance=float(chance.value)))
+    return _joined(rows, ["first", "second", "n", "apart", "overlap", "low", "high", "chance", *ABOVE])
 
 
 def decoys(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
-    """Judgements of decoys beside those of real regions in the same items.
-
-    A decoy lies at a random place, so annotators hear there what they hear anywhere.
+    """Judgements of decoys, which lie at random places, beside those of real regions in the same items.
 
     Returns
     -------
@@ -146,18 +119,17 @@ def decoys(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
     table = judged(table[~table["repeat"]])
     table = table[table["item"].isin(table.loc[table["decoy"], "item"])]
     rows, is_decoy = [], table["decoy"].to_numpy(dtype=bool)
-    values = {"cue": (table["cue"] != NO_CUE_HEARD).astype("Float64"), "audible": table["audible"].astype("Float64")}
-    for what, column in (values | {"locality": table["locality"].astype("Float64")}).items():
-        answers = column.to_numpy(dtype=float, na_value=np.nan)
+    for what in ("cue", "audible", "locality"):
+        column = table["cue"] != NO_CUE_HEARD if what == "cue" else table[what]
+        answers = column.astype("Float64").to_numpy(dtype=float, na_value=np.nan)
         sides = np.column_stack([np.where(is_decoy == side, answers, np.nan) for side in (False, True)])
         n_real, n_decoy = np.isfinite(sides).sum(axis=0)
         if n_real and n_decoy:
             draws = _estimated(mean(sides), table, how)
-            difference = _interval(draws[0] - draws[1]).iloc[0]
-            counts = {"what": what, "n_real": n_real, "n_decoy": n_decoy, "real": draws.value[0]}
-            ends = {"difference": difference["value"], "low": difference["low"], "high": difference["high"]}
-            rows.append(counts | {"decoy": draws.value[1]} | ends)
-    return pd.DataFrame(rows, columns=["what", "n_real", "n_decoy", "real", "decoy", "difference", "low", "high"])
+            difference = _interval(draws[0] - draws[1]).rename(columns={"value": "difference"})
+            values = dict(zip(("real", "decoy"), draws.value, strict=True))
+            rows.append(difference.assign(what=what, n_real=n_real, n_decoy=n_decoy, **values))
+    return _joined(rows, ["what", "n_real", "n_decoy", "real", "decoy", "difference", "low", "high"])
 
 
 def between(table: pd.DataFrame, how: Resampling, duration_s: Mapping[str, float] | None = None) -> pd.DataFrame:
@@ -194,15 +166,10 @@ def within(table: pd.DataFrame, how: Resampling, duration_s: Mapping[str, float]
 
 
 def of_all(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
-    """Agreement of all annotators at once: Krippendorff's alpha and Fleiss' kappa.
+    """Krippendorff's alpha of the regions that two or more annotators judged, and Fleiss' kappa of those that all did.
 
-    Alpha takes every region that two or more judged, nominal for cues and audibility, ordinal for locality; kappa
-    takes those that all judged.
-
-    Returns
-    -------
-    DataFrame
-        ``what``, ``statistic``, ``annotators``, ``n``, ``value``, ``low`` and ``high``; empty with one annotator.
+    Alpha is ordinal for locality, else nominal. The table (``what``, ``statistic``, ``annotators``, ``n``, ``value``,
+    ``low``, ``high``) is empty with one annotator.
     """
     table, tables = judged(plain(table)), []
     annotators = table["annotator"].nunique()
@@ -221,7 +188,7 @@ def of_all(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
                 figures = _spread(_of_units(counts[rows], measure), regions[rows], how)
                 names = {"what": what, "statistic": statistic, "annotators": annotators, "n": rows.sum()}
                 tables.append(figures.assign(**names))
-    return _joined(tables, OF_ALL)
+    return _joined(tables, ["what", "statistic", "annotators", "n", *INTERVAL])
 
 
 def paired(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
@@ -233,18 +200,8 @@ def paired(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 
 
 def guessed(table: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
-    """The judged regions with the cue that their place suggests (`GUESSES`); unknown classes are left out.
-
-    Parameters
-    ----------
-    regions
-        ``utterance``, ``detector`` and ``segment_class`` of the top region of each detector.
-
-    Returns
-    -------
-    DataFrame
-        The rows of `table`, with ``segment_class`` and ``guess``.
-    """
+    """The judged regions with the ``segment_class`` of their place (`sslig.annotation.plan.regions`) and their
+    ``guess``, the cue that it suggests (`GUESSES`); unknown classes are left out."""
     classes = regions[["utterance", "detector", "segment_class"]]
     rows = judged(plain(table)).merge(classes, on=["utterance", "detector"])
     rows = rows.assign(guess=rows["segment_class"].map(GUESSES))
@@ -254,15 +211,13 @@ def guessed(table: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
 def guess_agreement(rows: pd.DataFrame, how: Resampling) -> pd.DataFrame:
     """Agreement of the guesses of `guessed` with the cues heard: ``statistic``, ``n``, ``value``, ``low``, ``high``."""
     if rows.empty:
-        return pd.DataFrame(columns=["statistic", "n", "value", "low", "high"])
+        return pd.DataFrame(columns=PAIRED[3:])
     figures = _spread(_answers(rows["guess"], rows["cue"], "cue"), rows, how)
     return figures.assign(statistic=["Cohen's kappa", "same answer"], n=len(rows))[PAIRED[3:]]
 
 
 def cohen(counts: np.ndarray, *, linear: bool = False) -> np.ndarray:
-    """Cohen's kappa of (..., answer, answer) counts; NaN where chance cannot disagree.
-
-    Written out, because it is needed for thousands of rounds at a time.
+    """Cohen's kappa of (..., answer, answer) counts, one for each round; NaN where chance cannot disagree.
 
     Parameters
     ----------
@@ -322,10 +277,10 @@ def _estimated(statistic: Statistic, table: pd.DataFrame, how: Resampling) -> Es
 
 
 def _interval(draws: Estimate, *, shares: bool = False) -> pd.DataFrame:
-    """``value``, ``low`` and ``high`` of each figure, without an interval where no round differs."""
+    """`INTERVAL` of each figure, without ends where no round differs."""
     from statsmodels.stats.proportion import proportion_confint
 
-    table = draws.frame()[["value", "low", "high"]]
+    table = draws.frame()[INTERVAL]
     same = table["low"] == table["high"]
     table.loc[same, ["low", "high"]] = np.nan
     for row in table.index[same & table["value"].isin([0, 1])] if shares else ():

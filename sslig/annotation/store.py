@@ -28,8 +28,7 @@ APPLICATION = 0x53534C47  # "SSLG", which marks the file as a store of this proj
 VERSION = 1
 
 RETRY_S = (0.001, 0.005)
-"""Random pause between two tries to write. SQLite itself waits longer each time, up to 0.1 s, so that among many
-writers the one that has waited longest tries least often."""
+"""Random pause between two tries to write; SQLite's own pauses grow, so that who waits longest tries least often."""
 
 SCHEMA = (
     """CREATE TABLE changes (
@@ -52,20 +51,14 @@ INSERT = f"INSERT INTO changes ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * l
 
 @dataclass(frozen=True)
 class Change:
-    """A line of the log.
+    """A line of the log; a value of None clears the field.
 
     Attributes
     ----------
-    id
-        Number of the change in the store.
     at
         UTC, ISO 8601 with milliseconds.
-    annotator, item, field, value
-        Who set what to what; None clears the field.
     step
         Id of the first of the changes that were made together.
-    kind
-        ``change``, ``undo`` or ``redo``.
     of
         The step that an undo or a redo refers to.
     """
@@ -82,24 +75,16 @@ class Change:
 
 
 class Store:
-    """The changes in the file at `path`, which is created where it is missing.
+    """The changes in the file at `path`, which is created where it is missing unless it is opened `read_only`.
 
     Any number of processes may open the same file, and any thread may use this store; a forked process needs its own.
-
-    Parameters
-    ----------
-    path
-        The SQLite file.
-    read_only
-        Open an existing file and refuse changes.
-    patience_s
-        How long a writer waits for the others before it fails; nothing is written then.
+    A writer waits for the others up to `patience_s`.
 
     Raises
     ------
     InputError
-        The file is not a store, is of a newer version or cannot be opened. The methods raise it for a value that its
-        field cannot hold, and with the SQLite error as its cause for a file that stays busy or cannot be written.
+        The file is not a store, is of a newer version or cannot be opened; from methods, a field cannot hold a value.
+        Where the file stays busy or cannot be written, the cause is the error of SQLite.
     """
 
     def __init__(self, path: str | os.PathLike, *, read_only: bool = False, patience_s: float = 60.0) -> None:
@@ -138,13 +123,7 @@ class Store:
             return self._add(annotator, [(item, field, value) for field, value in values.items()], CHANGE, None)
 
     def undo(self, annotator: str, item: str | None = None) -> tuple[Change, ...]:
-        """Revert the annotator's last step that still stands, on `item` or anywhere.
-
-        Returns
-        -------
-        tuple of Change
-            The changes appended; empty where nothing is left to undo. Nothing is deleted.
-        """
+        """Revert the annotator's last step that still stands, on `item` or anywhere, by appended changes."""
         with self._writing():
             log = self._log(name(annotator), item)
             done, _ = _standing(log)
@@ -195,10 +174,7 @@ class Store:
         return _change(rows[0]) if rows else None
 
     def keep_plan(self, annotator: str, key: str, plan: Any) -> Any:
-        """The plan stored for an annotator under `key`; where there is none, store `plan` (JSON values).
-
-        The first plan stays, because the meaning of letters and regions must not change under annotations.
-        """
+        """The plan stored under `key`, which is `plan` (JSON values) where none was stored before."""
         with self._writing():
             values = (name(annotator), key, _now(), json.dumps(plan, ensure_ascii=False))
             self._base.execute("INSERT OR IGNORE INTO plans (annotator, key, at, plan) VALUES (?, ?, ?, ?)", values)

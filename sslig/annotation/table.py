@@ -9,23 +9,9 @@ import numpy as np
 import pandas as pd
 
 from sslig import audio
+from sslig.annotation import vocabulary as words
 from sslig.annotation.plan import Item, Track, digest, plans
 from sslig.annotation.store import Store
-from sslig.annotation.vocabulary import (
-    ITEM_CHARACTERS,
-    ITEM_FIELDS,
-    TRACK_FIELDS,
-    check_region,
-    display_name,
-    field_of,
-    flag,
-    identifier,
-    name,
-    named,
-    parts_of,
-    seconds,
-    text,
-)
 from sslig.corpora import protocol
 from sslig.frames import SAMPLE_RATE_HZ
 
@@ -61,29 +47,24 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 CHECKS: Mapping[str, Callable[[Any], Any]] = {
-    **TRACK_FIELDS,
-    **dict.fromkeys(("general", "similarity", "group", "changed_at"), text),
-    **dict.fromkeys(("repeat", "blind", "decoy", "done"), flag),
-    **dict.fromkeys(("proposed_start_s", "proposed_end_s"), seconds),
+    **words.TRACK_FIELDS,
+    **dict.fromkeys(("general", "similarity", "group", "changed_at"), words.text),
+    **dict.fromkeys(("repeat", "blind", "decoy", "done"), words.flag),
+    **dict.fromkeys(("proposed_start_s", "proposed_end_s"), words.seconds),
 }
 """Checks of the columns that are no names."""
 
 
 def annotations(store: Store) -> pd.DataFrame:
-    """All annotations in a store, decoded by the plans that it keeps.
+    """All annotations in a store as a table of `TYPES`, decoded by the plans that it keeps.
 
     A region that has a cue and whose ends nobody moved is the proposed one. Annotations of an item without a plan
     appear under the name of the item, so that nothing typed is lost.
-
-    Returns
-    -------
-    DataFrame
-        `TYPES`; annotators by name, items as planned.
     """
     planned, rows = plans(store), []
     for annotator in store.annotators():
         states, items = store.states(annotator), {item.id: item for item in planned[annotator]}
-        changed_at = {(change.item, parts_of(change.field)[0]): change.at for change in store.history(annotator)}
+        changed_at = {(change.item, words.parts_of(change.field)[0]): change.at for change in store.history(annotator)}
         for number in dict.fromkeys([*items, *states]):
             if number in states:
                 about, tracks = _about(number, items.get(number), states[number])
@@ -92,15 +73,9 @@ def annotations(store: Store) -> pd.DataFrame:
 
 
 def keep(store: Store, table: pd.DataFrame) -> int:
-    """Append what a table holds and the store lacks; keeping the same table again changes nothing.
+    """Append what a table holds and the store lacks or has otherwise, and return the number of changes.
 
-    Regions that an annotator has in a plan are kept there; other utterances become an additional plan. Where the
-    store has another value, the value of the table is set, and the log keeps both.
-
-    Returns
-    -------
-    int
-        The number of appended changes.
+    Regions that an annotator has in a plan are kept there; other utterances become an additional plan.
     """
     n_changes = 0
     for annotator, rows in table.groupby("annotator", sort=False):
@@ -128,23 +103,27 @@ def row_of(values: Mapping[str, Any]) -> dict[str, Any]:
         A field cannot hold its value, or the region does not end after it begins.
     """
     given = {column: value for column, value in values.items() if not _missing(value)}
-    row = (
-        DEFAULTS
-        | given
-        | {column: named(column, CHECKS[column], given[column]) for column in CHECKS if column in given}
+    checked = {column: words.named(column, CHECKS[column], given[column]) for column in CHECKS.keys() & given.keys()}
+    row = DEFAULTS | given | checked
+    row["annotator"], row["detector"] = (
+        words.name(row["annotator"]),
+        words.identifier(row["detector"] or None, "detector"),
     )
-    row["annotator"], row["detector"] = name(row["annotator"]), identifier(row["detector"] or None, "detector")
-    row["utterance"] = identifier(row["utterance"], "utterance", ITEM_CHARACTERS)
-    row["item"] = identifier(row["item"] or row["utterance"] + "/2" * row["repeat"], "item", ITEM_CHARACTERS)
-    row["track"] = identifier(row["track"] or display_name(row["detector"]) + " decoy" * row["decoy"], "track")
-    check_region(given.get("start_s"), given.get("end_s"))
-    check_region(given.get("proposed_start_s"), given.get("proposed_end_s"))
+    row["utterance"] = words.identifier(row["utterance"], "utterance", words.ITEM_CHARACTERS)
+    row["item"] = words.identifier(
+        row["item"] or row["utterance"] + "/2" * row["repeat"], "item", words.ITEM_CHARACTERS
+    )
+    row["track"] = words.identifier(
+        row["track"] or words.display_name(row["detector"]) + " decoy" * row["decoy"], "track"
+    )
+    words.check_region(given.get("start_s"), given.get("end_s"))
+    words.check_region(given.get("proposed_start_s"), given.get("proposed_end_s"))
     return row
 
 
-def conformed(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
+def conformed(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Rows as a table with the columns and types of `TYPES`."""
-    table = pd.DataFrame(rows if isinstance(rows, pd.DataFrame) else list(rows), columns=list(TYPES))
+    table = pd.DataFrame(list(rows), columns=list(TYPES))
     texts = {column: "" for column, kind in TYPES.items() if kind == "str" and column != "cue"}
     return table.fillna(texts).astype(TYPES)
 
@@ -190,7 +169,7 @@ def _missing(value: Any) -> bool:
 def _about(number: str, item: Item | None, state: Mapping[str, Any]) -> tuple[dict[str, Any], list[Track]]:
     """What is known of an item, and its tracks."""
     if item is None:
-        names = dict.fromkeys(parts_of(field)[0] for field in state)
+        names = dict.fromkeys(words.parts_of(field)[0] for field in state)
         return {"item": number, "utterance": number}, [Track(track, track, False, None) for track in names if track]
     about = {"item": number, "utterance": item.utterance, "repeat": item.repeat_of is not None}
     return about | {"blind": item.blind, "group": item.group}, list(item.tracks)
@@ -200,7 +179,7 @@ def _row(
     state: Mapping[str, Any], about: Mapping[str, Any], track: Track, changed_at: Mapping[tuple, str]
 ) -> dict[str, Any]:
     proposed = dict(zip(("start_s", "end_s"), track.region or (None, None), strict=True))
-    values = {field: state.get(field_of(track.name, field)) for field in TRACK_FIELDS}
+    values = {field: state.get(words.field_of(track.name, field)) for field in words.TRACK_FIELDS}
     if values["cue"] is not None:
         values |= {end: time_s for end, time_s in proposed.items() if values[end] is None}
     times = [changed_at.get((about["item"], place), "") for place in (None, track.name)]
@@ -230,17 +209,17 @@ def _new_item(part: pd.DataFrame) -> Item:
 def _proposed(item: Item) -> dict[str, float]:
     """The fields of the proposed regions, which hold until an annotator moves them."""
     regions = {track.name: track.region for track in item.tracks if track.region is not None}
-    fields = {field_of(track, "start_s"): start_s for track, (start_s, _) in regions.items()}
-    return fields | {field_of(track, "end_s"): end_s for track, (_, end_s) in regions.items()}
+    fields = {words.field_of(track, "start_s"): start_s for track, (start_s, _) in regions.items()}
+    return fields | {words.field_of(track, "end_s"): end_s for track, (_, end_s) in regions.items()}
 
 
 def _fields(item: Item, part: pd.DataFrame) -> dict[str, Any]:
     """The fields of an item that rows of its utterance fill."""
     names = {(track.detector, track.decoy): track.name for track in item.tracks}
     rows = part.to_dict("records")
-    values = {field: rows[0]["general" if field == "comment" else field] for field in ITEM_FIELDS}
+    values = {field: rows[0]["general" if field == "comment" else field] for field in words.ITEM_FIELDS}
     for row in rows:
         track = names[row["detector"], row["decoy"]]
-        values |= {field_of(track, field): row[field] for field in TRACK_FIELDS}
+        values |= {words.field_of(track, field): row[field] for field in words.TRACK_FIELDS}
     filled = {field: value for field, value in values.items() if not pd.isna(value) and value != ""}
     return {field: value.item() if hasattr(value, "item") else value for field, value in filled.items()}
