@@ -38,6 +38,7 @@ FILES = {
     "overall": "published_artefact_eer_global.csv",
     "pairwise": "published_artefact_eer_pairwise.csv",
 }
+PROTOCOL = {"FileID": "utterance", "Label": "key", "Speaker": "speaker"}
 SCORES = {"aasist": "AASIST_Score", "camhfa": "CAMHFA_Score", "sls": "SLS_Score"}
 MIDDLE = {"Mid-Correct": True, "Mid-Wrong": False}
 CONFIDENT = {"Confidently Correct": True, "Confidently Wrong": False}
@@ -88,7 +89,9 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
     ``ends`` holds the share of marks that have ended by each time; the others are named after the functions here and in
     `sslig.annotation.statistics`.
     """
-    selection, overall, pairwise = (_read(folder, name) for name in ("selection", "overall", "pairwise"))
+    if missing := [file for file in FILES.values() if not (folder / file).is_file()]:
+        raise InputError(f"{folder / missing[0]}: no such file; the folder of the published tables is needed")
+    selection, overall, pairwise = (pd.read_csv(folder / FILES[name]) for name in ("selection", "overall", "pairwise"))
     annotations = _annotations(folder, selection)
     hashes = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in FILES.values()}
     marks = marked(plain(annotations))
@@ -114,14 +117,8 @@ def groups(selection: pd.DataFrame) -> pd.DataFrame:
     """How many middle utterances lie on the side of a threshold that the name of their group says.
 
     A correct spoof and a wrong bona fide utterance should score above a detector's threshold, the others below. The
-    thresholds are not published, so the best of all is taken, for the names as published and exchanged.
-
-    Returns
-    -------
-    DataFrame
-        ``detector``; of ``middle`` utterances how many fit as ``published`` and ``exchanged``; the scores around the
-        best exchanged threshold (``threshold_low``, ``threshold_high``); and how many of the ``confident`` utterances
-        fit its middle (``confident_fit``).
+    thresholds are not published, so the best of all is taken, for the names as ``published`` and ``exchanged``;
+    ``confident_fit`` counts the confident utterances that fit the middle of the best exchanged threshold.
     """
     rows = []
     for detector, column in SCORES.items():
@@ -136,18 +133,14 @@ def groups(selection: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit(scores: ArrayLike, above: ArrayLike) -> tuple[int, float, float]:
-    """The number of scores on the right side of the best threshold, and the neighbouring scores of that threshold.
+    """The number of scores on the right side of the best threshold, and the scores around that threshold.
 
-    Parameters
-    ----------
-    scores, above
-        (utterance,) Spoof scores, and whether each should lie above.
+    `above` says of each of the (utterance,) spoof scores whether it should lie above.
     """
-    order = np.argsort(scores, kind="stable")
-    scores, above = np.asarray(scores, dtype=float)[order], np.asarray(above, dtype=bool)[order]
-    right = np.concatenate([[0], np.cumsum(~above)]) + above.sum() - np.concatenate([[0], np.cumsum(above)])
+    scores, above = np.asarray(scores, dtype=float), np.asarray(above, dtype=bool)
+    edges = np.concatenate([[-np.inf], np.sort(scores), [np.inf]])
+    right = [((scores > low) == above).sum() for low in edges[:-1]]
     best = int(np.argmax(right))
-    edges = np.concatenate([[-np.inf], scores, [np.inf]])
     return int(right[best]), float(edges[best]), float(edges[best + 1])
 
 
@@ -169,10 +162,9 @@ def renamed(selection: pd.DataFrame, pairwise: pd.DataFrame) -> pd.DataFrame:
 def eers(selection: pd.DataFrame, overall: pd.DataFrame, pairwise: pd.DataFrame) -> pd.DataFrame:
     """The published artefact EERs, and which of them only ties explain.
 
-    The released function steps through equal values one by one and keeps the smaller EER of both directions. An EER
-    above `ceiling` then needs a tie: with a lowest value that many recordings share, such as a silence of 0 s, at
-    least a share EER of both classes. A threshold cannot split a tie, so the EER in the better direction is then at
-    least half of that, and at most 0.5.
+    The released function steps through equal values one by one. An EER above `ceiling` then needs a tie: a lowest
+    value, such as a silence of 0 s, of at least a share EER of both classes. A threshold cannot split a tie, so the
+    EER in the better direction is at least half of that, and at most 0.5.
 
     Returns
     -------
@@ -279,11 +271,11 @@ def reach(marks: pd.DataFrame) -> pd.DataFrame:
 def released_gradients(
     head: "nn.Module", features: "Tensor", baseline: "Tensor", *, layers_first: bool, points: int = RELEASED_POINTS
 ) -> "Tensor":
-    """Integrated Gradients of the released call, with the batch or the layers on dimension 0.
+    """(layer, frame, feature) Integrated Gradients of the released call, with the batch or the layers on dimension 0.
 
     captum takes dimension 0 for examples and lays the path points along it. With layers first the head sees one
     utterance of `points` times as many layers: AASIST reads the last layer, which is that of the last point; SLS sums
-    over layers and so over all points; CA-MHFA has a weight for each layer and refuses it.
+    over layers and so over all points; CA-MHFA has a weight for each layer and raises RuntimeError.
 
     Parameters
     ----------
@@ -291,16 +283,6 @@ def released_gradients(
         From (batch, layer, frame, feature) to (batch,), in evaluation mode.
     features, baseline
         (1, layer, frame, feature) One utterance, and where the path starts.
-
-    Returns
-    -------
-    Tensor
-        (layer, frame, feature)
-
-    Raises
-    ------
-    RuntimeError
-        Layers come first, and the head has a fixed number of them.
     """
     from captum.attr import IntegratedGradients
 
@@ -354,20 +336,12 @@ def _annotations(folder: Path, selection: pd.DataFrame) -> pd.DataFrame:
     """The published annotations with speakers and labels; every row has to be sound."""
     path = folder / FILES["annotations"]
     table, faults = interchange.read(path, "release", annotator="published")
-    if len(faults):
-        raise InputError(f"{path}: row {faults['row'].iloc[0]}: {faults['fault'].iloc[0]}")
-    known = selection.rename(columns={"FileID": "utterance", "Label": "key", "Speaker": "speaker"})
-    table = with_protocol(table, known)
-    if table["speaker"].isna().any():
-        raise InputError(f"{path}: {table.loc[table['speaker'].isna(), 'utterance'].iloc[0]} is not in the selection")
+    for row in faults.itertuples():
+        raise InputError(f"{path}: row {row.row}: {row.fault}")
+    table = with_protocol(table, selection.rename(columns=PROTOCOL))
+    for utterance in table.loc[table["speaker"].isna(), "utterance"]:
+        raise InputError(f"{path}: {utterance} is not in the selection")
     return table
-
-
-def _read(folder: Path, name: str) -> pd.DataFrame:
-    path = folder / FILES[name]
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; the folder of the published tables is needed")
-    return pd.read_csv(path)
 
 
 def main() -> None:
