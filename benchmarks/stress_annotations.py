@@ -1,9 +1,9 @@
-"""Whether annotators who write at once lose anything, and what a change costs them.
+"""Measure whether annotators who write at once lose anything, and what a change costs.
 
     python benchmarks/stress_annotations.py [--annotators 20] [--changes 1000] [--kills 10]
 
-Every annotator is a process of its own that appends its changes to one store, as fast as it can. Then, `kills` times,
-a writer is killed with SIGKILL while it writes: what it had been told is stored must be there.
+Every annotator is a process that appends its changes to one store as fast as it can. Then, `kills` times, a writer is
+killed with SIGKILL while it writes: every change whose append had returned must be in the store.
 """
 
 import argparse
@@ -33,13 +33,13 @@ with Store(path) as store:
 
 
 def writer(path: Path, annotator: str, n: int) -> subprocess.Popen:
-    """A process that appends `n` changes and prints how long each took once it is stored."""
+    """Start a process that appends `n` changes and prints the duration of each once it is stored."""
     command = [sys.executable, "-c", WRITER, str(path), annotator, str(n)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def at_once(path: Path, n_annotators: int, n_changes: int) -> None:
-    """Let all write at once, and say what was lost and what a change took."""
+    """Let all annotators write at once, and print what was lost and how long a change took."""
     began = time.perf_counter()
     writers = [writer(path, f"annotator {number}", n_changes) for number in range(n_annotators)]
     outputs = [process.communicate()[0] for process in writers]
@@ -54,18 +54,22 @@ def at_once(path: Path, n_annotators: int, n_changes: int) -> None:
         )
         stored = len(store.history())
     failed = sum(process.returncode != 0 for process in writers)
-    print(f"{n_annotators} annotators x {n_changes:,} changes: {stored:,} of {n_annotators * n_changes:,} stored, "
-          f"{lost} annotators with a gap or another order, {failed} processes failed")  # fmt: skip
-    print(f"wall {wall_s:.1f} s, {stored / wall_s:,.0f} changes a second; a change: median "
-          f"{np.median(took_ms):.2f} ms, 99 % within {np.quantile(took_ms, 0.99):.0f} ms, "
-          f"slowest {took_ms.max():.0f} ms")  # fmt: skip
+    print(
+        f"{n_annotators} annotators x {n_changes:,} changes: {stored:,} of {n_annotators * n_changes:,} stored, "
+        f"{lost} annotators with a gap or another order, {failed} processes failed"
+    )
+    print(
+        f"wall {wall_s:.1f} s, {stored / wall_s:,.0f} changes a second; a change: median "
+        f"{np.median(took_ms):.2f} ms, 99 % within {np.quantile(took_ms, 0.99):.0f} ms, "
+        f"slowest {took_ms.max():.0f} ms"
+    )
     check = sqlite3.connect(path).execute("PRAGMA integrity_check").fetchone()[0]
     print(f"file {path.stat().st_size / 2**20:.1f} MiB, integrity check: {check}")
 
 
 def killed(folder: Path, kills: int, rng: np.random.Generator) -> None:
-    """Kill writers at random moments, and say what they had been told and is not there."""
-    lost, told = 0, 0
+    """Kill writers at random moments, and print how many stored changes are missing."""
+    lost, stored = 0, 0
     for number in range(kills):
         path = folder / f"killed{number}.sqlite"
         process = writer(path, "Ann", 1_000_000)
@@ -76,13 +80,13 @@ def killed(folder: Path, kills: int, rng: np.random.Generator) -> None:
         complete = sum(bool(line.strip()) for line in lines)
         with Store(path) as store:
             values = [change.value for change in store.history("Ann")]
-        told += complete
+        stored += complete
         lost += max(0, complete - len(values)) + (values != [f"Ann says {at}" for at in range(len(values))])
-    print(f"{kills} writers killed with SIGKILL: {lost} of {told:,} changes that were told to be stored are missing")
+    print(f"{kills} writers killed with SIGKILL: {lost} of {stored:,} changes that were reported as stored are missing")
 
 
 def alone(folder: Path, n: int = 500) -> None:
-    """What a change costs one annotator, and opening and reading a store of many."""
+    """Print what a change costs a single annotator, and opening and reading a store of many."""
     with Store(folder / "alone.sqlite") as store:
         began = time.perf_counter()
         for number in range(n):
@@ -93,12 +97,14 @@ def alone(folder: Path, n: int = 500) -> None:
         opened_s = time.perf_counter() - began
         for annotator in store.annotators():
             store.states(annotator)
-    print(f"open {1000 * opened_s:.1f} ms; state of all items of all annotators after "
-          f"{1000 * (time.perf_counter() - began):.0f} ms")  # fmt: skip
+    print(
+        f"open {1000 * opened_s:.1f} ms; state of all items of all annotators after "
+        f"{1000 * (time.perf_counter() - began):.0f} ms"
+    )
 
 
 def main() -> None:
-    """Print the figures."""
+    """Run all measurements."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--annotators", type=int, default=20)
     parser.add_argument("--changes", type=int, default=1000)
