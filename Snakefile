@@ -145,7 +145,7 @@ PAGES = {
     + every("attributions", "left_out_attributions")
     + [path("segments_eval")],
     "05_mask": [
-        *every("detector", "masks", "left_out_masks", "scores_eval", "attributions", "nonspeech", seeds=FIRST),
+        *every("detector", "masks", "left_out_masks", "scores_dev", "scores_eval", "attributions", seeds=FIRST),
         path("segments_eval"),
         path("segment_sources"),
     ],

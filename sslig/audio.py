@@ -8,6 +8,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from sslig import frames
 from sslig.errors import AudioError
 from sslig.files import atomic
 from sslig.frames import SAMPLE_RATE_HZ
@@ -104,11 +105,9 @@ def flac_bytes(samples: np.ndarray, name: str | os.PathLike = "recording") -> by
 
 def frame_levels_db(samples: np.ndarray) -> np.ndarray:
     """(frame,) RMS level of each 20 ms frame (hop 10 ms) in dB relative to the loud frames of (samples,)."""
-    padded = np.pad(samples, (0, max(0, LEVEL_FRAME_SAMPLES - len(samples)))).astype(np.float64)
-    energy = np.concatenate([[0.0], np.cumsum(padded**2)])
-    starts = np.arange(0, len(padded) - LEVEL_FRAME_SAMPLES + 1, LEVEL_HOP_SAMPLES)
-    power = np.maximum(energy[starts + LEVEL_FRAME_SAMPLES] - energy[starts], 1e-12) / LEVEL_FRAME_SAMPLES
-    level_db = 10 * np.log10(power)  # (frame,)
+    padded = np.pad(samples, (0, max(0, LEVEL_FRAME_SAMPLES - len(samples))))
+    power = frames.energy(padded, LEVEL_HOP_SAMPLES, LEVEL_FRAME_SAMPLES)
+    level_db = 10 * np.log10(np.maximum(power, 1e-12 / LEVEL_FRAME_SAMPLES))  # (frame,)
     return level_db - np.percentile(level_db, 95)
 
 

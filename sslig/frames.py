@@ -65,6 +65,8 @@ SSL_CLOCK = FrameClock.from_convolutions(kernels=(10, 3, 3, 3, 3, 2, 2), strides
 
 def energy(samples: np.ndarray, hop_samples: int, window_samples: int) -> np.ndarray:
     """(..., frame) Mean square of (..., samples) in windows of `window_samples`, each `hop_samples` after the last."""
+    if np.shape(samples)[-1] < window_samples:
+        return np.empty((*np.shape(samples)[:-1], 0))
     squares = np.square(samples, dtype=np.float64)
     windows = np.lib.stride_tricks.sliding_window_view(squares, window_samples, axis=-1)
     return windows[..., ::hop_samples, :].mean(axis=-1)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from sslig.cues.effects import COLUMNS, STATISTICS, MaskedTrials, dose, effects
+from sslig.cues.effects import COLUMNS, STATISTICS, MaskedTrials, effects
 from sslig.errors import DataError
 from sslig.stats import bootstrap, metrics
 from sslig.stats.bootstrap import Units
@@ -233,19 +233,6 @@ def test_p_is_uniform_where_the_place_of_the_mask_does_not_matter():
     for level in (0.05, 0.2, 0.5):
         np.testing.assert_allclose((means < level).mean(axis=0), level, atol=0.02 + 3 * np.sqrt(level / 4 / 250))
         assert ((errors < level).mean(axis=0) <= level + 0.05).all()
-
-
-def test_dose_orders_by_what_is_swept(trials):
-    shares = {"noise(50)": 0.5, "noise(9)": 0.09, "noise(100)": 1.0}
-    parts = [under(trials, trials["spoof_score"] - share, mask=mask) for mask, share in shares.items()]
-    parts.append(under(trials, 0.0, mask="other"))
-    table = pd.concat(parts)
-    table = table.assign(parameter="share", value=table["mask"].map(shares))
-    found = dose(table.assign(family=np.where(table["mask"] == "other", "", "noise")), **OPTIONS)
-    assert set(found["family"]) == {"noise"}
-    change = found[found["statistic"] == "spoof_change"]
-    assert change["value"].tolist() == [0.09, 0.5, 1.0]
-    assert change["change"].tolist() == pytest.approx([-0.09, -0.5, -1.0])
 
 
 def test_a_second_stage_resamples_recordings_of_one_speaker(trials):

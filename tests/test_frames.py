@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK, FrameClock
+from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK, FrameClock, energy
 
 
 def test_the_clock_of_ssl_models_is_derived_from_their_convolutions():
@@ -60,3 +60,11 @@ def test_one_convolution_is_its_own_clock():
 def test_kernels_without_strides_are_refused(kernels, strides):
     with pytest.raises(ValueError, match="one of each per layer"):
         FrameClock.from_convolutions(kernels, strides)
+
+
+def test_energy_is_the_mean_square_of_each_window():
+    samples = np.stack([np.arange(10.0), np.ones(10)])
+    expected = [[(0 + 1 + 4 + 9) / 4, (9 + 16 + 25 + 36) / 4, (36 + 49 + 64 + 81) / 4], [1, 1, 1]]
+    np.testing.assert_allclose(energy(samples, hop_samples=3, window_samples=4), expected)
+    assert energy(np.concatenate([np.full(400, 0.9), np.zeros(400)]), 400, 400)[1] == 0  # exact after loud sound
+    assert energy(np.ones(3), 3, 4).shape == (0,)

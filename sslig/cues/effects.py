@@ -28,18 +28,8 @@ NO_SPREAD = 1e-9
 DECIMALS = 12
 """Effects are rounded to this, so that a difference in the last digit of a sum is no effect."""
 
-COLUMNS = (
-    "detector",
-    "seed",
-    "mask",
-    "utterance",
-    "key",
-    "speaker",
-    "spoof_score",
-    "masked_score",
-    "control_scores",
-    "status",
-)
+ROW = ["detector", "seed", "mask", "utterance"]
+COLUMNS = (*ROW, "key", "speaker", "spoof_score", "masked_score", "control_scores", "status")
 """Columns that `effects` reads; others may stand beside them."""
 
 
@@ -107,35 +97,10 @@ def effects(
                 by_mask = _sample(parts, seed, rounds, level, resample_recordings)
             except DataError as error:
                 raise DataError(f"{detector}, seed {model_seed}, {error}") from error
-            rows += [{"detector": detector, "seed": model_seed} | row for row in by_mask]
-    table = tests.corrected(pd.DataFrame(rows), ["statistic", "seed"])
+            rows += [part.assign(detector=detector, seed=model_seed) for part in by_mask]
+    table = tests.corrected(pd.concat(rows), ["statistic", "seed"])
     table["significant"] = table["p_holm"] < tests.ALPHA
-    order = masked.groupby(["detector", "seed", "mask"], sort=False).ngroup()
-    named = masked.assign(order=order)[["detector", "seed", "mask", "order"]].drop_duplicates()
-    ordered = table.merge(named, on=["detector", "seed", "mask"]).sort_values("order", kind="stable")
-    return ordered.drop(columns="order").reset_index(drop=True)
-
-
-def dose(masked: pd.DataFrame, **options) -> pd.DataFrame:
-    """The effects of masks that differ in one parameter, such as the share of frames that they cover.
-
-    Parameters
-    ----------
-    masked
-        See `effects`, with ``family``, ``parameter`` and ``value`` of each mask (`sslig.cues.masks.of_study`). Masks
-        without a family are left out, and not corrected for.
-    **options
-        See `effects`.
-
-    Returns
-    -------
-    DataFrame
-        See `effects`, with ``family``, ``parameter`` and ``value``, in the order of detector, seed and these.
-    """
-    columns = ["family", "parameter", "value"]
-    swept = masked[masked["family"] != ""]
-    table = effects(swept, **options).merge(swept[["mask", *columns]].drop_duplicates(), on="mask")
-    return table.sort_values(["detector", "seed", *columns], kind="stable", ignore_index=True)
+    return masked[ROW[:3]].drop_duplicates().merge(table, on=ROW[:3], sort=False)
 
 
 @dataclass(frozen=True)
@@ -233,8 +198,8 @@ def _errors(trials: Trials, weights: np.ndarray, threshold: np.ndarray) -> np.nd
 
 def _sample(
     parts: dict[str, pd.DataFrame], seed: int, rounds: int, level: float, resample_recordings: bool
-) -> list[dict]:
-    """The rows of masks that were applied to the same utterances."""
+) -> list[pd.DataFrame]:
+    """The tables of masks that were applied to the same utterances."""
     trials = {}
     for mask, part in parts.items():
         try:
@@ -252,29 +217,31 @@ def _sample(
     estimate = bootstrap.estimate(
         differences, units, seed=seed, rounds=rounds, level=level, classes=first["label"].to_numpy()
     )
-    low, high, p, n_rounds = estimate.low, estimate.high, estimate.p, estimate.n_rounds[..., 0, 0].max()
-    rows = []
+    p, n_rounds, rows = estimate.p, int(np.max(estimate.n_rounds)), []
     for at, (mask, part) in enumerate(parts.items()):
         unmasked, masked, control = trials[mask](np.ones((1, len(part))))[0]
         tested = int(len(trials[mask].controls) > 0)
-        columns = {"unmasked": unmasked, "masked": masked, "control": control}
-        for kind, name in enumerate(("change", "excess")):
-            columns |= {name: estimate.value[at, kind], f"{name}_low": low[at, kind], f"{name}_high": high[at, kind]}
-        columns |= {"effect": estimate.value[at, tested], "low": low[at, tested], "high": high[at, tested]}
-        columns["p"] = p[at, tested]
-        common = {
+        columns = {"unmasked": unmasked, "masked": masked, "control": control, "p": p[at, tested]}
+        for kind, *names in (
+            (0, "change", "change_low", "change_high"),
+            (1, "excess", "excess_low", "excess_high"),
+            (tested, "effect", "low", "high"),
+        ):
+            ends = estimate.value[at, kind], estimate.low[at, kind], estimate.high[at, kind]
+            columns |= dict(zip(names, ends, strict=True))
+        about = {
+            "mask": mask,
+            "statistic": STATISTICS,
             "n_bonafide": trials[mask].n_bonafide,
             "n_spoof": len(part) - trials[mask].n_bonafide,
             "n_speakers": units.n_speakers,
             "n_units": units.n,
             "n_applied": int((part["status"] != NO_FRAMES).sum()),
             "draws": int(part["control_scores"].map(len).max()),
-            "rounds": int(n_rounds),
+            "rounds": n_rounds,
             "tested": ("change", "excess")[tested],
         }
-        for i, name in enumerate(STATISTICS):
-            values = {column: values[i] for column, values in columns.items()}
-            rows.append({"mask": mask, "statistic": name} | common | values)
+        rows.append(pd.DataFrame(about | columns))
     return rows
 
 
@@ -327,8 +294,7 @@ def _check(masked: pd.DataFrame, resample_recordings: bool) -> None:
         unknown = masked.loc[~masked[column].isin(accepted), column]
         if len(unknown):
             raise DataError(f"{column} {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(accepted)}")
-    row = ["detector", "seed", "mask", "utterance"]
-    twice = masked.loc[masked.duplicated(row), row]
+    twice = masked.loc[masked.duplicated(ROW), ROW]
     if len(twice):
         names = ", ".join(map(str, twice.iloc[0]))
         raise DataError(f"row {twice.index[0]} repeats {names}; one row a detector, seed, mask and utterance is needed")

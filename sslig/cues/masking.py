@@ -154,7 +154,9 @@ class MaskedUtterance:
     def recording(self, mask: Mask, frames: Tensor) -> Tensor:
         """(samples,) The recording under a mask in the waveform, as `under` scores it."""
         generator, frames = self._generator(mask), self._seen(mask, frames)
-        return self._changed(mask, frames, generator)[0] if frames.any() else self.waveform[0]
+        if not frames.any() or (frames.all() and mask.control == CUT):  # nothing would change, or be left
+            return self.waveform[0]
+        return self._changed(mask, frames, generator)[0]
 
     def _generator(self, mask: Mask) -> torch.Generator:
         return torch.Generator().manual_seed(crc32(f"{self.seed} {self.name} {mask.spec}".encode()))
@@ -209,8 +211,8 @@ def with_controls(mask: Mask, frames: Tensor, n_read: int, draws: int, generator
     Frames are shifted among those that the head reads: a control that slid out of its sight would be too weak.
     """
     if mask.control == CUT:
-        moved = controls.cuts(frames.cpu(), draws, generator)[:, 0]
+        moved = controls.cuts(frames[0].cpu(), draws, generator)
     else:
         moved = frames.cpu().repeat(draws, 1)
-        moved[:, :n_read] = controls.shifted(frames[:, :n_read].cpu(), draws, generator)[:, 0]
+        moved[:, :n_read] = controls.shifted(frames[0, :n_read].cpu(), draws, generator)
     return torch.cat([frames, moved.to(frames.device)])

@@ -65,23 +65,7 @@ ENERGY, TOP, BOTTOM, EDGE_SILENCE = "energy", "top_attribution", "bottom_attribu
 
 @dataclass(frozen=True)
 class Place:
-    """A named choice of frames.
-
-    Attributes
-    ----------
-    frames
-        Which frames they are, in words; parameters in braces.
-    tier
-        Name of the tier that gives them; None where none does.
-    labels
-        Labels of the tier that count; all where None.
-    phone_class
-        One of `sslig.cues.phones.CLASSES`: the labels of that class count.
-    at_changes
-        Whether frames near the ends of those stretches are meant, not those within.
-    parameters
-        Parameters of the place by name.
-    """
+    """A named choice of frames, in words and by a tier: stretches with some labels or phones, or where these change."""
 
     frames: str
     tier: str | None = None
@@ -115,18 +99,9 @@ PLACES: Mapping[str, Place] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Definition:
-    """An entry of `REGISTRY`: a mask before its parameters have values.
+    """A `Mask` before its parameters have values; they stand in braces in its description.
 
-    Attributes
-    ----------
-    name, space, place, control
-        See `Mask`.
-    description
-        One plain sentence with the parameters in braces.
-    apply
-        ``(features, frames, profile, **parameters)`` or ``(waveforms, frames, clock, generator, **parameters)``.
-    parameters
-        By name, in the order of the canonical text.
+    `apply` takes (features, frames, profile, **parameters) or (waveforms, frames, clock, generator, **parameters).
     """
 
     name: str
@@ -171,16 +146,9 @@ class Mask:
     description: str
 
     def features(self, features: Tensor, frames: Tensor, profile: Tensor | None = None) -> Tensor:
-        """Mask (batch, layer, frame, feature) features.
+        """Mask (batch, layer, frame, feature) features on (batch, frame) bool `frames`, those of `place`.
 
-        Parameters
-        ----------
-        features
-            (batch, layer, frame, feature)
-        frames
-            (batch, frame) bool, the frames of `place`.
-        profile
-            (layer, feature) Mean bona fide non-speech features; only ``noise`` needs them.
+        Only ``noise`` needs the `profile`, (layer, feature) mean bona fide non-speech features.
 
         Raises
         ------
@@ -193,18 +161,9 @@ class Mask:
     def waveforms(
         self, waveforms: Tensor, frames: Tensor | None, clock: FrameClock, generator: torch.Generator
     ) -> Tensor:
-        """Mask (batch, samples) waveforms; ``trim_silence`` returns fewer samples.
+        """Mask (batch, samples) waveforms on (batch, frame) bool `frames`, those of `place`, with noise of `generator`.
 
-        Parameters
-        ----------
-        waveforms
-            (batch, samples) at 16 kHz.
-        frames
-            (batch, frame) bool, the frames of `place`; not read where that is None.
-        clock
-            The frame grid.
-        generator
-            Draws the noise that is put in.
+        ``trim_silence`` returns fewer samples.
 
         Raises
         ------
@@ -250,9 +209,6 @@ def parse(spec: str) -> Mask:
 def of_study(masks: Sequence[str] | None, sweeps: Sequence[str] | None) -> dict[Mask, dict[str, Any]]:
     """The masks of a study and the same at other doses, each once and in order, with what a table says of them.
 
-    A *family* are masks of one name that are equal in all parameters but one number; the masks of the study are among
-    them.
-
     Parameters
     ----------
     masks, sweeps
@@ -262,8 +218,10 @@ def of_study(masks: Sequence[str] | None, sweeps: Sequence[str] | None) -> dict[
     -------
     dict
         Mask -> its ``mask`` (canonical text), ``name``, ``space``, ``place``, ``control`` and ``description``, whether
-        it is of the study's masks (``chosen``; the others are only swept) and of the ``paper``, and the ``family``,
-        the ``parameter`` that is swept in it and its ``value``; empty and NaN where the mask is in no family.
+        it is of the study's masks (``chosen``; the others are only swept) and of the ``paper``, its place in the
+        ``order`` of the study, and the ``family``
+        of masks that are equal in all parameters but one number, that ``parameter`` and its ``value``; empty and NaN
+        where the mask is in no family.
 
     Raises
     ------
@@ -286,9 +244,10 @@ def of_study(masks: Sequence[str] | None, sweeps: Sequence[str] | None) -> dict[
             "description": mask.description,
             "chosen": mask in chosen,
             "paper": mask.spec in PAPER,
+            "order": order,
             **families.get(mask, no_family),
         }
-        for mask in every
+        for order, mask in enumerate(every)
     }
 
 

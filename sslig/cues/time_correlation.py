@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from sslig import frames
 from sslig.cues.contribution import Tracks, fitting, groups, names_of
 from sslig.frames import FrameClock
 from sslig.stats.bootstrap import Units, estimate, mean
@@ -16,10 +17,7 @@ EVIDENCE = {"size": np.abs, "signed": np.asarray}
 
 def loudness(samples: np.ndarray, clock: FrameClock) -> np.ndarray:
     """(frame,) RMS of (samples,) within the receptive field of each frame."""
-    energy = np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
-    starts = np.arange(clock.n_frames(len(samples))) * clock.hop_samples
-    within = energy[starts + clock.receptive_field_samples] - energy[starts]
-    return np.sqrt(within / clock.receptive_field_samples)
+    return np.sqrt(frames.energy(samples, clock.hop_samples, clock.receptive_field_samples))
 
 
 def correlation_table(

@@ -47,7 +47,8 @@ def mask(
     shard
         Which of the utterances, ``0of4`` for instance.
     masks
-        To write: the table of `sslig.cues.masking.mask_scores`, with the columns of `sslig.cues.masks.of_study`.
+        To write: the table of `sslig.cues.masking.mask_scores`, with the columns of `sslig.cues.masks.of_study` and
+        the ``recording`` of each utterance.
     left_out
         To write: utterances that could not be read, with the reason.
 
@@ -59,12 +60,13 @@ def mask(
         No utterance of the shard could be read.
     """
     drawn = stratified(protocol.load_set(corpus, "eval"), study.masking.utterances, study.corpus.seed)
+    utterances = protocol.with_recordings(corpus, shard_of(drawn, shard))
     explained = pd.read_parquet(attributions, columns=["utterance", "by_frame"])
     places = Places(by_utterance(pd.read_parquet(segments)), dict(explained.to_numpy()))
     of_masks = of_study(study.masking.masks, study.masking.sweeps)
     scores, unread = masking.mask_scores(
         Detector.from_pretrained(detector),
-        shard_of(drawn, shard),
+        utterances,
         list(of_masks),
         places,
         baselines.load(nonspeech).values,
@@ -73,5 +75,6 @@ def mask(
         seed=study.corpus.seed,
         device=select_device(study.device),
     )
-    write_parquet(masks, scores.merge(pd.DataFrame(list(of_masks.values())), on="mask"))
+    described = scores.merge(pd.DataFrame(list(of_masks.values())), on="mask")
+    write_parquet(masks, described.merge(utterances[["utterance", "recording"]], on="utterance"))
     write_parquet(left_out, unread)

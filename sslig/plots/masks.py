@@ -1,15 +1,13 @@
-"""Figures of masks: what each does to each detector beyond its control, and how that grows with the mask."""
+"""Figures of masks: the effect of each on each detector beyond its control, and how it grows with the mask."""
 
-from typing import NamedTuple
-
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from sslig.plots.style import BLACK, GREY, PERCENT, detector_styles, figure_grid, style
+from sslig.errors import InputError
+from sslig.plots.style import BLACK, GREY, detector_styles, figure_grid, style
 
 WIDTH_IN = 6.0
 """Narrower than other figures, so that the many names stay readable on a telephone."""
@@ -17,209 +15,110 @@ WIDTH_IN = 6.0
 LABEL_CHARACTERS = 24
 """A longer label has its parameters on a second line."""
 
-SHORT = FuncFormatter(lambda value, _: f"{value:g}")
-SPACES = {"feature": "in feature space", "waveform": "in the waveform"}
-MARKERS = {"excess": "o", "change": "D"}
-TESTED = {"excess": "beyond the control", "change": "against unmasked (no control)"}
-SUPPORTED = {True: "supported after Holm", False: "not supported"}
-
-
-class Scale(NamedTuple):
-    """How a statistic is told: its name, its unit, what an effect to the right says, and whether it is a rate.
-
-    Logits of different detectors do not compare, so their panels have axes of their own.
-    """
-
-    name: str
-    unit: str
-    right: str
-    is_rate: bool = False
-    is_common: bool = True
-
+TESTED = {"excess": ("o", "beyond the control"), "change": ("D", "against unmasked (no control)")}
+SIGNIFICANT = {True: "significant at .05 (Holm)", False: "not significant"}
 
 SCALES = {
-    "bonafide_change": Scale("bona fide score", "logit", "more like spoof", is_common=False),
-    "spoof_change": Scale("spoof score", "logit", "more like spoof", is_common=False),
-    "separation": Scale("separation", "SD", "classes further apart"),
-    "eer": Scale("EER", "percentage points", "more errors", is_rate=True),
-    "min_dcf": Scale("minDCF", "cost", "more errors"),
-    "far": Scale("FAR", "percentage points", "more spoofs accepted", is_rate=True),
-    "frr": Scale("FRR", "percentage points", "more bona fide rejected", is_rate=True),
+    "bonafide_change": ("bona fide score (logit), right: more like spoof", 1),
+    "spoof_change": ("spoof score (logit), right: more like spoof", 1),
+    "separation": ("separation (SD), right: classes further apart", 1),
+    "eer": ("EER (percentage points), right: more errors", 100),
+    "min_dcf": ("minDCF, right: more errors", 1),
+    "far": ("FAR (percentage points), right: more spoofs accepted", 100),
+    "frr": ("FRR (percentage points), right: more bona fide rejected", 100),
 }
-"""The statistics that can be drawn."""
+"""Statistic -> its name on an axis, and the factor to its unit."""
 
 
 @style()
 def mask_effects(table: pd.DataFrame, statistic: str) -> Figure:
-    """The effect of each mask on each detector with its interval, a panel a detector, three panels in a row.
+    """The effect of each mask with its interval: a panel a detector, three panels in a row.
 
     A circle is the excess over the control, a diamond the change against the unmasked scores where a mask has no
-    control; it is filled where the effect is supported after Holm's correction. Seeds stand below one another.
+    control. It is filled where the effect is significant. Logits of different detectors do not compare, so they have
+    an axis for each panel.
 
     Parameters
     ----------
     table
-        A table of `sslig.cues.effects.effects`; masks are drawn in its order. Where it has a column ``space``
-        (``feature``, ``waveform`` or other words), masks are grouped by it.
+        A table of `sslig.cues.effects.effects` of one seed; masks are drawn in its order.
     statistic
         One of `SCALES`.
-
-    Raises
-    ------
-    ValueError
-        The statistic is unknown, or the table has no rows of it.
     """
-    rows, scale = _rows(table, statistic)
-    labels, places = _lines(rows)
-    looks = detector_styles(rows["detector"])
-    n_columns = min(3, len(looks))
-    n_grid = -(-len(looks) // n_columns)
-    share_x = "all" if scale.is_common else "none"
-    height = 0.8 + 0.23 * sum(_n_lines(label) for label, _ in labels)
+    rows, (label, factor) = _rows(table, statistic)
+    masks, looks = list(rows["mask"].unique()), detector_styles(rows["detector"])
+    columns = min(3, len(looks))
+    heights = [0.8 + 0.3 * len(masks)] * -(-len(looks) // columns)
+    share_x = "none" if statistic.endswith("_change") else "all"
     figure, axes = figure_grid(
-        n_grid, heights=[height] * n_grid, columns=n_columns, width=WIDTH_IN, sharey=True, sharex=share_x
+        len(heights), heights=heights, columns=columns, width=WIDTH_IN, sharey=True, sharex=share_x
     )
     for axis, (name, look) in zip(axes, looks.items(), strict=False):
-        _draw_effects(axis, rows[rows["detector"] == name], places, look["color"])
+        part = rows[rows["detector"] == name]
+        place = part["mask"].map(masks.index)
+        axis.axvline(0, color=GREY, lw=0.8)
+        axis.hlines(place, factor * part["low"], factor * part["high"], color=look["color"], lw=1.3)
+        for (tested, significant), marks in part.groupby(["tested", "significant"]):
+            face = look["color"] if significant else "white"
+            axis.plot(factor * marks["effect"], place[marks.index], TESTED[tested][0], color=look["color"], mfc=face)
         axis.set_title(name)
         axis.tick_params(axis="x", labelbottom=True)
-        axis.margins(x=0.1)
         axis.xaxis.set_major_locator(MaxNLocator(3))
-        axis.xaxis.set_major_formatter(PERCENT if scale.is_rate else SHORT)
     for axis in axes[len(looks) :]:
         axis.set_visible(False)
-    _name_lines(axes[::n_columns], labels)
-    figure.supxlabel(f"effect on {scale.name} ({scale.unit}), right: {scale.right}", fontsize=10)
-    figure.legend(handles=_handles(rows), loc="outside upper center", ncols=2)
+    texts = [mask.replace("(", "\n(", 1) if len(mask) > LABEL_CHARACTERS else mask for mask in masks]
+    axes[0].set_yticks(range(len(masks)), texts, fontsize=8)
+    axes[0].set_ylim(len(masks) - 0.5, -0.5)
+    figure.supxlabel(f"effect on {label}", fontsize=10)
+    handles = [Line2D([], [], color=BLACK, marker=TESTED[kind][0], label=TESTED[kind][1]) for kind in TESTED]
+    faces = {True: BLACK, False: "white"}
+    handles += [Line2D([], [], color=BLACK, marker="s", ls="", mfc=faces[k], label=SIGNIFICANT[k]) for k in faces]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
 
 @style()
 def dose_response(table: pd.DataFrame, statistic: str = "separation") -> Figure:
-    """How the effect of a mask grows with what is swept, a panel a family: a line a detector, and its control dotted.
+    """The effect of a mask over the parameter that is swept: a panel a family, a line a detector, its control dotted.
 
     Both are changes against the unmasked scores; the band is the interval of the masked. A marker is filled where the
-    mask is supported after Holm's correction.
+    mask has a significant effect.
 
     Parameters
     ----------
     table
-        A table of `sslig.cues.effects.dose`.
+        A table of `sslig.cues.effects.effects` of one seed, with ``family``, ``parameter`` and ``value``.
     statistic
-        One of `SCALES`; those in logits do not compare between detectors.
-
-    Raises
-    ------
-    ValueError
-        As of `mask_effects`.
+        One of `SCALES`.
     """
-    rows, scale = _rows(table, statistic)
-    families = list(dict.fromkeys(zip(rows["family"], rows["parameter"], strict=True)))
+    rows, (label, factor) = _rows(table, statistic)
+    families, looks = list(rows.groupby(["family", "parameter"])), detector_styles(rows["detector"])
     figure, axes = figure_grid(len(families), heights=[2.6] * len(families), width=WIDTH_IN)
-    looks = detector_styles(rows["detector"])
-    for axis, (family, parameter) in zip(axes, families, strict=True):
-        part = rows[(rows["family"] == family) & (rows["parameter"] == parameter)].sort_values("value")
+    for axis, ((family, parameter), part) in zip(axes, families, strict=True):
         axis.axhline(0, color=GREY, lw=0.8)
-        for (detector, _), line in part.groupby(["detector", "seed"]):
-            _draw_dose(axis, line, looks[detector])
-        axis.set(xlabel=parameter, ylabel=f"change of {scale.name}\n({scale.unit})", title=family)
-        if scale.is_rate:
-            axis.yaxis.set_major_formatter(PERCENT)
-    lines = [Line2D([], [], label=name, ms=5, **look) for name, look in looks.items()]
-    lines += [Line2D([], [], color=GREY, ls=":", label="control")] * bool(rows["control"].notna().any())
-    figure.legend(handles=lines, loc="outside upper center", ncols=4)
+        for detector, line in part.sort_values("value").groupby("detector"):
+            _draw_dose(axis, line, factor, looks[detector])
+        axis.set(xlabel=parameter, ylabel=f"change of\n{label.split(',')[0]}", title=family)
+    lines = [Line2D([], [], label=name, **look) for name, look in looks.items()]
+    figure.legend(
+        handles=[*lines, Line2D([], [], color=GREY, ls=":", label="control")], loc="outside upper center", ncols=4
+    )
     return figure
 
 
-def _rows(table: pd.DataFrame, statistic: str) -> tuple[pd.DataFrame, Scale]:
-    """The rows of the statistic, with ``effect``, ``low`` and ``high`` of what was tested, and its scale."""
-    if statistic not in SCALES:
-        raise ValueError(f"no statistic {statistic!r}; accepted: {', '.join(SCALES)}")
+def _rows(table: pd.DataFrame, statistic: str) -> tuple[pd.DataFrame, tuple[str, int]]:
     rows = table[table["statistic"] == statistic]
-    if not len(rows):
-        found = ", ".join(map(str, table["statistic"].unique())) or "no rows"
-        raise ValueError(f"the table has no rows of {statistic!r}; it has {found}")
-    has_control = rows["tested"] == "excess"
-    ends = {"effect": "", "low": "_low", "high": "_high"}
-    return rows.assign(
-        **{name: rows[f"excess{end}"].where(has_control, rows[f"change{end}"]) for name, end in ends.items()}
-    ), SCALES[statistic]
+    if statistic not in SCALES or not len(rows):
+        found = ", ".join(table["statistic"].unique()) or "no rows"
+        raise InputError(f"no rows of the statistic {statistic!r}; the table has {found}")
+    return rows, SCALES[statistic]
 
 
-def _lines(rows: pd.DataFrame) -> tuple[list[tuple[str, bool]], dict[str, float]]:
-    """The labels down the axis, each with whether it is a heading, and where the middle of each mask stands."""
-    spaces = rows["space"] if "space" in rows else pd.Series("", rows.index)
-    labels = []
-    for space in dict.fromkeys(spaces):
-        heading = SPACES.get(space, space)
-        labels += [(heading, True)] if heading else []
-        labels += [(mask, False) for mask in dict.fromkeys(rows.loc[spaces == space, "mask"])]
-    middles = _middles(labels)
-    return labels, {label: y for y, (label, is_heading) in zip(middles, labels, strict=True) if not is_heading}
-
-
-def _n_lines(label: str) -> int:
-    return 2 if len(label) > LABEL_CHARACTERS and "(" in label else 1
-
-
-def _middles(labels: list[tuple[str, bool]]) -> np.ndarray:
-    """(label,) The middle of each; one line is 1 high, and the first begins at -0.5."""
-    lines = np.array([_n_lines(label) for label, _ in labels])
-    return lines.cumsum() - lines / 2 - 0.5
-
-
-def _name_lines(axes: np.ndarray, labels: list[tuple[str, bool]]) -> None:
-    texts = [label.replace("(", "\n(", 1) if _n_lines(label) > 1 else label for label, _ in labels]
-    for axis in axes:
-        axis.set_yticks(_middles(labels), texts)
-        axis.set_ylim(sum(_n_lines(label) for label, _ in labels) - 0.5, -0.5)
-        for tick, (_, is_heading) in zip(axis.get_yticklabels(), labels, strict=True):
-            tick.set_fontweight("bold" if is_heading else "normal")
-
-
-def _draw_effects(axis: Axes, rows: pd.DataFrame, places: dict[str, float], color: str) -> None:
-    axis.axvline(0, color=GREY, lw=0.8)
-    axis.hlines(
-        [place + 0.5 * _n_lines(mask) for mask, place in places.items()],
-        0,
-        1,
-        color="0.93",
-        lw=0.6,
-        transform=axis.get_yaxis_transform(),
-    )
-    seeds = sorted(rows["seed"].unique())
-    below = dict(zip(seeds, 0.6 * (np.arange(len(seeds)) + 0.5) / len(seeds) - 0.3, strict=True))
-    y = rows["mask"].map(places) + rows["seed"].map(below)
-    axis.hlines(y, rows["low"], rows["high"], color=color, lw=1.3)
-    for (tested, supported), part in rows.groupby(["tested", "supported"]):
-        axis.plot(
-            part["effect"],
-            y[part.index],
-            MARKERS[tested],
-            color=color,
-            ms=5,
-            mfc=color if supported else "white",
-            ls="",
-        )
-    axis.tick_params(axis="y", length=0)
-
-
-def _draw_dose(axis: Axes, line: pd.DataFrame, look: dict) -> None:
-    axis.fill_between(line["value"], line["change_low"], line["change_high"], color=look["color"], alpha=0.15, lw=0)
-    axis.plot(line["value"], line["change"], color=look["color"], ls=look["linestyle"], lw=1.8)
-    for supported, part in line.groupby("supported"):
-        face = look["color"] if supported else "white"
-        axis.plot(part["value"], part["change"], look["marker"], color=look["color"], mfc=face, ms=5)
-    axis.plot(line["value"], line["control"] - line["unmasked"], color=look["color"], ls=":", lw=1.5)
-
-
-def _handles(rows: pd.DataFrame) -> list[Line2D]:
-    """Legend entries of the marks that are drawn, in black: colours tell detectors."""
-    tested = [name for name in TESTED if (rows["tested"] == name).any()]
-    shapes = [Line2D([], [], color=BLACK, marker=MARKERS[name], ms=5, label=TESTED[name]) for name in tested]
-    fills = [
-        Line2D([], [], color=BLACK, marker="s", ls="", ms=6, mfc=BLACK if value else "white", label=text)
-        for value, text in SUPPORTED.items()
-        if (rows["supported"] == value).any()
-    ]
-    return shapes + fills
+def _draw_dose(axis: Axes, line: pd.DataFrame, factor: int, look: dict) -> None:
+    value, change, colour = line["value"], factor * line["change"], look["color"]
+    axis.fill_between(value, factor * line["change_low"], factor * line["change_high"], color=colour, alpha=0.15, lw=0)
+    axis.plot(value, change, color=colour, ls=look["linestyle"], lw=1.8)
+    for significant, part in line.groupby("significant"):
+        face = colour if significant else "white"
+        axis.plot(part["value"], factor * part["change"], look["marker"], color=colour, mfc=face, ms=5)
+    axis.plot(value, factor * (line["control"] - line["unmasked"]), color=colour, ls=":", lw=1.5)
