@@ -135,7 +135,7 @@ def test_segments_are_named_stretches(waveform):
 @pytest.mark.parametrize(
     ("n_samples", "lanes", "message"),
     [
-        (None, [Lane("sls", np.zeros(3))], r"E_1: evidence of sls has shape \[\(3,\)\]; one value for each of 49"),
+        (None, [Lane("sls", np.zeros(3))], r"E_1: evidence of sls has shape \[\(3,\)\]; 49 frames are needed"),
         (399, [], "E_1: 399 samples; one frame needs 400"),
     ],
 )

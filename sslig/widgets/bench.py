@@ -31,8 +31,6 @@ from sslig.widgets.catalogue import COLUMNS, Catalogue
 from sslig.widgets.recording import ExplainedRecording, read_file
 
 REGION = "region"
-"""Place of a mask that acts on the selection."""
-
 CHANCE = (2.5, 97.5)
 """Percentiles of the random controls; a change between them is what chance gives."""
 
@@ -59,10 +57,8 @@ class Bench:
 
     Attributes
     ----------
-    names
-        The detectors.
-    catalogue
-        The utterances that can be opened.
+    names, catalogue
+        The detectors, and the utterances that can be opened.
 
     Raises
     ------
@@ -82,6 +78,7 @@ class Bench:
         self._segments = dict(list(tables["segments_eval"].groupby("utterance")))
         _, self._calibrations = calibration.calibrated(tables["scores_dev"], tables["scores_eval"])
         explained = set.intersection(*(set(self._attributions.loc[name].index) for name in self.names))
+        self._folders = pipeline.files(study, "detector", **self._chosen)
         self.catalogue = Catalogue(pipeline.corpus(study), tables["scores_eval"], explained)
 
     def detector(self, name: str) -> Detector:
@@ -90,10 +87,6 @@ class Bench:
             detector = Detector.from_pretrained(self._folders[name, self.seed])
             self._detectors[name] = detector.to(self.device).eval()
         return self._detectors[name]
-
-    @cached_property
-    def _folders(self) -> dict[tuple, Any]:
-        return pipeline.files(self.study, "detector", **self._chosen)
 
     @cached_property
     def _means(self) -> dict[tuple[str, str], Baseline]:
@@ -256,16 +249,13 @@ def without_region(start_s: float, end_s: float, fill: str = "noise") -> list[Tr
         raise InputError(f"fill {fill!r}; accepted: {', '.join(FILLS)}")
     # Masks of the registry find their place by its name; here the place is given, and the change is the same.
     where = f"from {start_s:.3f} to {end_s:.3f} s"
-    descriptions = {
-        "pauses": f"Frames {where} are replaced by the mean of the nearest kept frame before and after.",
-        f"time:pauses(fill={fill})": f"The recording {where} is replaced by {fill}.",
+    nearest, filled = parse("pauses"), parse(f"time:pauses(fill={fill})")
+    texts = {
+        nearest: f"Frames {where} are replaced by the mean of the nearest kept frame before and after.",
+        filled: f"The recording {where} is replaced by {fill}.",
     }
-    return [(_at_region(parse(spec), description), (start_s, end_s)) for spec, description in descriptions.items()]
-
-
-def _at_region(mask: Mask, description: str) -> Mask:
-    spec = mask.spec.replace("pauses", REGION)
-    return dataclasses.replace(mask, spec=spec, place=REGION, description=description)
+    changes = {mask: {"spec": mask.spec.replace("pauses", REGION), "description": texts[mask]} for mask in texts}
+    return [(dataclasses.replace(mask, place=REGION, **changes[mask]), (start_s, end_s)) for mask in texts]
 
 
 def named(spec: str) -> list[Trial]:

@@ -126,13 +126,7 @@ class Catalogue:
         return rows.iloc[0].to_dict()
 
     def path(self, name: str) -> Path:
-        """The file of the utterance `name`; it must lie in the corpus, even if a link leads elsewhere.
-
-        Raises
-        ------
-        InputError
-            There is no such utterance, or its file lies elsewhere.
-        """
+        """The file of the utterance `name`; a link that leads out of the corpus is refused."""
         path = Path(self.row(name)["path"])
         if not path.resolve().is_relative_to(self.root.resolve()):
             raise InputError(

@@ -39,18 +39,12 @@ class Explorer(anywidget.AnyWidget):
 
     Attributes
     ----------
-    utterance
-        The name of the open recording.
+    utterance, selection
+        The name of the open recording, and start and end in seconds of the selection (empty without one).
     filters, order
         Which utterances are listed (`sslig.widgets.catalogue.Filter`), and how they are sorted.
-    selection
-        Start and end in seconds of the selection; empty without one.
-    options
-        How lanes are drawn.
-    changes
-        The rows of the last `what_if`.
-    heard
-        The changed recording as a FLAC file, where there is one.
+    changes, heard
+        The rows of the last `what_if`, and the changed recording as a FLAC file, where there is one.
     problem
         The message of the last refusal; empty after a success.
 
@@ -137,19 +131,9 @@ class Explorer(anywidget.AnyWidget):
     # ------------------------------------------------------------ questions
 
     def what_if(self, spec: str | None = None, fill: str = "noise") -> pd.DataFrame:
-        """Score every detector again under a mask, or without the selection, beside matched random controls.
+        """Score every detector again under a mask, beside matched random controls (`Bench.changes`).
 
-        Parameters
-        ----------
-        spec
-            A mask by its text; none: remove the selection, from the features and from the recording.
-        fill
-            Replacement of the selection in the recording.
-
-        Returns
-        -------
-        DataFrame
-            One row a detector and space (`sslig.widgets.bench.Bench.changes`).
+        Without a mask, the selection is removed, from the features and from the recording, where `fill` replaces it.
 
         Raises
         ------

@@ -6,10 +6,10 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from string import Template
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,8 +41,7 @@ KINDS = {
 """Kind of export -> its description, and the ending and the type of the file."""
 
 
-@dataclass(frozen=True)
-class Exported:
+class Exported(NamedTuple):
     """A file: its name, its type and its content."""
 
     name: str
@@ -53,16 +52,7 @@ class Exported:
 def exported(
     recording: ExplainedRecording, kind: str, options: Mapping[str, Any], region: Region | None = None
 ) -> Exported:
-    """Write an open recording as a file.
-
-    Parameters
-    ----------
-    recording
-        What is open.
-    kind
-        One of `KINDS`.
-    options, region
-        How the view draws it (``smooth``, ``common``, ``maps``, ``hidden``), and the selection.
+    """An open recording as a file of one of `KINDS`, drawn with the `options` of the view and the selected `region`.
 
     Raises
     ------
@@ -125,22 +115,12 @@ def html_page(recording: ExplainedRecording, options: Mapping[str, Any] | None =
     data = json.dumps(content, default=_coded, allow_nan=False)
     for letter, replacement in UNSAFE.items():
         data = data.replace(letter, replacement)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(recording.title())}</title>"
-        "<style>:root { color-scheme: light dark; } body { margin: 6px; }</style></head>"
-        '<body><main id="recording"></main>'
-        f'<script type="application/json" id="data">{data}</script>'
-        f'<script type="module">{view.module("player")}</script></body></html>\n'
-    )
+    values = {"title": escape(recording.title()), "data": data, "module": view.module("player")}
+    return Template(view.static("player.html")).substitute(values)
 
 
 def player(recording: ExplainedRecording) -> Any:
-    """The page of a recording in a frame, for a book: it plays where there is no kernel and no network.
-
-    The frame is as wide as its column, and takes the height of the page once that is loaded.
-    """
+    """The page of a recording in a frame, for a book; the frame takes the height of the page once that is loaded."""
     from IPython.display import HTML
 
     return HTML(

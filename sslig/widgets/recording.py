@@ -34,18 +34,12 @@ class ExplainedRecording:
 
     Attributes
     ----------
-    name
-        The utterance or the file.
-    about
-        ``key``, ``attack``, ``codec``, ``speaker`` and ``group``; empty for an uploaded file.
-    waveform
-        (samples,) at 16 kHz, as it was scored: whole frames.
-    clock
-        The frame grid.
-    explanations
-        Detector -> `sslig.attribution` explanation.
-    llrs
-        Detector -> calibrated log-likelihood ratio.
+    name, about
+        The utterance or the file; ``key``, ``attack``, ``codec``, ``speaker`` and ``group``, none of them for a file.
+    waveform, clock
+        (samples,) at 16 kHz, as it was scored: whole frames of the clock.
+    explanations, llrs
+        Detector -> its explanation (`sslig.attribution.explanation`), and its calibrated log-likelihood ratio.
     tiers
         Segments by name; empty until they are decoded.
     """

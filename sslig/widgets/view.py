@@ -19,13 +19,8 @@ from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 LIBRARY = "wavesurfer"
 """The Python package that ships the released files of wavesurfer.js and its plugins."""
 
-SCRIPTS = {
-    "WaveSurfer": "js/wavesurfer.min.js",
-    "Regions": "js/plugins/regions.min.js",
-    "Timeline": "js/plugins/timeline.min.js",
-    "Hover": "js/plugins/hover.min.js",
-    "Zoom": "js/plugins/zoom.min.js",
-}
+PLUGINS = ("Regions", "Timeline", "Hover", "Zoom")
+SCRIPTS = {"WaveSurfer": "js/wavesurfer.min.js"} | {name: f"js/plugins/{name.lower()}.min.js" for name in PLUGINS}
 """Name in our modules -> file of `LIBRARY`."""
 
 STATIC = Path(__file__).with_name("static")
@@ -50,23 +45,18 @@ def module(entry: str) -> str:
 
     The modules share one scope, in the order of their imports, so no two may define the same top-level name. Style
     sheets of the same names are joined in the constant ``STYLES``.
-
-    Raises
-    ------
-    InputError
-        A file is missing.
     """
     names = _in_order(entry, [])
-    sheets = "".join(_static(f"{name}.css") for name in names if (STATIC / f"{name}.css").is_file())
+    sheets = "".join(static(f"{name}.css") for name in names if (STATIC / f"{name}.css").is_file())
     library = [_library(name, file) for name, file in SCRIPTS.items()]
-    sources = [EXPORT.sub("", IMPORT.sub("", _static(f"{name}.js"))) for name in names]
-    notice = f"/*!\n{_static(LICENCE).strip()}\n*/"
+    sources = [EXPORT.sub("", IMPORT.sub("", static(f"{name}.js"))) for name in names]
+    notice = f"/*!\n{static(LICENCE).strip()}\n*/"
     return "\n".join([notice, *library, f"const STYLES = {json.dumps(sheets)};", *sources])
 
 
 def _in_order(name: str, above: list[str]) -> list[str]:
     """`above`, then the modules that `name` imports, then `name`."""
-    for needed in IMPORT.findall(_static(f"{name}.js")):
+    for needed in IMPORT.findall(static(f"{name}.js")):
         above = above if needed in above else _in_order(needed, above)
     return [*above, name]
 
@@ -82,7 +72,8 @@ def _library(name: str, file: str) -> str:
     return f"const {name} = ((module, exports, define) => {scope})({{exports: {{}}}}, {{}});"
 
 
-def _static(name: str) -> str:
+def static(name: str) -> str:
+    """The text of a file in ``static/``."""
     path = STATIC / name
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -170,8 +161,8 @@ def message(recording: Recording) -> dict[str, Any]:
     """
     from sslig.plots.style import detector_styles
 
-    _check(recording)
     clock = recording.clock
+    _check(recording, clock.n_frames(len(recording.waveform)))
     styles = detector_styles([lane.name for lane in recording.lanes])
     return {
         "name": recording.name,
@@ -195,18 +186,15 @@ def peaks(waveform: np.ndarray) -> bytes:
     return np.round(127 * np.clip(extremes, -1, 1)).astype(np.int8).tobytes()
 
 
-def _check(recording: Recording) -> None:
-    n_samples, n_frames = len(recording.waveform), recording.clock.n_frames(len(recording.waveform))
+def _check(recording: Recording, n_frames: int) -> None:
+    name, needed = recording.name, recording.clock.receptive_field_samples
     if n_frames < 1:
-        raise InputError(
-            f"{recording.name}: {n_samples} samples; one frame needs {recording.clock.receptive_field_samples}"
-        )
+        raise InputError(f"{name}: {len(recording.waveform)} samples; one frame needs {needed}")
     for lane in recording.lanes:
         shapes = {np.shape(lane.frames), *([] if lane.by_layer is None else [np.shape(lane.by_layer)[1:]])}
         if shapes != {(n_frames,)}:
             raise InputError(
-                f"{recording.name}: evidence of {lane.name} has shape {sorted(shapes)}; one value for each of "
-                f"{n_frames} frames is needed"
+                f"{name}: evidence of {lane.name} has shape {sorted(shapes)}; {n_frames} frames are needed"
             )
 
 
