@@ -177,3 +177,15 @@ def test_a_wrong_configuration_is_named_with_its_place(config, message):
 def test_samples_of_another_kind_are_refused(samples, kind):
     with pytest.raises(DataError, match=rf"E_1: {kind}; accepted: a NumPy array of float32"):
         Augmentation(())(samples, 0, "E_1", 0)
+
+
+def test_the_table_of_a_configuration_multiplies_probabilities():
+    config = ["mu_law", {"chain": [{"one_of": ["gain", louder(3, 0.5)], "p": 0.8}, "gaussian_snr"], "p": 0.5}]
+    table = augment.table(config)
+    assert table["part"].tolist() == [1, 2, 2, 2]
+    assert table["group"].tolist() == ["", "chain, one of 2", "chain, one of 2", "chain"]
+    assert table["probability (%)"].tolist() == pytest.approx([100, 20, 10, 50])
+    shown = ["mu 255", "gain_db -12 to 12", "gain_db 3 to 3", "snr_db 5 to 40"]
+    assert table["drawn from"].tolist() == shown
+    (row,) = augment.table([{"name": "rawboost", "algorithm": 2, "parameters": {"g_sd": 8}}])["drawn from"]
+    assert row == "algorithm 2; g_sd 8"

@@ -10,15 +10,16 @@ A configuration is a list; each entry is one of::
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
-from sslig.data.distortions import CHANGE_LENGTH, STEPS, check
+from sslig.data.distortions import CHANGE_LENGTH, STEPS, check, defaults
 from sslig.errors import DataError, StudyError
 
 _NOISES = ("coloured_noise", "gaussian_noise", "gaussian_snr")
@@ -185,6 +186,44 @@ def generator_of(seed: int, epoch: int, utterance: str, part: int) -> np.random.
     """The generator of one part for one utterance; unlike ``hash``, the digest is the same in every process."""
     name = int.from_bytes(hashlib.blake2b(utterance.encode(), digest_size=8).digest(), "big")
     return np.random.default_rng((seed, epoch, part, name))
+
+
+def table(config: Sequence[Mapping[str, Any] | str] | str) -> pd.DataFrame:
+    """The steps of a configuration: ``part``, ``group``, ``step``, ``probability (%)`` and ``drawn from``.
+
+    The probability of a step has those of the groups that it belongs to multiplied in.
+    """
+    rows = [
+        (number, ", ".join(groups), step.name, 100 * p, _shown(defaults(step.name) | step.values))
+        for number, part in enumerate(build(config).parts, 1)
+        for step, groups, p in _steps(part)
+    ]
+    return pd.DataFrame(rows, columns=["part", "group", "step", "probability (%)", "drawn from"])
+
+
+def _steps(part: Part) -> Iterator[tuple[Step, tuple[str, ...], float]]:
+    """The steps of a part, each with its groups, the outermost first, and its probability."""
+    if isinstance(part, Step):
+        yield part, (), part.p
+        return
+    parts = part.chain if isinstance(part, Chain) else part.one_of
+    group, n = ("chain", 1) if isinstance(part, Chain) else (f"one of {len(parts)}", len(parts))
+    for inner in parts:
+        for step, groups, p in _steps(inner):
+            yield step, (group, *groups), part.p * p / n
+
+
+def _shown(values: Mapping[str, Any]) -> str:
+    texts = []
+    for name, value in values.items():
+        if isinstance(value, BaseModel):
+            texts += [f"{key} {changed:g}" for key, changed in value.model_dump(exclude_defaults=True).items()]
+        elif isinstance(value, tuple):
+            numbers = not isinstance(value[0], str)
+            texts.append(f"{name} {value[0]:g} to {value[1]:g}" if numbers else f"{name} {', '.join(value)}")
+        else:
+            texts.append(f"{name} {value:g}")
+    return "; ".join(texts)
 
 
 def build(config: Sequence[Mapping[str, Any] | str] | str) -> Augmentation:

@@ -146,8 +146,10 @@ def draw_spectrogram(axis: Axes, waveform: np.ndarray, clock: FrameClock) -> Non
     axis.set_ylabel("frequency\n(kHz, mel scale)")
 
 
-def mel_decibel(waveform: np.ndarray, clock: FrameClock, n_fft: int = 1024, n_mels: int = 80) -> np.ndarray:
-    """(mel band, frame) Power in dB below the loudest, at most `RANGE_DB`, of (samples,) at 16 kHz."""
+def mel_decibel(
+    waveform: np.ndarray, clock: FrameClock, n_fft: int = 1024, n_mels: int = 80, reference: float | None = None
+) -> np.ndarray:
+    """(mel band, frame) Power of (samples,) at 16 kHz in dB relative to the loudest point, or to `reference`."""
     import librosa
 
     # The window is padded to n_fft on both sides, and so is the waveform: frame t keeps its centre.
@@ -161,7 +163,7 @@ def mel_decibel(waveform: np.ndarray, clock: FrameClock, n_fft: int = 1024, n_me
         center=False,
         n_mels=n_mels,
     )
-    return librosa.power_to_db(power, ref=np.max, top_db=RANGE_DB)
+    return librosa.power_to_db(power, ref=np.max if reference is None else reference, top_db=RANGE_DB)
 
 
 def mel_share(khz: float) -> float:
