@@ -70,3 +70,16 @@ def test_an_unknown_name_and_a_failed_step_are_errors(experiment, snakemake):
     snakemake[1][0] = 1
     with pytest.raises(PipelineError, match=r"experiment\.yaml: Snakemake could not make runs/tiny/segments_eval"):
         pipeline.files(experiment, "segments_eval")
+
+
+@pytest.mark.parametrize(
+    ("detectors", "seeds", "expected"),
+    [
+        (None, None, (["aasist", "camhfa", "sls"], [0, 1])),
+        (["sls"], [1], (["sls"], [1])),
+        ('["camhfa"]', "[0]", (["camhfa"], [0])),
+        ("camhfa", 0, (["camhfa"], [0])),
+    ],
+)
+def test_a_page_chooses_by_lists_or_by_the_text_of_them(experiment, detectors, seeds, expected):
+    assert outputs.chosen(experiment, detectors, seeds) == expected

@@ -1,5 +1,5 @@
 """The rules of the Snakefile as functions from named inputs to named outputs, and the files that they leave."""
 
-from sslig.pipeline.outputs import corpus, files, tables
+from sslig.pipeline.outputs import chosen, corpus, files, tables
 
-__all__ = ["corpus", "files", "tables"]
+__all__ = ["chosen", "corpus", "files", "tables"]

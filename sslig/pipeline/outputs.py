@@ -6,8 +6,10 @@ import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import yaml
 
 from sslig.corpora import protocol
 from sslig.errors import PipelineError
@@ -124,6 +126,16 @@ def tables(
     paths = {name: _paths(study, name, detectors, seeds, kinds) for name in names}
     request(study, [path for of_name in paths.values() for path in of_name.values()])
     return {name: _concatenated(of_name) for name, of_name in paths.items()}
+
+
+def chosen(study: Study, detectors: Any = None, seeds: Any = None) -> tuple[list[str], list[int]]:
+    """The detectors and seeds that a page works on: all by default.
+
+    Each is a list, a single value, or the text of either, because ``papermill -p detectors '["camhfa"]'`` passes text.
+    """
+    given = [yaml.safe_load(value) if isinstance(value, str) else value for value in (detectors, seeds)]
+    lists = [value if value is None or isinstance(value, list) else [value] for value in given]
+    return lists[0] or list(study.detectors), lists[1] or list(study.seeds)
 
 
 def corpus(study: Study) -> Path:
