@@ -17,7 +17,7 @@ import soundfile
 import torch
 import yaml
 
-from sslig import audio, experiment, scores, scoring, stages, training
+from sslig import audio, errors, experiment, scores, scoring, stages, training
 from sslig.attribution import baselines
 from sslig.attribution.context import BONAFIDE_MEAN, Context
 from sslig.attribution.methods import explain
@@ -34,7 +34,7 @@ BACKBONE = {
     "apply_spec_augment": False,
 }  # fmt: skip
 OURS = (
-    audio.AudioError, protocol.ProtocolError, scoring.ScoringError, training.TrainingError, metrics.MetricError,
+    audio.AudioError, protocol.ProtocolError, scoring.ScoringError, training.TrainingError, errors.DataError,
     errors.InputError, experiment.StudyError, jobs.JobError, corpora.CorpusError,
 )  # fmt: skip
 CLEAR = (*OURS, ValueError)

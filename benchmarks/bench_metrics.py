@@ -16,9 +16,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from sslig import selection
-from sslig.stats import consensus, metrics, operating_points
-from sslig.stats.intervals import bootstrap
+from sslig.stats import agreement, intervals, metrics, operating_points, selection
 from sslig.stats.metrics import FA_WEIGHT, MISS_WEIGHT
 
 N_BONAFIDE, N_SPOOF, N_SPEAKERS = 138_688, 542_086, 737
@@ -59,9 +57,8 @@ def looped_summary(bonafide: np.ndarray, spoof: np.ndarray) -> dict[str, float]:
 
 
 def looped_table(table: pd.DataFrame) -> tuple[float, float]:
-    """Seconds that loops would take over all groups of a table, and the largest difference from `sslig.stats.metrics`."""
-    groups = [(bonafide["spoof_score"].to_numpy(), spoof["spoof_score"].to_numpy())
-              for _, bonafide, spoof in metrics.grouped(table, TABLE)]  # fmt: skip
+    """Seconds that loops would take over all groups of a table, and the largest difference from the metrics."""
+    groups = [metrics.by_class(trials) for _, trials in metrics.conditions(table, TABLE)]
     measured = groups[:: len(groups) // LOOPED_GROUPS]
     start = time.perf_counter()
     looped = [looped_summary(*group) for group in measured]
@@ -95,7 +92,9 @@ def measure_metrics(table: pd.DataFrame, rng: np.random.Generator) -> None:
     plain_s = seconds(plain_rates, bonafide, spoof, rng.choice(scores, PLAIN_THRESHOLDS))
     plain_s *= len(scores) / PLAIN_THRESHOLDS
     summary_s, looped_s = seconds(metrics.summary, bonafide, spoof), seconds(looped_summary, bonafide, spoof)
-    table_s = seconds(metrics.by_group, table, TABLE)
+    table_s = seconds(
+        lambda: [metrics.summary(*metrics.by_class(part)) for _, part in metrics.conditions(table, TABLE)]
+    )
     loops_s, difference = looped_table(table)
     print(f"one EER, sorted                             {one_s:9.3f} s")
     print(f"one EER, each threshold counted anew        {plain_s:9.0f} s   x {plain_s / one_s:,.0f}  (scaled)")
@@ -108,10 +107,11 @@ def measure_metrics(table: pd.DataFrame, rng: np.random.Generator) -> None:
 
 def measure_intervals(table: pd.DataFrame, rounds: int) -> None:
     """Print the bootstraps."""
-    columns = table["spoof_score"], (table["key"] == "spoof").astype(int), table["speaker"]
-    pair_s = seconds(bootstrap, *columns, ("eer", "min_dcf"), seed=1, rounds=rounds)
-    all_s = seconds(bootstrap, *columns, seed=1, rounds=rounds)
-    points_s = seconds(operating_points.table, table, seed=1, rounds=rounds)
+    trials, draws = table.assign(detector="sls", seed=0), {"recordings": False, "seed": 1, "rounds": rounds}
+    curves = dict.fromkeys(("eer", "min_dcf"), "spoof_score")
+    pair_s = seconds(intervals.table, trials, curves, **draws)
+    all_s = seconds(intervals.table, trials, **draws)
+    points_s = seconds(operating_points.table, table, **draws)
     print(f"bootstrap EER + minDCF, {rounds:5d} rounds        {pair_s:9.1f} s")
     print(f"bootstrap all metrics, {rounds:5d} rounds         {all_s:9.1f} s")
     print(f"bootstrap operating points, {rounds:5d} rounds    {points_s:9.1f} s")
@@ -124,11 +124,12 @@ def measure_agreement(table: pd.DataFrame, rng: np.random.Generator, rounds: int
         for name in map("detector {}".format, range(N_DETECTORS))
     ])  # fmt: skip
     start = time.perf_counter()
-    groups = consensus.groups(scores)
-    print(f"consensus groups of {N_DETECTORS} detectors             {time.perf_counter() - start:9.1f} s")
+    groups = agreement.groups(scores)
+    print(f"groups of {N_DETECTORS} detectors                       {time.perf_counter() - start:9.1f} s")
     print(f"selection of the paper                      {seconds(selection.select, groups, seed=1):9.1f} s")
-    correlation_s = seconds(consensus.rank_correlation, scores, seed=1, rounds=rounds)
-    overlap_s = seconds(consensus.error_overlap, scores, seed=1, rounds=rounds)
+    draws = {"recordings": False, "seed": 1, "rounds": rounds}
+    correlation_s = seconds(agreement.rank_correlation, scores, **draws)
+    overlap_s = seconds(agreement.shared_errors, scores, **draws)
     print(f"rank correlations, {rounds:5d} rounds             {correlation_s:9.1f} s")
     print(f"shared errors, {rounds:5d} rounds                 {overlap_s:9.1f} s")
 

@@ -125,5 +125,5 @@ def test_a_condition_without_a_class_has_counts_and_no_metrics(trials):
 
 
 def test_seeds_that_scored_other_utterances_are_refused(trials):
-    with pytest.raises(DataError, match=r"sls \(seed 1\) scored other utterances than sls \(seed 0\)"):
+    with pytest.raises(DataError, match=r"sls: seed 1 scored other utterances than seed 0"):
         intervals.table(trials[:-1], **OPTIONS)

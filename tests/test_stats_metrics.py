@@ -28,10 +28,10 @@ def test_four_trials_of_each_class_counted_by_hand():
 
 
 def test_error_rates_run_from_nothing_is_spoof_to_all_is():
-    rates = metrics.error_rates(BONAFIDE, SPOOF)
-    np.testing.assert_array_equal(rates.threshold, [np.inf, 6, 5, 4, 3, 2.5, 2, 1, 0])
-    np.testing.assert_array_equal(4 * rates.p_miss, [0, 0, 0, 0, 1, 1, 2, 3, 4])
-    np.testing.assert_array_equal(4 * rates.p_fa, [4, 3, 2, 1, 1, 0, 0, 0, 0])
+    threshold, p_miss, p_fa = metrics.error_rates(BONAFIDE, SPOOF)
+    np.testing.assert_array_equal(threshold, [np.inf, 6, 5, 4, 3, 2.5, 2, 1, 0])
+    np.testing.assert_array_equal(4 * p_miss, [0, 0, 0, 0, 1, 1, 2, 3, 4])
+    np.testing.assert_array_equal(4 * p_fa, [4, 3, 2, 1, 1, 0, 0, 0, 0])
 
 
 def test_det_points_are_the_corners_of_the_staircase():

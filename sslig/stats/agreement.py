@@ -34,31 +34,15 @@ MOST_DETECTORS = 8
 
 
 class Thresholds(NamedTuple):
-    """The cuts of one detector.
+    """The cuts of one detector."""
 
-    Parameters
-    ----------
-    low
-        Highest threshold with an FMR of at most the rate: at most that share of spoofs scores below it.
-    high
-        Lowest threshold with an FNMR of at most the rate: at most that share of bona fide trials reaches it.
-    eer
-        Threshold of the EER.
-    """
-
-    low: float
-    high: float
+    low: float  # at most the rate of spoofs scores below it
+    high: float  # at most the rate of bona fide trials reaches it
     eer: float
 
 
 def thresholds(scores: pd.DataFrame, rate: float = RATE) -> Thresholds:
-    """The cuts of one detector, from its scores (``spoof_score`` and ``key``).
-
-    Raises
-    ------
-    DataError
-        A class is missing, a score is not finite, or the rate is not between 0 and 1.
-    """
+    """The cuts of one detector, from its scores (``spoof_score`` and ``key``)."""
     classes = metrics.by_class(scores)
     low = operating_points.at_fmr(*classes, rate).threshold
     high = operating_points.at_fnmr(*classes, rate).threshold
@@ -69,12 +53,9 @@ def groups(scores: pd.DataFrame, rate: float = RATE, quorum: float = 1.0) -> pd.
     """The verdict of each detector on each utterance, and the group that these put the utterance in.
 
     A detector calls an utterance spoof from its EER threshold on. It is *confident* beyond all of its `Thresholds`:
-    below the lowest, or from the highest on. (For a weak detector these are ``low`` and ``high``. For a detector with
-    an EER below `rate`, ``low`` lies above ``high``, and scores between them belong to the middle.)
-
-    An utterance is in the group of a verdict where at least a share `quorum` of the detectors give that verdict; else
-    it is mixed. The thresholds come from the same scores. A class with fewer than 1 / `rate` trials has none beyond
-    the cut that admits that share of it, so a small set has no confident errors.
+    below the lowest, or from the highest on. An utterance is in the group of a verdict where at least a share `quorum`
+    of the detectors give that verdict; else it is mixed. A class with fewer than 1 / `rate` trials has none beyond the
+    cut that admits that share of it, so a small set has no confident errors.
 
     Parameters
     ----------
@@ -129,30 +110,24 @@ def rank_correlation(scores: pd.DataFrame, *, recordings: bool, seed: int, round
     ----------
     scores
         Rows with `COLUMNS`, and ``recording`` where these are resampled.
-    recordings
-        Whether recordings are resampled within speakers.
-    seed, rounds
-        Seed and number of the draws; ties that a draw makes share a rank.
+    recordings, seed, rounds
+        Whether recordings are resampled within speakers, and seed and number of the draws.
 
     Returns
     -------
     DataFrame
         ``first``, ``second``, ``scope``, ``n`` (utterances), ``n_speakers``, ``rho``, ``low`` and ``high``; NaN where
         all scores of a detector are equal. No rows for one detector.
-
-    Raises
-    ------
-    DataError
-        See `groups`.
     """
     wide, trials = _wide(scores, ["recording"] if recordings else [])
-    rows = []
-    for scope, keys in SCOPES.items():
+    pairs, rows = list(combinations(wide, 2)), []
+    for scope, keys in SCOPES.items() if pairs else ():
         inside = trials["key"].isin(keys)
-        part, units = wide[inside], Units.of_table(trials[inside], recordings=recordings)
-        for first, second in combinations(wide, 2):
-            rho = estimate(spearman(part[first], part[second]), units, seed=seed, rounds=rounds)
-            rows.append((first, second, scope, len(part), units.n_speakers, rho.value, rho.low, rho.high))
+        units = Units.of_table(trials[inside], recordings=recordings)
+        scores_of = [wide.loc[inside, name] for name in wide]
+        rho = estimate(spearman(*scores_of), units, seed=seed, rounds=rounds).frame()[["value", "low", "high"]]
+        sizes = (scope, int(inside.sum()), units.n_speakers)
+        rows += [(*pair, *sizes, *figures) for pair, figures in zip(pairs, rho.to_numpy(), strict=True)]
     return pd.DataFrame(rows, columns=["first", "second", "scope", "n", "n_speakers", "rho", "low", "high"])
 
 
@@ -175,11 +150,6 @@ def shared_errors(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: 
         A row for each class and each set of detectors, the region of a Venn diagram where they and no others err:
         ``key``, ``wrong`` (their names joined by ``+``, or ``none``), ``n_wrong``, ``observed``, ``expected`` and
         ``ratio`` of the two with ``low`` and ``high``; NaN where nothing is expected.
-
-    Raises
-    ------
-    DataError
-        See `groups`; or there are too many detectors.
     """
     wide, trials = _wide(scores, ["recording"] if recordings else [])
     n_detectors = wide.shape[1]
@@ -203,13 +173,11 @@ def shared_errors(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: 
     ratios = estimate(lambda weights: ratio(*counts(weights)), units, seed=seed, rounds=rounds)
     observed, expected = counts(np.ones((1, len(cell))))
     sets = [[name for name, errs in zip(wide, pattern, strict=True) if errs] for pattern in patterns]
-    regions = pd.DataFrame({
-        "key": np.repeat(list(KEYS), len(patterns)),
-        "wrong": [" + ".join(names) or "none" for names in sets] * 2,
-        "n_wrong": [len(names) for names in sets] * 2,
-        "observed": observed[0].astype(np.int64), "expected": expected[0],
-        "ratio": ratios.value, "low": ratios.low, "high": ratios.high,
-    })  # fmt: skip
+    regions = ratios.frame()[["value", "low", "high"]].rename(columns={"value": "ratio"})
+    regions = regions.assign(observed=observed[0].astype(np.int64), expected=expected[0])
+    regions.insert(0, "key", np.repeat(list(KEYS), len(patterns)))
+    regions.insert(1, "wrong", [" + ".join(names) or "none" for names in sets] * 2)
+    regions.insert(2, "n_wrong", [len(names) for names in sets] * 2)
     return regions.sort_values(["key", "n_wrong"], kind="stable", ignore_index=True)
 
 

@@ -16,6 +16,7 @@ paired difference and its interval is that of pairs. `mean`, `mean_of_cells`, `m
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -41,35 +42,21 @@ class Units:
     Rows of one speaker, and coded copies of one recording, depend on each other; resampling rows would make intervals
     far too narrow. With fewer than some twenty speakers a percentile interval is still too narrow.
 
-    Attributes
-    ----------
-    of_row
-        (row,) Unit of each row: its recording, or its speaker where recordings are not resampled.
-    size
-        (speaker,) Units of each speaker; the units of a speaker are neighbours.
-    second_stage
-        Whether recordings are resampled within speakers.
-
     References
     ----------
     R. M. Bolle et al., "Error analysis of pattern recognition systems -- the subsets bootstrap", 2004.
     C. A. Field and A. H. Welsh, "Bootstrapping clustered data", 2007.
     """
 
-    of_row: np.ndarray
-    size: np.ndarray
-    second_stage: bool
+    of_row: np.ndarray  # (row,) unit of each row: its recording, or its speaker where recordings are not resampled
+    size: np.ndarray  # (speaker,) units of each speaker, which are neighbours
+    second_stage: bool  # whether recordings are resampled within speakers
 
     @classmethod
     def of(cls, speakers: ArrayLike, recordings: ArrayLike | None = None) -> "Units":
         """Units of rows with these (row,) speakers and, for the second stage, recordings.
 
         Pass utterances as `speakers` where no speakers are known. Rows in another order give the same draws.
-
-        Raises
-        ------
-        DataError
-            The arrays have different lengths, or a row has no speaker or recording.
         """
         speaker = _codes(speakers, "speakers")
         recording = speaker if recordings is None else _codes(recordings, "recordings")
@@ -118,23 +105,13 @@ class Units:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Figures with their bootstrap rounds; all arrays lose the figure axis where the statistic is one number.
+    """Figures with their bootstrap rounds; arrays lose the figure axis where the statistic is one number.
 
-    Attributes
-    ----------
-    value
-        (figure,) The figures where each row counts once.
-    rounds
-        (round, figure) The figures of each round, NaN where a round does not define one. Empty where there is only one
-        unit, so that nothing can be resampled.
-    n_units
-        Units that were resampled.
-    level
-        Coverage of the interval.
+    Intervals and p-values are NaN where the value or all rounds are, or where there is one unit, hence no round.
     """
 
-    value: np.ndarray
-    rounds: np.ndarray
+    value: np.ndarray  # (figure,) where each row counts once
+    rounds: np.ndarray  # (round, figure), NaN where a round does not define a figure
     n_units: int
     level: float = LEVEL
 
@@ -144,12 +121,12 @@ class Estimate:
 
     @property
     def low(self) -> np.ndarray:
-        """(figure,) Lower ends of the percentile intervals; NaN where the value or all rounds are."""
+        """(figure,) Lower ends of the intervals."""
         return self._interval[0]
 
     @property
     def high(self) -> np.ndarray:
-        """(figure,) Upper ends of the percentile intervals; NaN where the value or all rounds are."""
+        """(figure,) Upper ends of the intervals."""
         return self._interval[1]
 
     @property
@@ -159,7 +136,7 @@ class Estimate:
 
     @property
     def p(self) -> np.ndarray:
-        """(figure,) Two-sided p-values of the figures being 0 (`sslig.stats.tests.two_sided_p`), NaN as `low` is."""
+        """(figure,) Two-sided p-values of the figures being 0 (`sslig.stats.tests.two_sided_p`)."""
         columns = self.rounds.reshape(len(self.rounds), np.size(self.value)).T
         p = [two_sided_p(column[np.isfinite(column)], self.n_units) for column in columns]
         return np.where(np.isnan(self.low), np.nan, np.reshape(p, np.shape(self.value)))[()]
@@ -167,8 +144,7 @@ class Estimate:
     def ends_between(self, errors: float = 3) -> np.ndarray:
         """(end, side, figure) Where each end of the interval lies, given how many rounds were drawn.
 
-        The number of n rounds below the quantile q is binomial, so an end lies between the quantiles
-        q -/+ `errors` sqrt(q (1 - q) / n) of the rounds.
+        The number of n rounds below quantile q is binomial: an end lies between q -/+ `errors` sqrt(q (1 - q) / n).
         """
         ends = np.array([(1 - self.level) / 2, (1 + self.level) / 2])
         reach = errors * np.sqrt(ends * (1 - ends) / max(np.min(self.n_rounds), 1))
@@ -214,21 +190,13 @@ def estimate(
     Parameters
     ----------
     statistic
-        (round, row) weights -> (round,) or (round, figure) values. It is called once with ones and then for blocks of
-        rounds.
+        (round, row) weights -> (round,) or (round, figure) values.
     units
-        Units of the rows. Where there is only one, nothing is resampled and interval and p-value are NaN.
-    seed, rounds
-        Seed and number of the draws.
-    level
-        Coverage of the interval.
+        Units of the rows that the statistic weighs.
+    seed, rounds, level
+        Seed and number of the draws, and coverage of the interval.
     classes
         (row,) A class of each row, such as ``key``: rounds that draw no row of a class are left out.
-
-    Raises
-    ------
-    DataError
-        There are no rows or no rounds, or the level is not between 0 and 1.
     """
     if rounds < 1 or not 0 < level < 1 or not len(units.of_row):
         given = f"{len(units.of_row)} rows, {rounds} rounds at level {level}"
@@ -262,14 +230,10 @@ def mean(values: ArrayLike) -> Statistic:
 
 
 def mean_of_cells(values: ArrayLike, cells: ArrayLike) -> Statistic:
-    """The mean over cells of the mean in each, so that a cell of many rows counts no more than one of few.
+    """The mean over cells of the mean in each, so that a cell of many rows counts no more than a cell of few.
 
-    Parameters
-    ----------
-    values
-        (row,) or (row, column), NaN where a row has no value. A cell without any value in a round is left out of it.
-    cells
-        (row,) Cell of each row, such as detector and kind of cue as one text.
+    `values` are (row,) or (row, column), NaN where a row has none; `cells` (row,) name the cell of each row. A cell
+    without any value in a round is left out of it.
     """
     codes = pd.factorize(np.asarray(cells))[0]
     statistics = [
@@ -284,15 +248,7 @@ def mean_of_cells(values: ArrayLike, cells: ArrayLike) -> Statistic:
 
 
 def mean_of_pairs(values: ArrayLike, groups: ArrayLike) -> Statistic:
-    """The mean of (row, row) values over pairs of rows from different groups, each as often as both are drawn.
-
-    Parameters
-    ----------
-    values
-        (row, row) such as the overlap of the region of one row with that of another.
-    groups
-        (row,) such as utterances: rows of one group are no pair.
-    """
+    """The mean of (row, row) values over pairs of rows from different (row,) groups, as often as both are drawn."""
     groups = np.asarray(groups)
     apart = (groups[:, None] != groups).astype(np.float64)
     values = np.asarray(values, dtype=np.float64) * apart
@@ -305,21 +261,25 @@ def pearson(first: ArrayLike, second: ArrayLike) -> Statistic:
     return lambda weights: _correlation(*pair, weights)
 
 
-def spearman(first: ArrayLike, second: ArrayLike) -> Statistic:
-    """Correlation of the mid-ranks of two (row,) arrays, ranked anew in each round; NaN where one does not vary."""
-    rankers = _ranker(np.asarray(first)), _ranker(np.asarray(second))
-    return lambda weights: _correlation(*(ranks(weights) for ranks in rankers), weights)
+def spearman(*columns: ArrayLike) -> Statistic:
+    """Correlation of the mid-ranks of two (row,) arrays, ranked anew in each round; NaN where one does not vary.
+
+    For more than two arrays, a figure for each pair in the order of `itertools.combinations`.
+    """
+    rankers = [_ranker(np.asarray(values)) for values in columns]
+
+    def correlations(weights: np.ndarray) -> np.ndarray:
+        ranks = [ranker(weights) for ranker in rankers]
+        rho = [_correlation(*pair, weights) for pair in combinations(ranks, 2)]
+        return rho[0] if len(rho) == 1 else np.stack(rho, axis=1)
+
+    return correlations
 
 
 def cliffs_delta(values: ArrayLike, second: ArrayLike) -> Statistic:
     """Probability that a row of the second group is larger, minus the probability that it is smaller: -1 to 1.
 
-    Parameters
-    ----------
-    values
-        (row,) of both groups.
-    second
-        (row,) bool. Which rows are of the second group.
+    `values` are (row,) of both groups, `second` (row,) bool says which rows are of the second.
 
     References
     ----------

@@ -39,63 +39,29 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class LogisticMap:
-    """LLR = weights . scores + offset: log p(scores | spoof) / p(scores | bona fide).
+    """LLR = weights . scores + offset: log p(scores | spoof) / p(scores | bona fide)."""
 
-    Attributes
-    ----------
-    detectors
-        Names of the scores, in the order of the weights.
-    weights
-        (detector,) Weights of the raw scores, in 1/logit.
-    offset
-        Constant of the sum.
-    strength
-        Inverse strength of the penalty that it was fitted with.
-    disjoint_in
-        What the folds that chose the strength did not share: ``speakers`` or ``recordings``; empty where nothing was
-        chosen.
-    """
-
-    detectors: tuple[str, ...]
-    weights: tuple[float, ...]
+    detectors: tuple[str, ...]  # names of the scores
+    weights: tuple[float, ...]  # (detector,) of the raw scores, in 1/logit
     offset: float
-    strength: float = WEAK
-    disjoint_in: str = ""
+    strength: float = WEAK  # inverse strength of the penalty that it was fitted with
+    disjoint_in: str = ""  # what the folds that chose the strength did not share: speakers or recordings
 
     def __call__(self, scores: ArrayLike) -> np.ndarray:
-        """(trial,) Log-likelihood ratios of (trial, detector) spoof scores; higher = spoof.
-
-        Raises
-        ------
-        DataError
-            The scores are of another number of detectors, or not finite.
-        """
+        """(trial,) Log-likelihood ratios of (trial, detector) spoof scores; higher = spoof."""
         return _matrix(scores, len(self.weights)) @ np.array(self.weights) + self.offset
-
-
-Maps = Mapping[tuple[str, int], LogisticMap]
-"""(Detector or `FUSION`, seed) -> its map."""
 
 
 def calibrate(scores: ArrayLike, labels: ArrayLike, detector: str = "") -> LogisticMap:
     """Fit the affine map of one detector's (trial,) spoof scores to log-likelihood ratios, which minimises Cllr.
 
-    Both classes weigh the same, whatever their numbers.
-
-    Raises
-    ------
-    DataError
-        A class is missing, or a score is not finite.
+    Both classes weigh the same, whatever their numbers; `labels` are those of `sslig.labels`.
     """
     return _fit(_matrix(np.asarray(scores).reshape(-1, 1), 1), _classes(labels), (detector,), WEAK)
 
 
 def fuse(
-    scores: ArrayLike,
-    labels: ArrayLike,
-    speakers: Sequence[str],
-    recordings: Sequence[str],
-    detectors: Sequence[str],
+    scores: ArrayLike, labels: ArrayLike, speakers: Sequence, recordings: Sequence, detectors: Sequence[str]
 ) -> LogisticMap:
     """Fit the weighted sum of several detectors' spoof scores that is the best log-likelihood ratio.
 
@@ -105,16 +71,9 @@ def fuse(
     Parameters
     ----------
     scores
-        (trial, detector) Spoof scores.
+        (trial, detector) Spoof scores, their columns named by `detectors`.
     labels, speakers, recordings
         (trial,) Labels (`sslig.labels`), speakers, and groups of coded variants of one recording.
-    detectors
-        Names of the columns.
-
-    Raises
-    ------
-    DataError
-        A class is missing, a score is not finite, or there are too few recordings for two folds.
     """
     matrix, labels = _matrix(scores, len(detectors)), _classes(labels)
     disjoint_in, folds = _folds(labels, {"speakers": speakers, "recordings": recordings})
@@ -123,20 +82,13 @@ def fuse(
     return LogisticMap(fitted.detectors, fitted.weights, fitted.offset, strength, disjoint_in)
 
 
-def calibrated(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFrame, Maps]:
+def calibrated(
+    fitted_on: pd.DataFrame, applied_to: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[tuple[str, int], LogisticMap]]:
     """Calibrate each detector and seed on one set and apply the map to another.
 
-    Parameters
-    ----------
-    fitted_on, applied_to
-        Scores of *dev* and *eval*: ``detector``, ``seed``, ``key`` and ``spoof_score``.
-
-    Returns
-    -------
-    table : DataFrame
-        `applied_to` with `RATIO`.
-    maps : dict
-        (detector, seed) -> map.
+    Returns `applied_to` with the column `RATIO`, and the map of each (detector, seed). Both tables have ``detector``,
+    ``seed``, ``key`` and ``spoof_score``.
     """
     maps, parts = {}, []
     for (detector, seed), part in applied_to.groupby(["detector", "seed"], sort=False):
@@ -146,23 +98,12 @@ def calibrated(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.Da
     return pd.concat(parts, ignore_index=True), maps
 
 
-def fused(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFrame, Maps]:
+def fused(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFrame, dict[tuple[str, int], LogisticMap]]:
     """Fuse all detectors of each seed on one set and apply the map to another.
 
-    Only utterances that all detectors scored count.
-
-    Parameters
-    ----------
-    fitted_on, applied_to
-        Scores of *dev* and *eval*: ``detector``, ``seed``, ``utterance``, ``key``, ``speaker``, ``recording`` and
-        ``spoof_score``.
-
-    Returns
-    -------
-    table : DataFrame
-        `applied_to` of one detector as the detector `FUSION`; `RATIO` and ``spoof_score`` are the fused ratio.
-    maps : dict
-        (`FUSION`, seed) -> map.
+    Returns the trials of `applied_to` that all detectors scored, as a detector `FUSION` whose `RATIO` and
+    ``spoof_score`` are the fused ratio, and the map of each (`FUSION`, seed). Both tables have ``detector``, ``seed``,
+    ``utterance``, ``key``, ``speaker``, ``recording`` and ``spoof_score``.
     """
     maps, parts, detectors = {}, [], list(applied_to["detector"].unique())
     for seed in applied_to["seed"].unique():
@@ -185,13 +126,8 @@ def reliability(
     Parameters
     ----------
     scores
-        Trials of one detector and seed: `RATIO`, ``key``, ``speaker`` and, where resampled, ``recording``.
-    bins
-        Number of bins.
-    recordings
-        Whether recordings are resampled within speakers.
-    seed, rounds
-        Seed and number of the draws.
+        Trials of one detector and seed: `RATIO`, ``key``, ``speaker`` and, where `recordings` are resampled within
+        speakers, ``recording``.
 
     Returns
     -------
@@ -204,9 +140,11 @@ def reliability(
     is_spoof = (scores["key"] == "spoof").to_numpy()
 
     def observed(weights: np.ndarray) -> np.ndarray:
-        rates = [weights[:, rows] @ in_bin[rows] / weights[:, rows].sum(axis=1, keepdims=True)
-                 for rows in (is_spoof, ~is_spoof)]  # fmt: skip
-        return ratio(rates[0], rates[0] + rates[1])
+        spoof, bonafide = (
+            weights[:, rows] @ in_bin[rows] / weights[:, rows].sum(axis=1, keepdims=True)
+            for rows in (is_spoof, ~is_spoof)
+        )  # (round, bin)
+        return ratio(spoof, spoof + bonafide)
 
     units = Units.of_table(scores, recordings=recordings)
     figures = estimate(observed, units, seed=seed, rounds=rounds, classes=is_spoof)
@@ -236,9 +174,7 @@ def _fit(matrix: np.ndarray, labels: np.ndarray, names: tuple[str, ...], strengt
     return LogisticMap(names, tuple(map(float, weights)), float(model.intercept_[0] - weights @ mean), strength)
 
 
-def _held_out_cllr(
-    matrix: np.ndarray, labels: np.ndarray, folds: list[tuple[np.ndarray, np.ndarray]], strength: float
-) -> float:
+def _held_out_cllr(matrix: np.ndarray, labels: np.ndarray, folds: list[tuple], strength: float) -> float:
     ratios = np.empty(len(labels))
     for fitted, held_out in folds:
         llr = _fit(matrix[fitted], labels[fitted], tuple("*" * matrix.shape[1]), strength)
@@ -246,9 +182,7 @@ def _held_out_cllr(
     return metrics.cllr(ratios[labels == BONAFIDE], ratios[labels == SPOOF])
 
 
-def _folds(
-    labels: np.ndarray, groupings: Mapping[str, Sequence[str]]
-) -> tuple[str, list[tuple[np.ndarray, np.ndarray]]]:
+def _folds(labels: np.ndarray, groupings: Mapping[str, Sequence[str]]) -> tuple[str, list[tuple]]:
     """The first grouping that gives at least two folds with both classes left to fit on, and those folds."""
     from sklearn.model_selection import GroupKFold
 

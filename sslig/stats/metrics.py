@@ -1,12 +1,12 @@
 """Error rates and calibration of spoof scores: EER, minDCF, actDCF, Cllr, with weights and by condition.
 
 Functions take two arrays ``bonafide, spoof`` of spoof scores (higher = more likely spoof), so that no label can be
-confused. A *miss* is a bona fide trial called spoof, a *false acceptance* a spoof trial called bona fide. The
-log-likelihood ratio in the official direction (bona fide over spoof) is the negated spoof score.
+confused, and raise `DataError` where a class is empty or not one axis of finite numbers. A *miss* is a bona fide trial
+called spoof, a *false acceptance* a spoof trial called bona fide. The log-likelihood ratio in the official direction
+(bona fide over spoof) is the negated spoof score.
 
 Equal scores cannot be separated by a threshold, so a block of ties is one step. The official ASVspoof 5 package steps
-through a block, bona fide trials first; without ties both agree. With ties minDCF is the same, but the EER is not: for
-a constant score the official package reports 100 %, this module 50 %.
+through a block, bona fide trials first: for a constant score it reports an EER of 100 %, this module 50 %.
 
 References
 ----------
@@ -16,7 +16,6 @@ N. Brummer and J. du Preez, "Application-independent evaluation of speaker detec
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,14 +25,9 @@ from sslig.errors import DataError
 from sslig.labels import KEYS
 from sslig.stats.bootstrap import Statistic
 
-MetricError = DataError  # until the cues raise DataError
-
-P_SPOOF = 0.05
-C_MISS = 1.0
-C_FA = 10.0
+P_SPOOF, C_MISS, C_FA = 0.05, 1.0, 10.0
 _DEFAULT_COST = min(C_MISS * (1 - P_SPOOF), C_FA * P_SPOOF)
-MISS_WEIGHT = C_MISS * (1 - P_SPOOF) / _DEFAULT_COST
-FA_WEIGHT = C_FA * P_SPOOF / _DEFAULT_COST
+MISS_WEIGHT, FA_WEIGHT = C_MISS * (1 - P_SPOOF) / _DEFAULT_COST, C_FA * P_SPOOF / _DEFAULT_COST
 """The normalised detection cost is MISS_WEIGHT * P_miss + FA_WEIGHT * P_fa = 1.9 P_miss + P_fa."""
 
 BAYES_SPOOF_SCORE = np.log(MISS_WEIGHT / FA_WEIGHT)
@@ -45,24 +39,10 @@ SPOOF_ONLY_COLUMNS = ("attack", "attack_tag")
 """Columns that do not describe bona fide trials; groups by them share the bona fide trials."""
 
 
-class ErrorRates(NamedTuple):
-    """(threshold,) arrays, strictest last: a trial is called spoof where its spoof score is >= the threshold."""
-
-    threshold: np.ndarray
-    p_miss: np.ndarray
-    p_fa: np.ndarray
-
-
-def error_rates(bonafide: ArrayLike, spoof: ArrayLike) -> ErrorRates:
-    """Both error rates at every threshold that separates trials, from "nothing is spoof" to "all is".
-
-    Raises
-    ------
-    DataError
-        A class is empty, not one-dimensional, not numeric or not finite.
-    """
+def error_rates(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(threshold,) Thresholds, P_miss and P_fa, from "nothing is spoof" to "all is": spoof scores >= the threshold."""
     trials = Trials.of(bonafide, spoof)
-    return ErrorRates(np.append(np.inf, trials.scores[trials.steps]), *trials.rates())
+    return np.append(np.inf, trials.scores[trials.steps]), *trials.rates()
 
 
 def det_points(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -108,13 +88,7 @@ def summary(bonafide: ArrayLike, spoof: ArrayLike) -> dict[str, float]:
 
 
 def by_class(table: pd.DataFrame, score: str = "spoof_score") -> tuple[np.ndarray, np.ndarray]:
-    """(trial,) scores of the bona fide and of the spoof trials of a table with ``key``.
-
-    Raises
-    ------
-    DataError
-        A column is missing, or a key is unknown.
-    """
+    """(trial,) scores of the bona fide and of the spoof trials of a table with ``key``."""
     missing = [column for column in ("key", score) if column not in table]
     if missing:
         raise DataError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
@@ -130,19 +104,12 @@ def conditions(table: pd.DataFrame, columns: str | Sequence[str]) -> Iterator[tu
     Grouped by attack, each attack meets all bona fide trials; grouped by codec, the spoof and the bona fide trials
     of that codec; grouped by both, each attack under a codec meets the bona fide trials of the codec.
 
-    Parameters
-    ----------
-    table
-        Trials with ``key`` and `columns`.
-    columns
-        One column or several, such as ``["attack", "codec"]``.
-
     Yields
     ------
     condition : dict
-        Column -> value.
+        Column of `columns` -> value.
     trials : DataFrame
-        Its rows; one class may be missing.
+        Its rows of `table`; one class may be missing.
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
     shared = [column for column in columns if column not in SPOOF_ONLY_COLUMNS]
@@ -158,24 +125,12 @@ def conditions(table: pd.DataFrame, columns: str | Sequence[str]) -> Iterator[tu
 
 @dataclass(frozen=True)
 class Trials:
-    """Trials in descending order of spoof score, so that a threshold is a position and its rates are sums.
+    """Trials in descending order of spoof score, so that a threshold is a position and its rates are sums."""
 
-    Parameters
-    ----------
-    scores
-        (trial,) Spoof scores, highest first.
-    is_bonafide
-        (trial,) Which of them are bona fide.
-    order
-        (trial,) Where each stood before.
-    steps
-        (threshold,) Last position of each block of equal scores.
-    """
-
-    scores: np.ndarray
-    is_bonafide: np.ndarray
-    order: np.ndarray
-    steps: np.ndarray
+    scores: np.ndarray  # (trial,) highest first
+    is_bonafide: np.ndarray  # (trial,)
+    order: np.ndarray  # (trial,) where each stood before
+    steps: np.ndarray  # (threshold,) last position of each block of equal scores
 
     @classmethod
     def of(cls, bonafide: ArrayLike, spoof: ArrayLike) -> "Trials":
@@ -190,11 +145,7 @@ class Trials:
     def rates(self, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(..., threshold + 1) P_miss and P_fa with the first steps called spoof, none to all.
 
-        Parameters
-        ----------
-        weights
-            (..., trial) How often each sorted trial counts, once by default; leading axes are bootstrap rounds. Both
-            classes need a positive sum in each.
+        `weights` (..., trial) say how often each sorted trial counts, and both classes need a positive sum.
         """
         weights = np.ones(len(self.scores)) if weights is None else np.asarray(weights, dtype=np.float64)
         bonafide = np.cumsum(np.where(self.is_bonafide, weights, 0.0), axis=-1)
@@ -209,28 +160,16 @@ class Trials:
 
 
 def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = METRICS) -> Statistic:
-    """Metrics as a statistic of `sslig.stats.bootstrap`: how often each trial counts -> (round, metric) values.
+    """Metrics as a statistic of `sslig.stats.bootstrap`: (round, trial) weights -> (round, metric) values.
 
-    With whole weights each round has exactly the metrics of the trials repeated that often. `scores` are sorted once.
+    With whole weights each round has exactly the metrics of the trials repeated that often; NaN without a class.
 
     Parameters
     ----------
-    scores
-        (trial,) Spoof scores.
-    is_bonafide
-        (trial,) bool. Which trials are bona fide.
+    scores, is_bonafide
+        (trial,) Spoof scores, and which trials are bona fide.
     names
         Metrics, out of `METRICS`.
-
-    Returns
-    -------
-    callable
-        (round, trial) weights -> (round, metric); NaN in rounds without trials of a class.
-
-    Raises
-    ------
-    DataError
-        A metric is unknown, or the scores of a class are unfit (`checked`).
 
     Examples
     --------
@@ -247,16 +186,21 @@ def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = M
     trials = Trials.of(scores[is_bonafide], scores[~is_bonafide])
     order = np.concatenate([np.flatnonzero(is_bonafide), np.flatnonzero(~is_bonafide)])[trials.order]
     costs = {name: COST_METRICS[name](trials.scores, trials.is_bonafide) for name in names if name in COST_METRICS}
+    of_class = [(trials.is_bonafide == label).astype(np.float64) for label in (True, False)]
 
     def metrics(weights: np.ndarray) -> np.ndarray:
         weights = np.asarray(weights, dtype=np.float64)[:, order]
-        of_class = [np.where(trials.is_bonafide == label, weights, 0.0) for label in (True, False)]
-        both = np.all([part.any(axis=1) for part in of_class], axis=0)
-        values = np.full((len(weights), len(names)), np.nan)
+        sizes = [weights @ members for members in of_class]  # (class, round)
+        both, values = np.all(sizes, axis=0), np.full((len(weights), len(names)), np.nan)
         if both.any():
-            shares = sum(part[both] / part[both].sum(axis=1, keepdims=True) for part in of_class)  # (round, trial)
-            curves = trials.rates(weights[both]) if len(costs) < len(names) else ()
-            columns = [shares @ costs[name] if name in costs else CURVE_METRICS[name](*curves) for name in names]
+            weights, sizes = weights[both], [size[both] for size in sizes]
+            curves = trials.rates(weights) if len(costs) < len(names) else ()
+            columns = [
+                sum(weights @ (members * costs[name]) / size for members, size in zip(of_class, sizes, strict=True))
+                if name in costs
+                else CURVE_METRICS[name](*curves)
+                for name in names
+            ]
             values[both] = np.stack(columns, axis=1)
         return values
 
@@ -264,13 +208,7 @@ def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = M
 
 
 def checked(scores: ArrayLike, name: str) -> np.ndarray:
-    """(trial,) The scores of class `name` as float64.
-
-    Raises
-    ------
-    DataError
-        There are none, or they are not one-dimensional, not numeric or not finite.
-    """
+    """(trial,) The scores of class `name` as float64."""
     try:
         scores = np.asarray(scores, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -29,24 +29,12 @@ class OperatingPoint(NamedTuple):
 
 
 def at_fmr(bonafide: ArrayLike, spoof: ArrayLike, rate: float) -> OperatingPoint:
-    """The highest threshold, thus the lowest FNMR, at which the FMR is at most `rate`.
-
-    Raises
-    ------
-    DataError
-        Scores are unfit, or the rate is not between 0 and 1.
-    """
+    """The highest threshold, thus the lowest FNMR, at which the FMR is at most `rate`."""
     return _point(Trials.of(bonafide, spoof), "fmr", rate)
 
 
 def at_fnmr(bonafide: ArrayLike, spoof: ArrayLike, rate: float) -> OperatingPoint:
-    """The lowest threshold, thus the lowest FMR, at which the FNMR is at most `rate`.
-
-    Raises
-    ------
-    DataError
-        Scores are unfit, or the rate is not between 0 and 1.
-    """
+    """The lowest threshold, thus the lowest FMR, at which the FNMR is at most `rate`."""
     return _point(Trials.of(bonafide, spoof), "fnmr", rate)
 
 
@@ -63,10 +51,8 @@ def table(
         Trials of one detector with ``spoof_score``, ``key``, ``speaker`` and, where resampled, ``recording``.
     rates
         The rates to hold.
-    recordings
-        Whether recordings are resampled within speakers.
-    seed, rounds
-        Seed and number of the bootstrap draws.
+    recordings, seed, rounds
+        Whether recordings are resampled within speakers, and seed and number of the draws.
 
     Returns
     -------
@@ -88,9 +74,11 @@ def table(
 
     def values(weights: np.ndarray) -> np.ndarray:
         curves = trials.rates(weights)
-        at = [_position(*kind, *curves)[:, None] for kind in kinds]
-        return np.stack([_value(kind[0], *(np.take_along_axis(rate, position, 1)[:, 0] for rate in curves))
-                         for kind, position in zip(kinds, at, strict=True)], axis=1)  # fmt: skip
+        columns = []
+        for name, rate in kinds:
+            at = _position(name, rate, *curves)[:, None]
+            columns.append(_value(name, *(np.take_along_axis(curve, at, axis=1)[:, 0] for curve in curves)))
+        return np.stack(columns, axis=1)
 
     units = Units.of_table(ordered, recordings=recordings)
     figures = estimate(values, units, seed=seed, rounds=rounds, classes=trials.is_bonafide)

@@ -24,19 +24,15 @@ class Stratum(BaseModel):
     ----------
     name
         The reason that its utterances carry; unique in a selection.
-    key
-        ``bonafide`` or ``spoof``.
     group
         One of `sslig.stats.agreement.GROUPS`; none for any.
-    n
-        Number of utterances, taken in turn from each attack.
-    per_attack
-        Number of utterances of each attack, in place of `n`.
+    n, per_attack
+        Number of utterances, taken in turn from each attack, or number of utterances of each attack.
     distinct
         ``speaker``: no two utterances of one speaker within the stratum.
     order
-        ``random``; ``best``, the most spoof-like spoofs or the least spoof-like bona fide (``spoof_rank``); or
-        ``worst``, the other end.
+        ``best`` takes the most spoof-like spoofs or the least spoof-like bona fide (``spoof_rank``), ``worst`` the
+        other end.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -58,20 +54,16 @@ class Stratum(BaseModel):
         return self
 
 
-def _paper(name: str, key: str, group: str | None = None, **values: Any) -> Stratum:
-    return Stratum(name=name, key=key, group=group, **values)
-
-
 PAPER = (
-    _paper("best-scored spoof of its attack", "spoof", per_attack=2, order="best"),
-    _paper("confidently right spoof", "spoof", CONFIDENTLY_RIGHT, per_attack=2),
-    _paper("confidently right bona fide", "bonafide", CONFIDENTLY_RIGHT, n=28, distinct="speaker"),
-    _paper("confidently wrong bona fide", "bonafide", CONFIDENTLY_WRONG, n=10),
-    _paper("confidently wrong spoof", "spoof", CONFIDENTLY_WRONG, n=10),
-    _paper("middle right bona fide", "bonafide", MIDDLE_RIGHT, n=5),
-    _paper("middle right spoof", "spoof", MIDDLE_RIGHT, n=5),
-    _paper("middle wrong bona fide", "bonafide", MIDDLE_WRONG, n=5),
-    _paper("middle wrong spoof", "spoof", MIDDLE_WRONG, n=5),
+    Stratum(name="best-scored spoof of its attack", key="spoof", per_attack=2, order="best"),
+    Stratum(name="confidently right spoof", key="spoof", group=CONFIDENTLY_RIGHT, per_attack=2),
+    Stratum(name="confidently right bona fide", key="bonafide", group=CONFIDENTLY_RIGHT, n=28, distinct="speaker"),
+    Stratum(name="confidently wrong bona fide", key="bonafide", group=CONFIDENTLY_WRONG, n=10),
+    Stratum(name="confidently wrong spoof", key="spoof", group=CONFIDENTLY_WRONG, n=10),
+    Stratum(name="middle right bona fide", key="bonafide", group=MIDDLE_RIGHT, n=5),
+    Stratum(name="middle right spoof", key="spoof", group=MIDDLE_RIGHT, n=5),
+    Stratum(name="middle wrong bona fide", key="bonafide", group=MIDDLE_WRONG, n=5),
+    Stratum(name="middle wrong spoof", key="spoof", group=MIDDLE_WRONG, n=5),
 )
 """The selection of arXiv 2606.10912: 132 utterances where there are 16 attacks and no stratum is short.
 
@@ -80,13 +72,12 @@ Strata that do not draw at random come first, so that no draw takes their uttera
 
 
 def strata(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Stratum, ...]:
-    """The strata of an experiment file, each a mapping with the fields of `Stratum`; `PAPER` where it has none.
+    """The strata of an experiment file, each with the fields of `Stratum`; `PAPER` where it has none.
 
     Raises
     ------
     StudyError
-        A row has an unknown field, lacks one, or has a value that is not accepted; a name stands twice; or there is no
-        row. The message counts rows from 1.
+        A row is not a stratum, a name stands twice, or there is no row. The message counts rows from 1.
     """
     if rows is None:
         return PAPER
@@ -95,9 +86,7 @@ def strata(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Stratum, ...]:
         try:
             chosen.append(Stratum.model_validate(row))
         except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, part['loc']))} is {part['input']!r}: {part['msg']}" for part in error.errors()
-            ]
+            problems = (f"{'.'.join(map(str, e['loc']))} is {e['input']!r}: {e['msg']}" for e in error.errors())
             raise StudyError(f"selection, row {number}: {'; '.join(problems)}") from error
     names = [stratum.name for stratum in chosen]
     twice = [name for name in names if names.count(name) > 1]
@@ -117,11 +106,11 @@ def select(groups: pd.DataFrame, strata: Sequence[Stratum] = PAPER, *, seed: int
     Parameters
     ----------
     groups
-        Utterances (`sslig.stats.agreement.groups`); the order of the rows does not matter.
+        Utterances (`sslig.stats.agreement.groups`), each once, in any order.
     strata
         In the order in which they draw; an utterance that one stratum took is not available to later ones.
     seed
-        Seed of the draws; each stratum has its own, from its position.
+        Seed of the draws, from which and its position each stratum has its own.
 
     Returns
     -------
@@ -129,12 +118,7 @@ def select(groups: pd.DataFrame, strata: Sequence[Stratum] = PAPER, *, seed: int
         The columns of `groups` and ``reason``, the name of the stratum; strata in turn, utterances by name.
     shortages : DataFrame
         ``stratum``, ``attack`` (``all`` where the stratum asks for no number of each), ``asked`` and ``found``, a row
-        for each that has fewer than it asked for; an attack without utterances of the group is listed.
-
-    Raises
-    ------
-    DataError
-        A column is missing, or an utterance stands twice.
+        for each that has fewer than it asked for.
     """
     missing = [column for column in NEEDED if column not in groups]
     if missing:

@@ -16,23 +16,17 @@ NO_SPREAD = 1e-20
 def two_sided_p(rounds: np.ndarray, n_units: int) -> np.ndarray:
     """p-value of each effect being 0, from its bootstrap rounds.
 
-    The tail probability is twice the smaller share of rounds on either side of 0, at most 1. A round at 0 counts on
-    both sides, and one is added to the rounds and to each count. A bootstrap of n units is too narrow by
-    sqrt((n - 1) / n) and has the tails of a normal rather than of a t distribution, which matters once p-values are
-    corrected for many tests. The normal deviate z is therefore read as the deviate sqrt((n - 1) / n) z of t with n - 1
-    degrees of freedom.
+    The tail probability is twice the smaller share of rounds on either side of 0; a round at 0 counts on both sides,
+    and one is added to the rounds and to each count. A bootstrap of n units is too narrow by sqrt((n - 1) / n) and has
+    the tails of a normal rather than of a t distribution, which matters once p-values are corrected for many tests. The
+    normal deviate z is therefore read as the deviate sqrt((n - 1) / n) z of t with n - 1 degrees of freedom.
 
     Parameters
     ----------
     rounds
-        (round,) or (round, effect) Bootstrap values of the effect.
+        (round, ...) Bootstrap values of effects.
     n_units
         Units that were resampled: speakers, or recordings where these are drawn within speakers.
-
-    Returns
-    -------
-    ndarray
-        () or (effect,) p-values.
 
     References
     ----------
@@ -56,21 +50,13 @@ def rounds_needed(p: float, n_units: int) -> int:
 
 
 def enough_rounds(tests: int, n_units: int, *, least: int, most: int) -> int:
-    """Rounds with which one of `tests` tests can be significant after Holm's correction.
-
-    `least` where fewer would do, or where even `most` would not help.
-    """
+    """Rounds with which one of `tests` tests can survive Holm; `least` where fewer do, or where `most` do not help."""
     needed = rounds_needed(ALPHA / max(tests, 1), n_units) if n_units > 1 else sys.maxsize
     return max(least, needed) if needed <= max(least, most) else least
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """(test,) p-values after Holm's correction for all of them; NaN is no test and stays NaN.
-
-    References
-    ----------
-    S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
-    """
+    """(test,) p-values after Holm's correction (1979) for all of them; NaN is no test and stays NaN."""
     p = np.asarray(p, dtype=np.float64)
     order = np.argsort(p)[: np.isfinite(p).sum()]  # NaN sorts last
     scaled = p[order] * np.arange(len(order), 0, -1)  # statsmodels gives the same, but collects garbage in every call
@@ -87,10 +73,9 @@ def corrected(table: pd.DataFrame, by: str | list[str] | None = None) -> pd.Data
 
 
 def standardised(values: ArrayLike) -> np.ndarray:
-    """(..., value) `values` with mean 0 and variance 1 along the last axis; NaN where they do not vary.
+    """(..., value) `values` with mean 0 and variance 1 along the last axis, NaN where they do not vary.
 
-    The mean of the product of two standardised arrays is their correlation. Rank them first
-    (`scipy.stats.rankdata`) for Spearman's.
+    The mean product of two standardised arrays is their correlation; rank them first for Spearman's.
     """
     values = np.asarray(values, dtype=np.float64)
     variance = values.var(axis=-1, keepdims=True)
