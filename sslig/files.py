@@ -1,4 +1,4 @@
-"""Writes files whole or not at all: to a temporary name beside the target, then one rename."""
+"""Atomic writing: a file appears whole or not at all, by a temporary name beside the target and one rename."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pandas as pd
 
 @contextmanager
 def atomic(path: str | os.PathLike) -> Iterator[Path]:
-    """A temporary path that becomes `path` when the block ends well and vanishes when it does not."""
+    """Yield a temporary path that becomes `path` when the block succeeds and is removed when it fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")

@@ -1,4 +1,4 @@
-"""The one clock for audio, features, masks and plots: samples, frames and seconds, converted in one place."""
+"""The clock of the project: conversions between samples, frames and seconds for audio, features, masks and plots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ class FrameClock:
 
     @classmethod
     def from_convolutions(cls, kernels: Sequence[int], strides: Sequence[int]) -> "FrameClock":
-        """The grid of convolutions with these kernels and strides, first layer first.
+        """Compute the grid of convolutions with these kernels and strides, first layer first.
 
-        The hop is the product of the strides; each layer widens the receptive field by its kernel less one,
-        counted in the hop of the layers below it.
+        The hop is the product of the strides. Each layer widens the receptive field by its kernel less one, counted
+        in the hop of the layers below it.
         """
         if len(kernels) != len(strides) or not kernels:
             raise ValueError(f"{len(kernels)} kernels and {len(strides)} strides: one of each per layer is needed")
@@ -38,20 +38,16 @@ class FrameClock:
         return cls(hop_samples=prod(strides), receptive_field_samples=field)
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames that `n_samples` samples give; 0 where they fill no frame."""
+        """Frames in `n_samples` samples; 0 where they fill no frame."""
         return max(0, (n_samples - self.receptive_field_samples) // self.hop_samples + 1)
 
     def n_samples(self, n_frames: int) -> int:
-        """Samples that exactly `n_frames` frames use."""
+        """Samples that `n_frames` frames cover exactly."""
         return 0 if n_frames < 1 else (n_frames - 1) * self.hop_samples + self.receptive_field_samples
 
     def centre_s(self, n_frames: int) -> np.ndarray:
         """(frame,) Centre of each frame in seconds: (hop * t + receptive field / 2) / sampling rate."""
         return (np.arange(n_frames) * self.hop_samples + self.receptive_field_samples / 2) / SAMPLE_RATE_HZ
-
-    def frame_at(self, time_s: float) -> int:
-        """The frame whose centre is nearest to `time_s`, not below 0."""
-        return max(0, round((time_s * SAMPLE_RATE_HZ - self.receptive_field_samples / 2) / self.hop_samples))
 
     @property
     def hop_s(self) -> float:

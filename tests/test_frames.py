@@ -42,17 +42,7 @@ def test_centre_of_frame_t_is_320_t_plus_200_samples():
     assert SAMPLE_RATE_HZ == 16_000
 
 
-def test_frame_at_inverts_centre():
-    assert [SSL_CLOCK.frame_at(time_s) for time_s in SSL_CLOCK.centre_s(100)] == list(range(100))
-
-
-def test_frame_at_takes_the_nearest_centre_and_never_one_below_0():
-    assert SSL_CLOCK.frame_at(0.0) == 0
-    assert SSL_CLOCK.frame_at(0.0125 + 0.009) == 0
-    assert SSL_CLOCK.frame_at(0.0125 + 0.011) == 1
-
-
-def test_one_convolution_is_its_own_clock():
+def test_a_single_convolution_is_a_clock():
     assert FrameClock.from_convolutions([5], [2]) == FrameClock(hop_samples=2, receptive_field_samples=5)
 
 

@@ -37,9 +37,9 @@ def _opening_faults(cells):
     first = cells[0]
     sentences = []
     if first.cell_type != "markdown" or not re.match(r"# \S", first.source):
-        found.append("no title")
+        sentences.append("no title")
     if not re.search(r"^\*\*Question\.\*\* .+\?$", first.source, re.MULTILINE):
-        found.append("no question")
+        sentences.append("no question")
     return sentences
 
 
