@@ -6,6 +6,7 @@
 # without comments and docstrings). Trainings and corpora do not depend on code: they are too dear.
 import json
 import os
+import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -35,7 +36,7 @@ PLANTED_PROTOCOLS = {name: f"{PLANTED}/{file}" for name, (file, _) in protocol.S
 PLANTED_RUN = f"{RUNS}/{outputs.PLANTED}/{outputs.RUN}"
 KINDS, SEEDS, DETECTORS = S.validation.planted, S.seeds, list(reversed(S.detectors))
 BOOK = [str(file) for file in sorted(Path("book").rglob("*")) if file.is_file() and file.parts[1] != "_build"]
-RULE = "python -m sslig.pipeline"
+RULE = f"{shlex.quote(sys.executable)} -m sslig.pipeline"
 
 
 def path(name):
