@@ -1,1 +1,0 @@
-"""Tables and sentences that pages show, made from what the stages of a study give."""
