@@ -3,7 +3,7 @@ import pytest
 
 from sslig.errors import DataError
 from sslig.validation import faithfulness
-from sslig.validation.faithfulness import area, curve_rows, curves, infidelity, loudness_share, removals, sensitivity_n
+from sslig.validation.faithfulness import area, curves, infidelity, loudness_share, removals, sensitivity_n
 from sslig.validation.statistics import Controls
 
 
@@ -13,7 +13,13 @@ def linear(evidence, bias=0.0):
 
 
 def drawn(evidence, frames, direction=1, seed=0, n_read=200, draws=20, **options):
-    return curves(linear(evidence), frames, direction, Controls(n_read, draws, seed), **options)
+    """The rows of curves by statistic and point."""
+    rows = curves(linear(evidence), frames, direction, Controls(n_read, draws, seed), **options)
+    return {(row["statistic"], row["at"]): row for row in rows}
+
+
+def points(rows, name):
+    return [row["value"] for (statistic, _), row in rows.items() if statistic == name]
 
 
 @pytest.fixture
@@ -27,18 +33,22 @@ def removed(evidence):
 
 
 def test_a_linear_head_loses_and_gains_the_evidence_of_the_top_frames(evidence):
-    result = drawn(evidence, evidence)
-    highest = np.sort(evidence)[::-1]
-    expected = [highest[:count].sum() for count in (2, 4, 10, 20, 40, 100)]
-    assert result.deletion[0] == pytest.approx(expected)
-    assert result.insertion[0] == pytest.approx(expected)
-    assert result.whole == pytest.approx(evidence.sum())
+    rows = drawn(evidence, evidence)
+    expected = np.cumsum(np.sort(evidence)[::-1])[[1, 3, 9, 19, 39, 99]]
+    assert points(rows, "deletion") == pytest.approx(expected)
+    assert points(rows, "insertion") == pytest.approx(expected)
+    assert rows["comprehensiveness", ""]["value"] == pytest.approx(expected.mean())
+    assert rows["sufficiency", ""]["value"] == pytest.approx(expected.mean() - evidence.sum())
+    assert rows["deletion_area", ""]["value"] == pytest.approx(area(faithfulness.PERCENTS, expected))
+    assert rows["insertion_area", ""]["beaten"] == 1
 
 
 def test_both_decisions_have_the_same_curves(evidence):
     spoof, bonafide = drawn(evidence, evidence), drawn(-evidence, -evidence, direction=-1)
-    assert bonafide.deletion == pytest.approx(spoof.deletion)
-    assert bonafide.insertion == pytest.approx(spoof.insertion)
+    for name in ("value", "chance"):
+        assert {key: row[name] for key, row in bonafide.items()} == pytest.approx(
+            {key: row[name] for key, row in spoof.items()}
+        )
 
 
 def test_the_area_sums_trapezes_over_the_share_of_frames():
@@ -47,9 +57,10 @@ def test_the_area_sums_trapezes_over_the_share_of_frames():
 
 def test_controls_are_the_same_curves_of_the_shifted_map():
     evidence = np.arange(10.0)
-    result = drawn(evidence, evidence, percents=[20], draws=9, n_read=10)
-    expected = sorted(evidence[(8 + shift) % 10] + evidence[(9 + shift) % 10] for shift in range(1, 10))
-    assert sorted(result.deletion[1:, 0]) == pytest.approx(expected)
+    row = drawn(evidence, evidence, percents=[20], draws=9, n_read=10)["deletion", "20"]
+    expected = [evidence[(8 + shift) % 10] + evidence[(9 + shift) % 10] for shift in range(1, 10)]
+    assert row["chance"] == pytest.approx(np.mean(expected))
+    assert (row["chance_low"], row["chance_high"]) == pytest.approx(tuple(np.quantile(expected, [0.025, 0.975])))
 
 
 def test_frames_that_are_not_read_are_never_touched(evidence):
@@ -59,27 +70,17 @@ def test_frames_that_are_not_read_are_never_touched(evidence):
         assert not masks[:, ~read].any()
         return (~masks[:, read]) @ evidence[read]
 
-    result = curves(scores, np.where(read, evidence, 100.0), 1, Controls(50, 20, 0), percents=[2, 100])
-    assert result.deletion[0] == pytest.approx([evidence[read].max(), evidence[read].sum()])
-
-
-def test_rows_hold_points_areas_comprehensiveness_and_sufficiency(evidence):
-    rows = {(row["statistic"], row["at"]): row for row in curve_rows(drawn(evidence, evidence))}
-    points = np.cumsum(np.sort(evidence)[::-1])[[1, 3, 9, 19, 39, 99]]
-    assert rows["deletion", "5"]["value"] == pytest.approx(points[2])
-    assert rows["comprehensiveness", ""]["value"] == pytest.approx(points.mean())
-    assert rows["sufficiency", ""]["value"] == pytest.approx(points.mean() - evidence.sum())
-    assert rows["deletion_area", ""]["value"] == pytest.approx(area(faithfulness.PERCENTS, points))
-    assert rows["insertion_area", ""]["beaten"] == 1
+    frames = np.where(read, evidence, 100.0)
+    first, last, *_ = curves(scores, frames, 1, Controls(50, 20, 0), percents=[2, 100], insertion=False)
+    assert (first["value"], last["value"]) == pytest.approx((evidence[read].max(), evidence[read].sum()))
 
 
 def test_the_true_map_beats_all_controls_the_opposite_map_none_and_noise_half(evidence, rng):
     for frames, beaten in ((evidence, 1), (-evidence, 0)):
-        assert {row["beaten"] for row in curve_rows(drawn(evidence, frames))} == {beaten}
-    shares = []
-    for seed in range(60):
-        result = drawn(rng.standard_normal(80), rng.standard_normal(80), seed=seed, percents=[10, 30], n_read=80)
-        shares.append(curve_rows(result)[2]["beaten"])
+        assert {row["beaten"] for row in drawn(evidence, frames).values()} == {beaten}
+    maps = [(rng.standard_normal(80), rng.standard_normal(80)) for _ in range(60)]
+    rows = [drawn(*pair, seed=seed, percents=[10, 30], n_read=80) for seed, pair in enumerate(maps)]
+    shares = [row["deletion_area", ""]["beaten"] for row in rows]
     error = np.std(shares) / np.sqrt(len(shares))
     assert abs(np.mean(shares) - 0.5) < 2.5 * error < 0.15
 

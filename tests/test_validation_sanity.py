@@ -3,7 +3,6 @@ import pytest
 import torch
 from torch import nn
 
-from sslig.frames import SSL_CLOCK
 from sslig.validation import sanity
 from sslig.validation.replacement import in_features
 from sslig.validation.sanity import agreement, entropy, groups, max_sensitivity, shuffled
@@ -168,41 +167,26 @@ def test_max_sensitivity_explains_with_gradients(tiny_detector):
     assert 0 < max_sensitivity(lambda x: by_gradient(head, x), features, controls(20), samples=2)["value"] < 1
 
 
+def shifted(explain, n_frames, n_read, **options):
+    """The rows of shifts for a map that `explain` makes of the numbers of the frames that are left."""
+    return sanity.shifted("shift_features", lambda k: explain(np.arange(k, n_frames)), controls(n_read), **options)
+
+
 def test_evidence_that_moves_with_its_frames_is_equivariant(smooth):
-    features = torch.from_numpy(smooth)[None, None, :, None]
-    rows = sanity.shift_features(lambda x: x[0, 0, :, 0].numpy(), features, controls(200))
+    rows = shifted(lambda frames: smooth[frames], 200, 200)
     assert [row["at"] for row in rows] == ["1 frames", "3 frames", "10 frames"]
     assert [row["value"] for row in rows] == pytest.approx([1, 1, 1])
 
 
 def test_evidence_that_depends_on_the_position_is_not():
-    weights = np.where(np.arange(50) % 2, 1.0, -1.0)
-    rows = sanity.shift_features(lambda x: weights[: x.shape[2]], torch.ones(1, 1, 50, 1), controls(50))
+    rows = shifted(lambda frames: np.where(np.arange(len(frames)) % 2, 1.0, -1.0), 50, 50)
     assert [row["value"] for row in rows] == pytest.approx([-1, -1, 1])
 
 
 def test_only_frames_that_are_read_both_times_are_compared(smooth):
-    features = torch.from_numpy(smooth)[None, None, :, None]
-
-    def explain(x):
-        frames = x[0, 0, :, 0].numpy().copy()
-        frames[30:] = 0
-        return frames
-
-    (row,) = sanity.shift_features(explain, features, controls(30), by=(5,))
+    (row,) = shifted(lambda frames: np.where(np.arange(len(frames)) < 30, smooth[frames], 0), 200, 30, by=(5,))
     assert row["value"] == pytest.approx(1)
-    assert sanity.shift_features(explain, features, controls(14), by=(5,)) == []
-
-
-def test_a_recording_is_shifted_by_whole_frames(rng):
-    waveform = torch.from_numpy(rng.standard_normal((1, SSL_CLOCK.n_samples(60))))
-
-    def explain(x):
-        return x.unfold(1, 400, 320).square().mean(dim=-1)[0].numpy()
-
-    rows = sanity.shift_waveform(explain, waveform, SSL_CLOCK, controls(60))
-    assert [row["value"] for row in rows] == pytest.approx([1, 1, 1])
-    assert {row["statistic"] for row in rows} == {"shift_waveform"}
+    assert shifted(lambda frames: smooth[frames], 200, 14, by=(5,)) == []
 
 
 def test_few_points_are_compared_with_many(rng):

@@ -6,6 +6,7 @@ import pandas as pd
 
 from sslig import scoring
 from sslig.attribution import context
+from sslig.attribution.explanation import NO_RECORD
 from sslig.attribution.methods import offered
 from sslig.corpora import protocol
 from sslig.corpora.planted import truth, truth_mask
@@ -14,9 +15,12 @@ from sslig.files import write_parquet
 from sslig.labels import BONAFIDE, SPOOF
 from sslig.models.detector import Detector, select_device
 from sslig.study import Study
+from sslig.validation import statistics
+from sslig.validation.localisation import TRANSPLANTED
 from sslig.validation.presented import dev_threshold, localisation_rows, present, twin_features
 
 DESCRIPTION = ("utterance", "speaker", "recording", "score", "threshold")
+COLUMNS = (*DESCRIPTION, "place_share", *TRANSPLANTED, "method", "aggregation", *statistics.COLUMNS, *NO_RECORD)
 
 
 def localise(
@@ -36,12 +40,12 @@ def localise(
 ) -> None:
     """Measure how well each map finds the planted cues of one kind in the spoofs that a detector detects.
 
-    A row of the table is an utterance, map and measure: ``kind``, ``detector``, ``seed``, `DESCRIPTION`,
-    ``place_share`` (share of the frames read that belong to the place), ``method``, ``aggregation`` (``plain`` for maps
-    that are no explanation), the columns of `sslig.validation.statistics.measured`, certificate and cost of the
-    explanation (`sslig.attribution.explanation.Explanation.record`), and the scores of
-    `sslig.validation.localisation.transplanted`. It is empty where no spoof is detected. Frames that the head does not
-    read are left out of map and truth; spoofs with no place among the others are in `left_out`.
+    A row of the table is an utterance, map and measure: ``kind``, ``detector``, ``seed`` and `COLUMNS`. ``place_share``
+    is the share of the frames read that belong to the place; ``aggregation`` is ``plain`` for maps that are no
+    explanation; the other columns are explained in `sslig.validation.localisation.transplanted`,
+    `sslig.validation.statistics.measured` and `sslig.attribution.explanation`. The table is empty where no spoof is
+    detected. Frames that the head does not read are left out of map and truth; spoofs with no place among the others
+    are in `left_out`.
 
     Parameters
     ----------
@@ -75,7 +79,7 @@ def localise(
             twin = twin_features(study, model, twin_of.get(row["utterance"]), presented.features)
             about = row[list(DESCRIPTION)].to_dict()
             rows += [about | values for values in localisation_rows(presented, methods, place, twin)]
-    table = pd.DataFrame(rows, columns=None if rows else [*DESCRIPTION, "method", "aggregation", "statistic", "value"])
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
     write_parquet(localisation, table.assign(kind=kind, detector=name, seed=seed))
     write_parquet(left_out, unread.table(utterances))
 

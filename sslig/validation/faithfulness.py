@@ -4,7 +4,7 @@ Frames are replaced (`sslig.validation.replacement`), and the change of the scor
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,28 +28,6 @@ NO_SPREAD = 1e-20
 """Rounding leaves a variance of this share of the mean square, or less, of a constant."""
 
 
-@dataclass(frozen=True)
-class Curves:
-    """How the score follows an explanation (row 0) and the same map shifted in time (the other rows).
-
-    Attributes
-    ----------
-    percents
-        (point,) Shares of the frames that the head reads, in percent.
-    deletion
-        (1 + draw, point) d (F(x) - F(x without the top frames)), where d is 1 if the decision is spoof, else -1.
-    insertion
-        (1 + draw, point) d (F(only the top frames) - F(nothing)); None where it was not asked for.
-    whole
-        d (F(x) - F(nothing)).
-    """
-
-    percents: Sequence[float]
-    deletion: np.ndarray
-    insertion: np.ndarray | None
-    whole: float
-
-
 def curves(
     scores: Scores,
     frames: np.ndarray,
@@ -58,12 +36,18 @@ def curves(
     *,
     percents: Sequence[float] = PERCENTS,
     insertion: bool = True,
-) -> Curves:
-    """Deletion and insertion curves of one explanation of one utterance.
+) -> Rows:
+    """Deletion and insertion curves of one explanation of one utterance, with their areas and means, beside chance.
 
-    Frames are ranked by their evidence for the decision, so both curves are better the higher they are, whatever the
-    decision. Each control shifts the whole map around the end of what the head reads: as many frames, in runs of the
-    same lengths, elsewhere.
+    Frames are ranked by their evidence for the decision; with d 1 if the decision is spoof, else -1, a point is
+
+        deletion   d (F(x) - F(x without the top frames))
+        insertion  d (F(only the top frames) - F(nothing))
+
+    so both curves are better the higher they are, whatever the decision. Comprehensiveness is the mean of the deletion
+    curve over its points; sufficiency is that of the insertion curve less d (F(x) - F(nothing)), 0 where the top frames
+    suffice. By chance are the same values for the map shifted around the end of what the head reads: as many frames, in
+    runs of the same lengths, elsewhere.
 
     Parameters
     ----------
@@ -72,9 +56,9 @@ def curves(
     frames
         (frame,) The explanation; positive is evidence for spoof.
     direction
-        1 where the decision is spoof, -1 where it is bona fide.
+        d.
     percents
-        Shares of the frames read, rising, above 0 to 100.
+        Shares of the frames read, rising, above 0 to 100; ``at`` in the rows of points.
     insertion
         Whether to compute that curve too; it costs as much again.
 
@@ -87,6 +71,8 @@ def curves(
     ----------
     W. Samek et al., "Evaluating the visualization of what a deep neural network has learned", TNNLS 2017 (deletion).
     V. Petsiuk, A. Das and K. Saenko, "RISE: randomized input sampling for explanation of black-box models", BMVC 2018.
+    J. DeYoung et al., "ERASER: a benchmark to evaluate rationalized NLP models", ACL 2020, section 4.3; there
+    sufficiency falls as explanations get better.
     """
     frames, n_read = np.asarray(frames, dtype=np.float64), min(controls.n_read, len(frames))
     if frames.ndim != 1 or not np.isfinite(frames).all():
@@ -95,36 +81,22 @@ def curves(
     tops = np.concatenate([top_frames(ranked, percent, n_read).numpy() for percent in percents])  # (point, frame)
     chosen = np.repeat(tops[None], 1 + controls.draws, axis=0)  # (1 + draw, point, frame)
     chosen[1:, :, :n_read] = rolled(tops[:, :n_read], shifts(n_read, controls.draws, controls.generator()))
-    read = np.arange(len(frames)) < n_read
-    flat = chosen.reshape(-1, len(frames))
-    others = read & ~flat if insertion else flat[:0]
-    masks = np.concatenate([np.zeros((1, len(frames)), dtype=bool), read[None], flat, others])
-    (whole, nothing), without, only = np.split(scores(masks), [2, 2 + len(flat)])
-    lost = direction * (whole - without).reshape(chosen.shape[:2])
-    gained = direction * (only - nothing).reshape(chosen.shape[:2]) if insertion else None
-    return Curves(percents, lost, gained, float(direction * (whole - nothing)))
+    read, flat = np.arange(len(frames)) < n_read, chosen.reshape(-1, len(frames))
+    masks = [np.zeros((1, len(frames)), dtype=bool), read[None], flat, read & ~flat if insertion else flat[:0]]
+    (whole, nothing), without, only = np.split(direction * scores(np.concatenate(masks)), [2, 2 + len(flat)])
+    lost = (whole - without).reshape(chosen.shape[:2])
+    rows = [*_points("deletion", percents, lost), _row("comprehensiveness", lost.mean(axis=-1))]
+    if insertion:
+        gained = (only - nothing).reshape(chosen.shape[:2])
+        rows += _points("insertion", percents, gained)
+        rows.append(_row("sufficiency", (gained - (whole - nothing)).mean(axis=-1)))
+    return rows
 
 
 def area(percents: Sequence[float], curve: np.ndarray) -> np.ndarray:
     """(...,) Mean of (..., point) curves over the share of frames, from 0 % where they are 0 to the last point."""
     padded = np.concatenate([np.zeros((*curve.shape[:-1], 1)), curve], axis=-1)
     return np.trapezoid(padded, [0.0, *percents], axis=-1) / percents[-1]
-
-
-def curve_rows(drawn: Curves) -> Rows:
-    """The points and areas of both curves, comprehensiveness and sufficiency, each beside chance.
-
-    References
-    ----------
-    J. DeYoung et al., "ERASER: a benchmark to evaluate rationalized NLP models", ACL 2020, section 4.3: mean over the
-    points. Their sufficiency falls as explanations get better; here it rises, and is 0 where the top frames suffice.
-    """
-    rows = _points("deletion", drawn.percents, drawn.deletion)
-    rows.append(_row("comprehensiveness", drawn.deletion.mean(axis=-1)))
-    if drawn.insertion is not None:
-        rows += _points("insertion", drawn.percents, drawn.insertion)
-        rows.append(_row("sufficiency", (drawn.insertion - drawn.whole).mean(axis=-1)))
-    return rows
 
 
 def _points(name: str, percents: Sequence[float], curve: np.ndarray) -> Rows:
@@ -136,8 +108,7 @@ def _row(statistic: str, values: np.ndarray, at: str = "") -> dict[str, object]:
     return measured(statistic, values[0], values[1:], at=at)
 
 
-@dataclass(frozen=True)
-class Removals:
+class Removals(NamedTuple):
     """Stretches that were replaced one by one, (removal, frame) bool, and (removal,) F(x) - F(x without it)."""
 
     masks: np.ndarray
@@ -229,8 +200,8 @@ def rows(
         where = {"space": space, "replacement": replacement}
         options = {"percents": FEW_PERCENTS, "insertion": False} if fast else {"insertion": replacement in insertion}
         for name, frames in maps.items():
-            drawn = curves(scores, frames, direction, controls, **options)
-            table += [{"aggregation": name} | where | row for row in curve_rows(drawn)]
+            points = curves(scores, frames, direction, controls, **options)
+            table += [{"aggregation": name} | where | row for row in points]
         table += [where | row for row in _removal_rows(scores, maps, controls)] if not fast else []
     return table
 
@@ -252,15 +223,8 @@ def _removal_rows(scores: Scores, maps: Mapping[str, np.ndarray], controls: Cont
 def loudness_share(frames: np.ndarray, loudness: np.ndarray, controls: Controls) -> dict[str, object]:
     """The share of the variance of a map over time that loudness explains: R2 of amplitude and level together.
 
-    Two regressors explain something of any map, and neighbouring frames are alike: by chance is what the loudness
-    explains when it is shifted in time.
-
-    Parameters
-    ----------
-    frames
-        (frame,) The explanation.
-    loudness
-        (frame,) RMS relative to full scale (`sslig.cues.time_correlation.loudness`).
+    Two regressors explain something of any map, and neighbouring frames are alike: by chance is what the (frame,)
+    `loudness`, RMS relative to full scale, explains when it is shifted in time.
     """
     frames, amplitude = frames[: controls.n_read], np.asarray(loudness, dtype=np.float64)[: controls.n_read]
     regressors = np.stack([amplitude, 20 * np.log10(np.maximum(amplitude, LEVEL_FLOOR))])

@@ -184,10 +184,9 @@ def sanity_rows(presented: Presented, method: Method) -> Rows:
     def explain_features(given: Tensor) -> np.ndarray:
         return presented.explained(method, features=given).by_frame
 
-    def explain_waveform(waveform: Tensor) -> np.ndarray:
-        with torch.no_grad():
-            given = detector.features(waveform)
-        return explain_features(given)
+    @torch.no_grad()
+    def features_from(k: int) -> Tensor:
+        return detector.features(presented.waveform[:, k * detector.clock.hop_samples :].contiguous())
 
     def scores_of(head: nn.Module) -> Scores:
         return in_features(head, features, INTERPOLATION, {})
@@ -195,8 +194,8 @@ def sanity_rows(presented: Presented, method: Method) -> Rows:
     rows = sanity.randomisation(
         lambda head: presented.explained(method, head).by_frame, detector.head, features.shape[2], scores_of, controls
     )
-    rows += sanity.shift_features(explain_features, features, controls)
-    rows += sanity.shift_waveform(explain_waveform, presented.waveform, detector.clock, controls)
+    rows += sanity.shifted("shift_features", lambda k: explain_features(features[:, :, k:].contiguous()), controls)
+    rows += sanity.shifted("shift_waveform", lambda k: explain_features(features_from(k)), controls)
     rows.append(sanity.max_sensitivity(explain_features, features, controls))
     if method.spec == COMPARED:
         rows += sanity.steps(lambda n: presented.with_steps(n, n).explained(method).by_frame, controls)

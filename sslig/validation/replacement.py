@@ -43,10 +43,6 @@ def in_features(head: nn.Module, features: Tensor, replacement: str, profiles: M
     profiles
         (layer, feature) tensors by name out of `PROFILES`.
 
-    Raises
-    ------
-    InputError
-        The replacement is unknown, or its profile is missing.
     """
     if replacement not in IN_FEATURES or (replacement in PROFILES and replacement not in profiles):
         accepted = ", ".join((*profiles, INTERPOLATION))
@@ -71,23 +67,9 @@ def in_features(head: nn.Module, features: Tensor, replacement: str, profiles: M
 
 
 def in_waveform(detector: Detector, waveform: Tensor, replacement: str, seed: int) -> Scores:
-    """Spoof scores of one utterance with frames of its waveform replaced; each mask is a pass through the detector.
+    """Spoof scores of one utterance, (1, samples), with frames of its waveform replaced by one of `IN_WAVEFORM`.
 
-    Parameters
-    ----------
-    detector
-        In evaluation mode.
-    waveform
-        (1, samples), trimmed to whole frames.
-    replacement
-        One of `IN_WAVEFORM` (`sslig.cues.waveform_masks.replaced`).
-    seed
-        Draws the noise that replaces frames.
-
-    Raises
-    ------
-    InputError
-        The replacement is unknown.
+    Each mask is a pass through the detector; `seed` draws the noise that replaces frames.
     """
     if replacement not in IN_WAVEFORM:
         raise InputError(f"replacement {replacement!r} in a waveform; accepted: {', '.join(IN_WAVEFORM)}")

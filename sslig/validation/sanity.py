@@ -10,7 +10,6 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from sslig.frames import FrameClock
 from sslig.stats.tests import standardised
 from sslig.validation.faithfulness import removals
 from sslig.validation.replacement import Scores
@@ -21,11 +20,8 @@ BINS = 20
 SHIFTS_FRAMES = (1, 3, 10)
 STEPS = (16, 32, 64)
 MANY_STEPS = 128
-PERTURBED = 0.02
-"""Small changes of features, relative to the standard deviation of their layer."""
-
-Explain = Callable[[Tensor], np.ndarray]
-"""From (1, layer, frame, feature), or from (1, samples), to the (frame,) explanation."""
+PERTURBED, SAMPLES = 0.02, 3
+"""Size of small changes of features, relative to the standard deviation of their layer, and their number."""
 
 
 def agreement(
@@ -165,7 +161,12 @@ def entropy(frames: np.ndarray, bins: int = BINS) -> float:
 
 
 def max_sensitivity(
-    explain: Explain, features: Tensor, controls: Controls, *, radius: float = PERTURBED, samples: int = 3
+    explain: Callable[[Tensor], np.ndarray],
+    features: Tensor,
+    controls: Controls,
+    *,
+    radius: float = PERTURBED,
+    samples: int = 3,
 ) -> dict[str, object]:
     """The largest change of a map, relative to its size, over small random changes of the features.
 
@@ -198,36 +199,17 @@ def max_sensitivity(
     return measured("max_sensitivity", float(value.item()), changed, at="")
 
 
-def shift_features(
-    explain: Explain, features: Tensor, controls: Controls, *, by: Sequence[int] = SHIFTS_FRAMES
+def shifted(
+    statistic: str, explain_without: Callable[[int], np.ndarray], controls: Controls, by: Sequence[int] = SHIFTS_FRAMES
 ) -> Rows:
-    """Whether the evidence of frames moves with them where the features are the same.
+    """Whether the evidence of frames moves with them: the map of all frames, and that without the first k.
 
-    The features with and without their first k frames are explained, and the maps compared where they share frames
-    that are read both times. What differs is the head: a pooling of three frames moves with every third only, and
-    weights for each place do not move at all. The frames that go take evidence with them, too. A shift that leaves
-    fewer than 2 k frames to compare has no row.
+    `explain_without` leaves out the first k frames of the features (``shift_features``) or hops of the recording
+    (``shift_waveform``). Pearson's correlation is over the frames that are read both times; a shift that leaves fewer
+    than 2 k has no row. With the same features, what differs is the head: a pooling of three frames moves with every
+    third only, and weights for each place do not move at all. In a shorter recording the frames of the transformer
+    differ too, since each attends to all others: a low correlation there alone comes from the encoder.
     """
-    return _shifted("shift_features", lambda k: explain(features[:, :, k:].contiguous()), controls, by)
-
-
-def shift_waveform(
-    explain: Explain, waveform: Tensor, clock: FrameClock, controls: Controls, *, by: Sequence[int] = SHIFTS_FRAMES
-) -> Rows:
-    """The same for the recording: the detector hears (1, samples) without its first k hops.
-
-    The frames of the convolutions are the same then. Those of the transformer are not: each attends to all others, and
-    its convolution over positions sees where the recording begins. So a low correlation here, and not in
-    `shift_features`, comes from the encoder.
-    """
-    hop = clock.hop_samples
-    return _shifted("shift_waveform", lambda k: explain(waveform[:, k * hop :].contiguous()), controls, by)
-
-
-def _shifted(
-    statistic: str, explain_without: Callable[[int], np.ndarray], controls: Controls, by: Sequence[int]
-) -> Rows:
-    """Pearson's correlation of the map of all frames with that without the first k, over the frames they share."""
     whole, rows = explain_without(0), []
     for k in by:
         shared = min(controls.n_read, len(whole)) - k

@@ -23,6 +23,9 @@ STATISTICS: Mapping[str, int] = MappingProxyType(
 )
 """Every measure, with 1 where a higher value speaks for the explanation and -1 where a lower one does."""
 
+COLUMNS = ("statistic", "value", "chance", "chance_low", "chance_high", "beaten", "draws")
+"""Columns of `measured`."""
+
 Rows = list[dict[str, object]]
 """Rows of `measured`, with further columns."""
 

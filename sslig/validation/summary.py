@@ -8,7 +8,7 @@ import pandas as pd
 from sslig.attribution.explanation import COMPLETE, NOT_PROMISED, SIGNED
 from sslig.attribution.explanation import summary as certificates
 from sslig.errors import DataError
-from sslig.stats.bootstrap import Units, estimate, mean, mean_of_cells
+from sslig.stats.bootstrap import Estimate, Statistic, Units, estimate, mean, mean_of_cells
 from sslig.validation.localisation import LIMITS, PLAIN, PLAIN_MAPS, carried, rests_on_place
 from sslig.validation.statistics import STATISTICS
 
@@ -36,9 +36,7 @@ LEAST_COMPLETE = 0.95
 """A method that promises to add up keeps its promise where at least this share of its explanations is complete."""
 
 
-def summarise(
-    table: pd.DataFrame, by: Sequence[str] = ("detector",), *, seed: int, rounds: int, recordings: bool
-) -> pd.DataFrame:
+def summarise(table: pd.DataFrame, by: Sequence[str] = ("detector",), **bootstrap: int) -> pd.DataFrame:
     """Means over utterances of rows of `sslig.validation.statistics.measured`, with intervals.
 
     The advantage of an utterance is its value less chance, with the sign turned where a lower value is better: above 0
@@ -47,14 +45,11 @@ def summarise(
     Parameters
     ----------
     table
-        ``utterance``, ``speaker``, ``recording`` where those are resampled, `by`, those of `WHAT` that it has, and the
-        columns of measured rows.
+        ``utterance``, ``speaker``, ``recording``, `by`, those of `WHAT` that it has, and the columns of measured rows.
     by
         Columns that make groups, such as the detector.
-    seed, rounds
-        Of the bootstrap (`sslig.stats.bootstrap`).
-    recordings
-        Whether recordings are resampled within speakers.
+    bootstrap
+        ``seed``, ``rounds`` and ``recordings``, whether recordings are resampled within speakers.
 
     Returns
     -------
@@ -66,33 +61,29 @@ def summarise(
     Raises
     ------
     DataError
-        A column is missing, or an utterance has a measure twice.
+        An utterance has a measure twice.
     """
-    what = [name for name in WHAT if name in table]
-    keys = ["utterance", "speaker", *(["recording"] if recordings else [])]
-    needed = [*keys, *by, "statistic", "value", "chance", "beaten"]
-    missing = [name for name in needed if name not in table]
-    if missing or table.empty:
-        raise DataError(f"columns {missing} are missing of {len(table)} rows; there are {list(table.columns)}")
+    what, keys = [name for name in WHAT if name in table], ["utterance", "speaker", "recording"]
     twice = table.duplicated([*by, "utterance", *what])
     if twice.any():
         raise DataError(f"{table.loc[twice, [*by, 'utterance', *what]].iloc[0].to_dict()} stands twice")
+    if table.empty:
+        ends = [f"{figure}_{end}" for figure in INTERVALS for end in ("low", "high")]
+        return pd.DataFrame(columns=[*by, *what, "better", "n", *FIGURES, *ends, "supported"])
     better = table["statistic"].map(STATISTICS)
     rows = table.assign(advantage=better * (table["value"] - table["chance"]))
     parts = []
     for values, part in rows.groupby(list(by), sort=False):
         wide = part.pivot(index=keys, columns=what, values=list(FIGURES))  # (utterance, figure and measure)
-        means = _means(wide, what, seed, rounds, recordings)
-        parts.append(means.assign(**dict(zip(by, values, strict=True))))
-    order = table[[*by, *what]].drop_duplicates().assign(better=lambda rows: rows["statistic"].map(STATISTICS))
+        parts.append(_means(wide, what, bootstrap).assign(**dict(zip(by, values, strict=True))))
+    order = rows[[*by, *what]].assign(better=better).drop_duplicates()
     summary = order.merge(pd.concat(parts), on=[*by, *what], validate="one_to_one")
     return summary.assign(supported=summary["advantage_low"] > 0)
 
 
-def _means(wide: pd.DataFrame, what: list[str], seed: int, rounds: int, recordings: bool) -> pd.DataFrame:
+def _means(wide: pd.DataFrame, what: list[str], bootstrap: Mapping[str, int]) -> pd.DataFrame:
     """A row a measure from a row an utterance, whose columns are figures of measures."""
-    units = Units.of_table(wide.index.to_frame(index=False), recordings=recordings)
-    spread = estimate(mean(wide), units, seed=seed, rounds=rounds)
+    spread = _estimate(mean(wide), wide.index.to_frame(index=False), **bootstrap)
     ends = {"mean": spread.value, "low": spread.low, "high": spread.high, "n": np.isfinite(wide).sum().to_numpy()}
     means = pd.DataFrame(ends, index=wide.columns.rename(["figure", *what])).unstack("figure")
     columns = {"n": means["n", "value"]} | {figure: means["mean", figure] for figure in FIGURES}
@@ -100,17 +91,12 @@ def _means(wide: pd.DataFrame, what: list[str], seed: int, rounds: int, recordin
     return pd.DataFrame(columns).reset_index()
 
 
-def paired(
-    table: pd.DataFrame,
-    option: str,
-    reference: str,
-    *,
-    cells: Sequence[str] = CELLS,
-    seed: int,
-    rounds: int,
-    recordings: bool,
-) -> pd.DataFrame:
-    """The mean of each option over cells, and its difference to one of them on the same utterances.
+def _estimate(statistic: Statistic, rows: pd.DataFrame, *, seed: int, rounds: int, recordings: bool) -> Estimate:
+    return estimate(statistic, Units.of_table(rows, recordings=recordings), seed=seed, rounds=rounds)
+
+
+def paired(table: pd.DataFrame, option: str, reference: str, **bootstrap: int) -> pd.DataFrame:
+    """The mean of each option over `CELLS`, and its difference to one of them on the same utterances.
 
     Each round draws the same units for all cells and options, so what differs between utterances cancels. An option is
     compared on the cells that it was measured in.
@@ -118,11 +104,11 @@ def paired(
     Parameters
     ----------
     table
-        Rows of one statistic: ``utterance``, ``speaker``, ``recording``, `cells`, `option` and ``value``.
-    option
-        Column that names what is compared.
-    reference
-        The value of `option` that the others are compared with.
+        Rows of one statistic: ``utterance``, ``speaker``, ``recording``, `CELLS`, `option` and ``value``.
+    option, reference
+        Column that names what is compared, and the value that the others are compared with.
+    bootstrap
+        As `summarise` takes it.
 
     Returns
     -------
@@ -138,13 +124,13 @@ def paired(
     options = list(dict.fromkeys(table[option]))
     if reference not in options:
         raise DataError(f"no rows of {reference!r}; there are {', '.join(map(str, options)) or 'none'}")
-    keys = [*cells, "utterance", "speaker", "recording"]
+    keys = [*CELLS, "utterance", "speaker", "recording"]
     values = table.pivot(index=keys, columns=option, values="value")[options]
     about, of_reference = values.index.to_frame(index=False), values[[reference]].to_numpy(dtype=np.float64)
     values = np.where(np.isfinite(of_reference), values, np.nan)  # (row, option)
-    cell = about.groupby(list(cells), sort=False).ngroup().to_numpy()
+    cell = about.groupby(list(CELLS), sort=False).ngroup().to_numpy()
     both = np.concatenate([values, values - of_reference], axis=1)
-    spread = estimate(mean_of_cells(both, cell), Units.of_table(about, recordings=recordings), seed=seed, rounds=rounds)
+    spread = _estimate(mean_of_cells(both, cell), about, **bootstrap)
     defined = pd.DataFrame(np.isfinite(values))
     result = pd.DataFrame({option: options, "n": defined.sum(), "cells": defined.groupby(cell).any().sum()})
     for name, part in (("value", spread[: len(options)]), ("difference", spread[len(options) :])):
@@ -194,7 +180,7 @@ def costs(localisation: pd.DataFrame, by: Sequence[str] = ("detector", "method")
     return certificates(explained.drop_duplicates(["kind", "detector", "seed", "method", "utterance"]), by)
 
 
-def default_method(localisation: pd.DataFrame, *, seed: int, rounds: int, recordings: bool) -> pd.DataFrame:
+def default_method(localisation: pd.DataFrame, **bootstrap: int) -> pd.DataFrame:
     """Rank the methods that should explain by default, and choose one.
 
     Methods that explain every kind and detector are ranked by their mean ROC-AUC. Those that promise to add up and do
@@ -207,8 +193,8 @@ def default_method(localisation: pd.DataFrame, *, seed: int, rounds: int, record
     ----------
     localisation
         Table of the rule *localise*, with the kinds and detectors whose decisions rest on the place (`decisions`).
-    seed, rounds, recordings
-        Of the bootstrap (`paired`).
+    bootstrap
+        As `summarise` takes it.
 
     Returns
     -------
@@ -224,8 +210,7 @@ def default_method(localisation: pd.DataFrame, *, seed: int, rounds: int, record
     rows = rows[rows["method"].isin(everywhere)]
     if rows.empty:
         return pd.DataFrame()
-    options = {"seed": seed, "rounds": rounds, "recordings": recordings}
-    candidates = _admitted(_candidates(localisation, rows), rows, options)
+    candidates = _admitted(_candidates(localisation, rows), rows, bootstrap)
     tied = candidates[candidates["tied"]].sort_values(["seconds", "method"], kind="stable")
     beats_chance = tied["value_low"].max() > rows["chance"].mean()  # where nothing is tied, the maximum is NaN
     return candidates.assign(chosen=beats_chance & (candidates["method"] == next(iter(tied["method"]), "")))
@@ -243,26 +228,26 @@ def _candidates(localisation: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return columns.loc[best_first].reset_index(drop=True)
 
 
-def _admitted(candidates: pd.DataFrame, rows: pd.DataFrame, options: Mapping[str, int]) -> pd.DataFrame:
+def _admitted(candidates: pd.DataFrame, rows: pd.DataFrame, bootstrap: Mapping[str, int]) -> pd.DataFrame:
     """The candidates with their differences to the best admitted one, and which tie with it."""
     complete = candidates["complete"] >= LEAST_COMPLETE
     best = candidates["method"][complete if complete.any() else slice(None)].iloc[0]
-    compared = candidates.merge(paired(rows, "method", best, **options), on="method")
+    compared = candidates.merge(paired(rows, "method", best, **bootstrap), on="method")
     better = complete.any() & ~compared["promises"] & (compared["difference_low"] > 0)
     if better.any():
         best = candidates.loc[better, "method"].iloc[0]
-        compared = candidates.merge(paired(rows, "method", best, **options), on="method")
+        compared = candidates.merge(paired(rows, "method", best, **bootstrap), on="method")
     admitted = complete | better
     return compared.assign(admitted=admitted, tied=admitted & ~(compared["difference_high"] < 0))
 
 
-def beyond_plain(localisation: pd.DataFrame, *, seed: int, rounds: int, recordings: bool) -> pd.DataFrame:
+def beyond_plain(localisation: pd.DataFrame, **bootstrap: int) -> pd.DataFrame:
     """Each method against the plain map with the highest mean ROC-AUC, on the same utterances.
 
     Returns
     -------
     DataFrame
-        A row a kind, detector and method: ``kind``, ``detector``, ``plain_map`` and the columns of `paired`.
+        A row a kind, detector and method: ``kind``, ``detector``, ``method``, ``plain_map`` and the difference to it.
     """
     rows = localisation[localisation["statistic"].eq(MEASURE) & localisation["aggregation"].isin([SIGNED, PLAIN])]
     parts = []
@@ -270,7 +255,8 @@ def beyond_plain(localisation: pd.DataFrame, *, seed: int, rounds: int, recordin
         groups = part["method"].map(group)
         best = part[groups == "plain map"].groupby("method")["value"].mean().sort_values(kind="stable").index[-1]
         chosen = part[(groups == "explanation") | (part["method"] == best)]
-        compared = paired(chosen, "method", best, seed=seed, rounds=rounds, recordings=recordings)
+        compared = paired(chosen, "method", best, **bootstrap)
         about = dict(zip(CELLS, cell, strict=True)) | {"plain_map": best}
         parts.append(compared[compared["method"] != best].assign(**about))
-    return pd.concat(parts, ignore_index=True)
+    columns = [*CELLS, "method", "plain_map", "difference", "difference_low", "difference_high"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
