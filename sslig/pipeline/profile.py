@@ -7,19 +7,13 @@ import pandas as pd
 from sslig.attribution import baselines
 from sslig.attribution.context import BONAFIDE_MEAN, Context
 from sslig.corpora import protocol
-from sslig.corpora.sample import shard_of, stratified
+from sslig.corpora.sample import shard_of
 from sslig.cues.cue_profile import profiles
 from sslig.cues.segments import by_utterance
 from sslig.files import write_parquet
 from sslig.models.detector import Detector
+from sslig.pipeline.segment import chosen
 from sslig.study import Study
-
-
-def profiled(study: Study, corpus: Path) -> pd.DataFrame:
-    """The utterances of *eval* that are profiled, with ``recording``: all, or a draw of the study's number."""
-    table, n = protocol.load_set(corpus, "eval"), study.validation.profile_utterances
-    chosen = table if n is None else stratified(table, n, study.corpus.seed)
-    return protocol.with_recordings(corpus, chosen)
 
 
 def profile(
@@ -36,7 +30,9 @@ def profile(
     utterances: Path,
     left_out: Path,
 ) -> None:
-    """Profile the utterances of one shard (`sslig.cues.cue_profile.profiles`), with ``detector`` and ``seed``.
+    """Profile the utterances of one shard of *eval*.
+
+    The tables are those of `sslig.cues.cue_profile.profiles`, with ``detector`` and ``seed``.
 
     Parameters
     ----------
@@ -53,7 +49,7 @@ def profile(
     regions, utterances, left_out
         The tables to write.
     """
-    table = shard_of(profiled(study, corpus), shard)
+    table = shard_of(protocol.with_recordings(corpus, chosen(study, corpus, "profile")), shard)
     stored = pd.read_parquet(segments, filters=[("utterance", "in", table["utterance"].tolist())])
     context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
     model = Detector.from_pretrained(detector)

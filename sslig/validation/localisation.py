@@ -17,10 +17,9 @@ from scipy.ndimage import binary_dilation
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from sslig import frames
 from sslig.cues import vad
 from sslig.errors import DataError
-from sslig.frames import SSL_CLOCK, FrameClock
+from sslig.frames import SSL_CLOCK, FrameClock, energy
 from sslig.validation.statistics import Rows, measured
 
 TOLERANCES_S = {"pointing_20ms": 0.02, "pointing_100ms": 0.1}
@@ -157,9 +156,9 @@ def plain_maps(head: nn.Module, features: Tensor, waveform: Tensor, clock: Frame
     Jain and Wallace, "Attention is not Explanation", NAACL 2019.
     """
     n_frames = features.shape[2]
-    energy = frames.energy(waveform[0].cpu().numpy(), clock.hop_samples, clock.hop_samples)[:n_frames]
+    level = energy(waveform[0].cpu().numpy(), clock.hop_samples, clock.hop_samples)[:n_frames]
     speech = vad.speech(waveform[0].cpu().numpy()).mask(clock, n_frames, {vad.SPEECH}).astype(np.float64)
-    maps = {ENERGY: energy, VOICE_ACTIVITY: speech, NON_SPEECH: 1.0 - speech}
+    maps = {ENERGY: level, VOICE_ACTIVITY: speech, NON_SPEECH: 1.0 - speech}
     if hasattr(head, "attention") and not isinstance(head.attention, nn.Module):  # AASIST's is a layer of nodes
         with torch.no_grad():
             maps[ATTENTION] = head.attention(features)[0].double().mean(dim=0).cpu().numpy()  # over attention heads
