@@ -43,8 +43,8 @@ def places(utterances):
 def run(tiny_detector, utterances, places):
     def scores(*specs, head="camhfa", profile=None, places=places, utterances=utterances, **options):
         options = {"draws": DRAWS, "seed": 0} | options
-        found = [parse(spec) for spec in specs]
-        return mask_scores(tiny_detector(head), utterances, found, places, profile, Scoring(), **options)
+        masks = [parse(spec) for spec in specs]
+        return mask_scores(tiny_detector(head), utterances, masks, places, profile, Scoring(), **options)
 
     return scores
 
@@ -106,11 +106,11 @@ def test_the_masked_score_is_the_heads_on_masked_features(run, tiny_detector, ut
         silent = (centre_s < 0.1) | (centre_s >= samples.shape[1] / 16_000 - 0.06)
         changed = feature_masks.towards_profile(features, silent[None], profile, 0.5)
         expected = detector.head(changed).item()
-    found = table.set_index("utterance").loc[row["utterance"]]
-    assert found["masked_score"] == pytest.approx(expected, abs=1e-5)
-    assert found["share"] == pytest.approx(silent.float().mean().item())
-    assert found["n_runs"] == 2
-    assert found["status"] == APPLIED
+    masked = table.set_index("utterance").loc[row["utterance"]]
+    assert masked["masked_score"] == pytest.approx(expected, abs=1e-5)
+    assert masked["share"] == pytest.approx(silent.float().mean().item())
+    assert masked["n_runs"] == 2
+    assert masked["status"] == APPLIED
 
 
 def test_each_utterance_has_as_many_controls_as_asked_for_and_they_differ(run):
@@ -134,9 +134,9 @@ def test_a_result_does_not_depend_on_what_else_is_masked(run):
 
 
 def test_another_seed_draws_other_controls(run):
-    (one, _), (other, _) = run("phonemes"), run("phonemes", seed=1)
-    np.testing.assert_array_equal(one["masked_score"], other["masked_score"])
-    assert not np.array_equal(controls(one), controls(other))
+    (first, _), (other, _) = run("phonemes"), run("phonemes", seed=1)
+    np.testing.assert_array_equal(first["masked_score"], other["masked_score"])
+    assert not np.array_equal(controls(first), controls(other))
 
 
 def test_masks_by_attribution_need_one(run, places, utterances):
@@ -174,11 +174,11 @@ def test_the_recording_that_is_heard_is_the_one_that_is_scored(spec, utterances,
     detector, row = tiny_detector(), utterances.iloc[0]
     waveform = torch.from_numpy(audio.read(row["path"]))[None]
     waveform = waveform[:, : SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(waveform.shape[1]))]
-    intervention = parse(spec)
+    mask = parse(spec)
     with torch.inference_mode():
-        one = MaskedUtterance(detector, row["utterance"], waveform, DRAWS, 0)
-        mask = places.mask(intervention, one.name, waveform, SSL_CLOCK, one.n_read)
-        changed = one.recording(intervention, mask)
+        utterance = MaskedUtterance(detector, row["utterance"], waveform, DRAWS, 0)
+        frames = places.mask(mask, utterance.name, waveform, SSL_CLOCK, utterance.n_read)
+        changed = utterance.recording(mask, frames)
         used = SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(len(changed)))
-        heard, scored = detector(changed[None, :used]).item(), one.under(intervention, mask, None)["masked_score"]
+        heard, scored = detector(changed[None, :used]).item(), utterance.under(mask, frames, None)["masked_score"]
     assert heard == pytest.approx(scored, abs=1e-4)

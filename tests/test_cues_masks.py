@@ -1,4 +1,4 @@
-"""The registry: every line of text names one mask, and each does what its line says."""
+"""The registry: every line of text names one frames, and each does what its line says."""
 
 import pickle
 
@@ -37,10 +37,10 @@ def waveforms():
 
 
 @pytest.fixture
-def mask():
-    mask = torch.zeros(1, N_FRAMES, dtype=torch.bool)
-    mask[:, [0, 1, 12, 13]] = True
-    return mask
+def frames():
+    frames = torch.zeros(1, N_FRAMES, dtype=torch.bool)
+    frames[:, [0, 1, 12, 13]] = True
+    return frames
 
 
 def test_the_registry_holds_what_the_book_names():
@@ -53,36 +53,36 @@ def test_the_registry_holds_what_the_book_names():
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_canonical_text_is_read_back(name):
-    found = shortest(name)
-    assert parse(found.spec) == found
-    assert hash(parse(found.spec)) == hash(found)
-    assert pickle.loads(pickle.dumps(found)) == found
-    assert found.control in {"shift", "band", "cut", None}
-    assert (found.place is None) == (found.control in {"band", None})
-    assert found.description.endswith(".")
-    assert "{" not in found.description
+    mask = shortest(name)
+    assert parse(mask.spec) == mask
+    assert hash(parse(mask.spec)) == hash(mask)
+    assert pickle.loads(pickle.dumps(mask)) == mask
+    assert mask.control in {"shift", "band", "cut", None}
+    assert (mask.place is None) == (mask.control in {"band", None})
+    assert mask.description.endswith(".")
+    assert "{" not in mask.description
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-def test_every_mask_changes_something_and_nothing_it_was_given(name, features, waveforms, mask):
-    found = shortest(name)
-    original = (features if found.space == "feature" else waveforms).clone()
-    if found.space == "feature":
-        result = found.features(features, mask, torch.zeros(2, 3))
-        assert torch.equal(result[:, :, ~mask[0]], original[:, :, ~mask[0]])
+def test_every_mask_changes_something_and_nothing_it_was_given(name, features, waveforms, frames):
+    mask = shortest(name)
+    original = (features if mask.space == "feature" else waveforms).clone()
+    if mask.space == "feature":
+        result = mask.features(features, frames, torch.zeros(2, 3))
+        assert torch.equal(result[:, :, ~frames[0]], original[:, :, ~frames[0]])
     else:
-        result = found.waveforms(waveforms, mask if found.place else None, SSL_CLOCK, generator())
+        result = mask.waveforms(waveforms, frames if mask.place else None, SSL_CLOCK, generator())
     assert result.shape != original.shape or not torch.equal(result, original)
-    assert torch.equal(features if found.space == "feature" else waveforms, original)
+    assert torch.equal(features if mask.space == "feature" else waveforms, original)
 
 
 @pytest.mark.parametrize("name", [name for name in REGISTRY if REGISTRY[name].place])
-def test_empty_masks_change_nothing(name, features, waveforms, mask):
-    found, empty = shortest(name), torch.zeros_like(mask)
-    if found.space == "feature":
-        assert torch.equal(found.features(features, empty, torch.zeros(2, 3)), features)
+def test_empty_masks_change_nothing(name, features, waveforms, frames):
+    mask, empty = shortest(name), torch.zeros_like(frames)
+    if mask.space == "feature":
+        assert torch.equal(mask.features(features, empty, torch.zeros(2, 3)), features)
     else:
-        assert torch.equal(found.waveforms(waveforms, empty, SSL_CLOCK, generator()), waveforms)
+        assert torch.equal(mask.waveforms(waveforms, empty, SSL_CLOCK, generator()), waveforms)
 
 
 @pytest.mark.parametrize(
@@ -145,21 +145,21 @@ def test_the_papers_masks_give_the_published_results(reference):
         "compressor": "compressor_-20dB_4_makeup10dB",
     }
     for spec, result in results.items():
-        found = parse(spec)
-        if found.space == "feature":
-            masked = found.features(released["features"], places[found.place], released["silence_profile"])
+        mask = parse(spec)
+        if mask.space == "feature":
+            masked = mask.features(released["features"], places[mask.place], released["silence_profile"])
         else:
-            masked = found.waveforms(waveforms, None, SSL_CLOCK, generator())
+            masked = mask.waveforms(waveforms, None, SSL_CLOCK, generator())
         torch.testing.assert_close(masked, released[result], atol=1e-5, rtol=0)
 
 
-def test_parameters_reach_the_function(waveforms, mask):
+def test_parameters_reach_the_function(waveforms, frames):
     expected = waveform_masks.band_gain(waveforms, 2000, 3000, 0.5)
-    found = parse("band(lo_hz=2000, hi_hz=3000, gain=0.5)").waveforms(waveforms, None, SSL_CLOCK, generator())
-    assert torch.equal(found, expected)
-    expected = waveform_masks.replaced(waveforms, mask, SSL_CLOCK, "interpolation", generator())
+    masked = parse("band(lo_hz=2000, hi_hz=3000, gain=0.5)").waveforms(waveforms, None, SSL_CLOCK, generator())
+    assert torch.equal(masked, expected)
+    expected = waveform_masks.replaced(waveforms, frames, SSL_CLOCK, "interpolation", generator())
     spec = "time:energy(fill=interpolation, quantile=0.5)"
-    assert torch.equal(parse(spec).waveforms(waveforms, mask, SSL_CLOCK, generator()), expected)
+    assert torch.equal(parse(spec).waveforms(waveforms, frames, SSL_CLOCK, generator()), expected)
 
 
 @pytest.mark.parametrize(
@@ -190,15 +190,15 @@ def test_what_is_not_accepted_is_refused(spec, says):
         parse(spec)
 
 
-def test_what_cannot_be_applied_is_refused(features, waveforms, mask):
+def test_what_cannot_be_applied_is_refused(features, waveforms, frames):
     with pytest.raises(InputError, match="volume works on waveforms and was given features"):
-        parse("volume").features(features, mask)
+        parse("volume").features(features, frames)
     with pytest.raises(InputError, match="noise works on features and was given waveforms"):
-        parse("noise").waveforms(waveforms, mask, SSL_CLOCK, generator())
+        parse("noise").waveforms(waveforms, frames, SSL_CLOCK, generator())
     with pytest.raises(InputError, match=r"no mask was given; a .* mask of edge_silence"):
         parse("trim_silence").waveforms(waveforms, None, SSL_CLOCK, generator())
     with pytest.raises(InputError, match="no profile"):
-        parse("noise").features(features, mask)
+        parse("noise").features(features, frames)
 
 
 def test_a_study_without_masks_has_those_of_the_paper_first():

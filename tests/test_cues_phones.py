@@ -74,9 +74,9 @@ def test_what_is_no_phone_is_refused(phone):
 def test_every_phone_of_pocketsphinx_has_a_class():
     folder = resources.files("pocketsphinx") / "model" / "en-us"
     lines = (folder / "cmudict-en-us.dict").read_text(encoding="utf-8").splitlines()
-    found = {phone for line in lines for phone in line.split()[1:]}
-    assert len(found) == 39
-    assert {class_of(phone) for phone in found} == set(CLASSES) - {"silence", "noise"}
+    used = {phone for line in lines for phone in line.split()[1:]}
+    assert len(used) == 39
+    assert {class_of(phone) for phone in used} == set(CLASSES) - {"silence", "noise"}
 
 
 def test_phones_cover_the_recording(speech):
@@ -122,8 +122,8 @@ def test_decoding_is_quiet(speech, capfd):
 
 def test_words_lose_what_is_between_them_and_their_variants(monkeypatch):
     words = phones._Pocketsphinx("words")
-    found = [("<s>", 0, 9), ("the(2)", 10, 29), ("<sil>", 30, 39), ("[SPEECH]", 40, 49), ("end", 50, 98)]
-    monkeypatch.setattr(words, "segments", lambda samples: found)
+    segments = [("<s>", 0, 9), ("the(2)", 10, 29), ("<sil>", 30, 39), ("[SPEECH]", 40, 49), ("end", 50, 98)]
+    monkeypatch.setattr(words, "segments", lambda samples: segments)
     tier = words.tier(np.zeros(16_000))
     assert (tier.name, tier.labels) == ("words", ("the", "end"))
     np.testing.assert_allclose(tier.start_s, [0.1078125, 0.5078125])

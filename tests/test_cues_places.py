@@ -47,10 +47,10 @@ def test_silence_is_trimmed_at_the_ends_only(places, waveform):
 
 
 def test_energy_is_above_its_quantile(places, waveform):
-    found = frames(places, "phonemes(quantile=0.75)", waveform)
-    assert len(found) == 5
-    assert min(found) >= 10
-    assert set(frames(places, "phonemes(quantile=0.9)", waveform)) < set(found)
+    loud = frames(places, "phonemes(quantile=0.75)", waveform)
+    assert len(loud) == 5
+    assert min(loud) >= 10
+    assert set(frames(places, "phonemes(quantile=0.9)", waveform)) < set(loud)
 
 
 def test_attribution_is_ranked_among_the_frames_that_are_read(places, waveform):
@@ -79,9 +79,9 @@ def test_released_places_go_by_ctc_tokens_and_wrap_around(places, waveform):
     labels = ("A", BLANK, "B", DELIMITER, "C")
     first = np.array([0, 5, 7, 12, 13])
     tier = Tier("emissions", edges_s[first], edges_s[[5, 7, 12, 13, 20]], labels, 0.5, {"tool": "given"})
-    told = Places({NAME: {"emissions": tier}})
-    assert frames(told, "noise(published=true)", waveform) == [5, 6]
-    assert frames(told, "word_boundaries(published=true)", waveform) == [4, 7, 12]
+    emitted = Places({NAME: {"emissions": tier}})
+    assert frames(emitted, "noise(published=true)", waveform) == [5, 6]
+    assert frames(emitted, "word_boundaries(published=true)", waveform) == [4, 7, 12]
     with pytest.raises(InputError, match="E_1 has none; add ctc:emissions:<model> to"):
         frames(places, "noise(published=true)", waveform)
 

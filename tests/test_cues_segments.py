@@ -57,10 +57,10 @@ def test_recordings_are_decoded_in_order(recordings):
 
 
 def test_the_number_of_workers_does_not_decide(recordings):
-    one, two = (decode(recordings, ["pocketsphinx:phones", "voicing"], workers) for workers in (1, 2))
-    pd.testing.assert_frame_equal(one.table, two.table)
-    pd.testing.assert_frame_equal(one.left_out, two.left_out)
-    assert one.sources == two.sources
+    alone, together = (decode(recordings, ["pocketsphinx:phones", "voicing"], workers) for workers in (1, 2))
+    pd.testing.assert_frame_equal(alone.table, together.table)
+    pd.testing.assert_frame_equal(alone.left_out, together.left_out)
+    assert alone.sources == together.sources
 
 
 def test_every_source_decodes(recordings):

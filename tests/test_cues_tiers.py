@@ -79,8 +79,8 @@ def test_coverage():
 
 @pytest.mark.parametrize("n_frames", [0, 3])
 def test_nothing_masked_is_counted_as_0(n_frames):
-    found = coverage(np.zeros(n_frames, dtype=bool), SSL_CLOCK)
-    assert found == {"n_frames": n_frames, "n_masked": 0, "share": 0, "n_runs": 0, "mean_run_s": 0, "longest_run_s": 0}
+    back = coverage(np.zeros(n_frames, dtype=bool), SSL_CLOCK)
+    assert back == {"n_frames": n_frames, "n_masked": 0, "share": 0, "n_runs": 0, "mean_run_s": 0, "longest_run_s": 0}
 
 
 def test_frames_near_changes(words):
@@ -110,13 +110,13 @@ def test_textgrid_comes_back(tmp_path, words):
         write_textgrid(tmp_path / "x.TextGrid", [quoted])
     quoted = Tier("labels", [5e-05, 0.123456789012], [0.1, 0.3], ('say "a"', "tʃ ɑ̃"), 0.3, SOURCE)
     write_textgrid(tmp_path / "x.TextGrid", [words, other, quoted])
-    found = read_textgrid(tmp_path / "x.TextGrid")
-    assert [tier.name for tier in found] == ["words", "empty", "labels"]
-    assert same(found[0], words)
-    assert same(found[1], other)
-    assert found[2].labels == quoted.labels
-    np.testing.assert_allclose(found[2].start_s, [0, 0.123456789012])
-    assert found[0].source == {"tool": "TextGrid", "file": "x.TextGrid"}
+    back = read_textgrid(tmp_path / "x.TextGrid")
+    assert [tier.name for tier in back] == ["words", "empty", "labels"]
+    assert same(back[0], words)
+    assert same(back[1], other)
+    assert back[2].labels == quoted.labels
+    np.testing.assert_allclose(back[2].start_s, [0, 0.123456789012])
+    assert back[0].source == {"tool": "TextGrid", "file": "x.TextGrid"}
     assert [path.name for path in tmp_path.iterdir()] == ["x.TextGrid"]
 
 
@@ -180,17 +180,17 @@ def test_a_faulty_textgrid_is_named(tmp_path, words):
 def test_audacity_labels_come_back(tmp_path, words):
     write_audacity(tmp_path / "x.txt", words)
     assert (tmp_path / "x.txt").read_text().splitlines()[0] == "0.020000\t0.060000\tone"
-    found = read_audacity(tmp_path / "x.txt", "words", 0.3)
-    assert same(found, words)
-    assert found.source == {"tool": "Audacity labels", "file": "x.txt"}
+    back = read_audacity(tmp_path / "x.txt", "words", 0.3)
+    assert same(back, words)
+    assert back.source == {"tool": "Audacity labels", "file": "x.txt"}
 
 
 def test_audacity_labels_are_put_in_order(tmp_path):
     """A line of frequencies is passed over, and what rounding makes overlap is joined."""
     (tmp_path / "x.txt").write_text("0.5\t0.7\tlater\r\n\\\t100.0\t200.0\r\n0.1\t0.500001\tfirst word\r\n\r\n")
-    found = read_audacity(tmp_path / "x.txt", "words", 0.699999)
-    assert found.labels == ("first word", "later")
-    assert found.changes_s(["first word", "later"]).tolist() == [0.1]
+    back = read_audacity(tmp_path / "x.txt", "words", 0.699999)
+    assert back.labels == ("first word", "later")
+    assert back.changes_s(["first word", "later"]).tolist() == [0.1]
 
 
 @pytest.mark.parametrize(

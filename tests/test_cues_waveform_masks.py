@@ -41,14 +41,14 @@ def rms(samples):
 def test_a_band_is_scaled_and_the_rest_is_kept():
     inside, outside = tone(900), tone(3000)
     middle = slice(2000, -2000)
-    found = masks.band_gain(inside + outside, 600, 1200, 0.1)
-    torch.testing.assert_close(found[:, middle], (0.1 * inside + outside)[:, middle], atol=1e-3, rtol=0)
+    masked = masks.band_gain(inside + outside, 600, 1200, 0.1)
+    torch.testing.assert_close(masked[:, middle], (0.1 * inside + outside)[:, middle], atol=1e-3, rtol=0)
 
 
 def test_a_lowpass_takes_out_what_lies_above():
     middle = slice(2000, -2000)
-    found = masks.lowpass(tone(500) + tone(5000), 4000)
-    torch.testing.assert_close(found[:, middle], tone(500)[:, middle], atol=1e-3, rtol=0)
+    masked = masks.lowpass(tone(500) + tone(5000), 4000)
+    torch.testing.assert_close(masked[:, middle], tone(500)[:, middle], atol=1e-3, rtol=0)
 
 
 def test_gains_of_one_and_empty_masks_change_nothing(noise):
@@ -63,9 +63,9 @@ def test_gains_of_one_and_empty_masks_change_nothing(noise):
 def test_a_compressor_reduces_what_exceeds_the_threshold():
     # -6 dB exceed -20 dB by 14 dB, of which 10.5 dB are taken; 10 dB are given back.
     samples = torch.tensor([[10 ** (-6 / 20), -(10 ** (-6 / 20)), 10 ** (-30 / 20), 1.0]])
-    found = masks.compressed(samples)
+    masked = masks.compressed(samples)
     expected = torch.tensor([[10 ** (-6.5 / 20), -(10 ** (-6.5 / 20)), 10 ** (-20 / 20), 10 ** (-5 / 20)]])
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(masked, expected, atol=1e-6, rtol=0)
     assert masks.compressed(torch.ones(1, 4), ratio=1.0).tolist() == [[1.0] * 4]  # the limit
 
 
@@ -77,8 +77,8 @@ def step(n_samples=4800):
 
 
 def gain_db(samples, **times):
-    found = masks.compressed(samples, makeup_db=0.0, **times)
-    return 20 * torch.log10(found / samples)[0]
+    masked = masks.compressed(samples, makeup_db=0.0, **times)
+    return 20 * torch.log10(masked / samples)[0]
 
 
 def test_release_decays_exponentially():
@@ -98,43 +98,43 @@ def test_attack_rises_exponentially():
 def test_attack_and_release_follow_their_recursion():
     samples = 0.5 * torch.randn(1, 400, generator=generator())
     release, attack = math.exp(-1 / 80), math.exp(-1 / 16)
-    held = smooth = 0.0
+    released = smooth = 0.0
     expected = []
     for value in samples[0].tolist():
         excess = max(0.0, 20 * math.log10(abs(value) + 1e-8) + 20) * 0.75
-        held = max(excess, release * held)
-        smooth = attack * smooth + (1 - attack) * held
+        released = max(excess, release * released)
+        smooth = attack * smooth + (1 - attack) * released
         expected.append(max(-1.0, min(1.0, value * 10 ** ((10 - smooth) / 20))))
-    found = masks.compressed(samples, attack_ms=1, release_ms=5)
-    torch.testing.assert_close(found, torch.tensor([expected]), atol=1e-5, rtol=0)
+    masked = masks.compressed(samples, attack_ms=1, release_ms=5)
+    torch.testing.assert_close(masked, torch.tensor([expected]), atol=1e-5, rtol=0)
 
 
 def test_the_frame_of_a_sample_has_the_nearest_centre():
-    found = masks.sample_mask(torch.eye(N_FRAMES, dtype=torch.bool), N_SAMPLES, SSL_CLOCK)
+    masked = masks.sample_mask(torch.eye(N_FRAMES, dtype=torch.bool), N_SAMPLES, SSL_CLOCK)
     centres = torch.from_numpy(SSL_CLOCK.centre_s(N_FRAMES)) * SAMPLE_RATE_HZ
     distance = (torch.arange(N_SAMPLES)[None] + 0.5 - centres[:, None]).abs()
-    assert torch.equal(found, distance == distance.min(dim=0).values)
-    assert (found.sum(dim=0) == 1).all()
-    assert found.sum(dim=1).tolist() == [360] + [320] * 47 + [560]
+    assert torch.equal(masked, distance == distance.min(dim=0).values)
+    assert (masked.sum(dim=0) == 1).all()
+    assert masked.sum(dim=1).tolist() == [360] + [320] * 47 + [560]
 
 
 @pytest.mark.parametrize("fill", masks.FILLS)
 def test_only_masked_samples_change_and_without_a_click(fill):
     samples = tone(100)
     mask = frames(0, 1, 10, 20, 21, 22, 48)
-    found = masks.replaced(samples, mask, SSL_CLOCK, fill, generator())
+    filled = masks.replaced(samples, mask, SSL_CLOCK, fill, generator())
     masked = masks.sample_mask(mask, N_SAMPLES, SSL_CLOCK)
-    assert torch.equal(found[~masked], samples[~masked])
-    assert not torch.equal(found[masked], samples[masked])
+    assert torch.equal(filled[~masked], samples[~masked])
+    assert not torch.equal(filled[masked], samples[masked])
     seam = masked.int().diff().abs().bool()  # between a kept and a masked sample
-    assert (found.diff()[seam] - samples.diff()[seam]).abs().max() < 1e-3
+    assert (filled.diff()[seam] - samples.diff()[seam]).abs().max() < 1e-3
 
 
 def test_silence_is_digital_between_the_fades():
-    found = masks.replaced(tone(100), frames(20, 21), SSL_CLOCK, "silence", generator())
+    masked = masks.replaced(tone(100), frames(20, 21), SSL_CLOCK, "silence", generator())
     start, stop = 20 * 320 + 40, 22 * 320 + 40
-    assert found[0, start + 80 : stop - 80].abs().max() == 0
-    halfway = found[0, start + 39 : start + 41] / tone(100)[0, start + 39 : start + 41]
+    assert masked[0, start + 80 : stop - 80].abs().max() == 0
+    halfway = masked[0, start + 39 : start + 41] / tone(100)[0, start + 39 : start + 41]
     assert halfway.mean() == pytest.approx(0.5, abs=0.02)
 
 
@@ -150,47 +150,47 @@ def test_noise_has_the_level_and_spectrum_of_the_quietest_frames(noise):
     loud[:, 6000:] += tone(440)[:, 6000:]
     mask = torch.zeros(2, N_FRAMES, dtype=torch.bool)
     mask[:, 20:48] = True
-    found = masks.replaced(loud, mask, SSL_CLOCK, "noise", generator())[:, 7000:15000]
-    assert rms(found) == pytest.approx(rms(quiet), rel=0.15)
-    assert rms(found - masks.lowpass(found, 2500)) < 0.05 * rms(found)
+    masked = masks.replaced(loud, mask, SSL_CLOCK, "noise", generator())[:, 7000:15000]
+    assert rms(masked) == pytest.approx(rms(quiet), rel=0.15)
+    assert rms(masked - masks.lowpass(masked, 2500)) < 0.05 * rms(masked)
 
 
 def test_interpolation_meets_the_spectrum_on_both_sides(noise):
     samples = noise.clone()
     samples[:, 8000:] *= 3
     mask = frames(*range(22, 26), batch=2)
-    found = masks.replaced(samples.repeat(50, 1), mask.repeat(50, 1), SSL_CLOCK, "interpolation", generator())
-    power = found[:, 22 * 320 + 200 : 26 * 320 - 120].square().mean().item()
+    masked = masks.replaced(samples.repeat(50, 1), mask.repeat(50, 1), SSL_CLOCK, "interpolation", generator())
+    power = masked[:, 22 * 320 + 200 : 26 * 320 - 120].square().mean().item()
     assert power == pytest.approx((0.1**2 + 0.3**2) / 2, rel=0.15)
 
 
 def test_digital_silence_gives_silent_noise():
     samples = torch.zeros(1, N_SAMPLES)
     samples[:, 8000:] = tone(300)[:, 8000:]
-    found = masks.replaced(samples, frames(*range(30, 40)), SSL_CLOCK, "noise", generator())
-    assert found[0, 30 * 320 + 120 : 40 * 320 - 40].abs().max() < 1e-6
+    masked = masks.replaced(samples, frames(*range(30, 40)), SSL_CLOCK, "noise", generator())
+    assert masked[0, 30 * 320 + 120 : 40 * 320 - 40].abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("masked", [(0, 1, 2), (46, 47, 48), (0, 48, 47), (10, 11, 12), (5, 20, 40), (0, 20, 48)])
 def test_a_cut_removes_one_hop_a_frame_wherever_it_stands(masked):
-    found = masks.cut(tone(100), frames(*masked), SSL_CLOCK)
-    assert found.shape == (1, N_SAMPLES - 3 * 320)
-    assert SSL_CLOCK.n_frames(found.shape[1]) == N_FRAMES - 3
+    masked = masks.cut(tone(100), frames(*masked), SSL_CLOCK)
+    assert masked.shape == (1, N_SAMPLES - 3 * 320)
+    assert SSL_CLOCK.n_frames(masked.shape[1]) == N_FRAMES - 3
 
 
 def test_cuts_at_the_ends_start_later_and_stop_earlier():
     position = torch.arange(N_SAMPLES, dtype=torch.float32)[None]
-    found = masks.cut(position, frames(0, 1, 48), SSL_CLOCK)
-    assert torch.equal(found, position[:, 640 : N_SAMPLES - 320])
+    masked = masks.cut(position, frames(0, 1, 48), SSL_CLOCK)
+    assert torch.equal(masked, position[:, 640 : N_SAMPLES - 320])
 
 
 def test_a_cut_inside_continues_under_what_follows():
     samples = tone(97)
-    found = masks.cut(samples, frames(20, 21), SSL_CLOCK)
+    masked = masks.cut(samples, frames(20, 21), SSL_CLOCK)
     start = 20 * 320 + 40
-    assert torch.equal(found[:, :start], samples[:, :start])
-    assert torch.equal(found[:, start + 80 :], samples[:, start + 720 :])
-    assert found.diff().abs().max() < 0.06  # the tone itself moves by 0.02 a sample, the joint jumps by 0.6
+    assert torch.equal(masked[:, :start], samples[:, :start])
+    assert torch.equal(masked[:, start + 80 :], samples[:, start + 720 :])
+    assert masked.diff().abs().max() < 0.06  # the tone itself moves by 0.02 a sample, the joint jumps by 0.6
     assert (samples[0, start + 640] - samples[0, start - 1]).abs() > 0.3
 
 
@@ -212,11 +212,11 @@ def test_rows_of_a_cut_do_not_mix(noise):
 
 def test_codecs_keep_shape_and_are_applied_row_by_row():
     samples = torch.cat([tone(300, n_samples=4000), tone(500, n_samples=4000)])
-    found = masks.coded(samples, codecs.G722)
-    assert found.shape == samples.shape
-    assert found.dtype == samples.dtype
-    assert torch.equal(found[1:], masks.coded(samples[1:], codecs.G722))
-    assert rms(found - samples) < 0.1 * rms(samples)
+    masked = masks.coded(samples, codecs.G722)
+    assert masked.shape == samples.shape
+    assert masked.dtype == samples.dtype
+    assert torch.equal(masked[1:], masks.coded(samples[1:], codecs.G722))
+    assert rms(masked - samples) < 0.1 * rms(samples)
 
 
 def test_what_does_not_fit_is_refused(noise):

@@ -26,9 +26,8 @@ REGISTRY = {"colour": SimpleNamespace(name="colour", parameters=SHADES)}
     ],
 )
 def test_a_parameter_reads_its_kind(parameter, text, value):
-    found = parameter.read(text)
-    assert found == value
-    assert type(found) is type(value)
+    assert parameter.read(text) == value
+    assert type(parameter.read(text)) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +58,9 @@ def test_a_parameter_refuses_the_rest(parameter, text, accepted):
     ],
 )
 def test_a_line_is_read_and_written_in_one_way(line, values, text):
-    entry, found = read(line, REGISTRY, "paint")
-    assert found == values
-    assert written(entry.name, entry.parameters, found) == text
+    entry, given = read(line, REGISTRY, "paint")
+    assert given == values
+    assert written(entry.name, entry.parameters, given) == text
     assert read(text, REGISTRY, "paint")[1] == values
 
 

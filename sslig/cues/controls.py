@@ -104,8 +104,8 @@ def _placed(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
 def _check(mask: Tensor, draws: int) -> None:
     if draws < 1 or mask.ndim != 1 or mask.dtype != torch.bool:
         raise InputError(
-            f"{draws} draws of a {mask.dtype} mask of shape {tuple(mask.shape)}; 1 draw or more of a bool mask (frame,) "
-            "are needed"
+            f"{draws} draws of a {mask.dtype} mask of shape {tuple(mask.shape)}; 1 draw or more of a bool mask "
+            "(frame,) are needed"
         )
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from sslig.cues.masking import APPLIED, NO_FRAMES, STATUSES
+from sslig.cues.masking import APPLIED, NO_FRAMES
 from sslig.errors import DataError
 from sslig.labels import BONAFIDE, KEYS
 from sslig.stats import bootstrap, tests
@@ -77,7 +77,7 @@ def effects(
     Raises
     ------
     DataError
-        A column is missing, a key or status is unknown, scores are not finite or do not vary, an utterance stands
+        A column is missing, scores are not finite or do not vary, an utterance stands
         twice, control draws do not match, or a class is missing. The message names detector, mask and utterance where
         there is one.
 
@@ -290,10 +290,6 @@ def _check(masked: pd.DataFrame, resample_recordings: bool) -> None:
         raise DataError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, masked.columns))}")
     if not len(masked):
         raise DataError("the table has 0 rows; at least one is needed")
-    for column, accepted in (("key", KEYS), ("status", STATUSES)):
-        unknown = masked.loc[~masked[column].isin(accepted), column]
-        if len(unknown):
-            raise DataError(f"{column} {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(accepted)}")
     twice = masked.loc[masked.duplicated(ROW), ROW]
     if len(twice):
         names = ", ".join(map(str, twice.iloc[0]))

@@ -78,17 +78,8 @@ def from_nearest(features: Tensor, mask: Tensor) -> Tensor:
 def high_energy(waveforms: Tensor, clock: FrameClock, quantile: float = 0.75) -> Tensor:
     """(batch, frame) Frames whose energy lies above a quantile of their own recording: the published ``phonemes``.
 
-    The published energy is the mean square of the `hop_samples` samples from the start of each frame. It leaves out
+    The published energy of (batch, samples) is the mean square of one hop from the start of each frame, and leaves out
     the end of the receptive field, 80 samples of 400 on the SSL clock. Equal energies are all kept or all selected.
-
-    Parameters
-    ----------
-    waveforms
-        (batch, samples), trimmed to whole frames.
-    clock
-        The frame grid.
-    quantile
-        In [0, 1], interpolated linearly between order statistics.
     """
     energy = torch.from_numpy(frames.energy(waveforms.cpu().numpy(), clock.hop_samples, clock.hop_samples))
     energy = energy[:, : clock.n_frames(waveforms.shape[1])]  # (batch, frame)
@@ -98,13 +89,9 @@ def high_energy(waveforms: Tensor, clock: FrameClock, quantile: float = 0.75) ->
 def published_word_boundaries(blank: Tensor, delimiter: Tensor) -> Tensor:
     """(batch, frame) Frames of the word delimiter, and frames beside a blank, as the released code finds them.
 
-    A CTC model emits the blank between any two letters, and the released code takes each for silence. Its neighbour
-    test wraps around, so that the first frame is a boundary where the last one is a blank, and the other way round.
-
-    Parameters
-    ----------
-    blank, delimiter
-        (batch, frame) bool: the most likely CTC token of the frame is the blank, or the one between words.
+    `blank` and `delimiter` are (batch, frame) bool, by the most likely CTC token of each frame. A CTC model emits the
+    blank between any two letters, and the released code takes each for silence. Its test of neighbours wraps around
+    from the last frame to the first.
     """
     return delimiter | ((blank.roll(1, dims=1) | blank.roll(-1, dims=1)) & ~blank)
 

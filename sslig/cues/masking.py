@@ -17,7 +17,7 @@ from sslig.errors import DataError
 from sslig.models.detector import Detector
 from sslig.study import Scoring
 
-APPLIED, NO_FRAMES, ALL_FRAMES = STATUSES = ("applied", "no frames", "all frames")
+APPLIED, NO_FRAMES, ALL_FRAMES = "applied", "no frames", "all frames"
 """What became of a mask in an utterance; the last two leave a frame mask no other place to be moved to."""
 
 CHUNK_VALUES = 4_000_000
@@ -70,8 +70,9 @@ def mask_scores(
     -------
     masked, left_out
         One row an utterance and mask: ``utterance``, ``key``, ``attack``, ``codec``, ``speaker``, ``mask``,
-        ``spoof_score``, ``masked_score``, ``control_scores`` (draw,), ``status`` out of `STATUSES`, and the coverage
-        of the mask (`sslig.cues.tiers.coverage`); and the utterances that could not be read, with the reason.
+        ``spoof_score``, ``masked_score``, ``control_scores`` (draw,), ``status`` (`APPLIED`, `NO_FRAMES` or
+        `ALL_FRAMES`) and the coverage of the mask (`sslig.cues.tiers.coverage`); and the utterances that could not be
+        read, with the reason.
 
     Raises
     ------

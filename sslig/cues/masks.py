@@ -34,19 +34,10 @@ PAPER = ("noise", "phonemes", "word_boundaries", "spectral", "volume", "compress
 MASKS = (
     *PAPER,
     *(f"phone:{name}" for name in phones.CLASSES),
-    "onsets",
-    "speech_edges",
-    "top_attribution(percent=10)",
-    "bottom_attribution(percent=10)",
-    "time:non_speech(fill=noise)",
-    "time:non_speech(fill=silence)",
-    "time:energy(fill=interpolation)",
-    "time:top_attribution(percent=10, fill=interpolation)",
-    "band(lo_hz=0, hi_hz=300)",
-    "band(lo_hz=4000, hi_hz=8000)",
-    "lowpass(cutoff_hz=4000)",
-    "codec:opus",
-    "trim_silence",
+    *("onsets", "speech_edges", "top_attribution(percent=10)", "bottom_attribution(percent=10)"),
+    *("time:non_speech(fill=noise)", "time:non_speech(fill=silence)", "time:energy(fill=interpolation)"),
+    *("time:top_attribution(percent=10, fill=interpolation)", "band(lo_hz=0, hi_hz=300)"),
+    *("band(lo_hz=4000, hi_hz=8000)", "lowpass(cutoff_hz=4000)", "codec:opus", "trim_silence"),
 )
 """The masks of a study that names none: those of the paper first."""
 
@@ -237,11 +228,7 @@ def of_study(masks: Sequence[str] | None, sweeps: Sequence[str] | None) -> dict[
     return {
         mask: {
             "mask": mask.spec,
-            "name": mask.name,
-            "space": mask.space,
-            "place": mask.place or "",
-            "control": mask.control or "",
-            "description": mask.description,
+            **{name: getattr(mask, name) or "" for name in ("name", "space", "place", "control", "description")},
             "chosen": mask in chosen,
             "paper": mask.spec in PAPER,
             "order": order,

@@ -1,8 +1,8 @@
 """Segments of many recordings: tiers of named sources, decoded in parallel and stored as one table."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,19 +29,8 @@ SOURCES: Mapping[str, Source] = {
 CTC_TIERS = ("phones", "words", "tokens", "emissions")
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """The segments of many recordings.
-
-    Attributes
-    ----------
-    table
-        `COLUMNS`, a row a stretch, utterances in the order in which they were given.
-    left_out
-        ``utterance`` and ``reason`` of each file that could not be read.
-    sources
-        `Tier.source` by name of the tier.
-    """
+class Decoded(NamedTuple):
+    """A table with `COLUMNS`, a row a stretch; the files that could not be read; and `Tier.source` by tier."""
 
     table: pd.DataFrame
     left_out: pd.DataFrame

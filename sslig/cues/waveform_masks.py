@@ -30,16 +30,16 @@ LEVEL_FLOOR = 1e-8
 """Added to the magnitude before its logarithm in `compressed`, as published."""
 
 QUIET_QUANTILE = 0.1
-"""The quietest tenth of the frames of a recording is taken for its background."""
+"""The quietest tenth of the frames of a recording counts as its background."""
 
 FILLS = ("silence", "noise", "interpolation")
 
 
 def band_gain(waveforms: Tensor, lo_hz: float = 600.0, hi_hz: float = 1200.0, gain: float = 0.1) -> Tensor:
-    """(batch, samples) STFT bins from `lo_hz` to `hi_hz`, both included, multiplied by `gain`: ``spectral``.
+    """Multiply the STFT bins of (batch, samples) from `lo_hz` to `hi_hz`, both included, by `gain`.
 
     Hann window of 1024 samples, hop 256, ends reflected; recordings too short for that are followed by zeros. Only the
-    change is resynthesised, so that a gain of 1 changes nothing at all.
+    change is resynthesised, so a gain of 1 changes nothing at all.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def band_gain(waveforms: Tensor, lo_hz: float = 600.0, hi_hz: float = 1200.0, ga
 
 
 def lowpass(waveforms: Tensor, cutoff_hz: float) -> Tensor:
-    """(batch, samples) Without what lies at `cutoff_hz` and above: `band_gain` with a gain of 0 up to 8000 Hz."""
+    """Remove from (batch, samples) what lies at `cutoff_hz` and above."""
     return band_gain(waveforms, cutoff_hz, NYQUIST_HZ, gain=0.0)
 
 
@@ -72,14 +72,13 @@ def compressed(
     attack_ms: float = 0.0,
     release_ms: float = 0.0,
 ) -> Tensor:
-    """(batch, samples) After a compressor with a hard knee and a hard limit at full scale.
+    """Compress (batch, samples) with a hard knee and a hard limit at full scale.
 
-    What exceeds the threshold is reduced: c = (20 log10 |x| - threshold)+ (1 - 1 / ratio) dB, smoothed by a decoupled
+    Levels above the threshold are reduced: c = (20 log10 |x| - threshold)+ (1 - 1 / ratio) dB, smoothed by a decoupled
     peak detector: the release holds r[n] = max(c[n], e^(-1 / release) r[n - 1]), the attack follows
     s[n] = e^(-1 / attack) s[n - 1] + (1 - e^(-1 / attack)) r[n]. The gain is ``makeup_db`` - s.
 
-    Times of 0 are the published compressor, a memoryless waveshaper: the released code accepts attack and release
-    and does not use them.
+    With times of 0 it is the published compressor, a memoryless waveshaper: the released code ignores both.
 
     References
     ----------
@@ -93,7 +92,7 @@ def compressed(
 
 
 def coded(waveforms: Tensor, codec: codecs.Codec, quality: int = 1) -> Tensor:
-    """(batch, samples) After encoding and decoding with one of `sslig.corpora.codecs`."""
+    """Encode and decode (batch, samples) with one of `sslig.corpora.codecs`."""
     rows = [codecs.apply(row, codec, quality) for row in waveforms.cpu().numpy()]
     return torch.from_numpy(np.stack(rows)).to(waveforms)
 
@@ -105,7 +104,7 @@ def sample_mask(mask: Tensor, n_samples: int, clock: FrameClock) -> Tensor:
 
 
 def replaced(waveforms: Tensor, mask: Tensor, clock: FrameClock, fill: str, generator: torch.Generator) -> Tensor:
-    """(batch, samples) Masked frames cross-faded, over a quarter of a hop at each end of a run, to something else.
+    """Replace masked frames of a recording, cross-faded over a quarter of a hop at each end of a run.
 
     Parameters
     ----------
@@ -116,14 +115,12 @@ def replaced(waveforms: Tensor, mask: Tensor, clock: FrameClock, fill: str, gene
     clock
         The frame grid.
     fill
-        ``silence``: zeros, which few recordings hold, so that the silence itself may be a cue. ``noise``: Gaussian
-        noise with the mean power spectrum of the quietest tenth of the recording's frames, what it would hold if
-        nothing were said; noise matched to what is masked would keep the spectrum that the mask is to remove.
-        ``interpolation``: Gaussian noise whose power spectrum is the mean of the nearest kept frames before and
-        after, as `from_nearest` does for features; it keeps the envelope and no pitch, and a recording with every
-        frame masked stays as it is.
+        ``silence``: zeros, which few recordings contain, so the silence itself may be a cue. ``noise``: Gaussian noise
+        with the mean power spectrum of the quietest tenth of the frames, the background of the recording.
+        ``interpolation``: Gaussian noise whose power spectrum is the mean of the nearest kept frames before and after,
+        which keeps the envelope and no pitch; a recording with every frame masked stays as it is.
     generator
-        Of the noise.
+        Draws the noise.
 
     Raises
     ------
@@ -142,16 +139,15 @@ def replaced(waveforms: Tensor, mask: Tensor, clock: FrameClock, fill: str, gene
 
 
 def cut(waveforms: Tensor, mask: Tensor, clock: FrameClock) -> Tensor:
-    """(batch, fewer samples) Without the masked frames: one hop of samples less for each, wherever it stands.
+    """Cut masked frames out of (batch, samples), one hop of samples for each.
 
-    Runs that reach an end of the recording are cut off there. Elsewhere the end of what stood before continues under
-    what stands after, and fades out over a quarter of a hop.
+    Runs that reach an end of the recording are cut off there. Elsewhere the sound before the run continues under the
+    sound after it, and fades out over a quarter of a hop.
 
     Raises
     ------
     InputError
-        The shapes do not fit together, the rows lose different numbers of frames (hand them over one by one), or
-        a row would lose all.
+        The shapes do not fit together, the rows lose different numbers of frames, or a row would lose all.
     """
     _check(waveforms, mask, clock)
     lost = mask.sum(dim=1)
