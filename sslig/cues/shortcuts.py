@@ -26,6 +26,9 @@ PENALTIES = np.logspace(0, 4, 9)
 """Ridge penalties, for standardised measures, among which the training part of a fold chooses."""
 SHUFFLES = 5
 
+FIT_COLUMNS = ["detector", "key", "model", "r2", "low", "high", "n", "n_groups", "folds"]
+IMPORTANCE_COLUMNS = ["detector", "key", "model", "measure", "importance"]
+
 
 def separation(
     table: pd.DataFrame,
@@ -174,9 +177,8 @@ def score_models(
         if part[folds_of].nunique() >= 2
     ]
     results = _each(_model, jobs, workers)
-    columns = ["detector", "key", "model", "measure", "importance"]
-    importances = [row for _, rows in results for row in rows]
-    return pd.DataFrame([fit for fit, _ in results]), pd.DataFrame(importances, columns=columns)
+    fits, importances = [fit for fit, _ in results], [row for _, rows in results for row in rows]
+    return pd.DataFrame(fits, columns=FIT_COLUMNS), pd.DataFrame(importances, columns=IMPORTANCE_COLUMNS)
 
 
 def ridge(seed: int):
@@ -231,7 +233,7 @@ def _separation(
         "eer": float(rate.value),
         "low": float(rate.low),
         "high": float(rate.high),
-        "larger_in": NEITHER if up == down and delta.value == 0 else pair[rises],
+        "larger_in": NEITHER if up == down and delta.value == 0 else pair[int(rises)],
         "delta": float(delta.value),
         "delta_low": float(delta.low),
         "delta_high": float(delta.high),
