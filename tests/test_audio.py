@@ -1,11 +1,9 @@
-"""Sound files: what is read equals what was written, and each faulty file is named with its fault."""
-
 import numpy as np
 import pytest
 import soundfile
 
 from sslig import audio
-from sslig.audio import AudioError
+from sslig.errors import AudioError
 
 PCM_STEP = 1 / 32_768
 
@@ -49,7 +47,7 @@ def test_a_window_is_the_slice_of_the_whole_at_other_rates(wav, rng, rate):
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 32_000, 44_100, 48_000])
-def test_the_header_promises_as_many_samples_as_are_read(wav, rate):
+def test_the_header_gives_the_number_of_samples(wav, rate):
     for frames in (3, 100, 1000, 1001, 1003):
         path = wav(np.zeros(frames), rate)
         assert audio.n_samples(path) == len(audio.read(path))
@@ -97,7 +95,7 @@ def test_truncated_flac(tmp_path, rng, kept):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_samples_that_are_no_numbers(wav, tone, value):
+def test_samples_that_are_not_finite(wav, tone, value):
     tone[[5, 7]] = value
     with pytest.raises(AudioError, match=r"sound\.wav: holds 2 samples that are NaN or infinite"):
         audio.read(wav(tone))
@@ -110,7 +108,7 @@ def test_a_window_outside_the_recording(flac, window):
 
 
 @pytest.mark.parametrize("samples", [np.zeros((2, 9)), np.array([0.0, np.nan]), np.zeros(0)])
-def test_what_is_not_one_finite_channel_is_not_written(tmp_path, samples):
+def test_unfit_samples_are_not_written(tmp_path, samples):
     with pytest.raises(AudioError, match=r"out\.flac: one channel of finite samples"):
         audio.write_flac(tmp_path / "out.flac", samples)
     assert not list(tmp_path.iterdir())
@@ -119,3 +117,28 @@ def test_what_is_not_one_finite_channel_is_not_written(tmp_path, samples):
 def test_samples_beyond_full_scale_are_clipped(tmp_path):
     audio.write_flac(tmp_path / "loud.flac", np.array([-2.0, 0.0, 2.0]))
     np.testing.assert_allclose(audio.read(tmp_path / "loud.flac"), [-1, 0, 1], atol=PCM_STEP)
+
+
+def test_levels_are_relative_to_the_loud_frames():
+    levels_db = audio.frame_levels_db(np.repeat([0.2, 0.1, 0.0], [16_000, 3_200, 3_200]))
+    assert len(levels_db) == (22_400 - 320) // 160 + 1
+    assert levels_db[[0, 50, 105, 110]] == pytest.approx([0, 0, 20 * np.log10(0.5), 20 * np.log10(0.5)], abs=1e-9)
+    assert levels_db[-1] < -80
+
+
+def test_speech_begins_and_ends_at_the_first_and_last_loud_frame(tone):
+    start, stop = audio.speech_bounds(np.concatenate([np.zeros(8_000), tone, np.zeros(4_000)]))
+    assert start == pytest.approx(8_000, abs=320)
+    assert stop == pytest.approx(24_000, abs=320)
+    with pytest.raises(AudioError, match=r"no speech in 0\.50 s: all samples are zero"):
+        audio.speech_bounds(np.zeros(8_000))
+
+
+def test_trimming_leaves_the_same_margin_with_and_without_silence(tone):
+    bare, padded = tone, np.concatenate([np.zeros(8_000), tone, np.zeros(8_000)])
+    for samples in (bare, padded):
+        start, stop = audio.speech_bounds(samples)
+        trimmed = audio.trim(samples, lead_s=0.1, trail_s=0.05)
+        assert len(trimmed) == 1_600 + (stop - start) + 800
+        assert np.array_equal(trimmed[1_600:-800], samples[start:stop])
+    assert not audio.trim(bare, 0.1)[:1_600].any()
