@@ -65,20 +65,6 @@ def test_what_detectors_do_not_say_alike_is_mixed_and_the_counts_tell_why():
     assert mixed["verdict_two"].tolist() == [MIDDLE_RIGHT, CONFIDENTLY_RIGHT]
 
 
-def test_a_quorum_lets_two_of_three_decide():
-    scores = long(KEYS, sls=SCORES, two=SCORES, three=-SCORES)
-    alone = agreement.groups(long(KEYS, sls=SCORES), RATE)["group"].tolist()
-    assert MIXED in set(agreement.groups(scores, RATE)["group"])
-    assert agreement.groups(scores, RATE, quorum=2 / 3)["group"].tolist() == alone
-    assert MIXED in set(agreement.groups(scores, RATE, quorum=0.7)["group"])
-
-
-def test_a_quorum_asks_for_no_detector_more_by_rounding():
-    agreeing, reverse = {f"a{n}": SCORES for n in range(11)}, {f"b{n}": -SCORES for n in range(9)}
-    alone = agreement.groups(long(KEYS, sls=SCORES), RATE)["group"].tolist()
-    assert agreement.groups(long(KEYS, **agreeing, **reverse), RATE, quorum=0.55)["group"].tolist() == alone
-
-
 @pytest.fixture
 def noisy(rng):
     """Five detectors that hear the same evidence, 1.5 deviations apart, and noise of their own."""
@@ -227,7 +213,6 @@ SOUND = long(KEYS, a=SCORES, b=SCORES)
 @pytest.mark.parametrize(
     ("scores", "message"),
     [
-        (SOUND.drop(columns="attack"), "the scores lack attack"),
         (pd.concat([SOUND, SOUND.tail(1)]), "b scored U0019 twice; one score is needed"),
         (SOUND.iloc[:-1], "b has no finite score of U0019; every detector"),
         (SOUND.assign(spoof_score=SOUND["spoof_score"].where(SOUND.index != 3, np.inf)), "a has no finite .* U0003"),
@@ -239,12 +224,6 @@ SOUND = long(KEYS, a=SCORES, b=SCORES)
 def test_scores_that_do_not_fit_together_are_refused(scores, message):
     with pytest.raises(DataError, match=message):
         agreement.groups(scores)
-
-
-@pytest.mark.parametrize("quorum", [0.5, 1.1, 0, np.nan])
-def test_a_quorum_that_two_verdicts_could_reach_is_refused(quorum):
-    with pytest.raises(DataError, match=r"above 0\.5 and at most 1"):
-        agreement.groups(SOUND, quorum=quorum)
 
 
 class TestPublishedSelection:

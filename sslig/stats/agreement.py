@@ -49,13 +49,13 @@ def thresholds(scores: pd.DataFrame, rate: float = RATE) -> Thresholds:
     return Thresholds(low, high, metrics.eer_threshold(*classes))
 
 
-def groups(scores: pd.DataFrame, rate: float = RATE, quorum: float = 1.0) -> pd.DataFrame:
+def groups(scores: pd.DataFrame, rate: float = RATE) -> pd.DataFrame:
     """The verdict of each detector on each utterance, and the group that these put the utterance in.
 
     A detector calls an utterance spoof from its EER threshold on. It is *confident* beyond all of its `Thresholds`:
-    below the lowest, or from the highest on. An utterance is in the group of a verdict where at least a share `quorum`
-    of the detectors give that verdict; else it is mixed. A class with fewer than 1 / `rate` trials has none beyond the
-    cut that admits that share of it, so a small set has no confident errors.
+    below the lowest, or from the highest on. An utterance is in the group of a verdict where all detectors give that
+    verdict; else it is mixed. A class with fewer than 1 / `rate` trials has none beyond the cut that admits that share
+    of it, so a small set has no confident errors.
 
     Parameters
     ----------
@@ -63,8 +63,6 @@ def groups(scores: pd.DataFrame, rate: float = RATE, quorum: float = 1.0) -> pd.
         Rows with `COLUMNS`; ``codec`` and ``gender`` are passed on where present.
     rate
         FMR and FNMR of the confident cuts.
-    quorum
-        Above 0.5, so that at most one verdict reaches it, to 1.
 
     Returns
     -------
@@ -76,11 +74,8 @@ def groups(scores: pd.DataFrame, rate: float = RATE, quorum: float = 1.0) -> pd.
     Raises
     ------
     DataError
-        A column is missing, detectors scored different utterances or one twice, a class is missing, a score is not
-        finite, or `rate` or `quorum` are out of range.
+        Detectors scored different utterances or one twice, a class is missing, or a score is not finite.
     """
-    if not 0.5 < quorum <= 1:
-        raise DataError(f"quorum {quorum}; above 0.5 and at most 1 is needed")
     wide, trials = _wide(scores)
     is_spoof = trials["key"] == "spoof"
     verdicts = pd.DataFrame(index=wide.index)
@@ -89,13 +84,10 @@ def groups(scores: pd.DataFrame, rate: float = RATE, quorum: float = 1.0) -> pd.
         right = (wide[detector] >= cuts.eer) == is_spoof
         confident = (wide[detector] < min(cuts)) | (wide[detector] >= max(cuts))
         verdicts[detector] = np.select([confident & right, right, ~confident], VERDICTS[:3], VERDICTS[3])
-    votes = pd.DataFrame({verdict: (verdicts == verdict).sum(axis=1) for verdict in VERDICTS})
-    # 0.55 * 20 is a little above 11: rounding must not ask for one detector more.
-    agreed = votes.max(axis=1) >= quorum * wide.shape[1] - 1e-9
     return trials.assign(
-        group=votes.idxmax(axis=1).where(agreed, MIXED),
-        n_right=votes[[CONFIDENTLY_RIGHT, MIDDLE_RIGHT]].sum(axis=1),
-        n_confident=votes[[CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG]].sum(axis=1),
+        group=verdicts.iloc[:, 0].where(verdicts.nunique(axis=1) == 1, MIXED),
+        n_right=verdicts.isin([CONFIDENTLY_RIGHT, MIDDLE_RIGHT]).sum(axis=1),
+        n_confident=verdicts.isin([CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG]).sum(axis=1),
         spoof_rank=wide.rank(pct=True, method="max").mean(axis=1),
         **{f"verdict_{detector}": verdicts[detector] for detector in wide},
     ).reset_index()
@@ -183,9 +175,6 @@ def shared_errors(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: 
 
 def _wide(scores: pd.DataFrame, more: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(utterance, detector) scores, and key, attack, speaker and the like of each utterance, in the same order."""
-    missing = [column for column in (*COLUMNS, *more) if column not in scores]
-    if missing:
-        raise DataError(f"the scores lack {', '.join(missing)}; they have {', '.join(map(str, scores.columns))}")
     twice = scores[scores.duplicated(["detector", "utterance"])]
     if len(twice):
         raise DataError(f"{twice['detector'].iloc[0]} scored {twice['utterance'].iloc[0]} twice; one score is needed")

@@ -99,17 +99,11 @@ def by_class(table: pd.DataFrame, score: str = "spoof_score") -> tuple[np.ndarra
 
 
 def conditions(table: pd.DataFrame, columns: str | Sequence[str]) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
-    """Each condition in sorted order with its spoof trials and all bona fide trials that share it.
+    """Each condition in sorted order, column -> value, with its spoof trials and all bona fide trials that share it.
 
     Grouped by attack, each attack meets all bona fide trials; grouped by codec, the spoof and the bona fide trials
-    of that codec; grouped by both, each attack under a codec meets the bona fide trials of the codec.
-
-    Yields
-    ------
-    condition : dict
-        Column of `columns` -> value.
-    trials : DataFrame
-        Its rows of `table`; one class may be missing.
+    of that codec; grouped by both, each attack under a codec meets the bona fide trials of the codec. One class of a
+    condition may be missing.
     """
     columns = [columns] if isinstance(columns, str) else list(columns)
     shared = [column for column in columns if column not in SPOOF_ONLY_COLUMNS]

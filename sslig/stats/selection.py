@@ -7,12 +7,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError, model_validator
 
-from sslig.errors import DataError, StudyError
+from sslig.errors import StudyError
 from sslig.labels import BONAFIDE, KEYS
 from sslig.stats.agreement import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, MIDDLE_RIGHT, MIDDLE_WRONG
-
-NEEDED = ("utterance", "key", "attack", "speaker", "group", "spoof_rank")
-"""Columns of `sslig.stats.agreement.groups` that `select` reads."""
 
 EVERY_ATTACK = "all"
 
@@ -91,9 +88,7 @@ def strata(rows: Sequence[Mapping[str, Any]] | None) -> tuple[Stratum, ...]:
     names = [stratum.name for stratum in chosen]
     twice = [name for name in names if names.count(name) > 1]
     if twice or not names:
-        raise StudyError(
-            f"selection: {names.count(twice[0])} strata {twice[0]!r}" if twice else "selection: no stratum"
-        )
+        raise StudyError(f"selection: {f'several strata {twice[0]!r}' if twice else 'no stratum'}")
     return tuple(chosen)
 
 
@@ -120,12 +115,6 @@ def select(groups: pd.DataFrame, strata: Sequence[Stratum] = PAPER, *, seed: int
         ``stratum``, ``attack`` (``all`` where the stratum asks for no number of each), ``asked`` and ``found``, a row
         for each that has fewer than it asked for.
     """
-    missing = [column for column in NEEDED if column not in groups]
-    if missing:
-        raise DataError(f"the groups lack {', '.join(missing)}; they have {', '.join(map(str, groups.columns))}")
-    twice = groups.loc[groups["utterance"].duplicated(), "utterance"]
-    if len(twice):
-        raise DataError(f"utterance {twice.iloc[0]} stands twice in the groups")
     left, chosen, shortages = groups.sort_values("utterance"), [], []
     for position, stratum in enumerate(strata):
         candidates = left[(left["key"] == stratum.key) & (stratum.group is None or left["group"] == stratum.group)]
