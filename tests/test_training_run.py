@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import traceback
 
 import numpy as np
 import pandas as pd
@@ -28,16 +27,8 @@ STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0
 RESTLESS = {"hidden_dropout": 0.2, "layerdrop": 0.3, "apply_spec_augment": True, "mask_time_length": 2}
 """A backbone that draws from both global generators in every step."""
 
-RECIPE = {
-    "epochs": 3,
-    "steps_per_epoch": 5,
-    "lr_head": 1e-2,
-    "schedule": "exponential",
-    "checkpoint_steps": 2,
-    "log_steps": 1,
-    "warmup_epochs": 1,
-    "average": 2,
-}
+RECIPE = {"epochs": 3, "steps_per_epoch": 5, "lr_head": 1e-2, "schedule": "exponential", "warmup_epochs": 1}
+RECIPE |= {"checkpoint_steps": 2, "log_steps": 1, "average": 2}
 
 
 @pytest.fixture
@@ -181,7 +172,8 @@ def test_accumulated_batches_are_one_batch(fit):
 
 
 def test_mixed_precision_trains(fit):
-    assert np.isfinite(epochs(fit(precision="bf16-mixed"))["train_loss"]).all()
+    single, mixed = (epochs(fit(name, precision=name))["train_loss"][0] for name in ("32-true", "bf16-mixed"))
+    assert 0 < abs(single - mixed) < 0.01
 
 
 def test_a_loss_that_is_not_finite_names_the_utterances_of_its_batch(fit):
@@ -226,8 +218,8 @@ KILL, TERM, USR1 = signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1
 @pytest.mark.parametrize(
     ("recipe", "falls"),
     [
-        # before a checkpoint, at the start of an epoch, during dev, within the last epoch, during the average
-        ({}, [(KILL, 0, 1), (KILL, 1, 0), (KILL, 0, None), (USR1, 2, 1), (KILL, 1, None)]),
+        # before a checkpoint, while dev is scored for the first time, within the last epoch, during the average
+        ({}, [(KILL, 0, 1), (KILL, 0, None), (USR1, 2, 1), (KILL, 1, None)]),
         (
             {"workers": 1, "accumulate": 2, "schedule": "constant", "average_of": "last", "warmup_epochs": 0},
             [(TERM, 0, 1), (KILL, 1, 3)],  # the latter one batch after a checkpoint
@@ -323,38 +315,17 @@ def test_exhausted_patience_stays_exhausted(fit, judged, monkeypatch):
 # --- several processes ------------------------------------------------------------------------------------------------
 
 
-def torchrun(rank, port):
-    return {
-        "RANK": rank,
-        "WORLD_SIZE": 2,
-        "LOCAL_RANK": rank,
-        "LOCAL_WORLD_SIZE": 2,
-        "GROUP_RANK": 0,
-        "TORCHELASTIC_RUN_ID": "none",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
+LOCAL = {"MASTER_ADDR": "127.0.0.1", "SLURM_NODELIST": "127.0.0.1"}
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "GROUP_RANK": 0}
+SRUN = {"SLURM_STEP_NUM_TASKS": 2, "SLURM_STEP_NUM_NODES": 1, "SLURM_NODEID": 0, "SLURM_JOB_ID": 7}
+SRUN |= {"SLURM_NTASKS": 2, "SLURM_NTASKS_PER_NODE": 2, "SLURM_NNODES": 1}
+RANKS = {"torchrun": ("RANK", "LOCAL_RANK"), "srun": ("SLURM_PROCID", "SLURM_LOCALID")}
 
 
-def srun(rank, port):
-    return {
-        "SLURM_STEP_NUM_TASKS": 2,
-        "SLURM_STEP_NUM_NODES": 1,
-        "SLURM_PROCID": rank,
-        "SLURM_LOCALID": rank,
-        "SLURM_NODEID": 0,
-        "SLURM_NTASKS": 2,
-        "SLURM_NTASKS_PER_NODE": 2,
-        "SLURM_NNODES": 1,
-        "SLURM_JOB_ID": 7,
-        "SLURM_NODELIST": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
-
-
-def as_one_of_two(environment, rank, port, path, corpus, fall):
+def as_one_of_two(started_by, rank, port, path, corpus, fall):
     """What a launcher starts; `fall`: a signal to one of the processes in epoch 1."""
-    os.environ |= {name: str(value) for name, value in environment(rank, port).items()}
+    values = LOCAL | (SRUN if started_by == "srun" else TORCHRUN) | dict.fromkeys(RANKS[started_by], rank)
+    os.environ |= {name: str(value) for name, value in (values | {"MASTER_PORT": port}).items()}
     step = Fitting.training_step
 
     def stepping(self, batch, number):
@@ -363,24 +334,20 @@ def as_one_of_two(environment, rank, port, path, corpus, fall):
         return step(self, batch, number)
 
     Fitting.training_step = stepping
-    try:
-        study = load(path)
-        train(study, HEAD, 0, corpus, study.run(HEAD, 0))
-    except Exception:
-        path.with_name(f"fault{rank}").write_text(traceback.format_exc())
-        raise
+    study = load(path)
+    train(study, HEAD, 0, corpus, study.run(HEAD, 0))
 
 
 @pytest.fixture
 def launch(processes, free_port, corpus):
     """Starts two processes on a study and gives their exit statuses."""
 
-    def started(environment, study, fall=False):
-        port = free_port()
-        pair = [
-            processes.Process(target=as_one_of_two, args=(environment, rank, port, study.path, corpus, fall))
-            for rank in (0, 1)
-        ]
+    def started(started_by, study, fall=False):
+        port, pair = free_port(), []
+        for rank in (0, 1):
+            pair.append(
+                processes.Process(target=as_one_of_two, args=(started_by, rank, port, study.path, corpus, fall))
+            )
         for process in pair:
             process.start()
         for process in pair:
@@ -390,11 +357,10 @@ def launch(processes, free_port, corpus):
     return started
 
 
-@pytest.mark.parametrize("environment", [torchrun, srun])
-def test_two_processes_give_what_one_gives(study, fit, launch, environment):
+def test_two_processes_give_what_one_gives(study, fit, launch):
     recipe = RECIPE | {"batch_size": 4, "backbone": STILL}
     single, pair = fit("single", **recipe), study("pair", **recipe)
-    assert launch(environment, pair) == [0, 0]
+    assert launch("srun", pair) == [0, 0]
     output = pair.run(HEAD, 0)
     pd.testing.assert_frame_equal(epochs(output), epochs(single), rtol=1e-4)
     for name, value in weights(single).items():
@@ -404,16 +370,10 @@ def test_two_processes_give_what_one_gives(study, fit, launch, environment):
 def test_two_processes_stop_and_resume_together(study, launch):
     recipe = RECIPE | {"batch_size": 4, "backbone": RESTLESS}
     whole, broken = study("whole", **recipe), study("broken", **recipe)
-    assert launch(torchrun, whole) == [0, 0]
-    assert launch(torchrun, broken, fall=True) == [os.EX_TEMPFAIL] * 2
-    assert launch(torchrun, broken) == [0, 0]
+    assert launch("torchrun", whole) == [0, 0]
+    assert launch("torchrun", broken, fall=True) == [os.EX_TEMPFAIL] * 2
+    assert launch("torchrun", broken) == [0, 0]
     assert same(weights(broken.run(HEAD, 0)), weights(whole.run(HEAD, 0)))
-
-
-def test_a_batch_that_cannot_be_shared_is_refused(study, launch):
-    odd = study("odd", batch_size=3)
-    assert launch(torchrun, odd) == [1, 1]
-    assert "batches of 3 cannot be shared evenly by 2 processes" in odd.path.with_name("fault0").read_text()
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-EPOCH = "epoch"
-
 
 def keeper(folder: Path, monitor: str, mode: str, count: int) -> ModelCheckpoint:
     """Keep the weights of the `count` epochs with the lowest (``min``) or highest `monitor`, and of one more."""
@@ -21,7 +19,7 @@ def foremost(checkpoints: ModelCheckpoint, count: int) -> list[tuple[int, Path]]
     """Epoch and file of the `count` foremost checkpoints, or of all where there are fewer; earliest epoch first."""
     models = {Path(path): float(value) for path, value in checkpoints.best_k_models.items() if Path(path).is_file()}
     ranked = sorted(models, key=models.get, reverse=checkpoints.mode == "max")[:count]
-    return sorted((int(path.stem.split("-")[0].removeprefix(f"{EPOCH}=")), path) for path in ranked)
+    return sorted((int(path.stem.split("-")[0].removeprefix("epoch=")), path) for path in ranked)
 
 
 def weights(path: Path) -> dict[str, Tensor]:
@@ -30,13 +28,9 @@ def weights(path: Path) -> dict[str, Tensor]:
 
 
 def mean(paths: Sequence[Path]) -> dict[str, Tensor]:
-    """The mean of the weights in checkpoints, one of them in memory beside the sum.
+    """The mean of the weights in checkpoints (Izmailov et al. 2018, arXiv 1803.05407, equation 2).
 
     Running statistics of batch normalisation are averaged like weights; counters are those of the last checkpoint.
-
-    References
-    ----------
-    Izmailov et al. 2018, arXiv 1803.05407, equation 2.
     """
     first, *others = paths
     total = weights(first)

@@ -24,21 +24,14 @@ MONITOR = "dev_min_dcf"
 class Fitting(lightning.LightningModule):
     """Binary cross-entropy on the spoof logit, judged on dev after each epoch.
 
-    Parameters
-    ----------
-    detector
-        The detector to train.
-    options, scoring_options
-        The recipe, and how dev is scored.
-    sets
-        Utterances of ``train`` and ``dev``.
+    `sets` holds the utterances of ``train`` and ``dev``.
 
     Attributes
     ----------
     losses
         Loss of each batch of this epoch so far, averaged over all processes.
     rows
-        One row of the table of epochs for each epoch so far.
+        The table of epochs so far.
     stopping
         Whether any process was asked to stop; all processes learn it with the loss of a batch.
     """
@@ -51,11 +44,6 @@ class Fitting(lightning.LightningModule):
         self.losses: list[float] = []
         self.rows: list[dict[str, Any]] = []
         self.signalled = self.stopping = False
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """The row of the first epoch with the lowest minDCF."""
-        return min(self.rows, key=lambda row: row[MONITOR])
 
     def on_train_start(self) -> None:
         """Freeze the backbone as the epoch requires that a resumed run starts in."""
@@ -123,8 +111,7 @@ class Fitting(lightning.LightningModule):
 def judge(detector: Detector, dev: pd.DataFrame, options: Scoring, device: torch.device) -> dict[str, float]:
     """EER and minDCF on dev, and the number of utterances left out; the processes share the utterances.
 
-    All processes judge with the buffers of the first one, which are saved: running statistics of batch normalisation
-    differ where each process has seen only its share of the batches.
+    All judge with the buffers of the first process, which are saved: running statistics differ between processes.
     """
     detector.to(device)
     rank, world = (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)

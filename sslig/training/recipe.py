@@ -27,9 +27,6 @@ SPEED = {"workers", "checkpoint_steps", "log_steps"}
 BACKBONE_FILES = ("config.json", "preprocessor_config.json", "model*.safetensors*", "pytorch_model*.bin*")
 """The files that Hugging Face reads from the folder of an encoder."""
 
-SETS = ("train", "dev")
-"""The sets of the corpus that a training reads."""
-
 
 def make_detector(backbone: str | dict[str, Any], detector: Mapping[str, Any], seed: int) -> Detector:
     """Build a detector with a random head; the encoder is pretrained, or random where it is given by its values.
@@ -49,10 +46,9 @@ def make_detector(backbone: str | dict[str, Any], detector: Mapping[str, Any], s
 
 @contextmanager
 def seeded(seed: int, rank: int = 0) -> Iterator[None]:
-    """Seed the global generators of torch and NumPy inside the block, and restore them afterwards.
+    """Seed the global generators of torch (dropout) and NumPy (SpecAugment) in the block, and restore them afterwards.
 
-    Dropout and LayerDrop draw from torch, SpecAugment from NumPy. Every process but the first derives a seed from its
-    rank, so that no two processes drop the same units.
+    Every process but the first derives a seed from its rank, so that no two processes drop the same units.
     """
     derived = int(np.random.SeedSequence((seed, rank)).generate_state(1)[0]) if rank else seed
     with isolate_rng(include_cuda=False):
@@ -62,33 +58,27 @@ def seeded(seed: int, rank: int = 0) -> Iterator[None]:
 
 
 def optimiser(detector: Detector, options: Training) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) over the groups of the backbone and the head.
-
-    The groups are named ``layer0``, ``layer1`` ..., ``backbone`` (its last layer, or all of it) and ``head``.
-    """
+    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) over the groups of the backbone and the head."""
     groups = backbone_groups(detector.backbone, options.lr_backbone, options.layer_decay)
     groups.append({"params": list(detector.head.parameters()), "lr": options.lr_head, "name": "head"})
     return torch.optim.AdamW(groups, weight_decay=options.weight_decay)
 
 
 def backbone_groups(backbone: Backbone, lr: float, layer_decay: float) -> list[dict[str, Any]]:
-    """Group the parameters of the backbone by learning rate; without decay there is one group.
+    """Group the parameters of the backbone by learning rate; the last group, or the only one, is called ``backbone``.
 
     Layer l of L has the rate ``lr * layer_decay ** (L - l)`` (ELECTRA, Clark et al. 2020, arXiv 2003.10555, section
     3.1). Parameters below layer 1 belong to a layer 0, and those above the last layer to the last layer.
     """
     if layer_decay == 1:
         return [{"params": list(backbone.parameters()), "lr": lr, "name": "backbone"}]
-    layers = list(backbone.model.encoder.layers)
-    stable = getattr(backbone.model.config, "do_stable_layer_norm", False)  # not every encoder has this value
-    above = [backbone.model.encoder.layer_norm] if stable else []
-    depth = {id(p): number for number, layer in enumerate(layers, 1) for p in layer.parameters()}
-    depth |= {id(p): len(layers) for module in above for p in module.parameters()}
-    names = [*(f"layer{number}" for number in range(len(layers))), "backbone"]
-    groups = [
-        {"params": [], "lr": lr * layer_decay ** (len(layers) - number), "name": name}
-        for number, name in enumerate(names)
-    ]
+    encoder, top = backbone.model.encoder, len(backbone.model.encoder.layers)
+    depth = {id(p): number for number, layer in enumerate(encoder.layers, 1) for p in layer.parameters()}
+    if getattr(backbone.model.config, "do_stable_layer_norm", False):  # not every encoder has this value
+        depth |= {id(p): top for p in encoder.layer_norm.parameters()}
+    names = [*(f"layer{number}" for number in range(top)), "backbone"]
+    rates = [lr * layer_decay ** (top - number) for number in range(top + 1)]
+    groups = [{"params": [], "lr": rate, "name": name} for rate, name in zip(rates, names, strict=True)]
     for parameter in backbone.parameters():
         groups[depth.get(id(parameter), 0)]["params"].append(parameter)
     return groups
@@ -109,13 +99,7 @@ def schedule(optimizer: torch.optim.Optimizer, options: Training, steps: int) ->
 
 
 def check(study: Study, detector: Detector, sets: Mapping[str, pd.DataFrame]) -> None:
-    """Check that both sets have both classes, that the warm-up ends, and that the head can read a crop.
-
-    Raises
-    ------
-    StudyError, DataError
-        They do not; the message names the key or the set.
-    """
+    """Check that both sets have both classes, that the warm-up ends, and that the head can read a crop."""
     options, clock, least = study.training, detector.clock, detector.min_frames
     for name, table in sets.items():
         for key in KEYS:
@@ -148,7 +132,7 @@ def contents(study: Study, corpus: Path, start: Path | None = None) -> dict[str,
     """Fingerprints of the files that decide a training: protocols, a backbone in a folder, the first detector."""
     source = study.backbone_source()
     folder, patterns = (Path(source), BACKBONE_FILES) if isinstance(source, str) else (Path(), ())
-    files = {f"protocol of {name}": corpus / protocol.SETS[name][0] for name in SETS}
+    files = {f"protocol of {name}": corpus / protocol.SETS[name][0] for name in ("train", "dev")}
     files |= {f"backbone {path.name}": path for pattern in patterns for path in sorted(folder.glob(pattern))}
     hashes = {name: hashlib.file_digest(path.open("rb"), "sha256").hexdigest()[:12] for name, path in files.items()}
     return hashes if start is None else hashes | {"start": fingerprint(start)}
@@ -169,21 +153,14 @@ def changes(
     Returns
     -------
     list of str
-        Such as ``training.epochs 7 -> 8``; empty where the study asks for the recorded training.
+        Lines such as ``training.epochs 7 -> 8``.
     """
-    before, after = dict(_leaves(recorded["values"])), dict(_leaves(values(study, name, seed)))
+    asked = values(study, name, seed)
+    before, after = (pd.json_normalize(tree).to_dict("records")[0] for tree in (recorded["values"], asked))
     if files is not None:
         before, after = before | recorded["files"], after | dict(files)
     changed = [key for key in before | after if before.get(key) != after.get(key)]
     return [f"{key} {_text(before.get(key))} -> {_text(after.get(key))}" for key in changed]
-
-
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if not isinstance(value, dict):
-        yield key, value
-        return
-    for part, inner in value.items():
-        yield from _leaves(inner, f"{key}.{part}" if key else part)
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,38 +39,19 @@ CHECKPOINTS, RESUME, STARTED, LOG = "checkpoints", "resume.ckpt", "started.json"
 STOPPING = (signal.SIGTERM, signal.SIGUSR1)
 """Slurm sends the first before it kills a job, and the other where ``--signal=USR1@<seconds>`` asks for it."""
 
-WAIT = timedelta(hours=2)
-"""How long a process waits for another one, which may have longer utterances of dev to score."""
-
 Cluster = LightningEnvironment | SLURMEnvironment | TorchElasticEnvironment
 
 
 def train(study: Study, name: str, seed: int, corpus: Path, output: Path, start: Path | None = None) -> None:
-    """Train a detector from a seed, or resume where a run with the same values was stopped.
+    """Train a detector, or resume a run with the same values (`sslig.pipeline.train`).
 
-    Leaves ``detector/`` (the epoch with the lowest dev minDCF, or an average of epochs where the recipe asks for one
-    and it is better), ``epochs.tsv``, ``log.csv`` and ``training.json`` in `output`. Under ``torchrun`` or ``srun``,
-    every process calls this with the same arguments; they train together, and the first one writes.
-
-    Parameters
-    ----------
-    study, name, seed
-        The study, one of its detectors and one of its seeds.
-    corpus, output
-        Folders of the corpus and of the run.
-    start
-        Folder of a trained detector to continue from; by default the backbone of the study and a random head.
-
-    Raises
-    ------
-    StudyError, DataError, CorpusError, AudioError
-        A value of the recipe or a file is faulty, a set is missing or has one class only, or the loss is not finite.
-    SystemExit
-        A scheduler asked to stop, with status 75; a checkpoint to resume from is written.
+    Under ``torchrun`` or ``srun``, every process calls this with the same arguments. They train together, and the
+    first one writes.
     """
     cluster, per_node, nodes = launcher()
-    sets = {set_name: protocol.load_set(corpus, set_name) for set_name in recipe.SETS}
-    detector = _first(study, name, seed, start)
+    sets = {set_name: protocol.load_set(corpus, set_name) for set_name in ("train", "dev")}
+    source = (study.backbone_source(), study.detector(name), seed)
+    detector = recipe.make_detector(*source) if start is None else Detector.from_pretrained(start).train()
     recipe.check(study, detector, sets)
     made_with = {"values": recipe.values(study, name, seed), "files": recipe.contents(study, corpus, start)}
     work, rank = output / CHECKPOINTS, cluster.global_rank()
@@ -101,10 +81,9 @@ def train(study: Study, name: str, seed: int, corpus: Path, output: Path, start:
 class Resume(Checkpoint):
     """Writes the checkpoint that a stopped run resumes from.
 
-    Lightning stores weights, optimiser, schedule and counters; this adds the position in the epoch and the global
-    generators of each process, and draws and crops follow from seed, epoch and position. A checkpoint is written every
-    `checkpoint_steps` optimiser steps, after each epoch is judged, and when a signal asks to stop; none is written
-    between batches whose gradients are accumulated.
+    Lightning stores weights, optimiser, schedule and counters; this adds the position in the epoch, from which draws
+    and crops follow, and the global generators of each process. A checkpoint is written every `checkpoint_steps`
+    optimiser steps, after each epoch and when a signal asks to stop, but not between batches that are accumulated.
     """
 
     def __init__(self, path: Path, sampler: BalancedSampler, options: Training) -> None:
@@ -181,12 +160,7 @@ class Resume(Checkpoint):
 def launcher(environment: Mapping[str, str] = os.environ) -> tuple[Cluster, int, int]:
     """What started this process, the number of processes on each node, and the number of nodes.
 
-    What the script of a Slurm job starts without ``srun`` is a process alone, whatever the job asked for.
-
-    Raises
-    ------
-    StudyError
-        The tasks of ``srun`` are not spread evenly over the nodes.
+    A process that the script of a Slurm job starts without ``srun`` is alone, for any number of tasks of the job.
     """
     if "TORCHELASTIC_RUN_ID" in environment:
         world, per_node = int(environment["WORLD_SIZE"]), int(environment["LOCAL_WORLD_SIZE"])
@@ -200,22 +174,13 @@ def launcher(environment: Mapping[str, str] = os.environ) -> tuple[Cluster, int,
 
 
 def log_table(folder: Path) -> pd.DataFrame:
-    """The log of steps: ``step``, ``epoch``, ``loss`` of its last batch, ``lr_backbone`` and ``lr_head``.
-
-    Each start of a run has a log; of a step that was repeated, the later row counts.
-    """
+    """The log of steps from those of all starts; of a step that was repeated, the later row counts."""
     starts = sorted(folder.glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name.split("_")[1]))
     rows = [row for path in starts for row in pd.read_csv(path).to_dict("records")]
     rates = {"lr-AdamW/backbone": "lr_backbone", "lr-AdamW/head": "lr_head"}
     table = pd.DataFrame(rows, columns=["step", "epoch", "loss", *rates]).rename(columns=rates)
     table = table.groupby("step").last().dropna(subset=["loss"]).reset_index()
     return table.assign(step=table["step"].astype(int) + 1, epoch=table["epoch"].astype(int))
-
-
-def _first(study: Study, name: str, seed: int, start: Path | None) -> Detector:
-    if start is not None:
-        return Detector.from_pretrained(start).train()
-    return recipe.make_detector(study.backbone_source(), study.detector(name), seed)
 
 
 def _begin(
@@ -274,7 +239,7 @@ def _trainer(
         devices=per_node,
         num_nodes=nodes,
         # Frozen parts, dropped layers and heads that read one layer leave parameters without a gradient.
-        strategy=DDPStrategy(find_unused_parameters=True, timeout=WAIT) if together else "auto",
+        strategy=DDPStrategy(find_unused_parameters=True) if together else "auto",
         sync_batchnorm=together and device.type == "cuda",
         plugins=[cluster],
         precision=options.precision,
@@ -301,7 +266,7 @@ def _chosen(
     averaged = averaging.mean(paths)
     module.load_state_dict(averaged, strict=True)
     judged = judge(module.detector, module.sets["dev"], module.scoring, device)
-    better = judged[MONITOR] < module.best[MONITOR]
+    better = judged[MONITOR] < min(row[MONITOR] for row in module.rows)
     figures = {f"averaged_{name}": judged[name] for name in ("dev_eer", MONITOR)}
     choice = {"best_epoch": epoch, "averaged_epochs": list(epochs), "kept": "average" if better else "best epoch"}
     return averaged if better else averaging.weights(path), choice | figures
