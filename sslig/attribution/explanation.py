@@ -36,8 +36,7 @@ CERTIFICATE = (
 COST = ("seconds", "peak_mib")
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-RESET_PEAK = "5"
-"""Sets the highest resident memory of a process back to the present one (Linux, proc(5))."""
+"""Where Linux reports the resident memory of a process, and where writing 5 resets its peak (proc(5))."""
 
 
 @dataclass
@@ -201,5 +200,5 @@ def _peak(device: torch.device, reset: bool = False) -> float:
     if reset:
         # glibc keeps what was freed, which would hide what is allocated in its place.
         getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)(0)
-        CLEAR.write_text(RESET_PEAK)
+        CLEAR.write_text("5")
     return 1024 * float(re.search(r"VmHWM:\s+(\d+)", STATUS.read_text())[1])  # the file counts in KiB

@@ -1,8 +1,6 @@
 """Attribution methods that follow gradients of the logit, each by captum and with what it promises checked."""
 
 import torch
-from captum.attr import GradientShap, InputXGradient, IntegratedGradients, NoiseTunnel
-from scipy import stats
 from torch import Tensor
 
 from sslig.attribution.context import Context, drawing_from
@@ -48,6 +46,8 @@ def integrate(target: Target, options: Options) -> Explanation:
 
 def _integral(target: Target, steps: int) -> Tensor:
     """(layer, frame, feature) in float64: (x - b) * integral of dF/dx from b to x, averaged over the starts b."""
+    from captum.attr import IntegratedGradients
+
     rows = max(target.rows_at_once, len(target.starts))  # captum gives each point of the path to all starts
     x = target.x.expand_as(target.starts)
     quadrature = {"n_steps": steps, "method": "gausslegendre", "internal_batch_size": rows}
@@ -88,6 +88,8 @@ def gradient_x_input(target: Target, context: Context) -> Explanation:
     Shrikumar et al., "Not Just a Black Box: Learning Important Features Through Propagating Activation Differences",
     arXiv 1605.01713, 2016.
     """
+    from captum.attr import InputXGradient
+
     by_feature = InputXGradient(target.logit).attribute(target.x.detach().clone().requires_grad_())
     return of_features(target, by_feature[0], steps=1)
 
@@ -102,6 +104,9 @@ def gradient_shap(target: Target, context: Context, *, samples: int, draws: int)
     ----------
     Lundberg and Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017.
     """
+    from captum.attr import GradientShap
+    from scipy import stats
+
     method, calls = GradientShap(target.logit), -(-samples // DRAWS_AT_ONCE)
     with drawing_from(context.generator("gradient_shap")):
         drawn = [method.attribute(target.x, target.starts, DRAWS_AT_ONCE, 0.0).detach()[0] for _ in range(calls)]
@@ -127,6 +132,8 @@ def smoothgrad_ig(target: Target, context: Context, *, samples: int, noise: floa
     ----------
     Smilkov et al., "SmoothGrad: removing noise by adding noise", arXiv 1706.03825, 2017.
     """
+    from captum.attr import IntegratedGradients, NoiseTunnel
+
     spread = target.x.std(dim=(2, 3), keepdim=True)
     scale = torch.where(spread > 0, spread, torch.ones_like(spread))  # (1, layer, 1, 1)
     steps, method = context.options.min_steps, NoiseTunnel(IntegratedGradients(lambda x: target.logit(x * scale)))

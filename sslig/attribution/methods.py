@@ -31,24 +31,20 @@ METHODS = (
 
 @dataclass(frozen=True)
 class Method:
-    """An attribution method.
+    """An attribution method; `parse` gives it values for its parameters.
 
     Attributes
     ----------
-    name
-        Its key in `REGISTRY`.
+    name, template
+        Its key in `REGISTRY`, and its description with the parameters in braces.
     apply
         ``(target, context, **values)`` to `Explanation`.
-    template
-        Description, one sentence with the parameters in braces.
     adds_up
         Whether it promises that the attribution adds up to a difference of logits.
     freezes
         Whether a head keeps the selection of nodes of the explained input.
-    parameters
+    parameters, values
         By name, in the order of `spec`. ``baseline`` or ``draws`` says where attributions start.
-    values
-        Of the parameters.
     """
 
     name: str
@@ -73,11 +69,9 @@ class Method:
         """What the method explains of a head, and where it starts."""
         if self.name == "occlusion":
             return of_projected(head, features, context.start(self.values["baseline"], features))
-        starts = None
-        if "baseline" in self.values:
-            starts = context.start(self.values["baseline"], features)
-        elif "draws" in self.values:
-            starts = context.starts(self.values["draws"], features)
+        baseline, draws = self.values.get("baseline"), self.values.get("draws")
+        starts = context.start(baseline, features) if baseline else None
+        starts = context.starts(draws, features) if draws else starts
         freeze = self.freezes and self.values.get("selection", FROZEN) == FROZEN and context.options.freeze_selection
         return of_head(head, features, starts, freeze=freeze)
 
