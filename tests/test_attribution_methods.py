@@ -119,6 +119,7 @@ def test_wide_windows_are_averaged_where_they_overlap(features, context):
     pairs = by_frame[:-1] + by_frame[1:]
     expected = [pairs[0], *(pairs[:-1] + pairs[1:]) / 2, pairs[-1]]
     assert_close(explain("occlusion(width=2, stride=1)", Linear(), features, context).by_frame, expected)
+    assert explain("occlusion(width=2, stride=2)", Linear(), features, context).steps == 3  # the last is cut
     whole = explain("occlusion(width=100)", Linear(), features, context)
     assert_close(whole.by_frame, np.full(N_FRAMES, by_frame.sum()), atol=1e-4)
     assert whole.steps == 1
