@@ -84,8 +84,9 @@ def groups(scores: pd.DataFrame, rate: float = RATE) -> pd.DataFrame:
         right = (wide[detector] >= cuts.eer) == is_spoof
         confident = (wide[detector] < min(cuts)) | (wide[detector] >= max(cuts))
         verdicts[detector] = np.select([confident & right, right, ~confident], VERDICTS[:3], VERDICTS[3])
+    first = verdicts.iloc[:, 0]
     return trials.assign(
-        group=verdicts.iloc[:, 0].where(verdicts.nunique(axis=1) == 1, MIXED),
+        group=first.where(verdicts.eq(first, axis=0).all(axis=1), MIXED),
         n_right=verdicts.isin([CONFIDENTLY_RIGHT, MIDDLE_RIGHT]).sum(axis=1),
         n_confident=verdicts.isin([CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG]).sum(axis=1),
         spoof_rank=wide.rank(pct=True, method="max").mean(axis=1),

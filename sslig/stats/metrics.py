@@ -113,8 +113,9 @@ def conditions(table: pd.DataFrame, columns: str | Sequence[str]) -> Iterator[tu
     partners = dict(list(bonafide.groupby(shared, sort=False))) if shared else {(): bonafide}
     spoofs = dict(list(spoof.groupby(columns, sort=False)))
     for condition in named[columns].drop_duplicates().sort_values(columns).to_dict("records"):
-        own = spoofs.get(tuple(condition.values()), spoof[:0])
-        yield condition, pd.concat([partners.get(tuple(condition[name] for name in shared), bonafide[:0]), own])
+        shared_values = tuple(condition[name] for name in shared)
+        parts = partners.get(shared_values, bonafide[:0]), spoofs.get(tuple(condition.values()), spoof[:0])
+        yield condition, pd.concat(parts)
 
 
 @dataclass(frozen=True)
