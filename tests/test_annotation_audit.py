@@ -81,7 +81,7 @@ def test_ties_make_a_stepped_eer_of_anything():
 
 
 def test_eers_by_ties_are_explained_and_pairs_counted(selection):
-    """Of 5 bona fide and 6 spoofs 4 and 5 are tied: (4/5 + 5/6) / 2. Two against two allow 0.5 + 1/8 without ties."""
+    """4 of 5 bona fide and 5 of 6 spoofs are tied: (4/5 + 5/6) / 2. Two against two allow 0.5 + 1/8 without ties."""
     overall = pd.DataFrame({"Metric": ["silence_s", "duration_s"], "EER": [(4 / 5 + 5 / 6) / 2, 0.4]})
     rows = [("Mid-Correct Spoof", "Mid-Wrong Spoof", "silence_s", eer) for eer in (0.4, 0.6, 0.625, 0.75)]
     table = audit.eers(selection, overall, pairs(*rows, ("CR Spoof", "CW Bonafide", "duration_s", 0.4)))

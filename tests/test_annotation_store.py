@@ -117,8 +117,8 @@ def test_names_are_one_line_of_visible_characters(store):
 
 def test_items_and_tracks_keep_their_names_as_they_are(store):
     decomposed = "cafe\u0301 1/2"  # as some file systems write an accent
-    store.append("Ann", decomposed, "own.change.cue", "noise")
-    assert store.state("Ann", decomposed) == {"own.change.cue": "noise"}
+    store.append("Ann", decomposed, "a.b.cue", "noise")
+    assert store.state("Ann", decomposed) == {"a.b.cue": "noise"}
     for item, field in ((" u1", "done"), ("u\n1", "done"), ("u" * 201, "done"), ("u1", "A\x07.cue"), ("u1", ".cue")):
         with pytest.raises(InputError, match="visible characters"):
             store.append("Ann", item, field, None)
@@ -259,7 +259,7 @@ with Store(path) as store:
 
 
 def writer(path, annotator, n):
-    """A process of its own that appends `n` changes and prints the number of each once its append has returned."""
+    """A process that appends `n` changes and prints the number of each once its append has returned."""
     command = [sys.executable, "-c", WRITER, str(path), annotator, str(n)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).resolve().parents[1])
 

@@ -33,7 +33,7 @@ def floats(values):
 
 
 def view(utterance):
-    """A message as of `sslig.widgets.view.message`, whose evidence peaks at `REGION_S`."""
+    """A message of `sslig.widgets.view`, whose evidence peaks at `REGION_S`."""
     frames = np.zeros(N_FRAMES)
     frames[15:20] = 1
     lanes = [

@@ -12,7 +12,8 @@ import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,8 +69,8 @@ CONTROLS = {
 
 TASK = ("annotator", "utterance", "repeat", "group", "item")
 
-Rows = Iterator[tuple[int, str, list[dict[str, Any]] | str]]
-"""Number of a row in its file, utterance, and its regions or what is wrong with it."""
+Rows = Iterator[tuple[int, str, Callable[[], list[dict[str, Any]]]]]
+"""Number of a row in its file, utterance, and what gives its regions or raises `InputError`."""
 
 
 class Imported(NamedTuple):
@@ -111,13 +112,10 @@ def read(path: str | Path, form: str | None = None, annotator: str = ANNOTATOR) 
         The form is unknown, or the file as a whole cannot be read.
     """
     path, form = Path(path), _known(form or form_of(path))
-    if form in ("textgrid", "audacity"):
-        files = sorted(path.glob(f"*.{ENDINGS[form]}")) if path.is_dir() else [path]
-        rows = _grid_rows if form == "textgrid" else _track_rows
-        parts = [_gathered(file, rows(file, annotator)) for file in files] or [_gathered(path, ())]
-        return Imported(*(pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True)))
-    rows = {"release": _release_rows, "tidy": _tidy_rows, "label_studio": _task_rows}[form]
-    return _gathered(path, rows(path, annotator))
+    rows = {"release": _release_rows, "tidy": _tidy_rows, "label_studio": _task_rows}.get(form, _tier_rows)
+    files = sorted(path.glob(f"*.{ENDINGS[form]}")) if path.is_dir() else [path]
+    parts = [_gathered(file, rows(file, annotator)) for file in files] or [_gathered(path, ())]
+    return Imported(*(pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True)))
 
 
 def write(path: str | Path, table: pd.DataFrame, form: str, duration_s: Mapping[str, float] | None = None) -> None:
@@ -160,16 +158,14 @@ def _known(form: str) -> str:
     return form
 
 
-def _gathered(path: Path, rows: Iterable[tuple[int, str, list[dict[str, Any]] | str]]) -> Imported:
+def _gathered(path: Path, rows: Iterable[tuple[int, str, Callable]]) -> Imported:
     """Check the rows of a file; a region that stood in an earlier row is a fault."""
     good: list[dict[str, Any]] = []
     faults: list[tuple[str, int, str, str]] = []
     seen: dict[tuple, int] = {}
     for number, utterance, regions in rows:
         try:
-            if isinstance(regions, str):
-                raise InputError(regions)
-            checked = [row_of(region) for region in regions]
+            checked = [row_of(region) for region in regions()]
             keys = [(row["annotator"], row["item"], row["track"]) for row in checked]
             if again := [key for key in keys if key in seen]:
                 raise InputError(f"{', '.join(again[0])} stood in row {seen[again[0]]} before; one is accepted")
@@ -181,6 +177,10 @@ def _gathered(path: Path, rows: Iterable[tuple[int, str, list[dict[str, Any]] | 
     return Imported(conformed(good), pd.DataFrame(faults, columns=["file", "row", "utterance", "fault"]))
 
 
+def _refuse(fault: str) -> list[dict[str, Any]]:
+    raise InputError(fault)
+
+
 def _text_of(path: Path, what: str) -> str:
     if not path.is_file():
         raise InputError(f"{path}: no such file; {what} is needed")
@@ -190,17 +190,17 @@ def _text_of(path: Path, what: str) -> str:
         raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); {what} is needed") from error
 
 
-def _cells(path: Path, separator: str) -> tuple[list[str], Iterator[tuple[int, dict[str, str] | str]]]:
-    """The header, and the rows with the number of their last line; of a row that does not fit, what is wrong."""
+def _cells(path: Path, separator: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
+    """The header, and the rows with the number of their last line."""
     lines = csv.reader(io.StringIO(_text_of(path, "a table"), newline=""), delimiter=separator)
     header = next(lines, [])
-    fault = f"{{}} fields; the header has {len(header)}".format
-    rows = (
-        dict(zip(header, cells, strict=True)) if len(cells) == len(header) else fault(len(cells))
-        for cells in lines
-        if cells
-    )
-    return header, ((lines.line_num, row) for row in rows)
+    return header, ((lines.line_num, cells) for cells in lines if cells)
+
+
+def _by_column(header: list[str], cells: list[str]) -> dict[str, str]:
+    if len(cells) != len(header):
+        raise InputError(f"{len(cells)} fields; the header has {len(header)}")
+    return dict(zip(header, cells, strict=True))
 
 
 def _check_columns(path: Path, header: list[str], needed: list[str]) -> None:
@@ -214,19 +214,18 @@ def _release_rows(path: Path, annotator: str) -> Rows:
     columns = {name: {f"{name}{part}": column for part, column in (PARTS | ENDS).items()} for name in names}
     needed = ["file", *WHOLE, *(column for part in columns.values() for column in part)]
     _check_columns(path, header, needed if names else ["<detector>_cue"])
-    for number, row in rows:
-        if isinstance(row, str):
-            yield number, "", row
-            continue
-        about = {"annotator": annotator, "utterance": row["file"], **{column: row[column] for column in WHOLE}}
-        yield (
-            number,
-            row["file"],
-            [
-                about | {"detector": name} | {column: _value(column, row[field]) for field, column in part.items()}
-                for name, part in columns.items()
-            ],
-        )
+    for number, cells in rows:
+        utterance = dict(zip(header, cells, strict=False))["file"]
+        yield number, utterance, partial(_release_regions, header, cells, columns, annotator)
+
+
+def _release_regions(header: list[str], cells: list[str], columns: Mapping, annotator: str) -> list[dict[str, Any]]:
+    row = _by_column(header, cells)
+    about = {"annotator": annotator, "utterance": row["file"], **{column: row[column] for column in WHOLE}}
+    return [
+        about | {"detector": name} | {column: _value(column, row[field]) for field, column in part.items()}
+        for name, part in columns.items()
+    ]
 
 
 def _write_release(path: Path, table: pd.DataFrame) -> None:
@@ -250,11 +249,13 @@ def _tidy_rows(path: Path, annotator: str) -> Rows:
     _check_columns(path, header, ["annotator", "utterance", "detector"])
     if unknown := [column for column in header if column not in TYPES]:
         raise InputError(f"{path}: unknown column {unknown[0]!r}; accepted: {', '.join(TYPES)}")
-    for number, row in rows:
-        if isinstance(row, str):
-            yield number, "", row
-        else:
-            yield number, row["utterance"], [{column: _value(column, cell) for column, cell in row.items() if cell}]
+    for number, cells in rows:
+        utterance = dict(zip(header, cells, strict=False)).get("utterance", "")
+        yield number, utterance, partial(_tidy_regions, header, cells)
+
+
+def _tidy_regions(header: list[str], cells: list[str]) -> list[dict[str, Any]]:
+    return [{column: _value(column, cell) for column, cell in _by_column(header, cells).items() if cell}]
 
 
 def _write_tidy(path: Path, table: pd.DataFrame) -> None:
@@ -324,41 +325,36 @@ def _label(row: Mapping[str, Any]) -> str:
     return " ".join(words) + (f": {comment}" if comment else "")
 
 
-def _grid_rows(path: Path, annotator: str) -> Rows:
-    utterance = path.name.removesuffix(".TextGrid")
-    try:
-        tiers = read_textgrid(path)
-    except ValueError as error:
-        yield 0, utterance, str(error)
-        return
-    whole = {tier.name: tier.labels[0] for tier in tiers if tier.name in WHOLE and len(tier)}
-    for number, tier in enumerate((tier for tier in tiers if tier.name not in WHOLE), start=1):
-        yield number, utterance, _tier_regions(tier, utterance, annotator, whole)
-
-
-def _track_rows(path: Path, annotator: str) -> Rows:
-    utterance, _, detector = path.name.removesuffix(".txt").rpartition(".")
+def _tier_rows(path: Path, annotator: str) -> Rows:
+    """The regions of a TextGrid, a tier each, or of a label track ``<utterance>.<detector>.txt``."""
+    utterance, detector = path.name.removesuffix(".TextGrid"), ""
+    if path.suffix == ".txt":
+        utterance, _, detector = path.stem.rpartition(".")
     if not utterance:
-        yield 0, "", "a name without an utterance; <utterance>.<detector>.txt is needed"
+        yield 0, "", partial(_refuse, "a name without an utterance; <utterance>.<detector>.txt is needed")
         return
     try:
-        yield 1, utterance, _tier_regions(read_audacity(path, detector, np.finfo(float).max), utterance, annotator, {})
-    except ValueError as error:
-        yield 0, utterance, str(error)
+        tiers = [read_audacity(path, detector, np.finfo(float).max)] if detector else read_textgrid(path)
+    except InputError as error:
+        yield 0, utterance, partial(_refuse, str(error))
+        return
+    about = {"annotator": annotator, "utterance": utterance.removesuffix(REPEAT), "repeat": utterance.endswith(REPEAT)}
+    about |= {tier.name: tier.labels[0] for tier in tiers if tier.name in WHOLE and len(tier)}
+    for number, tier in enumerate((tier for tier in tiers if tier.name not in WHOLE), start=1):
+        yield number, utterance, partial(_tier_regions, tier, about)
 
 
-def _tier_regions(tier: Tier, utterance: str, annotator: str, whole: Mapping[str, str]) -> list[dict[str, Any]] | str:
+def _tier_regions(tier: Tier, about: Mapping[str, Any]) -> list[dict[str, Any]]:
     if len(tier) != 1:
-        return f"tier {tier.name!r} has {len(tier)} regions; one is accepted"
+        raise InputError(f"tier {tier.name!r} has {len(tier)} regions; one is accepted")
     match = LABEL.fullmatch(tier.labels[0])
     if match is None:
-        return f"tier {tier.name!r}: label {tier.labels[0]!r}; accepted: {SYNTAX}; cues: {', '.join(CUES)}"
+        raise InputError(f"tier {tier.name!r}: label {tier.labels[0]!r}; accepted: {SYNTAX}; cues: {', '.join(CUES)}")
     cue, locality, heard, comment = match.groups()
-    about = {"annotator": annotator, "utterance": utterance.removesuffix(REPEAT), "repeat": utterance.endswith(REPEAT)}
-    about |= {"detector": tier.name.removesuffix(DECOY), "decoy": tier.name.endswith(DECOY), **whole}
-    judged = {"cue": None if cue == "?" else cue, "locality": int(locality) if locality else None, "comment": comment}
-    judged |= {"audible": HEARD[heard.strip()] if heard else None}
-    return [about | judged | {"start_s": float(tier.start_s[0]), "end_s": float(tier.end_s[0])}]
+    region = {"detector": tier.name.removesuffix(DECOY), "decoy": tier.name.endswith(DECOY), "comment": comment}
+    region |= {"cue": None if cue == "?" else cue, "locality": int(locality) if locality else None}
+    region |= {"audible": HEARD[heard.strip()] if heard else None}
+    return [{**about, **region, "start_s": float(tier.start_s[0]), "end_s": float(tier.end_s[0])}]
 
 
 def _write_tasks(path: Path, table: pd.DataFrame) -> None:
@@ -415,7 +411,7 @@ def _task_rows(path: Path, annotator: str) -> Rows:
         raise InputError(f"{path}: {type(tasks).__name__}; a list of tasks is needed")
     for number, task in enumerate(tasks, start=1):
         if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
-            yield number, "", "no mapping with data; a task is needed"
+            yield number, "", partial(_refuse, "no mapping with data; a task is needed")
             continue
         data = task["data"]
         utterance = str(data.get("utterance") or Path(str(data.get(AUDIO, ""))).stem)
@@ -423,7 +419,7 @@ def _task_rows(path: Path, annotator: str) -> Rows:
             if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
                 about = {column: data[column] for column in TASK if data.get(column) is not None}
                 about |= {"utterance": utterance, "annotator": data.get("annotator") or _who(annotation) or annotator}
-                yield number, utterance, _task_regions(annotation.get("result"), about)
+                yield number, utterance, partial(_task_regions, annotation.get("result"), about)
 
 
 def _who(annotation: Mapping[str, Any]) -> str | None:
@@ -433,23 +429,23 @@ def _who(annotation: Mapping[str, Any]) -> str | None:
     return None if who is None else f"annotator {who}" if isinstance(who, int) else str(who)
 
 
-def _task_regions(results: Any, about: Mapping[str, Any]) -> list[dict[str, Any]] | str:
+def _task_regions(results: Any, about: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The regions of one annotation: results with one id are one region."""
     if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
-        return "no list of results; an annotation of Label Studio has one"
-    whole, regions = dict.fromkeys(WHOLE, ""), defaultdict(dict)
+        raise InputError("no list of results; an annotation of Label Studio has one")
+    texts, regions = dict.fromkeys(WHOLE, ""), defaultdict(dict)
     for result in results:
         name, value = result.get("from_name"), result.get("value")
         if not isinstance(value, dict) or name not in (*CONTROLS, *WHOLE):
-            return f"a result {name!r}; accepted: {', '.join((*CONTROLS, *WHOLE))}, each with a value"
+            raise InputError(f"a result {name!r}; accepted: {', '.join((*CONTROLS, *WHOLE))}, each with a value")
         if name in WHOLE:
-            whole[name] = _joined(value.get("text"))
+            texts[name] = _joined(value.get("text"))
         else:
             regions[str(result.get("id"))] |= _control(name, value)
     faulty = [number for number, region in regions.items() if "detector" not in region]
     if faulty:
-        return f"region {faulty[0]!r} has no detector; a label of one is needed"
-    return [{**about, **whole, **region} for region in regions.values()]
+        raise InputError(f"region {faulty[0]!r} has no detector; a label of one is needed")
+    return [{**about, **texts, **region} for region in regions.values()]
 
 
 def _control(name: str, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ APPLICATION = 0x53534C47  # "SSLG", which marks the file as a store of this proj
 VERSION = 1
 
 RETRY_S = (0.001, 0.005)
-"""Random pause between two tries to write; SQLite's own pauses grow, so that who waits longest tries least often."""
+"""Random pause between two tries to write. SQLite lengthens its pauses, so the longest waiting tries least often."""
 
 SCHEMA = (
     """CREATE TABLE changes (
@@ -77,7 +77,7 @@ class Change:
 class Store:
     """The changes in the file at `path`, which is created where it is missing unless it is opened `read_only`.
 
-    Any number of processes may open the same file, and any thread may use this store; a forked process needs its own.
+    Any number of processes may open the same file, and any thread may use this store; a forked process needs another.
     A writer waits for the others up to `patience_s`.
 
     Raises

@@ -122,7 +122,7 @@ def write(sheet: Sheet, views: Iterable[Mapping[str, Any]]) -> None:
         for view in views:
             message, buffers = split(dict(view))
             row = {"utterance": view["name"], "message": json.dumps(message), "buffers": buffers}
-            writer.write_table(pyarrow.Table.from_pylist([row], schema=schema))  # a row group of its own
+            writer.write_table(pyarrow.Table.from_pylist([row], schema=schema))  # one row group
 
 
 def lane(view: Mapping[str, Any], track: Track, read_s: float, *, blind: bool) -> dict[str, Any]:
