@@ -40,16 +40,14 @@ def records(study: Study, name: str, seed: int, n: int, methods: list[str] | Non
     context = load_context(study, seed, model, corpus, paths["baseline"], paths["nonspeech"])
     eval_set = protocol.load_set(corpus, "eval")
     utterances = stratified(eval_set, study.attribution.utterances, study.corpus.seed).head(n)
-    with scoring.evaluating(model, "cpu"):
-        for batch in scoring.batches(utterances, model, Scoring(batch_size=1))[0]:
-            utterance = utterances.iloc[batch.rows[0]]["utterance"]
-            with torch.no_grad():
-                features = model.features(batch.waveforms)
-            for method in offered(model.head, methods):
-                start = time.process_time()
-                record = explain(method, model.head, features, context.of(utterance)).record()
-                record |= {"seconds": time.process_time() - start, "method": method.spec, "utterance": utterance}
-                rows.append(record | {"frames": features.shape[2]})
+    for row, waveform in scoring.one_by_one(utterances, model, Scoring(), "cpu")[0]:
+        with torch.no_grad():
+            features = model.features(waveform)
+        for method in offered(model.head, methods):
+            start = time.process_time()
+            record = explain(method, model.head, features, context.of(row["utterance"])).record()
+            record |= {"seconds": time.process_time() - start, "method": method.spec, "utterance": row["utterance"]}
+            rows.append(record | {"frames": features.shape[2]})
     return pd.DataFrame(rows)
 
 

@@ -74,6 +74,24 @@ def batches(table: pd.DataFrame, detector: Detector, options: Scoring) -> tuple[
     return _readable(loader, left_out), left_out
 
 
+def one_by_one(
+    table: pd.DataFrame, detector: Detector, options: Scoring, device: str | torch.device
+) -> tuple[Iterator[tuple[pd.Series, Tensor]], LeftOut]:
+    """Each readable row of `table` with its (1, samples) waveform on `device`, and the list of what was left out.
+
+    The detector is in evaluation mode on the device until the last row, then in the mode it came in. Rows come in the
+    order of `batches`, which is that of length.
+    """
+    drawn, left_out = batches(table, detector, options.model_copy(update={"batch_size": 1}))
+
+    def rows() -> Iterator[tuple[pd.Series, Tensor]]:
+        with evaluating(detector, device):
+            for batch in drawn:
+                yield table.iloc[batch.rows[0]], batch.waveforms.to(device)
+
+    return rows(), left_out
+
+
 def _readable(loader: DataLoader, left_out: LeftOut) -> Iterator[Batch]:
     for batch, faults in loader:
         left_out.faults |= faults

@@ -194,3 +194,17 @@ def test_batches_name_the_rows_of_the_table(detector, table):
     assert sorted(rows) == list(range(len(table)))
     assert {shape[1] for shape in rows.values()} == {5_840, 7_760, 9_360}
     assert left_out.faults == {}
+
+
+def test_single_utterances_come_in_front_of_an_evaluating_detector(detector, mixed):
+    table, good, reasons = mixed
+    model = detector().train()
+    rows, left_out = scoring.one_by_one(table, model, Scoring(max_s=2.0), "cpu")
+    shapes = {}
+    for row, waveform in rows:
+        assert not model.training
+        shapes[row["utterance"]] = waveform.shape
+    assert model.training
+    assert sorted(shapes) == good
+    assert set(shapes.values()) == {(1, 15_760)}
+    assert sorted(left_out.table(table)["utterance"]) == sorted(reasons)

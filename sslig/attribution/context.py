@@ -115,12 +115,12 @@ def bonafide_draws(
     detector: Detector, bonafide: pd.DataFrame, options: Scoring, device: str | torch.device
 ) -> tuple[Tensor, ...]:
     """(layer, frame, feature) of each of the utterances in `bonafide`, in their order; unreadable ones are left out."""
-    batches, left_out = scoring.batches(bonafide, detector, options.model_copy(update={"batch_size": 1}))
-    with torch.no_grad(), scoring.evaluating(detector, device):
-        features = {batch.rows[0]: detector.features(batch.waveforms.to(device))[0] for batch in batches}
+    rows, left_out = scoring.one_by_one(bonafide, detector, options, device)
+    with torch.no_grad():
+        features = {row["utterance"]: detector.features(waveform)[0] for row, waveform in rows}
     if not features:
         raise InputError(f"none of {len(bonafide)} bona fide utterances could be read: {left_out.faults}")
-    return tuple(features[row] for row in sorted(features))
+    return tuple(features[name] for name in bonafide["utterance"] if name in features)
 
 
 @contextmanager

@@ -89,15 +89,13 @@ def profiles(
     left_out
         ``utterance`` and ``reason`` of the files that could not be read.
     """
-    regions, rows, device = [], [], select_device(study.device)
-    batches, left_out = scoring.batches(utterances, detector, study.scoring.model_copy(update={"batch_size": 1}))
-    with scoring.evaluating(detector, device):
-        for batch in batches:
-            row = utterances.iloc[batch.rows[0]]
-            explained = _profile(study, detector, batch.waveforms.to(device), context, tiers.get(row["utterance"]))
-            description = row[list(DESCRIPTION)].to_dict()
-            regions += [description | region for region in explained[0].to_dict("records")]
-            rows.append(description | explained[1])
+    readable, left_out = scoring.one_by_one(utterances, detector, study.scoring, select_device(study.device))
+    regions, rows = [], []
+    for row, waveform in readable:
+        explained = _profile(study, detector, waveform, context, tiers.get(row["utterance"]))
+        description = row[list(DESCRIPTION)].to_dict()
+        regions += [description | region for region in explained[0].to_dict("records")]
+        rows.append(description | explained[1])
     order = {"key": lambda names: names.map(utterances["utterance"].tolist().index), "kind": "stable"}
     parts = [(regions, REGION_COLUMNS), (rows, UTTERANCE_COLUMNS)]
     tables = [pd.DataFrame(part, columns=list(columns)) for part, columns in parts]

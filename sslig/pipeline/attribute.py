@@ -60,15 +60,14 @@ def attribute(
     utterances = shard_of(drawn, shard).reset_index(drop=True)
     model, device = Detector.from_pretrained(detector), select_device(study.device)
     context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
-    batches, unread = scoring.batches(utterances, model, study.scoring.model_copy(update={"batch_size": 1}))
+    readable, unread = scoring.one_by_one(utterances, model, study.scoring, device)
     rows = []
-    with scoring.evaluating(model, device):
-        for batch in batches:
-            with torch.no_grad():
-                features = model.features(batch.waveforms.to(device))
-            result = explain(default(study.attribution), model.head, features, context)
-            row = utterances.iloc[batch.rows[0]][list(DESCRIPTION)].to_dict() | result.record()
-            rows.append(row | {"by_frame": result.by_frame, "by_layer": list(result.by_layer)})
+    for row, waveform in readable:
+        with torch.no_grad():
+            features = model.features(waveform)
+        result = explain(default(study.attribution), model.head, features, context)
+        maps = {"by_frame": result.by_frame, "by_layer": list(result.by_layer)}
+        rows.append(row[list(DESCRIPTION)].to_dict() | result.record() | maps)
     if len(utterances) and not rows:
         raise DataError(f"{name}: none of {len(utterances)} utterances could be read: {unread.faults}")
     table = pd.DataFrame(rows).assign(baseline=study.attribution.baseline, detector=name, seed=seed)

@@ -102,12 +102,10 @@ def present(
     threshold
         Above it a score means spoof (`dev_threshold`).
     """
-    device = select_device(study.device)
-    batches, left_out = scoring.batches(utterances, detector, study.scoring.model_copy(update={"batch_size": 1}))
+    rows, left_out = scoring.one_by_one(utterances, detector, study.scoring, select_device(study.device))
 
     def presented() -> Iterator[tuple[pd.Series, Presented]]:
-        for batch in batches:
-            row, waveform = utterances.iloc[batch.rows[0]], batch.waveforms.to(device)
+        for row, waveform in rows:
             with torch.no_grad():
                 features = detector.features(waveform)
                 score = detector.head(features).item()
