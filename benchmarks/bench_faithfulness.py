@@ -1,7 +1,7 @@
 """Measures what faithfulness costs: processor time of curves, removals and sanity checks for one method and utterance.
 
 Run it from the repository: ``python benchmarks/bench_faithfulness.py [--geometry demo|wavlm-base] [--draws N]``, with
-``--write`` to keep the result. Weights are random and the sound is noise; neither changes how long it takes, but for
+``--write`` to store the result. Weights are random and the sound is noise; neither changes how long it takes, but for
 Integrated Gradients, which may need more points. Time is processor time on one thread.
 """
 
@@ -16,16 +16,18 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor, nn
 
 from sslig import files
 from sslig.attribution.baselines import zero
-from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.context import Context
 from sslig.attribution.methods import explain
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import HEADS, Detector
 from sslig.study import Attribution, load
-from sslig.validation import curves, faithfulness, randomisation, sanity
-from sslig.validation.replacement import INTERPOLATION, PROFILES, in_features, in_waveform
+from sslig.validation import faithfulness, sanity
+from sslig.validation.replacement import INTERPOLATION, PROFILES, Scores, in_features, in_waveform
+from sslig.validation.statistics import Controls
 
 DURATION_S = 3.3
 RESULTS = Path(__file__).parent / "results"
@@ -45,45 +47,41 @@ def seconds(call) -> float:
 
 
 def measure(detector: Detector, draws: int) -> dict[str, float]:
-    """Seconds of each measure of one utterance and one map, which is noise where making it is not what is measured."""
+    """Seconds of each measure of one utterance and one map, which is noise except where making it is measured."""
     n_samples = detector.clock.n_samples(detector.clock.n_frames(int(DURATION_S * SAMPLE_RATE_HZ)))
     waveform = 0.1 * torch.randn(1, n_samples, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         features = detector.features(waveform)
-    n_frames = features.shape[2]
-    drawn = {"n_read": detector.read_frames(n_frames), "draws": draws, "seed": 0}
+    head, n_frames = detector.head, features.shape[2]
+    controls = Controls(detector.read_frames(n_frames), draws, seed=0)
     frames = np.random.default_rng(0).standard_normal(n_frames)
-    start = zero(detector.backbone.n_layers, detector.backbone.feature_size)
-    profiles = {PROFILES[0]: start.values}
-    options = Attribution(max_steps=64)
+    profiles = {PROFILES[0]: zero(detector.backbone.n_layers, detector.backbone.feature_size).values}
+    context = Context({}, options=Attribution(max_steps=64))
 
-    def by_gradient(head, x) -> np.ndarray:
-        return explain("ig", head, x, Context({BONAFIDE_MEAN: start}, options=options)).by_frame
+    def explained(changed: nn.Module, given: Tensor = features) -> np.ndarray:
+        return explain("ig(baseline=zero)", changed, given, context).by_frame
 
-    def scores_of(head):
-        return in_features(head, features, INTERPOLATION, {})
+    def scores_of(changed: nn.Module) -> Scores:
+        return in_features(changed, features, INTERPOLATION, {})
 
     def points(insertion: bool) -> None:
-        scores = in_features(detector.head, features, PROFILES[0], profiles)
-        curves.curves(scores, frames, 1, n_read=drawn["n_read"], draws=draws, insertion=insertion,
-                      generator=np.random.default_rng(0))  # fmt: skip
+        scores = in_features(head, features, PROFILES[0], profiles)
+        faithfulness.curves(scores, frames, 1, controls, insertion=insertion)
 
     def removed() -> None:
-        found = faithfulness.removals(scores_of(detector.head), n_frames, generator=np.random.default_rng(0))
-        faithfulness.infidelity(found, np.repeat(frames[None], 1 + draws, axis=0))
+        stretches = faithfulness.removals(scores_of(head), n_frames, controls.n_read, controls.generator())
+        faithfulness.infidelity(stretches, np.repeat(frames[None], 1 + draws, axis=0))
 
     slow = {("waveform", INTERPOLATION): in_waveform(detector, waveform, INTERPOLATION, 0)}
     calls = {
-        "explanation (IG)": lambda: by_gradient(detector.head, features),
+        "explanation (IG)": lambda: explained(head),
         "deletion": lambda: points(insertion=False),
         "deletion and insertion": lambda: points(insertion=True),
         "removals": removed,
-        "deletion in the waveform, 2 points": lambda: faithfulness.rows(slow, {"map": frames}, 1, **drawn, fast=True),
-        "randomised parameters (IG)": lambda: randomisation.rows(
-            by_gradient, detector.head, features, scores_of, **drawn
-        ),
-        "shifts of features (IG)": lambda: sanity.shift_in_features(
-            lambda x: by_gradient(detector.head, x), features, **drawn
+        "deletion in the waveform, 2 points": lambda: faithfulness.rows(slow, {"map": frames}, 1, controls, fast=True),
+        "randomised parameters (IG)": lambda: sanity.randomisation(explained, head, n_frames, scores_of, controls),
+        "shifts of features (IG)": lambda: sanity.shifted(
+            "shift_features", lambda k: explained(head, features[:, :, k:].contiguous()), controls
         ),
     }
     points(insertion=False)  # the first pass warms up
@@ -91,7 +89,7 @@ def measure(detector: Detector, draws: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print a table, and write it where asked to."""
+    """Print a table, and write it on request."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--geometry", choices=["demo", "wavlm-base"], default="demo")
     parser.add_argument("--draws", type=int, default=20)

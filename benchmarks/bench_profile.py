@@ -1,9 +1,9 @@
 """Measures cue profiles: utterances a second and core, and memory against the number of utterances.
 
 Run it from the repository: ``python benchmarks/bench_profile.py [--geometry demo|wavlm-base] [--utterances N ...]``,
-with ``--audio`` and a folder of FLAC files to profile those over and over, and ``--write`` to keep the result. Weights
-are random and the sound is noise unless files are given. Each number of utterances is profiled by a process of its own,
-shard after shard as the stage does it. Time is processor time on one thread. Decoding what is said is measured apart:
+with ``--audio`` and a folder of FLAC files to profile those over and over, and ``--write`` to store the result. Weights
+are random and the sound is noise unless files are given. Each number of utterances is profiled by a separate process,
+shard after shard as the rule does it. Time is processor time on one thread. Decoding what is said is measured apart:
 it is done once for all detectors.
 """
 
@@ -25,24 +25,24 @@ import pandas as pd
 import torch
 
 from sslig import audio, files
-from sslig.attribution.baselines import zero
+from sslig.attribution.context import Context
 from sslig.cues import segments
 from sslig.cues.cue_profile import profiles
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import HEADS, Detector
-from sslig.study import Attribution, Scoring, load
+from sslig.study import Attribution, load
 
 DURATION_S = 3.3
 FILES = 8
 SHARD = 50
 SOURCES = ("vad", "pocketsphinx:phones")
 RESULTS = Path(__file__).parent / "results"
+DEMO = Path(__file__).parents[1] / "experiments" / "demo.yaml"
 
 
 def backbone(geometry: str) -> dict:
     """Values of the encoder: the demo's, or those of WavLM Base."""
-    demo = Path(__file__).parents[1] / "experiments" / "demo.yaml"
-    return dict(load(demo).backbone) if geometry == "demo" else {"model_type": "wavlm"}
+    return dict(load(DEMO).backbone) if geometry == "demo" else {"model_type": "wavlm"}
 
 
 def sounds(folder: Path) -> list[Path]:
@@ -55,12 +55,12 @@ def sounds(folder: Path) -> list[Path]:
 
 
 def utterances(paths: list[Path], n: int) -> pd.DataFrame:
-    """As many utterances as wanted of a few files, with the columns that profiles need."""
+    """`n` utterances of a few files, with the columns that profiles need."""
     rows = {
         "utterance": [f"{number:07d}" for number in range(n)],
         "path": [str(paths[i % len(paths)]) for i in range(n)],
     }
-    return pd.DataFrame(rows).assign(key="spoof", attack="-", codec="-", speaker="S")
+    return pd.DataFrame(rows).assign(key="spoof", attack="-", codec="-", speaker="S", recording="R")
 
 
 def profiled(head: str, geometry: str, paths: list[Path], n: int) -> dict[str, float]:
@@ -68,21 +68,22 @@ def profiled(head: str, geometry: str, paths: list[Path], n: int) -> dict[str, f
     torch.set_num_threads(1)
     torch.manual_seed(0)
     detector = Detector(backbone(geometry), head).eval()
-    start, table = zero(detector.backbone.n_layers, detector.backbone.feature_size), utterances(paths, n)
+    study = load(DEMO).model_copy(update={"attribution": Attribution(baseline="zero"), "device": "cpu"})
+    context, table = Context({}, options=study.attribution), utterances(paths, n)
     with tempfile.TemporaryDirectory() as folder:
-        profiles(detector, table.head(2), start, Attribution(), Scoring(), {})  # the first pass warms up
+        profiles(study, detector, table.head(2), context, {})  # the first pass warms up
         before = time.process_time()
         for first in range(0, n, SHARD):
             part = table.iloc[first : first + SHARD].reset_index(drop=True)
-            found = profiles(detector, part, start, Attribution(), Scoring(), {})
-            files.write_parquet(Path(folder) / f"regions-{first}.parquet", found.regions)
-            files.write_parquet(Path(folder) / f"utterances-{first}.parquet", found.utterances)
+            regions, rows, _ = profiles(study, detector, part, context, {})
+            files.write_parquet(Path(folder) / f"regions-{first}.parquet", regions)
+            files.write_parquet(Path(folder) / f"utterances-{first}.parquet", rows)
         seconds = (time.process_time() - before) / n
     return {"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def in_own_process(head: str, geometry: str, folder: Path, n: int) -> dict[str, float]:
-    """`profiled` in a process of its own, whose memory is that of nothing else."""
+    """`profiled` in a separate process, whose memory holds nothing else."""
     command = [sys.executable, __file__, "--geometry", geometry, "--audio", str(folder), "--child", head, str(n)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -97,7 +98,7 @@ def decoded(paths: list[Path]) -> float:
 
 
 def main() -> None:
-    """Print a table, and write it where asked to."""
+    """Print a table, and write it on request."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--geometry", choices=["demo", "wavlm-base"], default="demo")
     parser.add_argument("--utterances", type=int, nargs="+", default=[50, 200, 800])
@@ -116,13 +117,13 @@ def main() -> None:
         rows = [{"head": head, "utterances": n} | in_own_process(head, arguments.geometry, folder, n)
                 for head in arguments.heads for n in arguments.utterances]  # fmt: skip
         decoding_s = decoded(paths)
-    table = pd.DataFrame(rows).assign(per_core_second=lambda told: 1 / told["seconds"])
+    table = pd.DataFrame(rows).assign(per_core_second=lambda rows: 1 / rows["seconds"])
     print(f"{arguments.geometry}, shards of {SHARD}; decoding: {decoding_s:.3f} s an utterance and core")
     print(table.round(3).to_string(index=False))
     if arguments.write:
         about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__, "threads": 1}
-        told = {"decoding_s": round(decoding_s, 3), "figures": table.round(4).to_dict("records")}
-        files.write_json(RESULTS / f"profile_{arguments.geometry}.json", about | told)
+        figures = {"decoding_s": round(decoding_s, 3), "figures": table.round(4).to_dict("records")}
+        files.write_json(RESULTS / f"profile_{arguments.geometry}.json", about | figures)
 
 
 if __name__ == "__main__":
