@@ -5,11 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
+from sslig import scoring
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import Context
 from sslig.attribution.methods import parse
 from sslig.corpora import protocol
+from sslig.corpora.planted import truth_mask
 from sslig.errors import DataError
+from sslig.models.detector import Detector
 from sslig.validation import presented as module
 from sslig.validation.localisation import TRANSPLANTED
 from sslig.validation.presented import (
@@ -154,6 +157,24 @@ def test_a_twin_is_read_unless_it_is_missing_or_of_another_length(study, present
     same, shorter, missing = (module.twin_features(study, item.detector, path, item.features) for path in paths)
     assert torch.equal(same, item.features)
     assert shorter is missing is None
+
+
+@pytest.mark.parametrize("name", ["aasist", "camhfa"])
+def test_golden_spoofs_are_detected_by_what_was_planted(golden, study, name):
+    folder = golden / "planted" / "splice"
+    scores = pd.read_csv(folder / "detected.tsv", sep="\t").query("detector == @name").head(2)
+    sounds = scores.assign(path=[str(folder / "spoof" / f"{name}.flac") for name in scores["utterance"]])
+    detector, threshold = Detector.from_pretrained(folder / "detectors" / name), scores["threshold"].iloc[0]
+    places = pd.read_csv(folder / "places.tsv", sep="\t").groupby("utterance")
+    with scoring.evaluating(detector, "cpu"):
+        for row, item in present(study, detector, Context({}), sounds.reset_index(drop=True), threshold)[0]:
+            assert item.spoof_score == pytest.approx(row["score"], rel=1e-5)
+            assert item.direction == 1
+            truth = truth_mask(places.get_group(row["utterance"]), detector.clock, item.features.shape[2])
+            twin = module.twin_features(study, detector, row["path"].replace("/spoof/", "/twin/"), item.features)
+            table = pd.DataFrame(localisation_rows(item, [], truth, twin)).set_index(["method", "statistic"])
+            assert table.loc[("feature_change", "roc_auc"), "value"] > 0.9
+            assert table["twin_score"].iloc[0] < table["own_score"].iloc[0]
 
 
 def rows_of(item, method):
