@@ -1,46 +1,45 @@
-"""The rules `faithfulness` and `sanity` on tiny detectors: which utterances and methods, and what they write."""
-
 import pandas as pd
 import pytest
 
-from sslig.attribution import baselines
 from sslig.corpora import protocol
 from sslig.corpora.sample import stratified
 from sslig.pipeline.faithfulness import faithfulness
-from sslig.pipeline.sanity import METHODS, sanity
+from sslig.validation.presented import dev_threshold
 
 
 @pytest.fixture
-def run(tmp_path, write_experiment, tiny_detector, corpus):
-    """Runs a rule on two utterances."""
+def run(explained_study, tmp_path):
+    """Runs a rule on two utterances with one method."""
 
     def make(rule):
-        study = write_experiment(tmp_path, validation={"utterances": 2, "draws": 3, "methods": ["random"]})
-        paths = {name: tmp_path / f"{name}.parquet" for name in ("scores_dev", rule.__name__, "left_out")}
-        dev = protocol.load_set(corpus, "dev")
-        dev.assign(spoof_score=dev["label"].astype(float)).to_parquet(paths["scores_dev"])
-        tiny_detector().save_pretrained(tmp_path / "detector")
-        baselines.save(tmp_path / "mean.safetensors", baselines.zero(3, 16))
-        means = dict.fromkeys(("baseline", "nonspeech"), tmp_path / "mean.safetensors")
-        rule(study, name="camhfa", seed=1, detector=tmp_path / "detector", corpus=corpus, **means, **paths)
-        table, left_out = (pd.read_parquet(paths[name]) for name in (rule.__name__, "left_out"))
-        drawn = stratified(protocol.load_set(corpus, "eval"), 2, study.corpus.seed)
-        assert set(table["utterance"]) == set(drawn["utterance"])
-        assert left_out.empty
+        values = {"utterances": 2, "draws": 3, "methods": ["random"]}
+        validation = explained_study.validation.model_copy(update=values)
+        study, folder = explained_study.model_copy(update={"validation": validation}), explained_study.run("camhfa", 0)
+        inputs = {
+            "detector": folder / "detector",
+            "corpus": study.corpus_root,
+            "scores_dev": folder / "scores_dev.parquet",
+        }
+        inputs |= {name: folder / f"{name}.safetensors" for name in ("baseline", "nonspeech")}
+        paths = {name: tmp_path / f"{name}.parquet" for name in (rule.__name__, "left_out")}
+        rule(study, name="camhfa", seed=0, **inputs, **paths)
+        table, left_out = (pd.read_parquet(path) for path in paths.values())
+        assert left_out.columns.tolist() == ["utterance", "reason"]
         return table
 
     return make
 
 
-def test_methods_of_the_study_are_tested_on_evenly_drawn_utterances(run):
+def test_methods_of_the_study_are_tested_on_evenly_drawn_utterances(run, explained_study):
     table = run(faithfulness)
+    drawn = stratified(protocol.load_set(explained_study.corpus_root, "eval"), 2, explained_study.corpus.seed)
+    assert set(table["utterance"]) == set(drawn["utterance"])
     assert set(table["method"]) == {"random"}
-    assert (set(table["detector"]), set(table["seed"])) == ({"camhfa"}, {1})
-    assert ((table["spoof_score"] > 1) == (table["direction"] == 1)).all()
+    assert (set(table["detector"]), set(table["seed"])) == ({"camhfa"}, {0})
     assert not table.duplicated(["utterance", "method", "aggregation", "space", "replacement", "at", "statistic"]).any()
 
 
-def test_sanity_has_methods_of_its_own(run):
-    table = run(sanity)
-    assert set(table["method"]) == set(METHODS)
-    assert {"randomised_cascading", "max_sensitivity", "steps"} <= set(table["statistic"])
+def test_the_decision_is_that_of_the_threshold_on_dev(run, explained_study):
+    table = run(faithfulness)
+    threshold = dev_threshold(pd.read_parquet(explained_study.run("camhfa", 0) / "scores_dev.parquet"))
+    assert ((table["spoof_score"] > threshold) == (table["direction"] == 1)).all()
