@@ -36,7 +36,7 @@ PLANTED_PROTOCOLS = {name: f"{PLANTED}/{file}" for name, (file, _) in protocol.S
 PLANTED_RUN = f"{RUNS}/{outputs.PLANTED}/{outputs.RUN}"
 KINDS, SEEDS, DETECTORS = S.validation.planted, S.seeds, list(reversed(S.detectors))
 BOOK = [str(file) for file in sorted(Path("book").rglob("*")) if file.is_file() and file.parts[1] != "_build"]
-RULE = f"{shlex.quote(sys.executable)} -m sslig.pipeline"
+RULE = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}") + " -m sslig.pipeline"
 
 
 def path(name):
@@ -189,7 +189,7 @@ rule book:
     params:
         code=code("book"),
     shell:
-        "{RULE} book {EXPERIMENT:q} sources=book pages={input.pages:q} output={RUNS:q}/book"
+        RULE + " book {EXPERIMENT:q} sources=book pages={input.pages:q} output={RUNS:q}/book"
 
 
 rule page:
@@ -205,7 +205,7 @@ rule page:
     wildcard_constraints:
         page="|".join(PAGES),
     shell:
-        "{RULE} page {EXPERIMENT:q} notebook=notebooks/{wildcards.page}.ipynb output={output:q}"
+        RULE + " page {EXPERIMENT:q} notebook=notebooks/{wildcards.page}.ipynb output={output:q}"
 
 
 # --- corpus and detectors ---------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ if S.corpus.source != READY_MADE:
             values=values(S.corpus),
         threads: 2
         shell:
-            "{RULE} corpus {EXPERIMENT:q} workers={threads}"
+            RULE + " corpus {EXPERIMENT:q} workers={threads}"
 
 
 rule train:
@@ -272,7 +272,7 @@ for step, names in GATHERED.items():
         params:
             code=code("gather"),
         shell:
-            "{RULE} gather {EXPERIMENT:q} tables={output:q} shards={input:q}"
+            RULE + " gather {EXPERIMENT:q} tables={output:q} shards={input:q}"
 
 
 rule official:
@@ -283,7 +283,7 @@ rule official:
     params:
         code=code("official"),
     shell:
-        "{RULE} official {EXPERIMENT:q} scores={input:q} official={output:q}"
+        RULE + " official {EXPERIMENT:q} scores={input:q} official={output:q}"
 
 
 # --- what explanations need, and explanations -------------------------------------------------------------------------
@@ -468,7 +468,7 @@ rule plant:
         corpus=PLANTED,
     threads: 2
     shell:
-        "{RULE} plant {EXPERIMENT:q} kind={wildcards.kind} corpus={CORPUS:q} output={params.corpus:q} workers={threads}"
+        RULE + " plant {EXPERIMENT:q} kind={wildcards.kind} corpus={CORPUS:q} output={params.corpus:q} workers={threads}"
 
 
 use rule train as train_planted with:

@@ -29,13 +29,10 @@ class Checkout:
         return process.stdout + process.stderr
 
     def finish(self) -> None:
-        """Put every output there, oldest first, and have Snakemake take them as made with today's values."""
-        listing = self.snakemake("--dry-run", "--quiet", "host", "--printshellcmds")
-        for path in re.findall(r"^    output: (.+)$", listing, re.MULTILINE):
-            for file in path.split(", "):
-                (self.root / file).parent.mkdir(parents=True, exist_ok=True)
-                (self.root / file).touch()
-        self.snakemake("--touch")
+        """Run the workflow with rules that only touch their outputs."""
+        text = (self.root / "Snakefile").read_text(encoding="utf-8")
+        (self.root / "Snakefile").write_text(re.sub(r"(?m)^RULE = .+$", 'RULE = "touch {output:q} #"', text))
+        self.snakemake()
 
     def due(self) -> set[str]:
         """The rules that would run."""
