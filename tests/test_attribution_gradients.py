@@ -61,14 +61,6 @@ def test_a_product_is_shared_by_its_factors(features, baseline):
     assert result.by_layer.sum() == pytest.approx(x1 * x2 - b1 * b2, abs=1e-5)
 
 
-def test_an_additive_head_keeps_each_layer_and_frame_to_itself(features, origin):
-    """F(x) = sum of x ** 3 of layer 1, frame 2: a there is x ** 3, elsewhere 0."""
-    result = explain(lambda x: (x[:, 1, 2] ** 3).sum(dim=-1), features, origin, Options())
-    expected = np.zeros((N_LAYERS, N_FRAMES))
-    expected[1, 2] = (features[0, 1, 2] ** 3).sum()
-    assert_close(result.by_layer, expected)
-
-
 def test_positive_attribution_is_evidence_for_spoof(origin):
     """What raises the spoof logit is positive, what lowers it negative."""
     features = torch.zeros(1, N_LAYERS, N_FRAMES, FEATURE_SIZE)

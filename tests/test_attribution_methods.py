@@ -125,16 +125,6 @@ def test_wide_windows_are_averaged_where_they_overlap(features, context):
     assert whole.steps == 1
 
 
-@pytest.mark.parametrize("head", ["aasist", "camhfa", "sls"])
-def test_occlusion_after_the_map_of_frames_is_occlusion_before_it(tiny_detector, head):
-    head, features = tiny_detector(head).head, normal(1, 3, 30, 16)
-    context = context_of(3, 16)
-    after = explain("occlusion", head, features, context)
-    before = explain("occlusion", lambda x: head(x), features, context)
-    assert_close(after.by_frame, before.by_frame)
-    assert after.spoof_score == pytest.approx(head(features).item(), abs=1e-5)
-
-
 def test_smooth_gradients_of_a_linear_head_come_near_the_plain_ones(features, context):
     plain = explain("ig", Linear(), features, context)
     smooth = explain("smoothgrad_ig(samples=256, noise=0.05)", Linear(), features, context)
@@ -212,7 +202,6 @@ def test_every_method_refuses_other_heads_and_features(features, context, spec):
         ("ig(baseline=bonafide_mean)", "ig"),
         ("ig(selection=free,baseline=zero)", "ig(baseline=zero, selection=free)"),
         (" expected_gradients( draws = 8 ) ", "expected_gradients"),
-        ("occlusion(stride=1)", "occlusion(stride=1)"),
     ],
 )
 def test_one_method_has_one_text(written, spec):
@@ -228,12 +217,10 @@ def test_one_method_has_one_text(written, spec):
     [
         ("lime", "method 'lime'; accepted: ig, expected_gradients"),
         ("ig(baseline=silence)", "accepted: bonafide_mean or zero or nonspeech or blurred"),
-        ("ig(width=5)", r"accepted, each once, as parameter=value: baseline \("),
-        ("occlusion(width=0)", "width=0; accepted: a whole number from 1 to 1000"),
     ],
 )
 def test_what_is_not_accepted_is_refused(spec, says):
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(InputError, match=says):
         parse(spec)
 
 
@@ -242,11 +229,3 @@ def test_offered_methods_come_once_and_in_order(tiny_detector):
     specs = ["random", "ig", "ig(baseline=bonafide_mean)", "ig(selection=free)"]
     assert [method.spec for method in offered(head, specs)] == ["random", "ig"]
     assert "selects no nodes" in available("ig(selection=free)", head)
-
-
-def test_what_a_context_lacks_is_named(features):
-    empty = Context({})
-    with pytest.raises(InputError, match="baseline 'bonafide_mean'; there are zero, blurred"):
-        explain("ig", Linear(), features, empty)
-    with pytest.raises(InputError, match="8 bona fide draws; accepted: 1 to the 0 that there are"):
-        explain("expected_gradients", Linear(), features, empty)

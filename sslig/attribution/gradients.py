@@ -57,7 +57,7 @@ def _integral(target: Target, steps: int) -> Tensor:
 
 
 def integrated_gradients(target: Target, context: Context, *, baseline: str, selection: str) -> Explanation:
-    """`integrate` from one baseline."""
+    """Integrated Gradients from one baseline, with the frozen or the free selection of nodes."""
     options = context.options
     if selection == FREE:
         options = options.model_copy(update={"max_steps": min(options.max_steps, FREE_MAX_STEPS)})
@@ -81,7 +81,7 @@ def expected_gradients(target: Target, context: Context, *, draws: int) -> Expla
 
 
 def gradient_x_input(target: Target, context: Context) -> Explanation:
-    """The gradient at the features times the features; adds up for a head that is linear, and promises nothing else.
+    """The gradient at the features times the features, which adds up for a linear head only.
 
     References
     ----------

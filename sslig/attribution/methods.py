@@ -5,6 +5,7 @@ A method is one line of text, a name and the parameters that are not at their de
 """
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -35,8 +36,8 @@ class Method:
 
     Attributes
     ----------
-    name, template
-        Its key in `REGISTRY`, and its description with the parameters in braces.
+    name
+        Its key in `REGISTRY`.
     apply
         ``(target, context, **values)`` to `Explanation`.
     adds_up
@@ -49,7 +50,6 @@ class Method:
 
     name: str
     apply: Callable[..., Explanation]
-    template: str
     adds_up: bool = False
     freezes: bool = False
     parameters: Mapping[str, Parameter] = field(default_factory=dict, hash=False)
@@ -63,7 +63,7 @@ class Method:
     @property
     def description(self) -> str:
         """What it does, in one sentence."""
-        return self.template.format_map(self.values)
+        return inspect.getdoc(self.apply).splitlines()[0]
 
     def target(self, head: Logit, features: Tensor, context: Context) -> Target:
         """What the method explains of a head, and where it starts."""
@@ -77,7 +77,7 @@ class Method:
 
 
 def occlusion(target: Target, context: Context, *, width: int, stride: int, baseline: str) -> Explanation:
-    """F(x) - F(x with `width` frames of the baseline), averaged over the windows that cover a frame.
+    """The fall of the logit when `width` frames become the baseline, averaged over the windows that cover a frame.
 
     All layers of a frame are replaced at once, so there is one layer and one feature. A head that selects nodes does so
     freely: the question is what the detector would say.
@@ -118,21 +118,14 @@ _SAMPLED = {"samples": Parameter(64, 16, 4096), **_DRAWS}
 _NOISY = {"samples": Parameter(4, 2, 256), "noise": Parameter(0.5, 0, 10), **_BASELINE}
 _WINDOWS = {"width": Parameter(5, 1, 1000), "stride": Parameter(2, 1, 1000), **_BASELINE}
 
-_IG = "Integrated Gradients from the baseline {baseline}, with the {selection} selection of nodes."
-_EXPECTED = "Integrated Gradients averaged over {draws} real bona fide utterances as baselines."
-_GRADIENT = "The gradient at the features times the features."
-_SHAP = "Gradients at {samples} random points on the way from {draws} real bona fide utterances, times that way."
-_SMOOTHGRAD = "Integrated Gradients from the baseline {baseline}, averaged over {samples} copies with noise {noise:g}."
-_OCCLUSION = "The fall of the logit when {width} frames become the baseline {baseline}, every {stride} frames."
-
 _KNOWN = (
-    Method("ig", gradients.integrated_gradients, _IG, True, True, _PATH),
-    Method("expected_gradients", gradients.expected_gradients, _EXPECTED, True, True, _DRAWS),
-    Method("gradient_x_input", gradients.gradient_x_input, _GRADIENT),
-    Method("gradient_shap", gradients.gradient_shap, _SHAP, True, True, _SAMPLED),
-    Method("occlusion", occlusion, _OCCLUSION, parameters=_WINDOWS),
-    Method("smoothgrad_ig", gradients.smoothgrad_ig, _SMOOTHGRAD, freezes=True, parameters=_NOISY),
-    Method("random", random, "Noise, which knows nothing."),
+    Method("ig", gradients.integrated_gradients, True, True, _PATH),
+    Method("expected_gradients", gradients.expected_gradients, True, True, _DRAWS),
+    Method("gradient_x_input", gradients.gradient_x_input),
+    Method("gradient_shap", gradients.gradient_shap, True, True, _SAMPLED),
+    Method("occlusion", occlusion, parameters=_WINDOWS),
+    Method("smoothgrad_ig", gradients.smoothgrad_ig, freezes=True, parameters=_NOISY),
+    Method("random", random),
 )
 
 REGISTRY: Mapping[str, Method] = MappingProxyType({method.name: method for method in _KNOWN})
