@@ -27,7 +27,7 @@ PENALTIES = np.logspace(0, 4, 9)
 SHUFFLES = 5
 
 FIT_COLUMNS = ["detector", "key", "model", "r2", "low", "high", "n", "n_groups", "folds"]
-IMPORTANCE_COLUMNS = ["detector", "key", "model", "measure", "importance"]
+IMPORTANCE_COLUMNS = ["detector", "key", "measure", "importance"]
 
 
 def separation(
@@ -160,9 +160,9 @@ def score_models(
     -------
     fits, importances
         ``detector``, ``key`` (`ALL` or a class), ``model``, ``r2`` with ``low`` and ``high``, ``n``, ``n_groups`` and
-        ``folds``; and ``detector``, ``key``, ``model``, ``measure``, ``importance``: the loss of R2 when the measure is
-        shuffled within held-out folds, largest first. Correlated measures share their importance. Both tables lack
-        detectors and classes with fewer than two groups.
+        ``folds``; and for the linear model ``detector``, ``key``, ``measure``, ``importance``: the loss of R2 when the
+        measure is shuffled within held-out folds, largest first. Correlated measures share their importance. Both
+        tables lack detectors and classes with fewer than two groups.
 
     References
     ----------
@@ -198,7 +198,8 @@ def boosting(seed: int):
     return HistGradientBoostingRegressor(max_iter=100, max_leaf_nodes=8, min_samples_leaf=10, random_state=seed)
 
 
-MODELS: dict[str, Callable] = {"ridge": ridge, "boosting": boosting}
+LINEAR = "ridge"
+MODELS: dict[str, Callable] = {LINEAR: ridge, "boosting": boosting}
 """Name -> function that makes a model from a seed."""
 
 
@@ -274,11 +275,10 @@ def _model(
     # Stratified, so that no fold lacks a class where the groups allow it.
     folds = StratifiedGroupKFold(min(FOLDS, n_groups), shuffle=True, random_state=seed)
     splits = [s for s in folds.split(part, part["key"], part[folds_of]) if len(s[0]) and len(s[1])]
-    predicted, importance = _held_out(part, measures, splits, partial(MODELS[model], seed), seed)
+    predicted, importance = _held_out(part, measures, splits, partial(MODELS[model], seed), seed, model == LINEAR)
     units = Units.of_table(part, recordings=recordings)
     fit = estimate(r2(part["spoof_score"].to_numpy(), predicted), units, seed=seed, rounds=rounds)
-    labels = labels | {"model": model}
-    values = {"r2": float(fit.value), "low": float(fit.low), "high": float(fit.high)}
+    values = {"model": model, "r2": float(fit.value), "low": float(fit.low), "high": float(fit.high)}
     counts = {"n": len(part), "n_groups": n_groups, "folds": len(splits)}
     order = np.argsort(-importance, kind="stable")
     return labels | values | counts, [labels | {"measure": measures[i], "importance": importance[i]} for i in order]
@@ -290,21 +290,22 @@ def _held_out(
     splits: list[tuple[np.ndarray, np.ndarray]],
     make: Callable,
     seed: int,
+    shuffled: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(row,) predictions by models that have not seen the group of the row, and (measure,) mean importances."""
+    """(row,) predictions by models that have not seen the row's group, and (measure,) importances if `shuffled`."""
     from sklearn.inspection import permutation_importance
 
     inputs, target = part[measures].to_numpy(dtype=np.float64), part["spoof_score"].to_numpy(dtype=np.float64)
-    predicted, importance = np.full(len(part), np.nan), []
+    predicted, losses = np.full(len(part), np.nan), []
     options = {"scoring": "neg_mean_squared_error", "n_repeats": SHUFFLES, "random_state": seed}
     for train, test in splits:
         model = make().fit(inputs[train], target[train])
         predicted[test] = model.predict(inputs[test])
-        # In units of the variance of all scores, because a fold may hold a single utterance.
-        importance.append(
-            permutation_importance(model, inputs[test], target[test], **options).importances_mean * len(test)
-        )
-    return predicted, np.sum(importance, axis=0) / (len(part) * np.var(target))
+        if shuffled:
+            loss = permutation_importance(model, inputs[test], target[test], **options).importances_mean
+            losses.append(loss * len(test))
+    # In units of the variance of all scores, because a fold may hold a single utterance.
+    return predicted, np.sum(losses, axis=0) / (len(part) * np.var(target)) if shuffled else np.empty(0)
 
 
 def _parts(table: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
