@@ -1,8 +1,8 @@
-"""What each of some forty kinds of bad input ends in: a clear error that names the culprit, or a result.
+"""Show what each of some forty kinds of bad input ends in: a clear error that names the culprit, or a result.
 
     python benchmarks/bad_input.py
 
-A case counts as clear when it works, or raises an error of this project whose message holds the word given for it.
+A case counts as clear if it works, or if it raises an error of this project whose message contains the given word.
 """
 
 import os
@@ -17,34 +17,37 @@ import soundfile
 import torch
 import yaml
 
-from sslig import audio, errors, experiment, scores, scoring, stages, training
+from sslig import errors, scores, scoring, study
 from sslig.attribution import baselines
 from sslig.attribution.context import BONAFIDE_MEAN, Context
 from sslig.attribution.methods import explain
-from sslig.corpora import corpora, protocol
+from sslig.corpora import build, protocol
 from sslig.models.detector import Detector, build_head
 from sslig.models.published import import_published
-from sslig.pipeline import page as jobs
+from sslig.pipeline.corpus import corpus
+from sslig.pipeline.page import execute
 from sslig.stats import metrics
-from sslig.study import Attribution, Scoring
+from sslig.study import Scoring
 
 BACKBONE = {
-    "model_type": "wavlm", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
-    "conv_dim": [16] * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, "layerdrop": 0.0,
+    "model_type": "wavlm",
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "conv_dim": [16] * 7,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+    "layerdrop": 0.0,
     "apply_spec_augment": False,
-}  # fmt: skip
-OURS = (
-    audio.AudioError, protocol.ProtocolError, scoring.ScoringError, training.TrainingError, errors.DataError,
-    errors.InputError, experiment.StudyError, jobs.JobError, corpora.CorpusError,
-)  # fmt: skip
-CLEAR = (*OURS, ValueError)
-"""Errors of models and attributions are ValueErrors of their modules; a bare one must name the culprit all the same."""
+}
+CLEAR = (errors.InputError, errors.DataError, errors.PipelineError)
 
 LINE = "S1 {} F - - - A A01 {} -\n"
 
 
 def sound_cases(folder: Path, detector: Detector) -> dict[str, tuple[Callable, str]]:
-    """Files that are scored beside a sound one; the word is that of the list of what was left out."""
+    """Files that are scored beside a sound one, and the word that the reason for leaving them out must contain."""
     speech = np.random.default_rng(0).normal(0, 0.1, 32_000).astype(np.float32)
     files = {
         "sound": speech, "silent": np.zeros(32_000), "200 samples": speech[:200], "10 minutes": np.tile(speech, 300),
@@ -60,17 +63,17 @@ def sound_cases(folder: Path, detector: Detector) -> dict[str, tuple[Callable, s
     (folder / "empty.flac").write_bytes(b"")
     (folder / "text.flac").write_text("not a sound")
 
-    def scored(name: str) -> None:
+    def score(name: str) -> None:
         names = ["sound", name]
-        table = pd.DataFrame({"utterance": names, "path": [str(folder / f"{one}.flac") for one in names]})
-        found, left_out = scoring.score(detector, table, Scoring())
-        assert "sound" in set(found["utterance"])
+        table = pd.DataFrame({"utterance": names, "path": [str(folder / f"{file}.flac") for file in names]})
+        scored, left_out = scoring.score(detector, table, Scoring())
+        assert "sound" in set(scored["utterance"])
         if len(left_out):
-            raise audio.AudioError(left_out["reason"].iloc[0])
+            raise errors.AudioError(left_out["reason"].iloc[0])
 
     kinds = ["silent", "200 samples", "10 minutes", "stereo", "clipped", "8 kHz", "NaN", "truncated", "empty", "text",
              "missing"]  # fmt: skip
-    return {f"audio: {kind}": (lambda kind=kind: scored(kind), f"{kind}.flac") for kind in kinds}
+    return {f"audio: {kind}": (lambda kind=kind: score(kind), f"{kind}.flac") for kind in kinds}
 
 
 def protocol_cases(folder: Path) -> dict[str, tuple[Callable, str]]:
@@ -136,10 +139,10 @@ def study_cases(folder: Path) -> dict[str, tuple[Callable, str]]:
     values = {"name": "x", "corpus": {"source": "asvspoof5", "root": str(folder)}, "backbone": BACKBONE,
               "detectors": {"sls": {"head": "sls"}}, "seeds": [0]}  # fmt: skip
 
-    def loaded(**changed: object) -> experiment.Study:
+    def loaded(**changed: object) -> study.Study:
         path = folder / "x.yaml"
         path.write_text(yaml.safe_dump(values | changed))
-        return experiment.load(path)
+        return study.load(path)
 
     notebook = Path(__file__).resolve().parents[1] / "notebooks/02_train.ipynb"
     blank = Path(__file__).resolve().parents[1] / "experiments/published.yaml"
@@ -147,14 +150,14 @@ def study_cases(folder: Path) -> dict[str, tuple[Callable, str]]:
     return {
         "study: unknown key": (lambda: loaded(epoch=3), "epoch"),
         "study: wrong type": (lambda: loaded(training={"epochs": "many"}), "training.epochs"),
-        "study: corpus not filled in": (lambda: experiment.load(blank), "corpus.root"),
-        "study: no corpus there": (lambda: stages.corpus(loaded()), str(folder)),
+        "study: corpus not filled in": (lambda: study.load(blank), "corpus.root"),
+        "study: no corpus there": (lambda: corpus(loaded()), str(folder)),
         "study: unknown detector": (lambda: loaded().run("lcnn", 0), "lcnn"),
         "metrics: one class only": (lambda: metrics.eer(ones, np.array([])), "spoof"),
         "metrics: NaN score": (lambda: metrics.eer(ones, np.array([np.nan])), "spoof"),
-        "notebook: unknown parameter": (lambda: jobs.run(notebook, folder / "o.ipynb", {"detctors": 1}), "detctors"),
+        "notebook: unknown parameter": (lambda: execute(notebook, folder / "o.ipynb", {"detctors": 1}), "detctors"),
         "corpus: no folder of recordings": (
-            lambda: corpora.ensure(str(folder / "no"), folder / "c"),
+            lambda: build.source(str(folder / "no"), folder / "c", 0),
             str(folder / "no"),
         ),
         "scores: no table": (lambda: scores.read(folder / "no.parquet"), "no.parquet"),
@@ -162,12 +165,12 @@ def study_cases(folder: Path) -> dict[str, tuple[Callable, str]]:
 
 
 def outcome(case: Callable, word: str) -> tuple[bool, str]:
-    """Whether a case is clear, and what it ended in."""
+    """Whether a case is clear, and its outcome."""
     try:
         case()
     except CLEAR as error:
         return word in str(error), f"{type(error).__name__}: {error}".splitlines()[0]
-    except Exception as error:  # what is not clear is what this script counts
+    except Exception as error:  # this script counts them
         return False, f"UNCLEAR {type(error).__name__}: {error}"
     return True, "works"
 

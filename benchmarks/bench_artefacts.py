@@ -1,7 +1,7 @@
-"""Measures how many times faster than real time the artefact measures are on one core, with voice activity and with F0.
+"""Measure how many times faster than real time the artefact measures run on one core, with voice activity and F0.
 
 Run it from the repository: ``python benchmarks/bench_artefacts.py CORPUS [SET] [UTTERANCES]``, with a corpus in the
-ASVspoof 5 layout. Times are of the processor, reading and decoding of the files included where it says so.
+ASVspoof 5 layout. Times are processor times; rows with "read" include reading and decoding of the files.
 """
 
 import sys
@@ -14,13 +14,13 @@ from threadpoolctl import threadpool_limits
 
 from sslig import audio
 from sslig.corpora.protocol import load_set
+from sslig.corpora.sample import draw
 from sslig.cues import artefacts, vad, voice
 from sslig.frames import SAMPLE_RATE_HZ
-from sslig.corpora.sample import draw
 
 
 def cpu_s(function: Callable[[np.ndarray], object], recordings: list) -> float:
-    """Processor time of one call on each recording, the first one called once before."""
+    """Processor time of one call per recording, after a first call that is not counted."""
     function(recordings[0])
     start = time.process_time()
     for recording in recordings:
