@@ -77,8 +77,8 @@ def separation(
     _require(table, [by, "speaker", *(["recording"] if recordings else []), *measures])
     part = table[table[by].isin(pair)]
     rounds = enough_rounds(len(measures), _n_units(part, recordings), least=rounds, most=MOST_ROUNDS)
-    jobs = [(part, name, by, pair, recordings, seed, rounds) for name in measures]
-    return corrected(pd.DataFrame(_each(_separation, jobs, workers)))
+    jobs = [(part, names, by, pair, recordings, seed, rounds) for names in _alike(part, measures)]
+    return _in_order(_each(_separation, jobs, workers), measures)
 
 
 def score_correlation(
@@ -116,17 +116,11 @@ def score_correlation(
     n_units = min((_n_units(part, recordings) for _, part in table.groupby("key")), default=0)
     rounds = enough_rounds(len(measures), n_units, least=rounds, most=MOST_ROUNDS)
     jobs = [
-        (
-            part[["key", "speaker", *(["recording"] if recordings else []), "spoof_score", name]],
-            name,
-            labels,
-            recordings,
-        )
+        (part, names, labels, recordings, seed, rounds)
         for labels, part in _parts(table)
-        for name in measures
+        for names in _alike(part, measures)
     ]
-    rows = _each(_correlation, [(*job, seed, rounds) for job in jobs], workers)
-    return corrected(pd.DataFrame(rows), ["detector", "key"])
+    return _in_order(_each(_correlation, jobs, workers), measures, ["detector", "key"])
 
 
 def score_models(
@@ -216,46 +210,66 @@ def r2(scores: np.ndarray, predicted: np.ndarray) -> Statistic:
 
 
 def _separation(
-    table: pd.DataFrame, name: str, by: str, pair: tuple[str, str], recordings: bool, seed: int, rounds: int
-) -> dict[str, float | str]:
-    part = table[_known(table, name)]
-    values, second = part[name].to_numpy(dtype=np.float64), (part[by] == pair[1]).to_numpy()
+    table: pd.DataFrame,
+    measures: list[str],
+    by: str,
+    pair: tuple[str, str],
+    recordings: bool,
+    seed: int,
+    rounds: int,
+) -> list[dict[str, float | str]]:
+    """The rows of measures with values for the same utterances, which share the draws of the bootstrap."""
+    part = table[_known(table, measures[0])]
+    second = (part[by] == pair[1]).to_numpy()
     counts = {"n_first": int((~second).sum()), "n_second": int(second.sum()), "n_missing": len(table) - len(part)}
     if not counts["n_first"] or not counts["n_second"]:
-        empty = ["eer", "low", "high", "larger_in", "delta", "delta_low", "delta_high", "p"]
-        return {"measure": name, **dict.fromkeys(empty, np.nan), **counts}
-    options = {"units": Units.of_table(part, recordings=recordings), "seed": seed, "rounds": rounds}
-    delta = estimate(cliffs_delta(values, second), **options)
-    up, down = (eer(sign * values[~second], sign * values[second]) for sign in (1, -1))
-    rises = up < down or (up == down and delta.value >= 0)
-    rate = estimate(weighted(values if rises else -values, ~second, ["eer"]), **options)[0]
-    return {
-        "measure": name,
-        "eer": float(rate.value),
-        "low": float(rate.low),
-        "high": float(rate.high),
-        "larger_in": NEITHER if up == down and delta.value == 0 else pair[int(rises)],
-        "delta": float(delta.value),
-        "delta_low": float(delta.low),
-        "delta_high": float(delta.high),
-        "p": float(delta.p),
-        **counts,
-    }
+        figures = ["eer", "low", "high", "larger_in", "delta", "delta_low", "delta_high", "p"]
+        return [{"measure": name, **dict.fromkeys(figures, np.nan), **counts} for name in measures]
+    statistics, larger_in = [], []
+    for name in measures:
+        values = part[name].to_numpy(dtype=np.float64)
+        delta = cliffs_delta(values, second)
+        up, down = (eer(sign * values[~second], sign * values[second]) for sign in (1, -1))
+        difference = delta(np.ones((1, len(part))))[0]
+        rises = up < down or (up == down and difference >= 0)
+        statistics += [delta, weighted(values if rises else -values, ~second, ["eer"])]
+        larger_in.append(NEITHER if up == down and difference == 0 else pair[int(rises)])
+    figures = _estimated(statistics, part, recordings, seed, rounds)
+    deltas = figures[::2].rename(columns={"value": "delta", "low": "delta_low", "high": "delta_high"})
+    rates = figures[1::2].rename(columns={"value": "eer"}).drop(columns="p")
+    rows = rates.reset_index(drop=True).join(deltas.reset_index(drop=True))
+    rows = rows.assign(measure=measures, larger_in=larger_in, **counts)
+    order = ["measure", "eer", "low", "high", "larger_in", "delta", "delta_low", "delta_high", "p", *counts]
+    return rows[order].to_dict("records")
 
 
 def _correlation(
-    table: pd.DataFrame, name: str, labels: dict[str, str], recordings: bool, seed: int, rounds: int
-) -> dict[str, float | str]:
-    part = table[_known(table, name)]
-    row = labels | {"measure": name, **dict.fromkeys(["pearson", "spearman", "low", "high", "p"], np.nan)}
+    table: pd.DataFrame, measures: list[str], labels: dict[str, str], recordings: bool, seed: int, rounds: int
+) -> list[dict[str, float | str]]:
+    """The rows of measures with values for the same utterances."""
+    part = table[_known(table, measures[0])]
     counts = {"n": len(part), "n_missing": len(table) - len(part)}
     if part.empty:
-        return row | counts
-    pair = part[name].to_numpy(dtype=np.float64), part["spoof_score"].to_numpy()
-    units = Units.of_table(part, recordings=recordings)
-    ranks = estimate(spearman(*pair), units, seed=seed, rounds=rounds)
-    row |= {"pearson": float(pearson(*pair)(np.ones((1, len(part))))[0]), "spearman": float(ranks.value)}
-    return row | {"low": float(ranks.low), "high": float(ranks.high), "p": float(ranks.p)} | counts
+        empty = dict.fromkeys(["pearson", "spearman", "low", "high", "p"], np.nan)
+        return [labels | {"measure": name} | empty | counts for name in measures]
+    pairs = [(part[name].to_numpy(dtype=np.float64), part["spoof_score"].to_numpy()) for name in measures]
+    linear = [float(pearson(*pair)(np.ones((1, len(part))))[0]) for pair in pairs]
+    figures = _estimated([spearman(*pair) for pair in pairs], part, recordings, seed, rounds)
+    rows = figures.rename(columns={"value": "spearman"}).assign(measure=measures, pearson=linear, **counts)
+    order = ["measure", "pearson", "spearman", "low", "high", "p", *counts]
+    return [labels | row for row in rows[order].to_dict("records")]
+
+
+def _estimated(
+    statistics: Sequence[Statistic], table: pd.DataFrame, recordings: bool, seed: int, rounds: int
+) -> pd.DataFrame:
+    """A row per statistic: ``value``, ``low``, ``high`` and ``p``, all from the same draws."""
+
+    def figures(weights: np.ndarray) -> np.ndarray:
+        return np.stack([np.reshape(statistic(weights), len(weights)) for statistic in statistics], axis=1)
+
+    units = Units.of_table(table, recordings=recordings)
+    return estimate(figures, units, seed=seed, rounds=rounds).frame()
 
 
 def _model(
@@ -326,6 +340,23 @@ def _each(function: Callable, jobs: Sequence[tuple], workers: int) -> list:
 
 def _n_units(table: pd.DataFrame, recordings: bool) -> int:
     return Units.of_table(table, recordings=recordings).n
+
+
+def _alike(table: pd.DataFrame, measures: Sequence[str]) -> list[list[str]]:
+    """The measures in groups with values for the same utterances."""
+    groups: dict[bytes, list[str]] = {}
+    for name in measures:
+        groups.setdefault(_known(table, name).tobytes(), []).append(name)
+    return list(groups.values())
+
+
+def _in_order(groups: list[list[dict]], measures: Sequence[str], by: Sequence[str] = ()) -> pd.DataFrame:
+    """The rows of groups of measures, in the order of `measures` within each of `by`, with corrected p-values."""
+    table = pd.DataFrame([row for rows in groups for row in rows])
+    table["rank"] = table["measure"].map(list(measures).index)
+    table["part"] = table.groupby(list(by), sort=False).ngroup() if by else 0
+    ordered = table.sort_values(["part", "rank"], ignore_index=True).drop(columns=["part", "rank"])
+    return corrected(ordered, list(by) or None)
 
 
 def _known(table: pd.DataFrame, name: str) -> np.ndarray:
