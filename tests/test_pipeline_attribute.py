@@ -77,6 +77,8 @@ def test_shards_together_are_the_whole(run):
     parts = pd.concat([run(f"{k}of3")[0] for k in range(3)]).sort_values("utterance", ignore_index=True)
     assert parts["utterance"].tolist() == whole["utterance"].tolist()
     assert parts["residual"].tolist() == whole["residual"].tolist()
+    empty, left_out = run("7of9")  # more shards than utterances
+    assert (len(empty), empty.columns.tolist(), len(left_out)) == (0, list(COLUMNS), 0)
 
 
 def test_what_cannot_be_read_is_left_out_with_its_reason(run, corpus, tmp_path):
