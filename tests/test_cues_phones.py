@@ -109,22 +109,22 @@ def test_short_recordings_have_no_or_few_phones(decode, length):
 def test_decoding_does_not_depend_on_company(speech):
     """Neither on what was decoded before, nor on other threads."""
     parts = [speech, speech[::-1], 0.1 * speech, speech[4_000:]]
-    alone = [phones._Pocketsphinx("phones").tier(part).labels for part in parts]
+    alone = [pocketsphinx_phones(part).labels for part in parts]
     with ThreadPoolExecutor(4) as pool:
         assert [tier.labels for tier in pool.map(pocketsphinx_phones, parts[::-1])] == alone[::-1]
 
 
 def test_decoding_is_quiet(speech, capfd):
-    phones._Pocketsphinx("phones").tier(speech)
-    phones._Pocketsphinx("words").tier(speech)
+    phones._decoder.cache_clear()
+    pocketsphinx_phones(speech)
+    pocketsphinx_words(speech)
     assert capfd.readouterr() == ("", "")
 
 
 def test_words_lose_what_is_between_them_and_their_variants(monkeypatch):
-    words = phones._Pocketsphinx("words")
     segments = [("<s>", 0, 9), ("the(2)", 10, 29), ("<sil>", 30, 39), ("[SPEECH]", 40, 49), ("end", 50, 98)]
-    monkeypatch.setattr(words, "segments", lambda samples: segments)
-    tier = words.tier(np.zeros(16_000))
+    monkeypatch.setattr(phones, "_segments", lambda tier, samples: segments)
+    tier = pocketsphinx_words(np.zeros(16_000))
     assert (tier.name, tier.labels) == ("words", ("the", "end"))
     np.testing.assert_allclose(tier.start_s, [0.1078125, 0.5078125])
     np.testing.assert_allclose(tier.end_s, [0.3078125, 1.0])

@@ -47,12 +47,8 @@ def mask_scores(
 
     Parameters
     ----------
-    detector
-        Used in evaluation mode and full precision.
     utterances
         With the columns of `sslig.corpora.protocol` and ``path``.
-    masks
-        From `sslig.cues.masks.parse`.
     places
         Where the masks act. Where the place is unknown in an utterance (it has no attribution, say), the table has no
         row for that mask.
@@ -63,8 +59,8 @@ def mask_scores(
     draws
         Controls of each mask and utterance.
     seed
-        Decides, together with utterance and mask, the draws and the noise that is put in. A result does therefore not
-        depend on what else is masked.
+        Decides, together with utterance and mask, the draws and the noise that is put in: a result does not depend on
+        what else is masked.
 
     Returns
     -------
@@ -105,21 +101,15 @@ class MaskedUtterance:
 
     Parameters
     ----------
-    detector
-        The detector that scores.
-    name
-        Name of the utterance, which decides draws.
+    detector, name, draws, seed
+        The detector that scores; the name of the utterance, which decides draws; and as in `mask_scores`.
     waveform
         (1, samples), trimmed to whole frames.
-    draws, seed
-        See `mask_scores`.
 
     Attributes
     ----------
-    score
-        Spoof logit without a mask.
-    n_frames, n_read
-        Frames of the utterance, and how many of them the head reads.
+    score, n_frames, n_read
+        Spoof logit without a mask; frames of the utterance, and how many of them the head reads.
     """
 
     def __init__(self, detector: Detector, name: str, waveform: Tensor, draws: int, seed: int) -> None:

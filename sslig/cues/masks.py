@@ -10,8 +10,9 @@ References
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -92,16 +93,16 @@ PLACES: Mapping[str, Place] = MappingProxyType(
 class Definition:
     """A `Mask` before its parameters have values; they stand in braces in its description.
 
-    `apply` takes (features, frames, profile, **parameters) or (waveforms, frames, clock, generator, **parameters).
+    `function` maps (batch, samples) and the parameters to what becomes of whole recordings.
     """
 
     name: str
     space: str
     description: str
-    apply: Callable[..., Tensor]
     parameters: Mapping[str, Parameter] = field(default_factory=dict, hash=False)
     place: str | None = None
     control: str | None = None
+    function: Callable[..., Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,22 +111,17 @@ class Mask:
 
     Attributes
     ----------
-    spec
-        The canonical text: parameters in the order of the registry, defaults left out.
-    name
-        The key in `REGISTRY`.
+    spec, name, description
+        The canonical text (parameters in the order of the registry, defaults left out), the key in `REGISTRY`, and one
+        plain sentence.
     space
         `FEATURE` or `WAVEFORM`.
-    parameters
-        All parameters by name. ``quantile`` and ``percent`` belong to the place.
     place
         Where the mask acts: one of `PLACES`, with `PUBLISHED` before it where it is found as released, or
         `EDGE_SILENCE`; None for the whole recording.
     control
         `SHIFT` (frames elsewhere), `BAND` (a band as wide elsewhere), `CUT` (as much cut elsewhere), or None where
         nothing can be moved.
-    description
-        One plain sentence.
     """
 
     spec: str
@@ -147,7 +143,11 @@ class Mask:
             The mask works on waveforms, shapes do not fit together, or the profile is missing.
         """
         self._require(FEATURE)
-        return REGISTRY[self.name].apply(features, frames, profile, **self.parameters)
+        if self.name != "noise":
+            return feature_masks.from_nearest(features, frames)
+        if profile is None:
+            raise InputError("noise was given no profile; the (layer, feature) mean is needed")
+        return feature_masks.towards_profile(features, frames, profile, self.parameters["alpha"])
 
     def waveforms(
         self, waveforms: Tensor, frames: Tensor | None, clock: FrameClock, generator: torch.Generator
@@ -162,9 +162,13 @@ class Mask:
             The mask works on features, frames are missing or do not fit, or the codec is not there or fails.
         """
         self._require(WAVEFORM)
-        if self.place and frames is None:
+        if self.place is None:
+            return REGISTRY[self.name].function(waveforms, **self.parameters)
+        if frames is None:
             raise InputError(f"{self.spec}: no mask was given; a (batch, frame) mask of {self.place} is needed")
-        return REGISTRY[self.name].apply(waveforms, frames, clock, generator, **self.parameters)
+        if self.control == CUT:
+            return waveform_masks.cut(waveforms, frames, clock)
+        return waveform_masks.replaced(waveforms, frames, clock, self.parameters["fill"], generator)
 
     def _require(self, space: str) -> None:
         if self.space != space:
@@ -274,72 +278,23 @@ def _family(mask: Mask, swept: str) -> str:
     return specs.written(mask.name, parameters, {k: v for k, v in mask.parameters.items() if k != swept})
 
 
-def _noise(features: Tensor, frames: Tensor, profile: Tensor | None, alpha: float, published: bool) -> Tensor:
-    if profile is None:
-        raise InputError("noise was given no profile; the (layer, feature) mean is needed")
-    return feature_masks.towards_profile(features, frames, profile, alpha)
-
-
-def _nearest(features: Tensor, frames: Tensor, profile: Tensor | None, **of_place: float) -> Tensor:
-    return feature_masks.from_nearest(features, frames)
-
-
-def _replace(
-    waveforms: Tensor, frames: Tensor, clock: FrameClock, generator: torch.Generator, fill: str, **of_place: float
-) -> Tensor:
-    return waveform_masks.replaced(waveforms, frames, clock, fill, generator)
-
-
-def _trim(waveforms: Tensor, frames: Tensor, clock: FrameClock, generator: torch.Generator) -> Tensor:
-    return waveform_masks.cut(waveforms, frames, clock)
-
-
-def _scaled(waveforms: Tensor, gain: float) -> Tensor:
-    return gain * waveforms
-
-
-def _whole(function: Callable[..., Tensor], **fixed: object) -> Callable[..., Tensor]:
-    """A function of waveforms and parameters in the form in which the registry calls it."""
-    return lambda waveforms, frames, clock, generator, **parameters: function(waveforms, **fixed, **parameters)
-
-
-def _in_features() -> list[Definition]:
-    noise = Definition(
-        "noise",
-        FEATURE,
-        "Frames without speech are pulled a share of {alpha:g} of the way to the mean bona fide frame without speech.",
-        _noise,
-        {"alpha": Parameter(0.9, 0, 1)} | _PUBLISHED,
-        "non_speech",
-        SHIFT,
-    )
-    sentence = " are replaced by the mean of the nearest kept frame before and after."
-    return [noise] + [
-        Definition(
-            "phonemes" if name == ENERGY else name,
-            FEATURE,
-            place.frames + sentence,
-            _nearest,
-            place.parameters | (_PUBLISHED if name == "word_boundaries" else {}),
-            name,
-            SHIFT,
-        )
-        for name, place in PLACES.items()
-        if name != "non_speech"
-    ]
-
-
-def _in_time() -> list[Definition]:
-    """The same places, masked in the recording itself."""
+def _at_places() -> Iterator[Definition]:
+    """Masks of frames, of SSL features first and then of the recording."""
+    published = {"published": Parameter(False, words=("false", "true"))}
+    pulled = "Frames without speech are pulled a share of {alpha:g} of the way to the mean bona fide non-speech frame."
+    yield Definition("noise", FEATURE, pulled, {"alpha": Parameter(0.9, 0, 1)} | published, "non_speech", SHIFT)
+    for name, place in PLACES.items():
+        if name != "non_speech":
+            sentence = f"{place.frames} are replaced by the mean of the nearest kept frame before and after."
+            parameters = place.parameters | (published if name == "word_boundaries" else {})
+            yield Definition("phonemes" if name == ENERGY else name, FEATURE, sentence, parameters, name, SHIFT)
     fill = {"fill": Parameter(None, words=waveform_masks.FILLS)}
-    sentence = " are replaced by {fill} in the recording."
-    return [
-        Definition(f"time:{name}", WAVEFORM, place.frames + sentence, _replace, fill | place.parameters, name, SHIFT)
-        for name, place in PLACES.items()
-    ]
+    for name, place in PLACES.items():
+        sentence = f"{place.frames} are replaced by {{fill}} in the recording."
+        yield Definition(f"time:{name}", WAVEFORM, sentence, fill | place.parameters, name, SHIFT)
 
 
-def _whole_recordings() -> list[Definition]:
+def _of_recordings() -> Iterator[Definition]:
     """Masks of a whole recording, or of its ends."""
     nyquist_hz, gain = waveform_masks.NYQUIST_HZ, {"gain": Parameter(0.1, 0, 10)}
     edges = {"lo_hz": Parameter(None, 0, nyquist_hz), "hi_hz": Parameter(None, 0, nyquist_hz)}
@@ -356,37 +311,32 @@ def _whole_recordings() -> list[Definition]:
         "Levels above {threshold_db:g} dB are compressed {ratio:g}:1, all is raised by {makeup_db:g} dB and limited at "
         "full scale (attack {attack_ms:g} ms, release {release_ms:g} ms)."
     )
-    band = _whole(waveform_masks.band_gain)
-    lowpass, cutoff = _whole(waveform_masks.lowpass), {"cutoff_hz": Parameter(None, 1, nyquist_hz - 1)}
-    return [
-        Definition("spectral", WAVEFORM, scaled, band, spectral | gain, control=BAND),
-        Definition("band", WAVEFORM, scaled, band, edges | gain, control=BAND),
-        Definition("volume", WAVEFORM, "The recording is multiplied by {gain:g}.", _whole(_scaled), gain),
-        Definition("compressor", WAVEFORM, squeezed, _whole(waveform_masks.compressed), compressor),
-        Definition("lowpass", WAVEFORM, "Frequencies of {cutoff_hz:g} Hz and above are removed.", lowpass, cutoff),
-        *(_codec(codec) for codec in (*codecs.CODECS.values(), codecs.G722)),
-        Definition(
-            "trim_silence",
-            WAVEFORM,
-            "The silence before and after the speech is cut off.",
-            _trim,
-            place=EDGE_SILENCE,
-            control=CUT,
-        ),
-    ]
+    lowpass, cutoff = "Frequencies of {cutoff_hz:g} Hz and above are removed.", Parameter(None, 1, nyquist_hz - 1)
+    coded = "The recording is encoded and decoded with {}"
+    whole = {
+        "spectral": (scaled, spectral | gain, waveform_masks.band_gain),
+        "band": (scaled, edges | gain, waveform_masks.band_gain),
+        "volume": ("The recording is multiplied by {gain:g}.", gain, _scaled),
+        "compressor": (squeezed, compressor, waveform_masks.compressed),
+        "lowpass": (lowpass, {"cutoff_hz": cutoff}, waveform_masks.lowpass),
+    }
+    for codec in (*codecs.CODECS.values(), codecs.G722):
+        rates, name = len(codec.bit_rates), "".join(filter(str.isalnum, codec.name)).lower()
+        sentence = coded.format(codec.name) + (", quality {quality}." if rates else ".")
+        parameters = {"quality": Parameter(1, 1, rates)} if rates else {}
+        whole[f"codec:{name}"] = (sentence, parameters, partial(waveform_masks.coded, codec=codec))
+    for name, (sentence, parameters, function) in whole.items():
+        control = BAND if "lo_hz" in parameters else None
+        yield Definition(name, WAVEFORM, sentence, parameters, control=control, function=function)
+    trimmed = "The silence before and after the speech is cut off."
+    yield Definition("trim_silence", WAVEFORM, trimmed, place=EDGE_SILENCE, control=CUT)
 
 
-def _codec(codec: codecs.Codec) -> Definition:
-    name = "".join(filter(str.isalnum, codec.name)).lower()
-    rates = len(codec.bit_rates)
-    parameters = {"quality": Parameter(1, 1, rates)} if rates else {}
-    sentence = f"The recording is encoded and decoded with {codec.name}" + (", quality {quality}." if rates else ".")
-    return Definition(f"codec:{name}", WAVEFORM, sentence, _whole(waveform_masks.coded, codec=codec), parameters)
+def _scaled(waveforms: Tensor, gain: float) -> Tensor:
+    return gain * waveforms
 
-
-_PUBLISHED = {"published": Parameter(False, words=("false", "true"))}
 
 REGISTRY: Mapping[str, Definition] = MappingProxyType(
-    {definition.name: definition for definition in (*_in_features(), *_in_time(), *_whole_recordings())}
+    {definition.name: definition for definition in (*_at_places(), *_of_recordings())}
 )
 """Every mask by name."""

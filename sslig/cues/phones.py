@@ -50,7 +50,9 @@ SEARCH = {
 """Parameters of pocketsphinx: as CMUSphinx recommends for phones; for words narrower than by default, which takes
 several times as long on speech that is not English."""
 
+LANGUAGE = {"phones": "en-us-phone.lm.bin", "words": "en-us.lm.bin"}
 DITHER_SEED = 0
+_lock = Lock()
 
 SPHINX_HOP_S, SPHINX_WINDOW_S = 0.01, 0.025625
 """Distance between the frames of pocketsphinx, and what each of them sees."""
@@ -106,87 +108,61 @@ def letters(phone: str) -> list[str]:
 
 
 def pocketsphinx_phones(samples: np.ndarray) -> Tier:
-    """The tier ``phones`` (ARPAbet, ``SIL``, ``+NSN+``, ``+SPN+``) that pocketsphinx decodes with its phone model.
+    """The tier ``phones`` (ARPAbet, ``SIL``, ``+NSN+``, ``+SPN+``) that pocketsphinx decodes in (samples,) at 16 kHz.
 
     The model is of US English and gives a phone of another language its nearest English one: read classes of phones
-    rather than phones.
-
-    Parameters
-    ----------
-    samples
-        (samples,) at 16 kHz, from -1 to 1; no phone is decoded in fewer than 26 ms.
+    rather than phones. No phone is decoded in fewer than 26 ms.
     """
-    return _pocketsphinx("phones").tier(samples)
+    return _decoded("phones", samples)
 
 
 def pocketsphinx_words(samples: np.ndarray) -> Tier:
-    """The tier ``words`` that pocketsphinx recognises in (samples,) at 16 kHz, US English only.
-
-    Silence and noise between words are gaps.
-    """
-    return _pocketsphinx("words").tier(samples)
+    """The tier ``words`` that pocketsphinx recognises in (samples,) at 16 kHz, US English only; the rest are gaps."""
+    return _decoded("words", samples)
 
 
-class _Pocketsphinx:
-    """A decoder of phones or words; it holds a state, so one thread at a time uses it."""
+def _decoded(tier: str, samples: np.ndarray) -> Tier:
+    duration_s = len(samples) / SAMPLE_RATE_HZ
+    segments = _segments(tier, samples) if len(samples) else []
+    frames = np.array([bounds for _, *bounds in segments]).reshape(-1, 2) + (0, 1)  # (stretch, 2)
+    # Boundaries lie halfway between the centres of two windows, the first and the last at the recording's ends.
+    times_s = frames * SPHINX_HOP_S + (SPHINX_WINDOW_S - SPHINX_HOP_S) / 2
+    times_s[:1, 0], times_s[-1:, 1] = 0, duration_s
+    chosen = np.array([tier == "phones" or label[0] not in "<[+" for label, *_ in segments], dtype=bool)
+    labels = np.array([label.split("(")[0] for label, *_ in segments])[chosen]
+    about = {"tool": "pocketsphinx", "version": version("pocketsphinx"), "model": f"en-us, {LANGUAGE[tier]}"}
+    source = {**about, **SEARCH[tier], "dither_seed": DITHER_SEED}
+    return Tier(tier, *times_s[chosen].T, tuple(labels.tolist()), duration_s, source)
 
-    def __init__(self, tier: str) -> None:
-        from pocketsphinx import Decoder, get_model_path
 
-        model = "en-us-phone.lm.bin" if tier == "phones" else "en-us.lm.bin"
-        search = {"allphone" if tier == "phones" else "lm": get_model_path(f"en-us/{model}")}
-        self.decoder = Decoder(**search, **SEARCH[tier], loglevel="FATAL")
-        about = {"tool": "pocketsphinx", "version": version("pocketsphinx"), "model": f"en-us, {model}"}
-        self.source = {**about, **SEARCH[tier], "dither_seed": DITHER_SEED}
-        self.name, self.lock = tier, Lock()
-
-    def tier(self, samples: np.ndarray) -> Tier:
-        """The decoded stretches of (samples,); words without the silence and noise between them."""
-        duration_s = len(samples) / SAMPLE_RATE_HZ
-        segments = self.segments(samples) if len(samples) else []
-        frames = np.array([bounds for _, *bounds in segments]).reshape(-1, 2) + (0, 1)  # (stretch, 2)
-        # Boundaries lie halfway between the centres of two windows, the first and the last at the recording's ends.
-        times_s = frames * SPHINX_HOP_S + (SPHINX_WINDOW_S - SPHINX_HOP_S) / 2
-        times_s[:1, 0], times_s[-1:, 1] = 0, duration_s
-        chosen = np.array([self.name == "phones" or label[0] not in "<[+" for label, *_ in segments], dtype=bool)
-        labels = np.array([label.split("(")[0] for label, *_ in segments])[chosen]
-        return Tier(self.name, *times_s[chosen].T, tuple(labels.tolist()), duration_s, self.source)
-
-    def segments(self, samples: np.ndarray) -> list[tuple[str, int, int]]:
-        """Label, first frame and last frame of each stretch."""
-        # One bit of noise, the same for every recording: digital silence has no cepstrum, and is decoded as anything.
-        noise = np.random.default_rng(DITHER_SEED).integers(-1, 2, len(samples))
-        words = (np.clip(samples, -1, 1) * (np.iinfo(np.int16).max - 1) + noise).round().astype("<i2")
-        with self.lock:
-            self.decoder.reinit_feat()  # otherwise the recording before has a say
-            self.decoder.start_utt()
-            self.decoder.process_raw(words.tobytes(), full_utt=True)
-            self.decoder.end_utt()
-            return [(part.word, part.start_frame, part.end_frame) for part in self.decoder.seg() or ()]
+def _segments(tier: str, samples: np.ndarray) -> list[tuple[str, int, int]]:
+    """Label, first frame and last frame of each stretch."""
+    # One bit of noise, the same for every recording: digital silence has no cepstrum, and is decoded as anything.
+    noise = np.random.default_rng(DITHER_SEED).integers(-1, 2, len(samples))
+    words = (np.clip(samples, -1, 1) * (np.iinfo(np.int16).max - 1) + noise).round().astype("<i2")
+    with _lock:  # the decoder holds a state
+        decoder = _decoder(tier)
+        decoder.reinit_feat()  # otherwise the recording before has a say
+        decoder.start_utt()
+        decoder.process_raw(words.tobytes(), full_utt=True)
+        decoder.end_utt()
+        return [(part.word, part.start_frame, part.end_frame) for part in decoder.seg() or ()]
 
 
 @cache
-def _pocketsphinx(tier: str) -> _Pocketsphinx:
-    return _Pocketsphinx(tier)
+def _decoder(tier: str) -> Any:
+    from pocketsphinx import Decoder, get_model_path
+
+    search = {"allphone" if tier == "phones" else "lm": get_model_path(f"en-us/{LANGUAGE[tier]}")}
+    return Decoder(**search, **SEARCH[tier], loglevel="FATAL")
 
 
 class CTC:
-    """A CTC model of phones or characters, its vocabulary and its frame clock.
+    """A CTC model of phones or characters on a stack of convolutions, with its feature extractor and vocabulary.
 
     A CTC model says in which order tokens come, and roughly when: it emits each in a few frames and a blank between
     them, in the middle of speech. A token therefore reaches halfway to its neighbours, at most `REACH_S` beyond the
     frames that emit it.
-
-    Parameters
-    ----------
-    model
-        A Hugging Face model with a CTC head on a stack of convolutions (wav2vec 2.0, HuBERT, WavLM ...).
-    extractor
-        Its feature extractor, which normalises waveforms where the model asks for it.
-    tokenizer
-        Its tokenizer, for the vocabulary only.
-    name
-        Its name in `Tier.source`.
 
     Raises
     ------

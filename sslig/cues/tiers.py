@@ -29,14 +29,10 @@ class Tier:
     ----------
     name
         What the labels are: ``speech``, ``phones``, ``words`` ...
-    start_s, end_s
-        (stretch,) Start and end of each stretch.
-    labels
-        (stretch,) One label each: words with single spaces between them.
-    duration_s
-        Length of the recording.
-    source
-        What the stretches come from: tool, version, model, parameters.
+    start_s, end_s, labels
+        (stretch,) Start, end and label of each stretch; a label is words with single spaces between them.
+    duration_s, source
+        Length of the recording, and what the stretches come from: tool, version, model, parameters.
 
     Raises
     ------
