@@ -45,8 +45,16 @@ def sound(folder: Path, n: int) -> pd.DataFrame:
     for number in range(n):
         noise = np.random.default_rng(number).standard_normal(int(DURATION_S * SAMPLE_RATE_HZ))
         audio.write_flac(folder / f"{number}.flac", (0.1 * noise).astype(np.float32))
-        rows.append({"utterance": str(number), "key": "spoof", "attack": "-", "codec": "-", "speaker": "S",
-                     "path": str(folder / f"{number}.flac")})  # fmt: skip
+        rows.append(
+            {
+                "utterance": str(number),
+                "key": "spoof",
+                "attack": "-",
+                "codec": "-",
+                "speaker": "S",
+                "path": str(folder / f"{number}.flac"),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -56,16 +64,21 @@ def tiers(seed: int) -> dict[str, Tier]:
 
     def even(name: str, width_s: float, labels: tuple[str, ...]) -> Tier:
         edges_s = np.arange(0, DURATION_S, width_s)
-        said = generator.choice(labels, len(edges_s) - 1).tolist()
-        return Tier(name, edges_s[:-1], edges_s[1:], tuple(said), DURATION_S, about)
+        chosen = generator.choice(labels, len(edges_s) - 1).tolist()
+        return Tier(name, edges_s[:-1], edges_s[1:], tuple(chosen), DURATION_S, about)
 
     bounds = np.array([0, 0.2, 2.0, 2.3, 3.7, DURATION_S])
-    speech = Tier("speech", bounds[:-1], bounds[1:], ("leading", "speech", "pause", "speech", "trailing"), DURATION_S,
-                  about)  # fmt: skip
+    speech = Tier(
+        "speech", bounds[:-1], bounds[1:], ("leading", "speech", "pause", "speech", "trailing"), DURATION_S, about
+    )
     phones = ("AA", "N", "T", "S", "CH", "L", "SIL", "+NSN+")
     assert len(phones) == len(CLASSES)
-    return {"speech": speech, "phones": even("phones", 0.08, phones), "words": even("words", 0.32, ("one", "two")),
-            "voicing": even("voicing", 0.12, ("voiced", "unvoiced"))}  # fmt: skip
+    return {
+        "speech": speech,
+        "phones": even("phones", 0.08, phones),
+        "words": even("words", 0.32, ("one", "two")),
+        "voicing": even("voicing", 0.12, ("voiced", "unvoiced")),
+    }
 
 
 def seconds(call, repeats: int = 1) -> float:
@@ -81,20 +94,23 @@ def measure(detector: Detector, utterances: pd.DataFrame, masks: list[Mask]) -> 
     n_frames = SSL_CLOCK.n_frames(int(DURATION_S * SAMPLE_RATE_HZ))
     generator = np.random.default_rng(0)
     names = utterances["utterance"]
-    places = Places({name: tiers(int(name)) for name in names},
-                    {name: generator.standard_normal(n_frames).astype(np.float32) for name in names})  # fmt: skip
+    places = Places(
+        {name: tiers(int(name)) for name in names},
+        {name: generator.standard_normal(n_frames).astype(np.float32) for name in names},
+    )
     profile = torch.zeros(detector.backbone.n_layers, detector.backbone.feature_size)
     one_by_one = Scoring(batch_size=1)
 
     def run(chosen: list[Mask]) -> float:
-        return seconds(lambda: mask_scores(detector, utterances, chosen, places, profile, one_by_one, draws=DRAWS,
-                                           seed=0))  # fmt: skip
+        return seconds(
+            lambda: mask_scores(detector, utterances, chosen, places, profile, one_by_one, draws=DRAWS, seed=0)
+        )
 
     score(detector, utterances, one_by_one)  # the first pass warms up
     scoring_s = seconds(lambda: score(detector, utterances, one_by_one), repeats=3)
     alone_s = run([])
-    found = {one.spec: (run([one]) - alone_s) / len(utterances) for one in masks}
-    return scoring_s / len(utterances), found
+    by_mask = {mask.spec: (run([mask]) - alone_s) / len(utterances) for mask in masks}
+    return scoring_s / len(utterances), by_mask
 
 
 def main() -> None:
@@ -108,12 +124,12 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = Path(os.environ.get("TMPDIR", "/tmp")) / f"sslig-bench-{os.getpid()}"
     utterances = sound(folder, arguments.utterances)
-    masks, rows = [one for one in map(parse, (*MASKS, *SWEEPS)) if arguments.space in ("all", one.space)], {}
+    masks, rows = [mask for mask in map(parse, (*MASKS, *SWEEPS)) if arguments.space in ("all", mask.space)], {}
     for head in HEADS:
         torch.manual_seed(0)
-        scoring_s, found = measure(Detector(backbone(arguments.geometry), head).eval(), utterances, masks)
-        in_features = sum(found[one.spec] for one in masks if one.space == FEATURE)
-        each = {spec: 1000 * value for spec, value in found.items()}
+        scoring_s, by_mask = measure(Detector(backbone(arguments.geometry), head).eval(), utterances, masks)
+        in_features = sum(by_mask[mask.spec] for mask in masks if mask.space == FEATURE)
+        each = {spec: 1000 * value for spec, value in by_mask.items()}
         together = {"feature space, all": 1000 * in_features, "ratio to scoring": in_features / scoring_s}
         rows[head] = {"scoring (ms)": 1000 * scoring_s, **each, **together}
     table = pd.DataFrame(rows)

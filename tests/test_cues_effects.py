@@ -9,8 +9,7 @@ from statsmodels.stats.multitest import multipletests
 
 from sslig.cues.effects import COLUMNS, STATISTICS, MaskedTrials, effects
 from sslig.errors import DataError
-from sslig.stats import bootstrap, metrics
-from sslig.stats.bootstrap import Units
+from sslig.stats import metrics
 from sslig.stats.tests import ALPHA
 
 N_SPEAKERS, N_EACH = 10, 4
@@ -207,28 +206,6 @@ def test_masks_of_the_same_utterances_share_their_draws(trials):
     of_b = both.loc[both["mask"] == "b", alone.columns].reset_index(drop=True)
     pd.testing.assert_frame_equal(of_b, alone)
     assert both["n_speakers"].tolist() == [9] * 7 + [10] * 7
-
-
-def test_p_is_uniform_where_the_place_of_the_mask_does_not_matter():
-    rng, p = np.random.default_rng(3), []
-    n_speakers, n_bonafide = 12, 48
-    speaker = np.tile(np.repeat(np.arange(n_speakers), 4), 2)
-    for number in range(250):
-        scores = 2.0 * (np.arange(96) >= n_bonafide) + rng.normal(size=96) + rng.normal(size=n_speakers)[speaker]
-        # Every place, the mask's and those of its controls, affects speakers and utterances.
-        place = 0.4 * rng.normal(size=(6, 96)) + 0.3 * rng.normal(size=(6, n_speakers))[:, speaker]
-        masked = MaskedTrials(n_bonafide, scores, scores + place[0], scores + place[1:])
-
-        def excess(weights, masked=masked):
-            return np.round(np.subtract(*masked(weights)[:, 1:].swapaxes(0, 1)), 12)
-
-        p.append(bootstrap.estimate(excess, Units.of(speaker), seed=number, rounds=200).p)
-    p = np.array(p)  # (simulation, statistic)
-    means, errors = p[:, :3], p[:, 3:]
-    np.testing.assert_allclose(means.mean(axis=0), 0.5, atol=0.08)
-    for level in (0.05, 0.2, 0.5):
-        np.testing.assert_allclose((means < level).mean(axis=0), level, atol=0.02 + 3 * np.sqrt(level / 4 / 250))
-        assert ((errors < level).mean(axis=0) <= level + 0.05).all()
 
 
 def test_a_second_stage_resamples_recordings_of_one_speaker(trials):

@@ -6,7 +6,7 @@ import torch
 from scipy.signal import lfilter
 
 from sslig.cues import vad
-from sslig.cues.vad import NON_SPEECH, speech
+from sslig.cues.vad import speech
 from sslig.cues.voice import voicing
 
 RATE = 16_000
@@ -105,17 +105,3 @@ def test_torch_keeps_its_threads(utterance):
     speech(utterance)
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
-
-
-def test_a_buzz_is_voiced_and_noise_is_not():
-    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE // 2)
-    buzz = 0.3 * np.sign(np.sin(2 * np.pi * 120 * np.arange(RATE) / RATE))
-    tier = voicing(np.concatenate([noise, buzz, noise]))
-    assert tier.labels == ("unvoiced", "voiced", "unvoiced")
-    np.testing.assert_allclose(tier.end_s, [0.5, 1.5, 2.0], atol=0.03)
-    assert (tier.start_s[0], tier.duration_s) == (0, 2)
-    assert tier.source["floor_hz"] == 60
-
-
-def test_the_labels_of_what_is_no_speech(utterance):
-    assert set(speech(utterance).labels) == {vad.SPEECH, *NON_SPEECH}
