@@ -80,11 +80,6 @@ def written(name: str, parameters: Mapping[str, Parameter], values: Mapping[str,
     return f"{name}({inner})" if inner else name
 
 
-def file_name(spec: str, ending: str) -> str:
-    """Name a file after a line: every run of characters but letters, digits, dots and underscores becomes a dash."""
-    return f"{re.sub(r'[^A-Za-z0-9._]+', '-', spec).strip('-')}.{ending}"
-
-
 def _values(spec: str, name: str, parameters: Mapping[str, Parameter], text: str) -> dict[str, Any]:
     accepted = {key: f"{key} ({parameter.accepted})" for key, parameter in parameters.items()}
     pairs = [tuple(map(str.strip, part.split("=", 1))) for part in text.split(",") if part.strip()]

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from sslig.errors import InputError
-from sslig.specs import Parameter, file_name, read, written
+from sslig.specs import Parameter, read, written
 
 SHADES = {
     "shade": Parameter("light", words=("light", "dark")),
@@ -79,8 +79,3 @@ def test_a_line_is_read_and_written_in_one_way(line, values, text):
 def test_what_is_not_accepted_is_refused(line, says):
     with pytest.raises(InputError, match=says):
         read(line, REGISTRY, "paint")
-
-
-def test_a_file_is_named_after_a_line():
-    assert file_name("colour(shade=dark, gain=0.5)", "json") == "colour-shade-dark-gain-0.5.json"
-    assert file_name("band_limit", "parquet") == "band_limit.parquet"

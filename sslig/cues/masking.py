@@ -31,6 +31,7 @@ ROUNDING = 1e-5
 DESCRIPTION = ["utterance", "key", "attack", "codec", "speaker"]
 
 
+@torch.inference_mode()
 def mask_scores(
     detector: Detector,
     utterances: pd.DataFrame,
@@ -75,18 +76,15 @@ def mask_scores(
     DataError
         No utterance could be read.
     """
-    one_by_one = Scoring(batch_size=1, crop_s=options.crop_s, max_s=options.max_s, workers=options.workers)
-    batches, left_out = scoring.batches(utterances, detector, one_by_one)
+    readable, left_out = scoring.one_by_one(utterances, detector, options, device)
     rows = []
-    with torch.inference_mode(), scoring.evaluating(detector, device):
-        for batch in batches:
-            row = utterances.iloc[batch.rows[0]]
-            utterance = MaskedUtterance(detector, row["utterance"], batch.waveforms.to(device), draws, seed)
-            about = row[DESCRIPTION].to_dict() | {"spoof_score": utterance.score}
-            for mask in masks:
-                frames = places.mask(mask, utterance.name, utterance.waveform, detector.clock, utterance.n_read)
-                if frames is not None:
-                    rows.append(about | {"mask": mask.spec} | utterance.under(mask, frames, profile))
+    for row, waveform in readable:
+        utterance = MaskedUtterance(detector, row["utterance"], waveform, draws, seed)
+        about = row[DESCRIPTION].to_dict() | {"spoof_score": utterance.score}
+        for mask in masks:
+            frames = places.mask(mask, utterance.name, waveform, detector.clock, utterance.n_read)
+            if frames is not None:
+                rows.append(about | {"mask": mask.spec} | utterance.under(mask, frames, profile))
     without = left_out.table(utterances)
     if 0 < len(without) == len(utterances):
         raise DataError(f"none of {len(utterances)} utterances could be read; the first: {without['reason'].iloc[0]}")
