@@ -1,7 +1,7 @@
-"""Measures augmentation on 4 s of speech: each step, and the published pipeline beside two plain ways to write it.
+"""Measure augmentation on 4 s of speech: each step, and the published pipeline beside two plain implementations.
 
 Run it from the repository: ``python benchmarks/bench_augment.py [--utterances N] [--write]``. Time is processor time,
-so that it is per core whatever else runs. Both plain ways draw from the same distribution and replace the costly steps
+so it is time per core. Both plain implementations draw from the same distribution and replace the costly steps
 only. "Loop" computes mu-law, each output sample of a filter and each impulse in a Python loop. "One by one" is how such
 code is commonly written with the libraries: 25 calls of firwin, their convolution, one lfilter for each power, all
 samples permuted to choose a few.
@@ -85,12 +85,12 @@ def library_rawboost(samples: np.ndarray, generator: np.random.Generator, algori
 
 def loop_mu_law(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Mu-law, one sample at a time."""
-    found = np.empty_like(samples)
+    companded = np.empty_like(samples)
     for at, sample in enumerate(samples.tolist()):
-        companded = math.copysign(math.log1p(255 * min(1.0, abs(sample))) / math.log(256), sample)
-        level = 2 * (math.ceil((companded + 1) * 127.5) - 128) / 256
-        found[at] = math.copysign((256 ** abs(level) - 1) / 255, level)
-    return found
+        curve = math.copysign(math.log1p(255 * min(1.0, abs(sample))) / math.log(256), sample)
+        level = 2 * (math.ceil((curve + 1) * 127.5) - 128) / 256
+        companded[at] = math.copysign((256 ** abs(level) - 1) / 255, level)
+    return companded
 
 
 def library_mu_law(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -119,29 +119,29 @@ def crops(count: int) -> list[np.ndarray]:
 
 
 def measure(utterances: int) -> dict[str, dict]:
-    """Milliseconds an utterance of every step, every RawBoost algorithm and the three pipelines.
+    """Milliseconds per utterance of every step, every RawBoost algorithm and the three pipelines.
 
-    A plain pipeline is compared on the same utterances, of which the same ones are augmented.
+    The pipelines are compared on the same utterances, of which they change the same ones.
     """
     sounds, published = crops(32), augment.build("published")
 
-    def of(step: Callable[..., np.ndarray]) -> Callable[[int], np.ndarray]:
+    def on_sounds(step: Callable[..., np.ndarray]) -> Callable[[int], np.ndarray]:
         return lambda number: step(sounds[number % len(sounds)], np.random.default_rng(number))
 
     def pipeline(number: int) -> np.ndarray:
         return published(sounds[number % len(sounds)], 0, str(number), 0)
 
-    steps = {name: milliseconds(of(step), REPEATS) for name, step in STEPS.items()}
+    steps = {name: milliseconds(on_sounds(step), REPEATS) for name, step in STEPS.items()}
     for number in rawboost.ALGORITHMS:
         steps[f"rawboost {number}"] = milliseconds(
-            of(lambda samples, generator, number=number: rawboost.apply(samples, number, generator)), REPEATS
+            on_sounds(lambda samples, generator, number=number: rawboost.apply(samples, number, generator)), REPEATS
         )
     pipelines = {"published": {"ms": milliseconds(pipeline, utterances), "times_slower": 1.0}}
     for name, replaced, count in (("one by one", LIBRARY, utterances), ("loop", LOOP, utterances // LOOP_SHARE)):
-        own = milliseconds(pipeline, count)
+        ours = milliseconds(pipeline, count)
         with patch.dict(STEPS, replaced):
             plain = milliseconds(pipeline, count)
-        pipelines[name] = {"ms": plain, "times_slower": plain / own}
+        pipelines[name] = {"ms": plain, "times_slower": plain / ours}
     return {"steps_ms": steps, "pipelines": pipelines}
 
 
@@ -151,15 +151,15 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=1000, help="utterances that go through the pipelines")
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.name} beside this script")
     arguments = parser.parse_args()
-    found = measure(arguments.utterances)
+    figures = measure(arguments.utterances)
     print(f"{'':24s}{'ms':>8s}{'utterances / s / core':>24s}")
-    for name, value in found["steps_ms"].items():
+    for name, value in figures["steps_ms"].items():
         print(f"{name:24s}{value:8.2f}{1000 / value:24.0f}")
-    for name, one in found["pipelines"].items():
-        print(f"{'pipeline, ' + name:24s}{one['ms']:8.2f}{1000 / one['ms']:24.0f}   x {one['times_slower']:.1f}")
+    for name, speed in figures["pipelines"].items():
+        print(f"{'pipeline, ' + name:24s}{speed['ms']:8.2f}{1000 / speed['ms']:24.0f}   x {speed['times_slower']:.1f}")
     if arguments.write:
         machine = {"processor": platform.machine(), "python": platform.python_version(), "numpy": np.__version__}
-        files.write_json(RESULT, {"crop_s": 4, "utterances": arguments.utterances, "machine": machine, **found})
+        files.write_json(RESULT, {"crop_s": 4, "utterances": arguments.utterances, "machine": machine, **figures})
 
 
 if __name__ == "__main__":

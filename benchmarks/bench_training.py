@@ -1,7 +1,7 @@
-"""Measures training and scoring on the device at hand, and how long a step waits for its data.
+"""Measure training and scoring on the device at hand, and how long a step waits for its data.
 
 Run it from the repository: ``python benchmarks/bench_training.py [--steps 4] [--batch 4] [--crop-s 4] [--write]``. The
-encoder has the geometry of ``microsoft/wavlm-base-plus`` with random weights, which costs the same as with its own;
+encoder has the geometry of ``microsoft/wavlm-base-plus`` with random weights, which cost the same as pretrained ones;
 the head is CA-MHFA. Recordings are noise, written as FLAC to a temporary folder. ``--write`` keeps the figures, with
 the machine they were taken on, in ``benchmarks/results/training.json``.
 """
@@ -30,7 +30,7 @@ from sslig.data.dataset import BalancedSampler, Crops, Shares
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import Detector, select_device
 from sslig.study import Scoring, Training
-from sslig.training import make_detector, optimisation
+from sslig.training import make_detector, recipe
 
 GEOMETRY = {"model_type": "wavlm", **WavLMConfig(layerdrop=0.05).to_diff_dict()}
 HEAD = {"head": "camhfa", "context": 5}
@@ -40,7 +40,7 @@ RESULT = Path(__file__).parent / "results" / "training.json"
 
 
 def recordings(folder: Path) -> pd.DataFrame:
-    """A table of utterances of noise, half of them spoofs; eight seconds are about what ASVspoof 5 has."""
+    """A table of utterances of noise, half of them spoofs, about as long as those of ASVspoof 5."""
     generator = np.random.default_rng(0)
     paths = [folder / f"{number}.flac" for number in range(N_FILES)]
     for path in paths:
@@ -49,16 +49,16 @@ def recordings(folder: Path) -> pd.DataFrame:
     return pd.DataFrame({"utterance": [path.stem for path in paths], "path": paths, "label": labels, "key": labels})
 
 
-def reading(table: pd.DataFrame, asked: argparse.Namespace, augmentation: str | None, workers: int) -> DataLoader:
+def reading(table: pd.DataFrame, options: argparse.Namespace, augmentation: str | None, workers: int) -> DataLoader:
     """Batches as training reads them."""
-    sampler = BalancedSampler(table["label"].to_numpy(), (asked.steps + 1) * asked.batch, seed=0)
+    sampler = BalancedSampler(table["label"].to_numpy(), (options.steps + 1) * options.batch, seed=0)
     pipeline = None if augmentation is None else augment.build(augmentation)
-    crops = Crops(table, round(asked.crop_s * SAMPLE_RATE_HZ), 0, pipeline)
-    return DataLoader(crops, batch_sampler=Shares(sampler, asked.batch), num_workers=workers)
+    crops = Crops(table, round(options.crop_s * SAMPLE_RATE_HZ), 0, pipeline)
+    return DataLoader(crops, batch_sampler=Shares(sampler, options.batch), num_workers=workers)
 
 
 def synchronised_s(device: torch.device) -> float:
-    """The time when all that was asked of the device is done."""
+    """The time when the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -67,8 +67,8 @@ def synchronised_s(device: torch.device) -> float:
 def steps(
     detector: Detector, batches: Iterator[Any], device: torch.device, dtype: torch.dtype | None
 ) -> tuple[float, float]:
-    """Seconds that all steps but the first took, and seconds of them that they waited for data."""
-    optimizer = optimisation.optimiser(detector.train(), Training())
+    """Seconds that all steps but the first took, and seconds that they waited for data."""
+    optimizer = recipe.optimiser(detector.train(), Training())
     took_s = waited_s = 0.0
     for number in range(sys.maxsize):
         start_s = synchronised_s(device)
@@ -82,59 +82,59 @@ def steps(
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        if number > 0:  # the first step makes the optimiser's states and starts the readers
+        if number > 0:  # the first step allocates the states of the optimiser and starts the readers
             took_s, waited_s = took_s + synchronised_s(device) - start_s, waited_s + read_s - start_s
 
 
 def peak_mib(device: torch.device) -> float:
-    """The most memory that was in use: on a GPU by torch, else by this process from its start."""
+    """The peak of memory: on a GPU that of torch, else that of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def training_rows(table: pd.DataFrame, asked: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
-    """A row for each precision without augmentation, and in float32 for each way of reading."""
+def training_rows(table: pd.DataFrame, options: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
+    """One row for each precision without augmentation, and in float32 for each way of reading."""
     ways = [(precision, None, 0) for precision in scoring.PRECISIONS]
     ways += [("32-true", which, workers) for which in (None, "published") for workers in WORKERS]
     rows = []
     for precision, augmentation, workers in dict.fromkeys(ways):
         detector = make_detector(GEOMETRY, HEAD, seed=0).to(device)
-        batches = iter(reading(table, asked, augmentation, workers))
+        batches = iter(reading(table, options, augmentation, workers))
         took_s, waited_s = steps(detector, batches, device, scoring.PRECISIONS[precision])
-        rows.append({"precision": precision, "augmentation": augmentation or "none", "workers": workers,
-                     "utterances_per_s": asked.steps * asked.batch / took_s, "waits_share": waited_s / took_s,
-                     "peak_mib": peak_mib(device)})  # fmt: skip
+        way = {"precision": precision, "augmentation": augmentation or "none", "workers": workers}
+        speed = {"utterances_per_s": options.steps * options.batch / took_s, "waits_share": waited_s / took_s}
+        rows.append(way | speed | {"peak_mib": peak_mib(device)})
         print(rows[-1], file=sys.stderr)
     return rows
 
 
-def scoring_rows(table: pd.DataFrame, asked: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
+def scoring_rows(table: pd.DataFrame, options: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
     """Whole recordings, two batches of them, through the scoring loop in each precision."""
-    rows, table = [], table.head(2 * asked.batch)
+    rows, table = [], table.head(2 * options.batch)
     for precision in scoring.PRECISIONS:
         detector = make_detector(GEOMETRY, HEAD, seed=0).to(device)
         start_s = synchronised_s(device)
-        scoring.score(detector, table, Scoring(batch_size=asked.batch, precision=precision), device)
+        scoring.score(detector, table, Scoring(batch_size=options.batch, precision=precision), device)
         took_s = synchronised_s(device) - start_s
-        rows.append({"precision": precision, "utterances_per_s": len(table) / took_s,
-                     "audio_s_per_s": len(table) * FILE_S / took_s})  # fmt: skip
+        speed = {"utterances_per_s": len(table) / took_s, "audio_s_per_s": len(table) * FILE_S / took_s}
+        rows.append({"precision": precision} | speed)
     return rows
 
 
-def reading_rows(table: pd.DataFrame, asked: argparse.Namespace) -> list[dict[str, Any]]:
+def reading_rows(table: pd.DataFrame, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Milliseconds of computing to read one crop in three ways.
 
     They are: plain; with the published augmentation split around the cut, as training does; and with all of it done to
     the whole recording.
     """
-    crops = round(asked.crop_s * SAMPLE_RATE_HZ)
+    crops = round(options.crop_s * SAMPLE_RATE_HZ)
     split = Crops(table, crops, 0, augment.build("published"))
     whole = Crops(table, crops, 0, augment.build("published"))
     whole.whole, whole.part = augment.build("published"), augment.Augmentation(())
     rows, draws = [], list(BalancedSampler(table["label"].to_numpy(), 100, seed=0))
     for way, dataset in {"plain": Crops(table, crops, 0), "published, split": split, "published, whole": whole}.items():
-        for draw in draws[:10]:  # what is imported or compiled at the first use
+        for draw in draws[:10]:  # imports and compilation at the first use
             dataset[draw]
         start_s = time.process_time()
         for draw in draws:
@@ -144,7 +144,7 @@ def reading_rows(table: pd.DataFrame, asked: argparse.Namespace) -> list[dict[st
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What the figures were taken on."""
+    """The machine of the figures."""
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     cores = {"cores": os.cpu_count(), "threads": torch.get_num_threads()}
@@ -152,27 +152,27 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the tables, and write them where asked."""
+    """Print the tables, and write them where options."""
     parser = argparse.ArgumentParser(description="Measure training and scoring on the device at hand.")
-    parser.add_argument("--steps", type=int, default=4, help="steps measured, behind one that is not")
+    parser.add_argument("--steps", type=int, default=4, help="steps measured, after a first one that is not")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--crop-s", type=float, default=4.0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.relative_to(RESULT.parents[2])}")
-    asked = parser.parse_args()
-    device = select_device(asked.device)
+    options = parser.parse_args()
+    device = select_device(options.device)
     with tempfile.TemporaryDirectory() as folder:
         table = recordings(Path(folder))
-        found = {
-            "reading": reading_rows(table, asked),
-            "training": training_rows(table, asked, device),
-            "scoring": scoring_rows(table, asked, device),
+        figures = {
+            "reading": reading_rows(table, options),
+            "training": training_rows(table, options, device),
+            "scoring": scoring_rows(table, options, device),
         }
-    values = {name: value for name, value in vars(asked).items() if name != "write"}
-    for name, rows in found.items():
+    values = {name: value for name, value in vars(options).items() if name != "write"}
+    for name, rows in figures.items():
         print(f"\n{name}: {machine(device)['device']}\n{pd.DataFrame(rows).round(3).to_string(index=False)}")
-    if asked.write:
-        files.write_json(RESULT, {"machine": machine(device), "asked": values, **found})
+    if options.write:
+        files.write_json(RESULT, {"machine": machine(device), "asked": values, **figures})
 
 
 if __name__ == "__main__":
