@@ -65,10 +65,6 @@ def test_mu_law_is_that_of_librosa(mu, rng):
     assert len(np.unique(companded)) <= mu + 2
 
 
-def test_mu_law_clips_and_keeps_zero(rng):
-    assert distortions.mu_law(np.array([-2.0, 0.0, 2.0], np.float32), rng) == pytest.approx([-1, 0, 1], abs=1e-6)
-
-
 def test_gaussian_noise_has_the_drawn_level(rng):
     noise = distortions.gaussian_noise(np.zeros(50_000, np.float32), rng, amplitude=(0.01, 0.01))
     assert np.sqrt(power(noise)) == pytest.approx(0.01, rel=0.02)
@@ -80,7 +76,7 @@ def test_noise_has_the_drawn_ratio_to_the_signal(name, rng):
     assert 10 * np.log10(power(SPEECH) / power(noisy - SPEECH)) == pytest.approx(12, abs=0.2)
 
 
-@pytest.mark.parametrize("decay_db", [-6.0, 0.0, 6.0])
+@pytest.mark.parametrize("decay_db", [-6.0, 6.0])
 def test_coloured_noise_has_the_density_of_the_library(decay_db, rng, tone):
     def density(noises):
         total = np.mean([welch(noise, 16_000, nperseg=256)[1] for noise in noises], axis=0)
@@ -91,13 +87,6 @@ def test_coloured_noise_has_the_density_of_the_library(decay_db, rng, tone):
     ours = [distortions.coloured_noise(samples, rng, **ranges) - samples for _ in range(200)]
     theirs = [library(samples, 16_000) - samples for _ in range(200)]
     assert density(ours) == pytest.approx(density(theirs), abs=2)
-
-
-def test_the_density_of_coloured_noise_falls_as_asked(rng, tone):
-    noises = [distortions.coloured_noise(tone, rng, decay_db=(-3, -3)) - tone for _ in range(60)]
-    density = np.mean([welch(noise / noise.std(), 16_000, nperseg=128)[1] for noise in noises], axis=0)  # (bin,)
-    per_octave_db = np.polyfit(np.log2(np.arange(4, 60)), 10 * np.log10(density[4:60]), 1)[0]
-    assert per_octave_db == pytest.approx(-3, abs=0.3)
 
 
 def test_gain_is_a_factor(rng, tone):
@@ -134,14 +123,6 @@ def test_codecs_draw_bit_rates_within_the_range(monkeypatch, rng):
     assert rates["AMR-NB"] == {7_400, 7_950, 10_200, 12_200}
     # The one rate in the range, and for the last the nearest.
     assert (rates["MP3"], rates["AAC"], rates["G.722"]) == ({8_000}, {12_000}, {64_000})
-
-
-@pytest.mark.parametrize(("bit_rate", "nearest"), [((10_000, 15_000), 16_000), ((9_000, 12_000), 8_000)])
-def test_a_codec_without_a_rate_in_the_range_takes_the_one_nearest_to_it(monkeypatch, rng, bit_rate, nearest):
-    drawn = []
-    monkeypatch.setattr(distortions, "transcode", lambda samples, coding, rate: drawn.append(rate))
-    distortions.codec(SPEECH, rng, codecs=("mp3",), bit_rate=bit_rate)
-    assert drawn == [nearest]
 
 
 @pytest.mark.parametrize("bit_rate", AMR_NB.bit_rates)

@@ -42,5 +42,7 @@ def spectrograms(waveforms: Mapping[str, np.ndarray], *, columns: int = 3) -> Fi
     figure.supxlabel(TIME, fontsize=10)
     figure.supylabel("frequency (kHz, mel scale)", fontsize=10)
     panels = list(axes[: len(waveforms)])
+    for axis in panels[-columns:]:
+        axis.tick_params(labelbottom=True)
     figure.colorbar(image, ax=panels, label=f"dB, 0 = loudest of {next(iter(waveforms))}", extend="both", aspect=40)
     return figure
