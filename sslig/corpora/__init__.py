@@ -1,0 +1,1 @@
+"""Tables of utterances: readers of known layouts, and builders of corpora."""
