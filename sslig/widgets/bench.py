@@ -79,7 +79,7 @@ class Bench:
         _, self._calibrations = calibration.calibrated(tables["scores_dev"], tables["scores_eval"])
         explained = set.intersection(*(set(self._attributions.loc[name].index) for name in self.names))
         self._folders = pipeline.files(study, "detector", **self._chosen)
-        self.catalogue = Catalogue(pipeline.corpus(study), tables["scores_eval"], explained)
+        self.catalogue = Catalogue(study.corpus_root, tables["scores_eval"], explained)
 
     def detector(self, name: str) -> Detector:
         """The detector `name`, in evaluation mode on the device of the study."""

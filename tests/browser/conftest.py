@@ -23,7 +23,7 @@ from sslig.study import Study
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BROWSERS = [os.environ.get("SSLIG_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
-STARTED_S = 60
+STARTED_S = 120
 HERE = ("127.0.0.1", "localhost", "")
 """Hosts of requests that stay on the machine; data and blobs have none."""
 
@@ -173,7 +173,7 @@ def visit(chromium):
 
     def open_(url: str, width: int = 1400, height: int = 1000, checked: bool = True, **options) -> Visit:
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         window = Visit(context, context.new_page())
         window.watch()
         visits.append((window, checked))

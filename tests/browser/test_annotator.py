@@ -46,7 +46,7 @@ def fields(server, name):
         return {field: value for state in store.states(name).values() for field, value in state.items()}
 
 
-def eventually(expected, server, name, within_s=10):
+def eventually(expected, server, name, within_s=30):
     """What the store holds of an annotator, once all that is expected is there: a mapping, or fields alone."""
     end = time.monotonic() + within_s
     while True:

@@ -58,7 +58,7 @@ def press(page, key):
     page.keyboard.press(key)
 
 
-def soon(condition, timeout_s=30):
+def soon(condition, timeout_s=60):
     """Wait until a condition is true, and return its value."""
     for _ in range(10 * timeout_s):
         if value := condition():
