@@ -68,8 +68,6 @@ def profiles(
 
     Parameters
     ----------
-    study
-        Options of attribution and scoring, and the device.
     utterances
         `DESCRIPTION` and ``path``.
     context
@@ -104,19 +102,11 @@ def profiles(
 
 
 def locality(frames: np.ndarray) -> dict[str, float]:
-    """How local an explanation is, by the share p of each frame in its absolute evidence; NaN without evidence.
+    """How local a (frame,) explanation is, by the share p of each frame in its absolute evidence; NaN without evidence.
 
-    Parameters
-    ----------
-    frames
-        (frame,) Those that the head reads.
-
-    Returns
-    -------
-    dict
-        ``effective_frames``: exp of the entropy of p, the number of frames with equal evidence that would be as spread.
-        ``effective_share``: the first over all frames. ``gini``: 0 where all frames have the same, 1 - 1 / n where a
-        single frame has all.
+    ``effective_frames``: exp of the entropy of p, the number of frames with equal evidence that would be as spread.
+    ``effective_share``: the first over all frames. ``gini``: 0 where all frames have the same, 1 - 1 / n where a single
+    frame has all.
 
     References
     ----------
@@ -197,10 +187,8 @@ def summary(
         Tables of `profiles`, of several detectors where there is a column ``detector``.
     by
         Columns that make groups, such as detector and attack.
-    seed, rounds
-        Of the bootstrap.
-    recordings
-        Whether recordings are resampled within speakers.
+    seed, rounds, recordings
+        Of the bootstrap; whether recordings are resampled within speakers.
 
     Returns
     -------

@@ -53,19 +53,12 @@ def curves(
     ----------
     scores
         The score by the frames that are replaced.
-    frames
-        (frame,) The explanation; positive is evidence for spoof.
-    direction
-        d.
+    frames, direction
+        (frame,) The explanation, positive is evidence for spoof; and d.
     percents
         Shares of the frames read, rising, above 0 to 100; ``at`` in the rows of points.
     insertion
         Whether to compute that curve too; it costs as much again.
-
-    Raises
-    ------
-    DataError
-        The frames are not one axis of finite numbers.
 
     References
     ----------
@@ -179,21 +172,13 @@ def rows(
 
     Parameters
     ----------
-    spaces
-        Scores by space and replacement.
-    maps
-        (frame,) explanations by aggregation; positive is evidence for spoof.
+    spaces, maps
+        Scores by space and replacement, and (frame,) explanations by aggregation: columns of the rows.
     insertion
         Replacements with an insertion curve. Interpolation has none: what it makes of a few frames is the whole
         recording.
     fast
         Only the deletion curve at `FEW_PERCENTS`.
-
-    Returns
-    -------
-    list of dict
-        ``aggregation``, ``space``, ``replacement``, ``at`` (the share of frames in percent at a point of a curve) and
-        the columns of `sslig.validation.statistics.measured`.
     """
     table = []
     for (space, replacement), scores in spaces.items():

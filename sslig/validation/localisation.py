@@ -100,13 +100,6 @@ Zhang et al., "Top-Down Neural Attention by Excitation Backprop", IJCV 126, 2018
 def over_shifts(frames: Frames, truth: Frames, clock: FrameClock = SSL_CLOCK) -> dict[str, np.ndarray]:
     """Each measure as (shift,) values for the map shifted circularly by 0, 1, ... frames; the first is its value.
 
-    Parameters
-    ----------
-    frames
-        (frame,) Evidence for spoof.
-    truth
-        (frame,) bool: the frame belongs to the place.
-
     Raises
     ------
     DataError
@@ -146,11 +139,6 @@ def plain_maps(head: nn.Module, features: Tensor, waveform: Tensor, clock: Frame
     Energy is the mean square of a frame. Voice activity is 1 in speech (`sslig.cues.vad`) and 0 elsewhere, non-speech
     the opposite. Attention is the mean weight over attention heads.
 
-    Parameters
-    ----------
-    features, waveform
-        (1, layer, frame, feature) and (1, samples) of one utterance, trimmed to whole frames.
-
     References
     ----------
     Jain and Wallace, "Attention is not Explanation", NAACL 2019.
@@ -189,8 +177,6 @@ def transplanted(head: nn.Module, features: Tensor, twin: Tensor, truth: np.ndar
 
     Parameters
     ----------
-    head
-        From (batch, layer, frame, feature) to (batch,), in evaluation mode.
     features, twin
         (1, layer, frame, feature) of a spoof, and of the same recording without the cue.
     truth
@@ -207,15 +193,10 @@ def transplanted(head: nn.Module, features: Tensor, twin: Tensor, truth: np.ndar
 
 
 def carried(table: pd.DataFrame) -> tuple[float, float]:
-    """The shares of a decision that the place and the rest carry, over all utterances of a table.
+    """The shares of a decision that the place and the rest carry, over the utterances of a table with `TRANSPLANTED`.
 
     It is the ratio of the summed differences, so that utterances whose score the cue hardly changes count little. NaN
     where no twin could be read or the cue does not raise the score.
-
-    Parameters
-    ----------
-    table
-        A row an utterance with `TRANSPLANTED`.
     """
     known = table.dropna(subset=list(TRANSPLANTED))
     spoof, twin, place, rest = (known[name].sum() for name in TRANSPLANTED)

@@ -93,14 +93,8 @@ def present(
 ) -> tuple[Iterator[tuple[pd.Series, Presented]], scoring.LeftOut]:
     """The readable rows of `utterances`, one by one, each in front of the detector; and what is left out.
 
-    Parameters
-    ----------
-    study
-        Options of scoring and validation, the seed of the controls, and the device.
-    detector
-        In evaluation mode on the device (`sslig.scoring.evaluating`).
-    threshold
-        Above it a score means spoof (`dev_threshold`).
+    The detector is on the device of the study, in evaluation mode (`sslig.scoring.evaluating`); a score above the
+    threshold means spoof (`dev_threshold`).
     """
     rows, left_out = scoring.one_by_one(utterances, detector, study.scoring, select_device(study.device))
 
@@ -135,11 +129,6 @@ def measure(
         ``replacement`` and ``at`` (empty where a statistic has none), and the columns of the rows.
     DataFrame
         ``utterance`` and ``reason``.
-
-    Raises
-    ------
-    DataError
-        No utterance could be read.
     """
     rows, empty = [], dict.fromkeys(("space", "replacement", "at"), "")
     with scoring.evaluating(detector, select_device(study.device)):
@@ -203,12 +192,8 @@ def sanity_rows(presented: Presented, method: Method) -> Rows:
 def localisation_rows(presented: Presented, methods: Sequence[Method], truth: np.ndarray, twin: Tensor | None) -> Rows:
     """How well each map of a spoof finds its place, and what the place carries (`sslig.validation.localisation`).
 
-    Parameters
-    ----------
-    truth
-        (frame,) bool: the frame belongs to the place.
-    twin
-        (1, layer, frame, feature) of the same recording without the cue; without it there are no limits.
+    `truth` is (frame,) bool, True in the place; `twin` (1, layer, frame, feature) of the same recording without the
+    cue, without which there are no limits.
     """
     head, features, n_read = presented.detector.head, presented.features, presented.controls.n_read
     waveform, clock = presented.waveform, presented.detector.clock

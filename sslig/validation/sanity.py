@@ -88,10 +88,9 @@ def randomisation(
     """The test of randomised parameters for one utterance.
 
     An explanation that stays alike when the head forgets what it learnt explains something else: the features, or the
-    method. *Cascading* shuffles group after group from the output down, *independent* one group at a time. Maps are
-    compared by the size of their rank correlation over the frames read, because shuffled parameters may turn the sign
-    of all evidence. By chance is the correlation of the map with itself after shifts, because neighbouring frames are
-    alike.
+    method. *Cascading* shuffles group after group from the output down, *independent* one group at a time; ``at``
+    counts and names the groups. Maps are compared by the size of their rank correlation over the frames read, because
+    shuffled parameters may turn the sign of all evidence. By chance is that of the map with itself after shifts.
 
     Some parameters hold nothing, and shuffled they leave the head as it was. So the heads are compared too, by what
     removing stretches does to the score of either; the *excess* is how much more alike the maps stay than the heads.
@@ -99,17 +98,10 @@ def randomisation(
 
     Parameters
     ----------
-    explain
-        From a head to the (frame,) explanation of the utterance.
+    explain, scores_of
+        From a head to the (frame,) explanation of the utterance, and to its scores by the frames that are replaced.
     head, n_frames
         What is explained, and the frames of the utterance.
-    scores_of
-        From a head to its scores by the frames that are replaced.
-
-    Returns
-    -------
-    list of dict
-        The columns of `sslig.validation.statistics.measured`; ``at`` counts the groups and names them.
 
     References
     ----------

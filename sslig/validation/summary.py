@@ -44,10 +44,8 @@ def summarise(table: pd.DataFrame, by: Sequence[str] = ("detector",), **bootstra
 
     Parameters
     ----------
-    table
-        ``utterance``, ``speaker``, ``recording``, `by`, those of `WHAT` that it has, and the columns of measured rows.
-    by
-        Columns that make groups, such as the detector.
+    table, by
+        Measured rows with ``utterance``, ``speaker``, ``recording`` and the columns `by` that make groups.
     bootstrap
         ``seed``, ``rounds`` and ``recordings``, whether recordings are resampled within speakers.
 
@@ -57,11 +55,6 @@ def summarise(table: pd.DataFrame, by: Sequence[str] = ("detector",), **bootstra
         In the order of `table`: `by`, `WHAT`, ``better`` of the statistic, ``n`` utterances in which it is defined, the
         means `FIGURES`, those of `INTERVALS` with ``_low`` and ``_high``, and ``supported``: the interval of the
         advantage lies above 0. Intervals are NaN where a group has only one unit.
-
-    Raises
-    ------
-    DataError
-        An utterance has a measure twice.
     """
     what, keys = [name for name in WHAT if name in table], ["utterance", "speaker", "recording"]
     twice = table.duplicated([*by, "utterance", *what])
@@ -98,8 +91,7 @@ def _estimate(statistic: Statistic, rows: pd.DataFrame, *, seed: int, rounds: in
 def paired(table: pd.DataFrame, option: str, reference: str, **bootstrap: int) -> pd.DataFrame:
     """The mean of each option over `CELLS`, and its difference to one of them on the same utterances.
 
-    Each round draws the same units for all cells and options, so what differs between utterances cancels. An option is
-    compared on the cells that it was measured in.
+    Each round draws the same units for all cells and options, so what differs between utterances cancels.
 
     Parameters
     ----------
@@ -107,19 +99,12 @@ def paired(table: pd.DataFrame, option: str, reference: str, **bootstrap: int) -
         Rows of one statistic: ``utterance``, ``speaker``, ``recording``, `CELLS`, `option` and ``value``.
     option, reference
         Column that names what is compared, and the value that the others are compared with.
-    bootstrap
-        As `summarise` takes it.
 
     Returns
     -------
     DataFrame
         A row an option in the order of `table`: `option`, ``n`` utterances and ``cells`` in which it and the reference
         are defined, ``value`` and ``difference``, each with ``_low`` and ``_high``, NaN where nothing can be resampled.
-
-    Raises
-    ------
-    DataError
-        No row has the reference.
     """
     options = list(dict.fromkeys(table[option]))
     if reference not in options:
@@ -149,10 +134,8 @@ def decisions(localisation: pd.DataFrame, eer: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    localisation
-        Table of the rule *localise*, of some kinds and detectors.
-    eer
-        ``kind``, ``detector``, ``eer`` and any further columns; decides the rows and their order.
+    localisation, eer
+        Table of the rule *localise*, and a table with ``kind``, ``detector`` and ``eer``.
 
     Returns
     -------
@@ -193,8 +176,6 @@ def default_method(localisation: pd.DataFrame, **bootstrap: int) -> pd.DataFrame
     ----------
     localisation
         Table of the rule *localise*, with the kinds and detectors whose decisions rest on the place (`decisions`).
-    bootstrap
-        As `summarise` takes it.
 
     Returns
     -------
@@ -242,13 +223,7 @@ def _admitted(candidates: pd.DataFrame, rows: pd.DataFrame, bootstrap: Mapping[s
 
 
 def beyond_plain(localisation: pd.DataFrame, **bootstrap: int) -> pd.DataFrame:
-    """Each method against the plain map with the highest mean ROC-AUC, on the same utterances.
-
-    Returns
-    -------
-    DataFrame
-        A row a kind, detector and method: ``kind``, ``detector``, ``method``, ``plain_map`` and the difference to it.
-    """
+    """Each method less the plain map with the highest mean ROC-AUC, a row a kind, detector and method (`paired`)."""
     rows = localisation[localisation["statistic"].eq(MEASURE) & localisation["aggregation"].isin([SIGNED, PLAIN])]
     parts = []
     for cell, part in rows.groupby(list(CELLS), sort=False):
