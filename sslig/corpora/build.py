@@ -73,16 +73,9 @@ class Trial:
 
 
 def source(name: str, root: Path, seed: int) -> tuple[list[Recording], dict[str, str]]:
-    """The recordings of a source and the set of each speaker.
+    """The recordings of a source (``prompts``, ``synthetic`` or a folder) and the set of each speaker.
 
-    Parameters
-    ----------
-    name
-        ``prompts``, ``synthetic``, or a folder with one sub-folder of recordings per speaker.
-    root
-        Folder of the corpus; prompts are downloaded into it.
-    seed
-        Seed of the synthetic recordings.
+    Prompts are downloaded into `root`, the folder of the corpus; `seed` is that of synthetic recordings.
 
     Raises
     ------
@@ -241,18 +234,8 @@ def write_sounds(
 ) -> None:
     """Call `write` for every group of trials that lacks a sound file, in parallel processes.
 
-    Parameters
-    ----------
-    root
-        Folder of the corpus. Its sound files are reused if an earlier build wrote them for the same `mark`.
-    mark
-        Fingerprint of the corpus.
-    groups
-        Trials, with `set` and `utterance`, that are made together.
-    write
-        Writes the missing files of a group; picklable.
-    workers
-        Processes.
+    Trials have a `set` and an `utterance`. Sound files in `root` are reused if an earlier build wrote them for the same
+    `mark`, the fingerprint of the corpus.
 
     Raises
     ------

@@ -60,14 +60,7 @@ AMR_NB = Codec(
 def apply(samples: np.ndarray, codec: Codec, quality: int = 1) -> np.ndarray:
     """(samples,) float32 at 16 kHz after encoding and decoding, aligned with the input and equally long.
 
-    Parameters
-    ----------
-    samples
-        (samples,) float in [-1, 1] at 16 kHz.
-    codec
-        One of `CODECS`, `G722` or `AMR_NB`.
-    quality
-        The quality index ``codec_q``, from 1.
+    `samples` are (samples,) float in [-1, 1] at 16 kHz, `quality` is the index ``codec_q``, from 1.
 
     Raises
     ------

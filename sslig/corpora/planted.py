@@ -56,24 +56,9 @@ Change = Callable[[np.ndarray, Places, float, np.random.Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of planted cue.
+    """A kind of planted cue: places of `duration_s` (least, most), one per `every_s` or, with None, as many as fit.
 
-    Attributes
-    ----------
-    description
-        What is planted where.
-    where
-        `PAUSES`, `EDGES`, `VOICED` or `SPEECH`.
-    duration_s
-        Shortest and longest place.
-    every_s
-        One place per so many seconds of recording, at least one; None: as many as there is room for.
-    severity, unit
-        Default strength of the cue, and its unit.
-    limits
-        Least and greatest severity.
-    change
-        Makes the cue.
+    `severity` is the default strength in `unit`, within `limits`; `change` makes the cue.
     """
 
     description: str
@@ -88,19 +73,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Original:
-    """A bona fide recording of a corpus, and the stretches in which, or at whose ends, places may lie.
-
-    Attributes
-    ----------
-    set, utterance, speaker, gender, path
-        As in the corpus.
-    recording
-        What dependent trials share (`sslig.corpora.protocol.with_recordings`).
-    n_samples
-        Length at 16 kHz.
-    stretches_s
-        Start and end of each stretch.
-    """
+    """A bona fide recording, and start and end of the stretches in which, or at whose ends, places may lie."""
 
     set: str
     utterance: str
@@ -192,15 +165,7 @@ def truth(root: Path, set_name: str) -> pd.DataFrame:
 
 
 def truth_mask(rows: pd.DataFrame, clock: FrameClock, n_frames: int) -> np.ndarray:
-    """(frame,) bool: the receptive field of the frame contains a sample of a place.
-
-    Parameters
-    ----------
-    rows
-        ``start_s`` and ``end_s`` of the places of one utterance, from `truth`.
-    clock, n_frames
-        The frames of the mask.
-    """
+    """(frame,) bool: the receptive field of the frame contains a sample of a place, from the rows of `truth`."""
     first = np.arange(n_frames)[:, None] * clock.hop_samples  # (frame, 1)
     stop = first + clock.receptive_field_samples
     start, end = (np.rint(rows[name].to_numpy(float) * SAMPLE_RATE_HZ) for name in ("start_s", "end_s"))  # (place,)
@@ -259,18 +224,8 @@ def plant(
 ) -> np.ndarray:
     """(samples,) float32 The recording with the cue in its `places`; without a severity, the recording itself.
 
-    Parameters
-    ----------
-    kind
-        What is planted.
-    samples
-        (samples,) float32 at 16 kHz.
-    places
-        Places of the cue, without overlap.
-    severity
-        In the unit of the kind. With None, the recording stands in for the cue and comes out unchanged.
-    generator
-        Source of the noise and phases of the cue.
+    `samples` are (samples,) float32 at 16 kHz, `severity` is in the unit of the kind, places do not overlap, and the
+    generator gives the noise and phases of the cue.
     """
     changed = samples if severity is None else kind.change(samples, places, severity, generator)
     share = fades(len(samples), places)
@@ -394,13 +349,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def kind_of(name: str) -> Kind:
-    """The kind called `name`.
-
-    Raises
-    ------
-    CorpusError
-        There is no such kind.
-    """
+    """The kind called `name`."""
     if name not in KINDS:
         raise CorpusError(f"no kind of planted cue {name!r}; accepted: {', '.join(KINDS)}")
     return KINDS[name]
