@@ -10,7 +10,6 @@ from sslig.corpora import synthetic
 from sslig.corpora.codecs import AMR_NB, transcode
 from sslig.data import distortions
 from sslig.data.distortions import CHANGE_LENGTH, STEPS, check, defaults
-from sslig.data.rawboost import Parameters
 from sslig.errors import StudyError
 
 SPEECH = (0.5 * synthetic.recordings(1, 1)[0].sound()).astype(np.float32)
@@ -100,13 +99,6 @@ def test_speed_moves_length_and_pitch(rng, tone):
     assert peak_hz == pytest.approx(484, abs=1.5)
 
 
-def test_rawboost_takes_its_parameters_by_name():
-    soft = SPEECH / 16
-    plain = distortions.raw_boost(soft, np.random.default_rng(1), algorithm=2)
-    strong = distortions.raw_boost(soft, np.random.default_rng(1), algorithm=2, parameters=Parameters(g_sd=8))
-    assert power(strong - soft) == pytest.approx(16 * power(plain - soft), rel=0.01)
-
-
 @pytest.mark.parametrize("name", distortions.CODECS)
 def test_coded_samples_stay_in_place(name, rng):
     lags = correlate(distortions.codec(SPEECH, rng, codecs=(name,)), SPEECH)
@@ -150,7 +142,6 @@ def test_amr_nb_keeps_the_telephone_band_in_place(bit_rate):
         ("codec", {"codecs": ["opus", "mp4"]}, r"codecs.1 is 'mp4'; .*'opus', 'mp3', 'aac', 'amr_nb' or 'g722'"),
         ("codec", {"codecs": []}, r"codec.codecs is \[\]"),
         ("rawboost", {"algorithm": 9}, r"rawboost.algorithm is 9; .*8"),
-        ("rawboost", {"parameters": {"gain": 1}}, r"rawboost.parameters.gain is 1"),
     ],
 )
 def test_a_wrong_step_or_parameter_is_named_with_what_is_accepted(name, parameters, message):

@@ -216,9 +216,7 @@ def _steps(part: Part) -> Iterator[tuple[Step, tuple[str, ...], float]]:
 def _shown(values: Mapping[str, Any]) -> str:
     texts = []
     for name, value in values.items():
-        if isinstance(value, BaseModel):
-            texts += [f"{key} {changed:g}" for key, changed in value.model_dump(exclude_defaults=True).items()]
-        elif isinstance(value, tuple):
+        if isinstance(value, tuple):
             numbers = not isinstance(value[0], str)
             texts.append(f"{name} {value[0]:g} to {value[1]:g}" if numbers else f"{name} {', '.join(value)}")
         else:

@@ -60,15 +60,9 @@ def mu_law(samples: np.ndarray, generator: np.random.Generator, *, mu: int = 255
     return librosa.mu_expand(levels, mu=mu, quantize=True).astype(np.float32)
 
 
-def raw_boost(
-    samples: np.ndarray,
-    generator: np.random.Generator,
-    *,
-    algorithm: int = 5,
-    parameters: rawboost.Parameters = rawboost.DEFAULTS,
-) -> np.ndarray:
+def raw_boost(samples: np.ndarray, generator: np.random.Generator, *, algorithm: int = 5) -> np.ndarray:
     """(samples,) The samples after a numbered algorithm of `sslig.data.rawboost`."""
-    return rawboost.apply(samples, algorithm, generator, parameters)
+    return rawboost.apply(samples, algorithm, generator)
 
 
 def gaussian_noise(
@@ -192,7 +186,6 @@ ACCEPTED: dict[str, Any] = {
     "silence_db": _number(-120, -0.1),  # at 0 dB a steady sound would be all silence
     "mu": _number(1, 65_535, int),
     "algorithm": _number(min(rawboost.ALGORITHMS), max(rawboost.ALGORITHMS), int),
-    "parameters": rawboost.Parameters,
     "codecs": Annotated[tuple[Literal[tuple(CODECS)], ...], Field(min_length=1)],
     "share": _range(0, 1),
     "amplitude": _range(0, 1),
