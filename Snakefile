@@ -156,10 +156,7 @@ PAGES = {
         path("left_out_artefacts"),
         path("segments_eval"),
     ],
-    "07_annotations": [
-        *every("detector", "scores_dev", "scores_eval", "attributions", seeds=FIRST),
-        path("segments_eval"),
-    ],
+    "07_annotations": [*every("attributions", seeds=FIRST), path("segments_eval")],
     "08_validate": [
         *every("attributions", "detector"),
         *every("faithfulness", "left_out_faithfulness", "sanity", "left_out_sanity", seeds=FIRST),
@@ -168,7 +165,7 @@ PAGES = {
         *every("planted_detector", "planted_baseline", "planted_nonspeech", seeds=FIRST),
         *every("planted_scores_dev", "planted_scores_eval", seeds=FIRST),
     ],
-    "published_audit": every("detector", "baseline", "nonspeech", "attributions", seeds=FIRST),
+    "published_audit": every("detector", "baseline", seeds=FIRST),
 }
 """Page -> the files that it reads, besides the protocols of the corpus."""
 
