@@ -1,1 +1,1 @@
-"""Two ways to look and listen in the browser, as widgets for notebooks: they load nothing from the network."""
+"""The explorer and the annotator, widgets for the browser that load nothing from the network, and their server."""

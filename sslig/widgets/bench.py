@@ -106,13 +106,7 @@ class Bench:
     # ------------------------------------------------------------ recordings
 
     def open(self, name: str, progress: Progress = silent) -> ExplainedRecording:
-        """Open the utterance `name` with the stored explanations and segments; missing explanations are computed.
-
-        Raises
-        ------
-        InputError
-            There is no such utterance, or its file lies outside the corpus.
-        """
+        """Open the utterance `name` with the stored explanations and segments; missing explanations are computed."""
         row, crop_s = self.catalogue.row(name), self.study.scoring.crop_s
         path = pd.DataFrame({"path": [str(self.catalogue.path(name))]})
         crop = None if crop_s is None else round(crop_s * SAMPLE_RATE_HZ)
@@ -123,13 +117,7 @@ class Bench:
         return dataclasses.replace(self.explained(name, waveform, stored, progress), about=about, tiers=tiers)
 
     def open_file(self, name: str, content: bytes, progress: Progress = silent) -> ExplainedRecording:
-        """Open and explain an uploaded sound file.
-
-        Raises
-        ------
-        InputError, AudioError
-            The file is not accepted.
-        """
+        """Open and explain an uploaded sound file (`sslig.widgets.recording.read_file`)."""
         progress("reading the file", 0)
         min_frames = max(self.detector(detector).min_frames for detector in self.names)
         waveform = read_file(name, content, self.clock, max_s=self.study.scoring.max_s, min_frames=min_frames)
@@ -271,13 +259,7 @@ def suggestions(study: Study) -> list[str]:
 
 
 def region_frames(recording: ExplainedRecording, start_s: float, end_s: float) -> Tensor:
-    """(1, frame) bool: the centre of the frame lies in [start_s, end_s).
-
-    Raises
-    ------
-    InputError
-        No frame has its centre there.
-    """
+    """(1, frame) bool: the centre of the frame lies in [start_s, end_s); a region without any frame is refused."""
     centre_s = recording.clock.centre_s(recording.clock.n_frames(len(recording.waveform)))
     frames = torch.from_numpy((centre_s >= start_s) & (centre_s < end_s))[None]
     if not frames.any():

@@ -128,8 +128,6 @@ class Explorer(anywidget.AnyWidget):
         self._progress("", 1)
         return recording
 
-    # ------------------------------------------------------------ questions
-
     def what_if(self, spec: str | None = None, fill: str = "noise") -> pd.DataFrame:
         """Score every detector again under a mask, beside matched random controls (`Bench.changes`).
 
@@ -191,8 +189,6 @@ class Explorer(anywidget.AnyWidget):
     def _save(self, kind: str) -> None:
         file = self.export(kind)
         self.send({"file": file.name, "mime": file.mime}, [file.content])
-
-    # ------------------------------------------------------------ state of the page
 
     def _list(self) -> None:
         self._listed = self.catalogue.find(Filter.parse(self.filters), self.order)

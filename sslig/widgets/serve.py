@@ -97,13 +97,7 @@ def url(address: str, port: int, token: str) -> str:
 
 
 def parameterised(notebook: Path, target: Path, parameters: Mapping[str, Any]) -> Path:
-    """Write a copy of `notebook` with `parameters` to `target`.
-
-    Raises
-    ------
-    InputError
-        The notebook is missing or lacks one of the parameters.
-    """
+    """Write a copy of `notebook` with `parameters`, each of which it must have, to `target`."""
     import papermill
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
