@@ -1,5 +1,6 @@
 """Strata draw what they say from a fixed seed, none twice, and name what they lack."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -104,6 +105,16 @@ class TestSelect:
         first, _ = select(groups, strata[:1], seed=0)
         assert first["utterance"].tolist() == chosen.loc[chosen["reason"] == "a", "utterance"].tolist()
         assert not select(groups, strata, seed=1)[0].equals(chosen)
+
+    def test_each_stratum_draws_from_the_seed_and_its_position(self, groups):
+        bonafide = groups[groups["key"] == "bonafide"]
+        first, second = (Stratum(name=name, key="bonafide", n=4) for name in "ab")
+        chosen, _ = only(bonafide, first, second, seed=7)
+        left = bonafide["utterance"].to_numpy()
+        for position, name in enumerate("ab"):
+            drawn = left[np.random.default_rng((7, position)).permutation(len(left))[:4]]
+            assert chosen.loc[chosen["reason"] == name, "utterance"].tolist() == sorted(drawn)
+            left = np.setdiff1d(left, drawn)
 
 
 class TestPaper:
