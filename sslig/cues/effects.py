@@ -39,16 +39,14 @@ def effects(
     """Estimate the effect of each mask on each detector, with paired intervals and corrected tests.
 
     The *change* is a statistic of the masked minus that of the unmasked scores. The *excess* is a statistic of the
-    masked scores minus its mean over the control draws, each draw taken over all utterances. A detector that needs
-    what a mask removes loses separation and gains errors, and does so in excess where a random place of the same size
-    and shape would not have done the same. Every bootstrap round draws the same speakers (and recordings) for unmasked,
-    masked and control scores and finds the unmasked EER threshold anew; all masks and detectors of the same utterances
-    share the rounds.
+    masked scores minus its mean over the control draws, each draw taken over all utterances. Every bootstrap round
+    draws the same speakers (and recordings) for unmasked, masked and control scores and finds the unmasked EER
+    threshold anew; all masks and detectors of the same utterances share the rounds.
 
     The test is of the excess, or of the change where a mask has no control. Its bootstrap p-value is corrected by Holm
-    over detectors and masks, for each statistic and training seed. With too few rounds nothing can be significant
-    (`sslig.stats.tests.rounds_needed`), nor with a handful of units. The EER, minDCF, FAR and FRR move in steps, and
-    their tests err on the side of no effect.
+    over detectors and masks, for each statistic and training seed. With too few rounds or units nothing can be
+    significant (`sslig.stats.tests.rounds_needed`). The EER, minDCF, FAR and FRR move in steps, and their tests err on
+    the side of no effect.
 
     Parameters
     ----------

@@ -43,15 +43,7 @@ def frame_mask(name: str, tiers: Mapping[str, Tier], clock: FrameClock, n_frames
 
 @dataclass(frozen=True)
 class Places:
-    """What gives the places in the utterances of a study.
-
-    Attributes
-    ----------
-    tiers
-        Utterance -> tiers by name (`sslig.cues.segments.by_utterance`).
-    attributions
-        Utterance -> (frame,) attribution of one detector, positive = evidence for spoof.
-    """
+    """What gives places, by utterance: its tiers (`sslig.cues.segments.by_utterance`) and its (frame,) attribution."""
 
     tiers: Mapping[str, Mapping[str, Tier]]
     attributions: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -64,14 +56,8 @@ class Places:
 
         Parameters
         ----------
-        mask
-            A mask with its `place` and parameters.
-        utterance
-            Name of the utterance.
         waveform
             (1, samples), trimmed to whole frames.
-        clock
-            The frame grid.
         n_read
             Frames that the head reads; attributions rank only those.
 

@@ -16,7 +16,7 @@ LABEL_CHARACTERS = 24
 """A longer label has its parameters on a second line."""
 
 TESTED = {"excess": ("o", "beyond the control"), "change": ("D", "against unmasked (no control)")}
-SIGNIFICANT = {True: "significant at .05 (Holm)", False: "not significant"}
+FILLS = {BLACK: "significant at .05 (Holm)", "white": "not significant"}
 
 SCALES = {
     "bonafide_change": ("bona fide score (logit), right: more like spoof", 1),
@@ -36,14 +36,7 @@ def mask_effects(table: pd.DataFrame, statistic: str) -> Figure:
 
     A circle is the excess over the control, a diamond the change against the unmasked scores where a mask has no
     control. It is filled where the effect is significant. Logits of different detectors do not compare, so they have
-    an axis for each panel.
-
-    Parameters
-    ----------
-    table
-        A table of `sslig.cues.effects.effects` of one seed; masks are drawn in its order.
-    statistic
-        One of `SCALES`.
+    an axis for each panel. `table` is that of `sslig.cues.effects.effects` for one seed, with masks in its order.
     """
     rows, (label, factor) = _rows(table, statistic)
     masks, looks = list(rows["mask"].unique()), detector_styles(rows["detector"])
@@ -70,9 +63,8 @@ def mask_effects(table: pd.DataFrame, statistic: str) -> Figure:
     axes[0].set_yticks(range(len(masks)), texts, fontsize=8)
     axes[0].set_ylim(len(masks) - 0.5, -0.5)
     figure.supxlabel(f"effect on {label}", fontsize=10)
-    handles = [Line2D([], [], color=BLACK, marker=TESTED[kind][0], label=TESTED[kind][1]) for kind in TESTED]
-    faces = {True: BLACK, False: "white"}
-    handles += [Line2D([], [], color=BLACK, marker="s", ls="", mfc=faces[k], label=SIGNIFICANT[k]) for k in faces]
+    handles = [Line2D([], [], color=BLACK, marker=marker, label=text) for marker, text in TESTED.values()]
+    handles += [Line2D([], [], color=BLACK, marker="s", ls="", mfc=face, label=text) for face, text in FILLS.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=2)
     return figure
 
@@ -82,14 +74,8 @@ def dose_response(table: pd.DataFrame, statistic: str = "separation") -> Figure:
     """The effect of a mask over the parameter that is swept: a panel a family, a line a detector, its control dotted.
 
     Both are changes against the unmasked scores; the band is the interval of the masked. A marker is filled where the
-    mask has a significant effect.
-
-    Parameters
-    ----------
-    table
-        A table of `sslig.cues.effects.effects` of one seed, with ``family``, ``parameter`` and ``value``.
-    statistic
-        One of `SCALES`.
+    mask has a significant effect. `table` is that of `sslig.cues.effects.effects` for one seed, with ``family``,
+    ``parameter`` and ``value``.
     """
     rows, (label, factor) = _rows(table, statistic)
     families, looks = list(rows.groupby(["family", "parameter"])), detector_styles(rows["detector"])
