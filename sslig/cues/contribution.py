@@ -55,13 +55,13 @@ def contribution_table(
     spoofed audio?", Interspeech 2024 (RCQ, there for Grad-CAM).
     """
     rows, names = [], names_of(segments)
-    for labels, part in groups(attributions, recordings):
-        units = Units.of_table(part, recordings=recordings)
-        fewest = min(n_units(attributions, recordings))
-        n_rounds = enough_rounds(len(names), fewest, least=rounds, most=MOST_ROUNDS)
+    parts = [(*group, Units.of_table(group[1], recordings=recordings)) for group in groups(attributions, recordings)]
+    fewest = min((units.n for _, _, units in parts), default=0)
+    rounds = enough_rounds(len(names), fewest, least=rounds, most=MOST_ROUNDS)
+    for labels, part, units in parts:
         for name in names:
             sums = np.array([_sums(row, segments[row.utterance][name]) for row in part.itertuples()])  # (utterance, 4)
-            excess = estimate(lambda weights, sums=sums: _excess(weights @ sums), units, seed=seed, rounds=n_rounds)
+            excess = estimate(lambda weights, sums=sums: _excess(weights @ sums), units, seed=seed, rounds=rounds)
             n_frames, n_inside, total, inside = sums.sum(axis=0)
             rows.append(
                 {
@@ -95,11 +95,6 @@ def groups(attributions: pd.DataFrame, recordings: bool) -> Iterator[tuple[dict[
         raise DataError(f"columns {missing} are missing; the attributions have {list(attributions.columns)}")
     for (detector, key), part in attributions.groupby(["detector", "key"]):
         yield {"detector": detector, "key": key}, part
-
-
-def n_units(attributions: pd.DataFrame, recordings: bool) -> list[int]:
-    """Number of units to resample in each detector and class."""
-    return [Units.of_table(part, recordings=recordings).n for _, part in groups(attributions, recordings)]
 
 
 def names_of(tracks: Tracks) -> list[str]:

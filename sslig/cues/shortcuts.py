@@ -76,9 +76,9 @@ def separation(
     """
     _require(table, [by, "speaker", *(["recording"] if recordings else []), *measures])
     part = table[table[by].isin(pair)]
-    rounds = enough_rounds(len(measures), _n_units(part, recordings), least=rounds, most=MOST_ROUNDS)
+    rounds = enough_rounds(len(measures), Units.of_table(part, recordings=recordings).n, least=rounds, most=MOST_ROUNDS)
     jobs = [(part, names, by, pair, recordings, seed, rounds) for names in _alike(part, measures)]
-    return _in_order(_each(_separation, jobs, workers), measures)
+    return corrected(pd.DataFrame([row for rows in _each(_separation, jobs, workers) for row in rows]))
 
 
 def score_correlation(
@@ -113,14 +113,15 @@ def score_correlation(
         A column is missing, an utterance is repeated, or a value is infinite.
     """
     _require_scores(table, ["recording"] if recordings else [], measures)
-    n_units = min((_n_units(part, recordings) for _, part in table.groupby("key")), default=0)
+    n_units = min((Units.of_table(part, recordings=recordings).n for _, part in table.groupby("key")), default=0)
     rounds = enough_rounds(len(measures), n_units, least=rounds, most=MOST_ROUNDS)
     jobs = [
         (part, names, labels, recordings, seed, rounds)
         for labels, part in _parts(table)
         for names in _alike(part, measures)
     ]
-    return _in_order(_each(_correlation, jobs, workers), measures, ["detector", "key"])
+    rows = [row for rows in _each(_correlation, jobs, workers) for row in rows]
+    return corrected(pd.DataFrame(rows), ["detector", "key"])
 
 
 def score_models(
@@ -338,25 +339,12 @@ def _each(function: Callable, jobs: Sequence[tuple], workers: int) -> list:
         return Parallel(workers)(delayed(function)(*job) for job in jobs)
 
 
-def _n_units(table: pd.DataFrame, recordings: bool) -> int:
-    return Units.of_table(table, recordings=recordings).n
-
-
 def _alike(table: pd.DataFrame, measures: Sequence[str]) -> list[list[str]]:
     """The measures in groups with values for the same utterances."""
     groups: dict[bytes, list[str]] = {}
     for name in measures:
         groups.setdefault(_known(table, name).tobytes(), []).append(name)
     return list(groups.values())
-
-
-def _in_order(groups: list[list[dict]], measures: Sequence[str], by: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows of groups of measures, in the order of `measures` within each of `by`, with corrected p-values."""
-    table = pd.DataFrame([row for rows in groups for row in rows])
-    table["rank"] = table["measure"].map(list(measures).index)
-    table["part"] = table.groupby(list(by), sort=False).ngroup() if by else 0
-    ordered = table.sort_values(["part", "rank"], ignore_index=True).drop(columns=["part", "rank"])
-    return corrected(ordered, list(by) or None)
 
 
 def _known(table: pd.DataFrame, name: str) -> np.ndarray:

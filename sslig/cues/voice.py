@@ -1,4 +1,4 @@
-"""The voice by Praat: fundamental frequency (F0), its range, jitter and shimmer, and where it sounds."""
+"""Voice measures by Praat: fundamental frequency (F0), its range, jitter, shimmer, and voiced stretches."""
 
 import math
 from importlib.metadata import version
@@ -10,31 +10,26 @@ from sslig.cues.tiers import Tier
 from sslig.frames import SAMPLE_RATE_HZ
 
 FLOOR_HZ, CEILING_HZ = 60.0, 500.0
-"""Between these F0 is searched for: low male to high female and child voices."""
+"""Search range of F0: low male to high female and child voices."""
 STEP_S = 0.01
 SHORTEST_S = 3 / FLOOR_HZ + STEP_S
-"""Praat looks at three of the longest periods at a time; a shorter recording has no pitch."""
+"""Praat analyses three of the longest periods at a time; a shorter recording has no pitch."""
 LONGEST_PERIOD_S = 1 / FLOOR_HZ
 SHORTEST_PERIOD_S, PERIOD_FACTOR, AMPLITUDE_FACTOR = 0.0001, 1.3, 1.6
-"""Praat's standard limits on neighbouring periods that jitter and shimmer compare."""
+"""Praat's standard limits on the neighbouring periods that jitter and shimmer compare."""
 
 MEASURES = {
-    "f0_mean_hz": ("Hz", "mean F0 of the voiced frames; missing where none is voiced"),
-    "f0_range_semitones": ("semitones", "5th to 95th percentile of F0; missing where no frame is voiced"),
-    "voiced_share": ("share", "voiced frames of all frames of 10 ms; 0 where the recording is too short for a pitch"),
-    "jitter_percent": ("%", "local jitter: mean difference of neighbouring periods; missing where Praat finds too few"),
-    "shimmer_percent": ("%", "local shimmer: the same of their amplitudes; missing where Praat finds too few"),
+    "f0_mean_hz": ("Hz", "mean F0 of the voiced frames; missing if none is voiced"),
+    "f0_range_semitones": ("semitones", "5th to 95th percentile of F0; missing if no frame is voiced"),
+    "voiced_share": ("share", "voiced frames among all frames of 10 ms; 0 if the recording is too short for a pitch"),
+    "jitter_percent": ("%", "local jitter: mean difference of neighbouring periods; missing if Praat finds too few"),
+    "shimmer_percent": ("%", "local shimmer: the same for their amplitudes; missing if Praat finds too few"),
 }
-"""Name -> unit and meaning, missing values included."""
+"""Name -> unit and meaning."""
 
 
 def measure(samples: np.ndarray) -> dict[str, float]:
-    """All of `MEASURES` of a recording.
-
-    Parameters
-    ----------
-    samples
-        (samples,) at 16 kHz.
+    """All of `MEASURES` for (samples,) at 16 kHz.
 
     References
     ----------
@@ -56,14 +51,9 @@ def measure(samples: np.ndarray) -> dict[str, float]:
 
 
 def voicing(samples: np.ndarray) -> Tier:
-    """The tier ``voicing``, which covers the recording with ``voiced`` and ``unvoiced``: whether Praat finds an F0.
+    """The tier ``voicing`` of (samples,) at 16 kHz: ``voiced`` where Praat finds an F0, ``unvoiced`` elsewhere.
 
     Silence, and a recording too short for a pitch, are unvoiced.
-
-    Parameters
-    ----------
-    samples
-        (samples,) at 16 kHz.
 
     References
     ----------
@@ -78,17 +68,17 @@ def voicing(samples: np.ndarray) -> Tier:
     labels = np.where(voiced[np.concatenate([[0], change])], "voiced", "unvoiced").tolist()
     values = {"step_s": STEP_S, "floor_hz": FLOOR_HZ, "ceiling_hz": CEILING_HZ}
     source = {"tool": "praat-parselmouth", "version": version("praat-parselmouth"), "model": "to_pitch_ac", **values}
-    kept = slice(None) if len(samples) else slice(0)
-    return Tier("voicing", cuts_s[:-1][kept], cuts_s[1:][kept], tuple(labels[kept]), duration_s, source)
+    rows = slice(None) if len(samples) else slice(0)
+    return Tier("voicing", cuts_s[:-1][rows], cuts_s[1:][rows], tuple(labels[rows]), duration_s, source)
 
 
 def _f0_hz(pitch: Any) -> np.ndarray:
-    """(frame,) F0 of Praat's frames, 0 where they are unvoiced."""
+    """(frame,) F0 of Praat's frames, 0 in unvoiced ones."""
     return pitch.selected_array["frequency"]
 
 
 def _pitch(samples: np.ndarray) -> tuple[Any, Any]:
-    """Praat's sound and pitch; no pitch where the recording is too short or digital silence."""
+    """Praat's sound and pitch; no pitch for digital silence or a recording that is too short."""
     import parselmouth
 
     sound = parselmouth.Sound(samples.astype(np.float64), SAMPLE_RATE_HZ)
