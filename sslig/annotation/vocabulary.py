@@ -46,8 +46,7 @@ def name(value: Any, what: str = "annotator", most: int = NAME_CHARACTERS) -> st
     Raises
     ------
     InputError
-        The value is not a text, is empty or too long, or holds an invisible character, which would let two names look
-        the same.
+        The value is no text, empty, too long, or holds an invisible character, so that two names could look the same.
     """
     if not isinstance(value, str):
         raise InputError(f"{what} {value!r}; a text is needed")
@@ -83,9 +82,8 @@ def text(value: Any) -> str:
 
 def seconds(value: Any) -> float | int:
     """A time within `SECONDS`; whole numbers stay whole."""
-    return _accepted(
-        value, _number(value) and SECONDS[0] <= value <= SECONDS[1], "a number of seconds from -1 to 86400"
-    )
+    low, high = SECONDS
+    return _accepted(value, _number(value) and low <= value <= high, f"a number of seconds from {low:g} to {high:g}")
 
 
 def cue(value: Any) -> str:

@@ -32,30 +32,14 @@ SCHEMA = {"utterance": pyarrow.string(), "message": pyarrow.string(), "buffers":
 
 @dataclass(frozen=True)
 class Sheet:
-    """The utterances to annotate.
-
-    Attributes
-    ----------
-    path
-        The file.
-    utterances
-        ``utterance`` and ``group``, in the order of the groups.
-    regions
-        The top region of each detector (`sslig.annotation.plan.regions`).
-    """
+    """The utterances to annotate with their ``group``, and top regions of the detectors (`sslig.annotation.plan`)."""
 
     path: Path
     utterances: pd.DataFrame
     regions: pd.DataFrame
 
     def view(self, utterance: str) -> dict[str, Any]:
-        """What the browser draws of an utterance: `sslig.widgets.view.message`, with a lane for each detector.
-
-        Raises
-        ------
-        InputError
-            The utterance is not on the sheet.
-        """
+        """What the browser draws of an utterance (`sslig.widgets.view.message`), with a lane for each detector."""
         names = sorted(self.utterances["utterance"])
         if utterance not in names:
             raise InputError(f"{self.path}: {utterance!r} is not among its {len(names)} utterances")
@@ -70,13 +54,7 @@ def path(study: Study) -> Path:
 
 
 def read(path: Path) -> Sheet:
-    """Read a sheet.
-
-    Raises
-    ------
-    InputError
-        There is none.
-    """
+    """Read a sheet; `InputError` where there is none."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; python -m sslig.widgets.serve writes it")
     metadata = pq.read_schema(path).metadata
