@@ -18,9 +18,16 @@ from sslig.scores import ScoreFileWarning, read_foreign
 
 NAMES = [f"E_{number:04d}" for number in range(1, 9)]
 KEYS = ["bonafide", "spoof"] * 4
-PROTOCOL = pd.DataFrame({
-    "utterance": NAMES, "key": KEYS, "attack": ["-", "A01"] * 4, "codec": "-", "speaker": "S1", "gender": "F",
-})  # fmt: skip
+PROTOCOL = pd.DataFrame(
+    {
+        "utterance": NAMES,
+        "key": KEYS,
+        "attack": ["-", "A01"] * 4,
+        "codec": "-",
+        "speaker": "S1",
+        "gender": "F",
+    }
+)
 GOOD = [f"{name} {1 if key == 'spoof' else -1} {int(key == 'spoof')}" for name, key in zip(NAMES, KEYS, strict=True)]
 OFFICIAL = ["filename\tcm-score", *("\t".join(line.split()[:2]) for line in GOOD)]
 
@@ -47,22 +54,28 @@ def cases() -> dict[str, Case]:
         "score is NaN": Case(changed(3, "E_0003 nan 0"), "line 3: score 'nan' of E_0003", stated),
         "score is text": Case(changed(3, "E_0003 high 0"), "line 3: score 'high' of E_0003", stated),
         "a field is missing": Case(changed(5, "E_0005 -1"), "line 5: 2 fields", stated),
-        "an utterance stands twice": Case([*GOOD, GOOD[1]], "line 9: utterance E_0002 stands twice: score 1 in line 2", stated),
+        "an utterance stands twice": Case(
+            [*GOOD, GOOD[1]], "line 9: utterance E_0002 stands twice: score 1 in line 2", stated
+        ),
         "utterances are missing": Case(GOOD[:-2], "2 of 8 utterances of the protocol have no score: E_0007", stated),
         "an utterance is unknown": Case(changed(8, "E_9999 1 1"), "line 8: 1 of 8 utterances are not", stated),
-        "names with folder and ending": Case([line.replace(" ", ".flac ", 1) for line in GOOD],
-                                             "without folder and ending they would be", stated),
+        "names with folder and ending": Case(
+            [line.replace(" ", ".flac ", 1) for line in GOOD], "without folder and ending they would be", stated
+        ),
         "a label contradicts the protocol": Case(changed(4, "E_0004 1 0"), "line 4: label '0' of E_0004", stated),
         "the direction is missing": Case(GOOD, "does not say what a higher score means", {}),
         "the direction is reversed": Case(GOOD, "EER is 100.0 %", {"higher": "bonafide"}),
         "an official file in the wrong direction": Case(OFFICIAL, "EER is 100.0 %", {}),
         "an official file, another direction stated": Case(OFFICIAL, "higher score means bonafide", stated),
         "columns of no known form": Case([line.rsplit(" ", 1)[0] for line in GOOD], "shows no known form", stated),
-        "a CSV column is not there": Case(["file,llr", "E_0001,1"], "column 'score' stands 0 times in the header",
-                                          stated | {"columns": {"utterance": "file", "score": "score"}}),
+        "a CSV column is not there": Case(
+            ["file,llr", "E_0001,1"],
+            "column 'score' stands 0 times in the header",
+            stated | {"columns": {"utterance": "file", "score": "score"}},
+        ),
         "empty": Case([], "no scores", stated),
         "a header only": Case(OFFICIAL[:1], "a header and no scores", {}),
-    }  # fmt: skip
+    }
 
 
 def outcome(path: Path, case: Case) -> tuple[bool, str]:

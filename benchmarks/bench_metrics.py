@@ -48,12 +48,18 @@ def looped_summary(bonafide: np.ndarray, spoof: np.ndarray) -> dict[str, float]:
     best = np.inf
     for miss, fa in zip(p_miss, p_fa, strict=True):
         best = min(best, MISS_WEIGHT * miss + FA_WEIGHT * fa)
-    bits = [sum(np.log2(1 + np.exp(sign * score)) for score in part) / len(part)
-            for sign, part in ((1, bonafide), (-1, spoof))]  # fmt: skip
+    bits = [
+        sum(np.log2(1 + np.exp(sign * score)) for score in part) / len(part)
+        for sign, part in ((1, bonafide), (-1, spoof))
+    ]
     missed = sum(1 for score in bonafide if score > metrics.BAYES_SPOOF_SCORE) / len(bonafide)
     accepted = sum(1 for score in spoof if not score > metrics.BAYES_SPOOF_SCORE) / len(spoof)
-    return {"eer": (p_miss[nearest] + p_fa[nearest]) / 2, "min_dcf": best,
-            "act_dcf": MISS_WEIGHT * missed + FA_WEIGHT * accepted, "cllr": sum(bits) / 2}  # fmt: skip
+    return {
+        "eer": (p_miss[nearest] + p_fa[nearest]) / 2,
+        "min_dcf": best,
+        "act_dcf": MISS_WEIGHT * missed + FA_WEIGHT * accepted,
+        "cllr": sum(bits) / 2,
+    }
 
 
 def looped_table(table: pd.DataFrame) -> tuple[float, float]:
@@ -73,15 +79,17 @@ def trials(rng: np.random.Generator) -> pd.DataFrame:
     """Scores of one detector with the conditions of ASVspoof 5."""
     n = N_BONAFIDE + N_SPOOF
     attacks = rng.choice([f"A{number}" for number in range(17, 17 + N_ATTACKS)], N_SPOOF)
-    return pd.DataFrame({
-        "utterance": [f"E_{number:010d}" for number in range(n)],
-        "spoof_score": np.concatenate([rng.normal(-1.5, 1, N_BONAFIDE), rng.normal(1.5, 1, N_SPOOF)]),
-        "key": np.repeat(["bonafide", "spoof"], [N_BONAFIDE, N_SPOOF]),
-        "attack": np.concatenate([np.repeat("-", N_BONAFIDE), attacks]),
-        "codec": rng.choice([f"C{number:02d}" for number in range(N_CODECS)], n),
-        "gender": rng.choice(["F", "M"], n),
-        "speaker": rng.choice([f"E_{number:04d}" for number in range(N_SPEAKERS)], n),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "utterance": [f"E_{number:010d}" for number in range(n)],
+            "spoof_score": np.concatenate([rng.normal(-1.5, 1, N_BONAFIDE), rng.normal(1.5, 1, N_SPOOF)]),
+            "key": np.repeat(["bonafide", "spoof"], [N_BONAFIDE, N_SPOOF]),
+            "attack": np.concatenate([np.repeat("-", N_BONAFIDE), attacks]),
+            "codec": rng.choice([f"C{number:02d}" for number in range(N_CODECS)], n),
+            "gender": rng.choice(["F", "M"], n),
+            "speaker": rng.choice([f"E_{number:04d}" for number in range(N_SPEAKERS)], n),
+        }
+    )
 
 
 def measure_metrics(table: pd.DataFrame, rng: np.random.Generator) -> None:
@@ -119,10 +127,12 @@ def measure_intervals(table: pd.DataFrame, rounds: int) -> None:
 
 def measure_agreement(table: pd.DataFrame, rng: np.random.Generator, rounds: int) -> None:
     """Print groups, selection, rank correlation and shared errors of three detectors."""
-    scores = pd.concat([
-        table.assign(detector=name, spoof_score=table["spoof_score"] + rng.normal(0, 0.5, len(table)))
-        for name in map("detector {}".format, range(N_DETECTORS))
-    ])  # fmt: skip
+    scores = pd.concat(
+        [
+            table.assign(detector=name, spoof_score=table["spoof_score"] + rng.normal(0, 0.5, len(table)))
+            for name in map("detector {}".format, range(N_DETECTORS))
+        ]
+    )
     start = time.perf_counter()
     groups = agreement.groups(scores)
     print(f"groups of {N_DETECTORS} detectors                       {time.perf_counter() - start:9.1f} s")

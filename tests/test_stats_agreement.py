@@ -15,12 +15,14 @@ RATE = 0.1
 def long(keys, **detectors):
     """Scores of detectors under each other; utterances are numbered, each tenth has a speaker of its own."""
     numbers = range(len(keys))
-    about = pd.DataFrame({
-        "utterance": [f"U{number:04d}" for number in numbers],
-        "key": keys,
-        "attack": ["-" if key == "bonafide" else "A01" for key in keys],
-        "speaker": [f"S{number % 10}" for number in numbers],
-    })  # fmt: skip
+    about = pd.DataFrame(
+        {
+            "utterance": [f"U{number:04d}" for number in numbers],
+            "key": keys,
+            "attack": ["-" if key == "bonafide" else "A01" for key in keys],
+            "speaker": [f"S{number % 10}" for number in numbers],
+        }
+    )
     parts = [about.assign(detector=name, spoof_score=values) for name, values in detectors.items()]
     return pd.concat(parts, ignore_index=True)
 
@@ -40,9 +42,11 @@ def test_the_cuts_of_a_detector_counted_by_hand():
 def test_one_detector_has_four_groups_and_none_mixed():
     groups = agreement.groups(long(KEYS, sls=SCORES), RATE).set_index("utterance")["group"].to_numpy()
     assert groups[:10].tolist() == [CONFIDENTLY_RIGHT] * 4 + [MIDDLE_RIGHT] * 3 + [MIDDLE_WRONG] * 2 + [
-        CONFIDENTLY_WRONG]  # fmt: skip
-    assert groups[10:].tolist() == [CONFIDENTLY_WRONG] + [MIDDLE_WRONG] * 3 + [MIDDLE_RIGHT] * 2 + [
-        CONFIDENTLY_RIGHT] * 4  # fmt: skip
+        CONFIDENTLY_WRONG
+    ]
+    assert (
+        groups[10:].tolist() == [CONFIDENTLY_WRONG] + [MIDDLE_WRONG] * 3 + [MIDDLE_RIGHT] * 2 + [CONFIDENTLY_RIGHT] * 4
+    )
 
 
 def test_detectors_that_agree_make_the_groups_of_one():

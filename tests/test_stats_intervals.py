@@ -16,8 +16,15 @@ def long(rng, detectors=("aasist", "sls"), seeds=(0, 1), n_speakers=8, spread=0.
     """Scores one deviation apart, 6 bona fide and 9 spoofs a speaker; bona fide speakers differ by `spread`."""
     n = 15 * n_speakers
     spoof, speakers = np.tile(np.repeat([False, True], [6, 9]), n_speakers), np.repeat(np.arange(n_speakers), 15)
-    trials = pd.DataFrame({"utterance": np.arange(n), "key": np.where(spoof, "spoof", "bonafide"), "speaker": speakers,
-                           "recording": np.arange(n) // 3, "codec": np.resize(["-", "C01"], n)})  # fmt: skip
+    trials = pd.DataFrame(
+        {
+            "utterance": np.arange(n),
+            "key": np.where(spoof, "spoof", "bonafide"),
+            "speaker": speakers,
+            "recording": np.arange(n) // 3,
+            "codec": np.resize(["-", "C01"], n),
+        }
+    )
     trials["attack"] = np.where(spoof, np.resize(["A01", "A02", "A03"], n), "-")
     evidence = spoof + ~spoof * rng.normal(0, spread, n_speakers)[speakers]
     parts = [

@@ -60,11 +60,13 @@ def test_rates_and_thresholds_that_are_none_are_refused(call, message):
 def scores(rng):
     """Ten speakers with eight bona fide and eight spoofs each, two deviations apart."""
     spoof = np.tile(np.repeat([False, True], 8), 10)
-    return pd.DataFrame({
-        "spoof_score": rng.normal(size=160) + 2 * spoof,
-        "key": np.where(spoof, "spoof", "bonafide"),
-        "speaker": np.repeat([f"S{number}" for number in range(10)], 16),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "spoof_score": rng.normal(size=160) + 2 * spoof,
+            "key": np.where(spoof, "spoof", "bonafide"),
+            "speaker": np.repeat([f"S{number}" for number in range(10)], 16),
+        }
+    )
 
 
 def by_key(scores):

@@ -22,14 +22,16 @@ def groups():
     An utterance's number is its place on the way to spoof.
     """
     keys = ["bonafide"] * 60 + ["spoof"] * 90
-    return pd.DataFrame({
-        "utterance": [f"E_{number:04d}" for number in range(150)],
-        "key": keys,
-        "attack": [f"A{1 + n % 3:02d}" if key == "spoof" else "-" for n, key in enumerate(keys)],
-        "speaker": [f"S{n // 3 % 20:02d}" for n in range(150)],
-        "group": [list(GROUPS.values())[n // 3 % 3] for n in range(150)],
-        "spoof_rank": [(1 + number) / 150 for number in range(150)],
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "utterance": [f"E_{number:04d}" for number in range(150)],
+            "key": keys,
+            "attack": [f"A{1 + n % 3:02d}" if key == "spoof" else "-" for n, key in enumerate(keys)],
+            "speaker": [f"S{n // 3 % 20:02d}" for n in range(150)],
+            "group": [list(GROUPS.values())[n // 3 % 3] for n in range(150)],
+            "spoof_rank": [(1 + number) / 150 for number in range(150)],
+        }
+    )
 
 
 def only(groups, *strata, seed=0):
@@ -138,11 +140,19 @@ class TestPaper:
         chosen, shortages = select(groups, seed=0)
         assert chosen["utterance"].is_unique
         assert chosen["reason"].value_counts().to_dict() == {
-            "confidently right bona fide": 7, "confidently wrong bona fide": 10, "confidently wrong spoof": 10,
-            "best-scored spoof of its attack": 6, "confidently right spoof": 6, "middle right bona fide": 5,
-            "middle right spoof": 5}  # fmt: skip
+            "confidently right bona fide": 7,
+            "confidently wrong bona fide": 10,
+            "confidently wrong spoof": 10,
+            "best-scored spoof of its attack": 6,
+            "confidently right spoof": 6,
+            "middle right bona fide": 5,
+            "middle right spoof": 5,
+        }
         assert shortages["stratum"].tolist() == [
-            "confidently right bona fide", "middle wrong bona fide", "middle wrong spoof"]  # fmt: skip
+            "confidently right bona fide",
+            "middle wrong bona fide",
+            "middle wrong spoof",
+        ]
         assert shortages[["asked", "found"]].to_numpy().tolist() == [[28, 7], [5, 0], [5, 0]]
 
 
