@@ -122,29 +122,45 @@ def tiny_detector() -> Callable[..., Detector]:
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A corpus in the ASVspoof 5 layout: bona fide is noise, spoofs are tones; 8 utterances and 2 speakers a set.
+def write_corpus() -> Callable[..., Path]:
+    """Writes a corpus in the ASVspoof 5 layout: 8 utterances and 2 speakers a set, every second utterance a spoof.
 
-    Shared by all tests: copy it before changing it.
+    `sound` gives (samples,) from the number of an utterance, (samples,) times, whether it is a spoof, and a generator;
+    `lengths` are samples of two utterances each.
     """
-    root = tmp_path_factory.mktemp("corpus")
-    generator = np.random.default_rng(7)
-    for name, (file, folder) in protocol.SETS.items():
-        rows = [_trial(name, number, root / folder, generator) for number in range(8)]
-        protocol.write(root / file, pd.DataFrame(rows, columns=protocol.COLUMNS))
-    return root
+
+    def write(root: Path, sound: Callable[..., np.ndarray], lengths: tuple[int, ...], seed: int) -> Path:
+        generator = np.random.default_rng(seed)
+        for name, (file, folder) in protocol.SETS.items():
+            rows = [_trial(name, number, root / folder, sound, lengths, generator) for number in range(8)]
+            protocol.write(root / file, pd.DataFrame(rows, columns=protocol.COLUMNS))
+        return root
+
+    return write
 
 
-def _trial(set_name: str, number: int, folder: Path, generator: np.random.Generator) -> list[str]:
+def _trial(
+    set_name: str, number: int, folder: Path, sound: Callable, lengths: tuple[int, ...], generator: np.random.Generator
+) -> list[str]:
     """Write one utterance and return its row of the protocol; eval has attacks of its own."""
     initial, spoof = set_name[0].upper(), number % 2 == 1
-    utterance, time_s = f"{initial}_{number:04d}", np.arange(LENGTHS[number // 2]) / 16_000
-    noise = generator.standard_normal(len(time_s))
-    sound = np.sin(2 * np.pi * (200 + 50 * number) * time_s) + 0.1 * noise if spoof else noise
-    audio.write_flac(folder / f"{utterance}.flac", (0.1 * sound).astype(np.float32))
+    utterance, time_s = f"{initial}_{number:04d}", np.arange(lengths[number // 2]) / 16_000
+    audio.write_flac(folder / f"{utterance}.flac", sound(number, time_s, spoof, generator).astype(np.float32))
     attack = f"A{(3 if set_name == 'eval' else 1) + number // 4:02d}" if spoof else "-"
     speaker = f"{initial}_S{number // 4}"
     return [speaker, utterance, "F", "-", "-", "-", "-", attack, "spoof" if spoof else "bonafide", "-"]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory, write_corpus: Callable[..., Path]) -> Path:
+    """A corpus in which bona fide is noise and spoofs are tones. Shared by all tests: copy it before changing it."""
+
+    def sound(number: int, time_s: np.ndarray, spoof: bool, generator: np.random.Generator) -> np.ndarray:
+        noise = generator.standard_normal(len(time_s))
+        tone = np.sin(2 * np.pi * (200 + 50 * number) * time_s)
+        return 0.1 * (tone + 0.1 * noise if spoof else noise)
+
+    return write_corpus(tmp_path_factory.mktemp("corpus"), sound, LENGTHS, 7)
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from sslig import audio
-from sslig.corpora import protocol
 from sslig.pipeline.outputs import IN_RULE
 from sslig.study import Study
 
@@ -33,28 +30,18 @@ MASKING["segments"] = ["vad", "pocketsphinx:phones"]
 
 
 @pytest.fixture(scope="session")
-def speech(tmp_path_factory) -> Path:
-    """A corpus in the ASVspoof 5 layout with sounds of about two seconds: syllables, with a click in each spoof."""
-    root, generator = tmp_path_factory.mktemp("speech"), np.random.default_rng(3)
-    for name, (file, folder) in protocol.SETS.items():
-        rows = [_trial(name, number, root / folder, generator) for number in range(8)]
-        protocol.write(root / file, pd.DataFrame(rows, columns=protocol.COLUMNS))
-    return root
+def speech(tmp_path_factory, write_corpus) -> Path:
+    """A corpus with sounds of about two seconds: syllables, with a click in each spoof."""
 
+    def sound(number: int, time_s: np.ndarray, spoof: bool, generator: np.random.Generator) -> np.ndarray:
+        syllables = np.clip(np.sin(2 * np.pi * 3 * time_s), 0, 1)
+        voice = sum(np.sin(2 * np.pi * (120 + 9 * number) * k * time_s) / k for k in range(1, 20))
+        samples = 0.1 * syllables * voice + 0.002 * generator.standard_normal(len(time_s))
+        if spoof:
+            samples[9_000:9_400] += 0.3 * generator.standard_normal(400)
+        return samples
 
-def _trial(set_name: str, number: int, folder: Path, generator: np.random.Generator) -> list[str]:
-    initial, spoof = set_name[0].upper(), number % 2 == 1
-    time_s = np.arange((32_000, 28_800, 35_200, 40_000)[number // 2]) / 16_000
-    syllables = np.clip(np.sin(2 * np.pi * 3 * time_s), 0, 1)
-    sound = syllables * sum(np.sin(2 * np.pi * (120 + 9 * number) * k * time_s) / k for k in range(1, 20))
-    sound = 0.1 * sound + 0.002 * generator.standard_normal(len(time_s))
-    if spoof:
-        sound[9_000:9_400] += 0.3 * generator.standard_normal(400)
-    utterance = f"{initial}_{number:04d}"
-    audio.write_flac(folder / f"{utterance}.flac", sound.astype(np.float32))
-    attack = f"A{(3 if set_name == 'eval' else 1) + number // 4:02d}" if spoof else "-"
-    key = "spoof" if spoof else "bonafide"
-    return [f"{initial}_S{number // 4}", utterance, "F", "-", "-", "-", "-", attack, key, "-"]
+    return write_corpus(tmp_path_factory.mktemp("speech"), sound, (32_000, 28_800, 35_200, 40_000), 3)
 
 
 @pytest.fixture(scope="session")
