@@ -12,20 +12,10 @@ from sslig.frames import SAMPLE_RATE_HZ
 
 @dataclass(frozen=True)
 class Codec:
-    """A codec and its encoder.
+    """A codec with the `encoder` and `container` that PyAV (FFmpeg) uses for it.
 
-    Attributes
-    ----------
-    name
-        Its usual name.
-    encoder, container
-        The names that PyAV (FFmpeg) uses.
-    delay_samples
-        Delay of the decoded signal, in samples at 16 kHz, that the container does not remove itself.
-    bit_rates
-        Bits per second by quality index, ``codec_q`` 1 first; empty for a codec with one rate.
-    rate_hz
-        Sampling rate of the codec; samples are converted to it and back.
+    `delay_samples` is the delay at 16 kHz that the container does not remove itself. `bit_rates` are bits per second by
+    quality index, ``codec_q`` 1 first; empty for a codec with one rate. Samples are converted to `rate_hz` and back.
     """
 
     name: str

@@ -124,18 +124,10 @@ def neural_tts(samples: np.ndarray, generator: np.random.Generator, transcript: 
 
 @dataclass(frozen=True)
 class Attack:
-    """A way to make spoofs.
+    """A way to make spoofs: `code` and `tag` stand in the protocol columns ``attack`` and ``attack_tag``.
 
-    Attributes
-    ----------
-    code
-        Name in the protocol column ``attack``.
-    tag
-        Kind in the column ``attack_tag``: AC1 vocoder, AC2 phase vocoder, AC3 text-to-speech.
-    description
-        Method in a few words.
-    function
-        ``(samples, generator)`` or, where `needs_transcript`, ``(samples, generator, transcript)`` to (samples,).
+    Tags are AC1 vocoder, AC2 phase vocoder, AC3 text-to-speech. `function` maps ``(samples, generator)`` or, where it
+    `needs_transcript`, ``(samples, generator, transcript)`` to (samples,).
     """
 
     code: str
