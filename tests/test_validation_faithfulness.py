@@ -14,7 +14,7 @@ def linear(evidence, bias=0.0):
 
 def drawn(evidence, frames, direction=1, seed=0, n_read=200, draws=20, **options):
     """The rows of curves by statistic and point."""
-    rows = curves(linear(evidence), frames, direction, Controls(n_read, draws, seed), **options)
+    rows = curves(linear(evidence, bias=2.0), frames, direction, Controls(n_read, draws, seed), **options)
     return {(row["statistic"], row["at"]): row for row in rows}
 
 

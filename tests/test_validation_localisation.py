@@ -78,15 +78,6 @@ def test_a_perfect_map_beats_all_shifts():
     assert table["relevance_mass"]["draws"] == 10
 
 
-def test_random_maps_are_at_chance():
-    """The mean of 400 smooth random maps lies within three standard errors of the mean of their chances."""
-    generator, truth = np.random.default_rng(3), (np.arange(80) >= 30) & (np.arange(80) < 45)
-    smooth = [np.convolve(generator.normal(size=90), np.ones(11), mode="valid") for _ in range(400)]
-    table = pd.DataFrame([row for frames in smooth for row in rows(frames, truth)])
-    difference = (table["value"] - table["chance"]).groupby(table["statistic"])
-    assert (difference.mean().abs() < 3 * difference.std() / np.sqrt(400)).all()
-
-
 def test_a_map_without_evidence_for_spoof_has_no_mass_and_still_a_rank():
     table = {row["statistic"]: row for row in rows(-1.0 - TRUTH, TRUTH)}
     assert np.isnan(table["relevance_mass"]["value"])

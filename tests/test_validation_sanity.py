@@ -122,6 +122,12 @@ def test_a_map_that_ignores_the_head_stays_as_it_is(randomised, features):
     assert values(rows, "complexity_rise") == [0]
 
 
+def test_complexity_rises_by_the_entropy_over_that_of_the_original_map(randomised, trained):
+    binary, even = np.tile([0.0, 1.0], 20), np.arange(40.0)
+    rows = randomised(lambda head, x: binary if head is trained else even)
+    assert values(rows, "complexity_rise") == pytest.approx([np.log(20) / np.log(2) - 1])
+
+
 def test_heads_are_compared_by_what_they_do(randomised, trained):
     with torch.no_grad():
         trained.weights_k.fill_(0.3)  # equal values in another order are the same
@@ -160,11 +166,6 @@ def test_max_sensitivity_stands_beside_the_change_by_a_shift():
     assert row["beaten"] == 1
     assert max_sensitivity(lambda x: np.arange(30.0), features, controls(30))["value"] == 0
     assert np.isnan(max_sensitivity(lambda x: np.zeros(30), features, controls(30))["chance"])
-
-
-def test_max_sensitivity_explains_with_gradients(tiny_detector):
-    head, features = tiny_detector().head, torch.randn(1, 3, 20, 16)
-    assert 0 < max_sensitivity(lambda x: by_gradient(head, x), features, controls(20), samples=2)["value"] < 1
 
 
 def shifted(explain, n_frames, n_read, **options):
