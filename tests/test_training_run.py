@@ -358,7 +358,7 @@ def launch(processes, free_port, corpus):
 
 
 def test_two_processes_give_what_one_gives(study, fit, launch):
-    recipe = RECIPE | {"batch_size": 4, "backbone": STILL}
+    recipe = RECIPE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "backbone": STILL}
     single, pair = fit("single", **recipe), study("pair", **recipe)
     assert launch("srun", pair) == [0, 0]
     output = pair.run(HEAD, 0)
@@ -368,7 +368,7 @@ def test_two_processes_give_what_one_gives(study, fit, launch):
 
 
 def test_two_processes_stop_and_resume_together(study, launch):
-    recipe = RECIPE | {"batch_size": 4, "backbone": RESTLESS}
+    recipe = RECIPE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "backbone": RESTLESS}
     whole, broken = study("whole", **recipe), study("broken", **recipe)
     assert launch("torchrun", whole) == [0, 0]
     assert launch("torchrun", broken, fall=True) == [os.EX_TEMPFAIL] * 2
