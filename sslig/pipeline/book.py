@@ -89,6 +89,9 @@ def _filled(path: Path, answer: str, values: dict[str, str]) -> str:
                 f"{path}: the answer names {name!r}; glued on the page: {', '.join(values) or 'nothing'}"
             )
         text = values[name].strip("'\"")
-        return format(float(text), form) if form else text
+        try:
+            return format(float(text), form) if form else text
+        except ValueError as error:
+            raise PipelineError(f"{path}: {name} is glued as {text}; a plain number is needed for {form}") from error
 
     return GLUED.sub(text_of, answer)
