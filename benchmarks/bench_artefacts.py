@@ -13,8 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sslig import audio
-from sslig.corpora.protocol import load_set
-from sslig.corpora.sample import draw
+from sslig.corpora.protocol import draw, load_set
 from sslig.cues import artefacts, vad, voice
 from sslig.frames import SAMPLE_RATE_HZ
 

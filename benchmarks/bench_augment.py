@@ -23,7 +23,7 @@ import numpy as np
 from scipy.signal import firwin, freqz, lfilter
 
 from sslig import files
-from sslig.corpora import synthetic
+from sslig.corpora import recordings
 from sslig.data import augment, rawboost
 from sslig.data.distortions import STEPS
 from sslig.frames import SAMPLE_RATE_HZ
@@ -114,8 +114,8 @@ def milliseconds(function: Callable[[int], object], times: int) -> float:
 
 def crops(count: int) -> list[np.ndarray]:
     """`count` signals of 4 s: recordings of synthetic speech, repeated to that length."""
-    recordings = synthetic.recordings(4, -(-count // 4))[:count]
-    return [np.resize(0.5 * recording.sound(), CROP_SAMPLES).astype(np.float32) for recording in recordings]
+    spoken = recordings.synthetic(4, -(-count // 4))[:count]
+    return [np.resize(0.5 * recording.sound(), CROP_SAMPLES).astype(np.float32) for recording in spoken]
 
 
 def measure(utterances: int) -> dict[str, dict]:

@@ -23,7 +23,7 @@ from sslig.attribution.context import load as load_context
 from sslig.attribution.explanation import summary
 from sslig.attribution.methods import explain, offered
 from sslig.corpora import protocol
-from sslig.corpora.sample import stratified
+from sslig.corpora.protocol import stratified
 from sslig.models.detector import Detector
 from sslig.study import Scoring, Study, load
 

@@ -13,12 +13,12 @@ import pytest
 import soundfile
 
 from sslig.audio import speech_bounds
-from sslig.corpora import build, protocol, recordings, synthetic
+from sslig.corpora import build, protocol, recordings
 from sslig.errors import CorpusError
 from sslig.labels import BONAFIDE, SPOOF
 from sslig.stats.metrics import eer
 
-RECORDINGS = synthetic.recordings(n_speakers=6, per_speaker=16)
+RECORDINGS = recordings.synthetic(n_speakers=6, per_speaker=16)
 DEALT = recordings.deal(RECORDINGS)
 SIZES = {"train": 8, "dev": 8, "eval": 12}
 FEW = {"train": 2, "dev": 1, "eval": 3}

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy.signal import correlate
 
-from sslig.corpora import codecs, synthetic
+from sslig.corpora import codecs, recordings
 from sslig.errors import AudioError
 
-SAMPLES = 0.5 * synthetic.recordings(1, 1)[0].sound()
+SAMPLES = 0.5 * recordings.synthetic(1, 1)[0].sound()
 ALL = {**codecs.CODECS, "G.722": codecs.G722}
 
 

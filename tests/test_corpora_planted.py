@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sslig import audio
-from sslig.corpora import planted, protocol, synthetic
+from sslig.corpora import planted, protocol, recordings
 from sslig.corpora.planted import KINDS, Original, draw_places, fades, kind_of, noise_floor, plan, plant, truth_mask
 from sslig.errors import CorpusError
 from sslig.frames import SSL_CLOCK
@@ -22,7 +22,7 @@ LONG = Original("train", "T_1", "S1", "F", "nowhere.flac", "r1", 8 * 16_000, ((0
 @pytest.fixture(scope="module")
 def speech():
     """(samples,) One and a half seconds of the synthetic voice."""
-    return synthetic.recordings(1, 1)[0].sound()[:24_000]
+    return recordings.synthetic(1, 1)[0].sound()[:24_000]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def originals(tmp_path_factory):
     """Four recordings of one voice in each set; cues may lie from 0.2 to 1.4 s."""
     folder = tmp_path_factory.mktemp("originals")
     originals = []
-    for recording in synthetic.recordings(n_speakers=3, per_speaker=PER_SET):
+    for recording in recordings.synthetic(n_speakers=3, per_speaker=PER_SET):
         path, sound = folder / f"{recording.id.replace('/', '_')}.flac", recording.sound()
         audio.write_flac(path, sound)
         name = list(protocol.SETS)[int(recording.speaker[-1]) - 1]

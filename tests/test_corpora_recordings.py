@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from sslig.corpora import recordings, synthetic
+from sslig.audio import frame_levels_db, speech_bounds
+from sslig.corpora import recordings
+from sslig.corpora.spoofs import pitch_track
 from sslig.errors import CorpusError
 
-SPEECH = synthetic.recordings(1, 1)[0].sound()
+SPEECH = recordings.synthetic(1, 1)[0].sound()
 
 
 @pytest.fixture
@@ -94,5 +96,38 @@ def test_silence_gives_no_clip():
 
 
 def test_speakers_are_dealt_over_the_sets():
-    dealt = recordings.deal(synthetic.recordings(6, 1))
+    dealt = recordings.deal(recordings.synthetic(6, 1))
     assert sorted(dealt.values()) == ["dev", "dev", "eval", "eval", "train", "train"]
+
+
+RECORDINGS = recordings.synthetic(n_speakers=4, per_speaker=2)
+
+
+def test_each_speaker_has_its_recordings_and_a_gender():
+    assert len({recording.id for recording in RECORDINGS}) == 8
+    assert [recording.gender for recording in RECORDINGS[::2]] == ["M", "F", "M", "F"]
+
+
+def test_the_seed_decides_every_sample():
+    again, other = recordings.synthetic(4, 2), recordings.synthetic(4, 2, seed=1)
+    assert np.array_equal(RECORDINGS[0].sound(), again[0].sound())
+    assert not np.array_equal(RECORDINGS[0].sound()[:8000], other[0].sound()[:8000])
+
+
+@pytest.mark.parametrize("recording", RECORDINGS[::2], ids=lambda recording: recording.speaker)
+def test_a_recording_has_the_pitch_of_its_speaker(recording):
+    pitch_hz, strength = pitch_track(recording.sound())
+    assert (strength > 0.5).mean() > 0.3
+    assert np.median(pitch_hz[strength > 0.5]) == pytest.approx(recording.sound.voice.pitch_hz, rel=0.2)
+
+
+@pytest.mark.parametrize("recording", RECORDINGS, ids=lambda recording: recording.id)
+def test_a_recording_has_speech_between_silences(recording):
+    samples = recording.sound()
+    start, stop = speech_bounds(samples)
+    assert samples.dtype == np.float32
+    assert 1.5 <= len(samples) / 16_000 < 6
+    assert np.abs(samples).max() < 0.6
+    assert start > 800
+    assert stop < len(samples) - 800
+    assert frame_levels_db(samples).min() < -35

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from sslig.audio import trim
-from sslig.corpora import synthetic
+from sslig.corpora import recordings
 from sslig.corpora.spoofs import ATTACKS, match_length, pitch_track
 
-SAMPLES = trim(synthetic.recordings(1, 2)[1].sound())
+SAMPLES = trim(recordings.synthetic(1, 2)[1].sound())
 RESYNTHESES = [name for name, attack in ATTACKS.items() if not attack.needs_transcript]
 
 

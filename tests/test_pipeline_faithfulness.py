@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from sslig.corpora import protocol
-from sslig.corpora.sample import stratified
+from sslig.corpora.protocol import stratified
 from sslig.pipeline.faithfulness import faithfulness
 from sslig.validation.presented import dev_threshold
 

@@ -4,7 +4,7 @@ import pytest
 
 from sslig.attribution.baselines import Baseline, save
 from sslig.corpora import protocol
-from sslig.corpora.sample import stratified
+from sslig.corpora.protocol import stratified
 from sslig.cues import segments
 from sslig.errors import InputError
 from sslig.files import write_parquet

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from sslig.corpora import protocol
-from sslig.corpora.sample import stratified
+from sslig.corpora.protocol import stratified
 from sslig.cues import artefacts
 from sslig.errors import CorpusError
 from sslig.pipeline.measure import measure

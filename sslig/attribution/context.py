@@ -17,7 +17,7 @@ from sslig import scoring
 from sslig.attribution import baselines
 from sslig.attribution.baselines import Baseline
 from sslig.corpora import protocol
-from sslig.corpora.sample import draw
+from sslig.corpora.protocol import draw
 from sslig.errors import InputError
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, select_device

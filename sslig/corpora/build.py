@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
 from sslig import audio, files
-from sslig.corpora import codecs, prompts, protocol, recordings, synthetic
+from sslig.corpora import codecs, prompts, protocol, recordings
 from sslig.corpora.protocol import NONE, SETS, sound_path
 from sslig.corpora.recordings import Recording
 from sslig.corpora.spoofs import ATTACKS
@@ -84,7 +84,7 @@ def source(name: str, root: Path, seed: int) -> tuple[list[Recording], dict[str,
     """
     if name == "prompts":
         return prompts.recordings(prompts.fetch(root / "sources")), prompts.SETS
-    utterances = synthetic.recordings(seed=seed) if name == "synthetic" else recordings.folder(name)
+    utterances = recordings.synthetic(seed=seed) if name == "synthetic" else recordings.folder(name)
     return utterances, recordings.deal(utterances)
 
 

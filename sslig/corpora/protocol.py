@@ -1,12 +1,13 @@
-"""Protocols: the tables of utterances of a corpus in the ASVspoof 5 layout."""
+"""Protocols: the tables of utterances of a corpus in the ASVspoof 5 layout, and the utterances a step works on."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from sslig.errors import CorpusError
+from sslig.errors import CorpusError, InputError
 from sslig.files import atomic
 from sslig.labels import KEYS
 
@@ -124,6 +125,53 @@ def with_recordings(root: str | os.PathLike, table: pd.DataFrame) -> pd.DataFram
         return joined
     original = (table if "codec_seed" in table else _originals(root, table["utterance"]))["codec_seed"].to_numpy()
     return table.assign(recording=np.where(pd.isna(original) | (original == NONE), table["utterance"], original))
+
+
+def draw(table: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
+    """`n` utterances at random, in order of their names; all where `n` is none or there are no more."""
+    ordered = table.sort_values("utterance")
+    if n is None or n >= len(ordered):
+        return ordered.reset_index(drop=True)
+    rows = np.random.default_rng(seed).choice(len(ordered), n, replace=False)
+    return ordered.iloc[np.sort(rows)].reset_index(drop=True)
+
+
+def stratified(table: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
+    """Up to `n` utterances, half of them bona fide, the spoofs spread evenly over the attacks.
+
+    An attack that is short gives all it has, and the other attacks fill in.
+
+    Parameters
+    ----------
+    table
+        Utterances with ``utterance``, ``key`` and ``attack``; the order of the rows does not matter.
+    n
+        Size of the sample; a class with fewer than half of it is taken whole.
+    seed
+        Seed of the draw.
+    """
+    classes = []
+    for key in sorted(KEYS):
+        utterances = table[table["key"] == key].sort_values("utterance")
+        generator = np.random.default_rng((seed, KEYS[key]))
+        shuffled = utterances.iloc[generator.permutation(len(utterances))]
+        turn = shuffled.groupby("attack").cumcount()  # the k-th of each attack comes before any k + 1-th
+        classes.append(shuffled.iloc[np.argsort(turn.to_numpy(), kind="stable")].head(n // 2))
+    return pd.concat(classes).sort_values("utterance").reset_index(drop=True)
+
+
+def shard_of(table: pd.DataFrame, shard: str) -> pd.DataFrame:
+    """The rows of one shard: with ``1of4``, every fourth row from the second on.
+
+    Raises
+    ------
+    InputError
+        `shard` is not ``<number>of<count>`` with the number below the count.
+    """
+    match = re.fullmatch(r"(\d+)of(\d+)", shard)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise InputError(f"shard {shard!r}; accepted: 0of4, 1of4, ..., the number below the count")
+    return table.iloc[int(match[1]) :: int(match[2])].reset_index(drop=True)
 
 
 def _originals(root: str | os.PathLike, utterances: pd.Series) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from sslig.attribution.context import BONAFIDE_MEAN, Context
 from sslig.attribution.explanation import CERTIFICATE
 from sslig.attribution.methods import default, explain
 from sslig.corpora import protocol
-from sslig.corpora.sample import shard_of, stratified
+from sslig.corpora.protocol import shard_of, stratified
 from sslig.errors import DataError
 from sslig.files import write_parquet
 from sslig.models.detector import Detector, select_device

@@ -7,7 +7,7 @@ import pandas as pd
 
 from sslig.attribution import baselines
 from sslig.corpora import protocol
-from sslig.corpora.sample import draw
+from sslig.corpora.protocol import draw
 from sslig.cues.segments import by_utterance
 from sslig.cues.vad import NON_SPEECH, SPEECH
 from sslig.labels import KEYS

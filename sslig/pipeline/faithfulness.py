@@ -6,7 +6,7 @@ import pandas as pd
 
 from sslig.attribution import context
 from sslig.corpora import protocol
-from sslig.corpora.sample import stratified
+from sslig.corpora.protocol import stratified
 from sslig.files import write_parquet
 from sslig.models.detector import Detector
 from sslig.study import Study

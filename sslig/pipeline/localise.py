@@ -10,7 +10,7 @@ from sslig.attribution.explanation import NO_RECORD
 from sslig.attribution.methods import offered
 from sslig.corpora import protocol
 from sslig.corpora.planted import truth, truth_mask
-from sslig.corpora.sample import draw
+from sslig.corpora.protocol import draw
 from sslig.files import write_parquet
 from sslig.labels import BONAFIDE, SPOOF
 from sslig.models.detector import Detector, select_device

@@ -6,7 +6,7 @@ import pandas as pd
 
 from sslig.attribution import baselines
 from sslig.corpora import protocol
-from sslig.corpora.sample import shard_of, stratified
+from sslig.corpora.protocol import shard_of, stratified
 from sslig.cues import masking
 from sslig.cues.masks import of_study
 from sslig.cues.places import Places

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sslig import files
 from sslig.corpora import protocol
-from sslig.corpora.sample import shard_of, stratified
+from sslig.corpora.protocol import shard_of, stratified
 from sslig.cues import artefacts as measures
 from sslig.study import Study
 

@@ -8,7 +8,7 @@ import pandas as pd
 from sslig import audio
 from sslig.corpora import planted, protocol
 from sslig.corpora.planted import Original
-from sslig.corpora.sample import draw
+from sslig.corpora.protocol import draw
 from sslig.cues import voice
 from sslig.cues.tiers import runs
 from sslig.frames import SAMPLE_RATE_HZ

@@ -7,7 +7,7 @@ import pandas as pd
 from sslig.attribution import baselines
 from sslig.attribution.context import BONAFIDE_MEAN, Context
 from sslig.corpora import protocol
-from sslig.corpora.sample import shard_of
+from sslig.corpora.protocol import shard_of
 from sslig.cues.cue_profile import profiles
 from sslig.cues.segments import by_utterance
 from sslig.files import write_parquet

@@ -5,7 +5,7 @@ from pathlib import Path
 from sslig import scores as tables
 from sslig import scoring
 from sslig.corpora import protocol
-from sslig.corpora.sample import shard_of
+from sslig.corpora.protocol import shard_of
 from sslig.files import write_parquet
 from sslig.models.detector import Detector, fingerprint, select_device
 from sslig.study import Study

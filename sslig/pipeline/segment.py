@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from sslig.corpora import protocol
-from sslig.corpora.sample import draw, stratified
+from sslig.corpora.protocol import draw, stratified
 from sslig.cues.segments import decode
 from sslig.errors import InputError
 from sslig.files import write_json, write_parquet
