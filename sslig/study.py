@@ -205,7 +205,7 @@ class Validation(Values):
         Of *eval*, explained for the cue profile; none: all.
     """
 
-    planted: list[str] = ["noise_floor", "phone_glitch", "boundary", "band", "splice"]
+    planted: Annotated[list[str], Field(min_length=1)] = ["noise_floor", "phone_glitch", "boundary", "band", "splice"]
     severity: dict[str, float] = {}
     planted_recordings: dict[Literal["train", "dev", "eval"], int | None] = {}
     start: Literal["backbone", "study"] = "backbone"

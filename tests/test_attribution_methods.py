@@ -163,6 +163,12 @@ def test_the_default_method_follows_the_options_of_a_study(options, spec):
     assert default(Options(**options)) == spec
 
 
+def test_only_a_head_that_selects_nodes_has_a_free_selection_by_default(tiny_detector):
+    options = Options(freeze_selection=False)
+    specs = {name: default(options, tiny_detector(name).head) for name in ("aasist", "camhfa", "sls")}
+    assert specs == {"aasist": "ig(selection=free)", "camhfa": "ig", "sls": "ig"}
+
+
 def test_a_study_with_the_free_selection_freezes_nothing(tiny_detector):
     head, features = tiny_detector("aasist").head, normal(1, 3, 12, 16)
     free = context_of(3, 16, options=Options(freeze_selection=False, min_steps=4, max_steps=4))

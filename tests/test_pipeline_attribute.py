@@ -72,6 +72,13 @@ def test_each_utterance_has_one_row_that_explains_it_alone(run, experiment, corp
         assert row.by_frame.sum() == pytest.approx(row.spoof_score - row.baseline_score + row.residual)
 
 
+def test_a_study_with_the_free_selection_explains_heads_that_select_nothing(run, experiment):
+    options = experiment.attribution.model_copy(update={"freeze_selection": False})
+    free = run(study=experiment.model_copy(update={"attribution": options}))[0]
+    assert set(free["selection"]) == {"free"}
+    assert free["residual"].tolist() == run()[0]["residual"].tolist()
+
+
 def test_shards_together_are_the_whole(run):
     whole = run()[0]
     parts = pd.concat([run(f"{k}of3")[0] for k in range(3)]).sort_values("utterance", ignore_index=True)

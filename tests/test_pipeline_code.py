@@ -15,16 +15,14 @@ def house(tmp_path, monkeypatch):
 
     def write(name, source):
         (package / f"{name}.py").write_text(source)
-        for function in (code._module_imports, code._dump, code._tree):
-            function.cache_clear()
+        code._module.cache_clear()
         return code.fingerprint("sslig.top") if (package / "top.py").is_file() else None
 
     write("bottom", '"""A module."""\nx = 1\n')
     write("other", "y = 1\n")
     yield write
     shutil.rmtree(package)
-    for function in (code._module_imports, code._dump, code._tree):
-        function.cache_clear()
+    code._module.cache_clear()
 
 
 TOP = '"""A module."""\n\n\ndef f():\n    """A function."""\n    from sslig import bottom\n\n    return bottom.x\n'

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,19 +44,12 @@ def test_every_rule_is_a_module_with_a_function_of_its_name():
     modules = {path.stem for path in PIPELINE.glob("*.py")} - {"__init__", "__main__", "outputs", "code"}
     assert modules == set(RULES)
     for name in RULES:
-        assert f"\ndef {name}(study: Study" in (PIPELINE / f"{name}.py").read_text(encoding="utf-8")
+        assert re.search(rf"\ndef {name}\(\s*study: Study", (PIPELINE / f"{name}.py").read_text(encoding="utf-8"))
 
 
 def test_a_rule_that_fails_ends_with_one_line(experiment, tmp_path):
-    words = [
-        sys.executable,
-        "-m",
-        "sslig.pipeline",
-        "gather",
-        str(experiment.path),
-        "shards=none.parquet",
-        "tables=none.parquet",
-    ]
+    words = [sys.executable, *["-m", "sslig.pipeline", "gather", "shards=none.parquet", "tables=none.parquet"]]
+    words.insert(4, str(experiment.path))
     process = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert process.returncode == 1
     assert process.stderr.startswith("error: gather: ")

@@ -11,9 +11,10 @@ from sslig.pipeline.profile import profile
 def run(explained_study, tmp_path):
     """Profiles a shard; in each utterance the first 0.1 s are silence before speech."""
 
-    def make(shard="0of1", **values):
-        validation = explained_study.validation.model_copy(update=values)
-        study, folder = explained_study.model_copy(update={"validation": validation}), explained_study.run("camhfa", 0)
+    def make(shard="0of1", freeze=True, **values):
+        sections = {"validation": explained_study.validation.model_copy(update=values)}
+        sections["attribution"] = explained_study.attribution.model_copy(update={"freeze_selection": freeze})
+        study, folder = explained_study.model_copy(update=sections), explained_study.run("camhfa", 0)
         names = protocol.load_set(study.corpus_root, "eval")["utterance"]
         rows = [(name, "speech", 0.0, 0.1, "leading", 0.6) for name in names]
         pd.DataFrame(rows, columns=list(COLUMNS)).to_parquet(tmp_path / "segments.parquet")
@@ -47,6 +48,10 @@ def test_shards_make_the_whole(run):
     whole = run()[1]
     parts = pd.concat([run(shard)[1] for shard in ("0of2", "1of2")]).sort_values("utterance", ignore_index=True)
     pd.testing.assert_frame_equal(parts, whole)
+
+
+def test_a_study_with_the_free_selection_profiles_heads_that_select_nothing(run):
+    pd.testing.assert_frame_equal(run(freeze=False)[1], run()[1])
 
 
 def test_fewer_utterances_are_drawn_evenly(run):

@@ -118,6 +118,7 @@ def test_a_faulty_recipe_of_planted_cues_is_refused(write):
         ("training: {lr_head: small}", "training.lr_head is 'small'; .*valid number"),
         ("training: {schedule: cosine}", "training.schedule is 'cosine'; .*'constant', 'exponential' or 'one_cycle'"),
         ("annotation: {repeats: 2.0}", "annotation.repeats is 2.0; .*less than or equal to 0.5"),
+        ("validation: {planted: []}", r"validation.planted is \[\]; .*at least 1 item"),
         ("device: 0", "device is 0; .*valid string"),
         ("device: cpu\ndevice: cuda", "(?s)key 'device' stands twice.*line 8"),
         ("training: {epochs: 1, epochs: 2}", "key 'epochs' stands twice"),

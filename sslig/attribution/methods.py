@@ -144,9 +144,13 @@ def parse(spec: str) -> Method:
     return dataclasses.replace(method, values=values)
 
 
-def default(options: Options) -> str:
-    """The method that a study explains with: Integrated Gradients from its baseline."""
-    selection = FROZEN if options.freeze_selection else FREE
+def default(options: Options, head: Logit | None = None) -> str:
+    """The method that a study explains a head with: Integrated Gradients from its baseline.
+
+    Only a head that selects nodes has a free selection; without `head` it is the method for such a head.
+    """
+    selects = head is None or hasattr(head, "select")
+    selection = FREE if selects and not options.freeze_selection else FROZEN
     return parse(f"ig(baseline={options.baseline}, selection={selection})").spec
 
 

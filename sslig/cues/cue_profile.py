@@ -158,7 +158,7 @@ def _profile(
     """The regions of one utterance, (1, samples) trimmed to whole frames, and what is known of it as a whole."""
     with torch.no_grad():
         features = detector.features(waveform)
-    explanation = explain(default(study.attribution), detector.head, features, context)
+    explanation = explain(default(study.attribution, detector.head), detector.head, features, context)
     n_read, clock = detector.read_frames(features.shape[2]), detector.clock
     frames, rms = explanation.by_frame[:n_read], loudness(waveform[0].cpu().numpy(), clock)
     regions, floor_dbfs = top_regions(frames), noise_floor_dbfs(rms)

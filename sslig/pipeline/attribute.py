@@ -35,21 +35,9 @@ def attribute(
 ) -> None:
     """Explain utterances of *eval*, drawn evenly over classes and attacks, one by one.
 
-    Parameters
-    ----------
-    name, seed
-        The trained detector.
-    detector, corpus
-        Folders of both.
-    baseline
-        The mean bona fide features of the detector.
-    shard
-        Which of the utterances, ``0of4`` for instance.
-    attributions
-        To write: `COLUMNS`, a row an utterance; ``by_frame`` (frame,) and ``by_layer`` (layer, frame) in logits,
-        positive is evidence for spoof. Parquet has no matrices, so ``by_layer`` is a list of layers.
-    left_out
-        To write: utterances that could not be read, with the reason.
+    A row of the table `attributions` is an utterance, with `COLUMNS`; ``by_frame`` (frame,) and ``by_layer``
+    (layer, frame) in logits, positive is evidence for spoof. Parquet has no matrices, so ``by_layer`` is a list of
+    layers.
 
     Raises
     ------
@@ -60,12 +48,13 @@ def attribute(
     utterances = shard_of(drawn, shard).reset_index(drop=True)
     model, device = Detector.from_pretrained(detector), select_device(study.device)
     context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
+    method = default(study.attribution, model.head)
     readable, unread = scoring.one_by_one(utterances, model, study.scoring, device)
     rows = []
     for row, waveform in readable:
         with torch.no_grad():
             features = model.features(waveform)
-        result = explain(default(study.attribution), model.head, features, context)
+        result = explain(method, model.head, features, context)
         maps = {"by_frame": result.by_frame, "by_layer": list(result.by_layer)}
         rows.append(row[list(DESCRIPTION)].to_dict() | result.record() | maps)
     if len(utterances) and not rows:

@@ -12,6 +12,7 @@ from sslig.cues.segments import by_utterance
 from sslig.cues.vad import NON_SPEECH, SPEECH
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint, select_device
+from sslig.pipeline.segment import chosen
 from sslig.study import Study
 
 
@@ -20,16 +21,7 @@ def baseline(
 ) -> None:
     """Average the features of bona fide utterances of *train*: over all frames, and over frames without speech.
 
-    Parameters
-    ----------
-    seed
-        Of the trained detector, and of the draw of utterances for the first mean.
-    detector, corpus
-        Folders of both.
-    segments
-        Voice activity of the bona fide utterances of the second mean.
-    baseline, nonspeech
-        The two means to write.
+    `segments` is the voice activity of the utterances of the second mean; `baseline` and `nonspeech` are written.
     """
     model, device = Detector.from_pretrained(detector), select_device(study.device)
     train = protocol.load_set(corpus, "train")
@@ -41,7 +33,7 @@ def baseline(
     baselines.save(baseline, mean)
 
     speech = {name: tiers[SPEECH] for name, tiers in by_utterance(pd.read_parquet(segments)).items()}
-    drawn = draw(bonafide, study.masking.nonspeech_utterances, study.corpus.seed)
+    drawn = chosen(study, corpus, "train")
     drawn = drawn[drawn["utterance"].isin(list(speech))].reset_index(drop=True)
 
     def without_speech(utterance: str, n_frames: int) -> np.ndarray:

@@ -17,17 +17,10 @@ GLUED = re.compile(r"\{glue(?::text)?\}`([^`:]+)(?::([^`]*))?`")
 
 
 def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> None:
-    """Build the book of a study.
+    """Build the book of a study in the folder `output`, below ``source/`` and ``_build/html/``.
 
-    Parameters
-    ----------
-    sources
-        The hand-written pages with ``_config.yml`` and ``_toc.yml``; they are copied, so that the books of two studies
-        can be built at once.
-    pages
-        Executed notebooks; they go to ``pages/`` below the sources, where Jupyter Book 1 finds them.
-    output
-        The folder in which ``source/`` and ``_build/html/`` are made.
+    The hand-written `sources` are copied, so that the books of two studies can be built at once; the executed notebooks
+    `pages` go to ``pages/`` below them, where Jupyter Book 1 finds them.
 
     Raises
     ------

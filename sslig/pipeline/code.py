@@ -30,37 +30,29 @@ def fingerprint(*sources: str | Path) -> str:
             names |= _imports(tree)
         else:
             names.add(source)
-    for name in sorted(_closure(frozenset(names))):
-        digest.update(f"{name} {_dump(name)}".encode())
+    for name in sorted(_closure(names)):
+        digest.update(f"{name} {_module(name)[0]}".encode())
     return digest.hexdigest()[:16]
 
 
-def _closure(names: frozenset[str]) -> set[str]:
+def _closure(names: set[str]) -> set[str]:
     """The modules in `names` and all that they import, directly or not."""
     reached, waiting = set(), set(names)
     while waiting:
         name = waiting.pop()
         reached.add(name)
-        waiting |= _module_imports(name) - reached - VALUES
+        waiting |= _module(name)[1] - reached - VALUES
     return reached
 
 
 @cache
-def _module_imports(name: str) -> frozenset[str]:
-    return frozenset(_imports(_tree(name)))
-
-
-@cache
-def _dump(name: str) -> str:
-    return ast.dump(_tree(name))
-
-
-@cache
-def _tree(name: str) -> ast.Module:
+def _module(name: str) -> tuple[str, set[str]]:
+    """The syntax tree of a module without docstrings, as text, and what it imports from the package."""
     path = _path(name)
     if path is None:
         raise FileNotFoundError(f"no module {name} in {PACKAGE}")
-    return _without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
+    tree = _without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
+    return ast.dump(tree), _imports(tree)
 
 
 def _path(name: str) -> Path | None:
@@ -69,19 +61,17 @@ def _path(name: str) -> Path | None:
 
 
 def _notebook(path: Path) -> ast.Module:
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    texts = ["".join(cell["source"]) for cell in cells]
-    code = [text for cell, text in zip(cells, texts, strict=True) if cell["cell_type"] == "code"]
-    prose = [text for cell, text in zip(cells, texts, strict=True) if cell["cell_type"] != "code"]
+    code, prose = [], []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        (code if cell["cell_type"] == "code" else prose).append("".join(cell["source"]))
     tree = ast.parse("\n".join(code))
     return ast.Module([*tree.body, *(ast.Expr(ast.Constant(text)) for text in prose)], [])
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            node.body = [part for part in body if not _is_text(part)]
+        if isinstance(getattr(node, "body", None), list):  # a lambda has an expression
+            node.body = [part for part in node.body if not _is_text(part)]
     return tree
 
 

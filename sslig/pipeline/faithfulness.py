@@ -1,16 +1,19 @@
 """Faithfulness: whether the score of a detector follows the map of each attribution method."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from sslig.attribution import context
+from sslig.attribution.methods import Method
 from sslig.corpora import protocol
 from sslig.corpora.protocol import stratified
 from sslig.files import write_parquet
 from sslig.models.detector import Detector
 from sslig.study import Study
-from sslig.validation.presented import dev_threshold, faithfulness_rows, measure
+from sslig.validation.presented import Presented, dev_threshold, faithfulness_rows, measure
+from sslig.validation.statistics import Rows
 
 
 def faithfulness(
@@ -29,26 +32,32 @@ def faithfulness(
     """Measure how faithful each method is to the score of one detector, on utterances of *eval*.
 
     A row of the table is an utterance, method and statistic, with the columns of `sslig.validation.presented.measure`
-    and `sslig.validation.faithfulness.rows`, ``detector`` and ``seed``.
-
-    Parameters
-    ----------
-    name, seed
-        The detector and its training seed.
-    detector, corpus
-        Folders of the trained detector and of the corpus.
-    baseline, nonspeech
-        Mean features of bona fide frames, and of those without speech.
-    scores_dev
-        Scores of *dev*, whose EER threshold tells which decision is explained.
-    faithfulness, left_out
-        The tables to write.
+    and `sslig.validation.faithfulness.rows`, ``detector`` and ``seed``. The EER threshold of `scores_dev` says which
+    decision is explained.
     """
-    utterances = stratified(protocol.load_set(corpus, "eval"), study.validation.utterances, study.corpus.seed)
-    utterances = protocol.with_recordings(corpus, utterances)
-    model = Detector.from_pretrained(detector)
-    prepared = context.load(study, seed, model, corpus, baseline, nonspeech)
-    threshold, methods = dev_threshold(pd.read_parquet(scores_dev)), study.validation.methods
-    table, unread = measure(study, model, prepared, utterances, threshold, methods, faithfulness_rows)
+    inputs = {"detector": detector, "corpus": corpus, "baseline": baseline, "nonspeech": nonspeech}
+    n, methods = study.validation.utterances, study.validation.methods
+    table, unread = tested(study, seed, n, methods, faithfulness_rows, **inputs, scores_dev=scores_dev)
     write_parquet(faithfulness, table.assign(detector=name, seed=seed))
     write_parquet(left_out, unread)
+
+
+def tested(
+    study: Study,
+    seed: int,
+    n: int,
+    methods: Sequence[str] | None,
+    rows_of: Callable[[Presented, Method], Rows],
+    *,
+    detector: Path,
+    corpus: Path,
+    baseline: Path,
+    nonspeech: Path,
+    scores_dev: Path,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows and left-out utterances of `measure` for `n` utterances of *eval*, drawn evenly."""
+    utterances = stratified(protocol.load_set(corpus, "eval"), n, study.corpus.seed)
+    utterances, model = protocol.with_recordings(corpus, utterances), Detector.from_pretrained(detector)
+    prepared = context.load(study, seed, model, corpus, baseline, nonspeech)
+    threshold = dev_threshold(pd.read_parquet(scores_dev))
+    return measure(study, model, prepared, utterances, threshold, methods, rows_of)

@@ -11,12 +11,7 @@ from sslig.study import Study
 def gather(study: Study, *, shards: list[Path], tables: list[Path]) -> None:
     """Concatenate the shards of each table, ordered by utterance, so that the number of shards leaves no trace.
 
-    Parameters
-    ----------
-    shards
-        ``<table>.<shard>.parquet``, of all tables together.
-    tables
-        ``<table>.parquet``.
+    Shards of all tables are given together, each called ``<table>.<shard>.parquet``.
     """
     for table in tables:
         parts = [pd.read_parquet(path) for path in shards if path.name.split(".")[0] == table.stem]

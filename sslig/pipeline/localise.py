@@ -38,7 +38,7 @@ def localise(
     localisation: Path,
     left_out: Path,
 ) -> None:
-    """Measure how well each map finds the planted cues of one kind in the spoofs that a detector detects.
+    """Measure how well each map finds the planted cues of `kind` in the spoofs that a detector detects.
 
     A row of the table is an utterance, map and measure: ``kind``, ``detector``, ``seed`` and `COLUMNS`. ``place_share``
     is the share of the frames read that belong to the place; ``aggregation`` is ``plain`` for maps that are no
@@ -46,21 +46,6 @@ def localise(
     `sslig.validation.statistics.measured` and `sslig.attribution.explanation`. The table is empty where no spoof is
     detected. Frames that the head does not read are left out of map and truth; spoofs with no place among the others
     are in `left_out`.
-
-    Parameters
-    ----------
-    study
-        The study of the planted cue.
-    kind, name, seed
-        The kind of cue, the detector and its training seed.
-    detector, corpus
-        Folders of the trained detector and of the planted corpus.
-    baseline, nonspeech
-        Mean features of bona fide frames, and of those without speech.
-    scores_dev, scores_eval
-        Scores of the planted corpus.
-    localisation, left_out
-        The tables to write.
     """
     utterances = detected(study, corpus, pd.read_parquet(scores_dev), pd.read_parquet(scores_eval))
     places, twin_of = dict(tuple(truth(corpus, "eval").groupby("utterance"))), twins(corpus)

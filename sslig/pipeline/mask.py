@@ -6,13 +6,14 @@ import pandas as pd
 
 from sslig.attribution import baselines
 from sslig.corpora import protocol
-from sslig.corpora.protocol import shard_of, stratified
+from sslig.corpora.protocol import shard_of
 from sslig.cues import masking
 from sslig.cues.masks import of_study
 from sslig.cues.places import Places
 from sslig.cues.segments import by_utterance
 from sslig.files import write_parquet
 from sslig.models.detector import Detector, select_device
+from sslig.pipeline.segment import chosen
 from sslig.study import Study
 
 
@@ -32,25 +33,8 @@ def mask(
 ) -> None:
     """Score utterances of *eval* under every mask and sweep of the study, each with its matched random controls.
 
-    Parameters
-    ----------
-    name, seed
-        The trained detector.
-    detector, corpus
-        Folders of both.
-    segments
-        Segments of the utterances (`sslig.cues.segments`).
-    attributions
-        Attributions of the detector, which rank frames; an utterance without one has no row for such masks.
-    nonspeech
-        Mean features of bona fide frames without speech.
-    shard
-        Which of the utterances, ``0of4`` for instance.
-    masks
-        To write: the table of `sslig.cues.masking.mask_scores`, with the columns of `sslig.cues.masks.of_study` and
-        the ``recording`` of each utterance.
-    left_out
-        To write: utterances that could not be read, with the reason.
+    The table `masks` is that of `sslig.cues.masking.mask_scores`, with the columns of `sslig.cues.masks.of_study` and
+    the ``recording`` of each utterance. Masks that rank frames by attribution have no row of an utterance without one.
 
     Raises
     ------
@@ -59,8 +43,7 @@ def mask(
     DataError
         No utterance of the shard could be read.
     """
-    drawn = stratified(protocol.load_set(corpus, "eval"), study.masking.utterances, study.corpus.seed)
-    utterances = protocol.with_recordings(corpus, shard_of(drawn, shard))
+    utterances = protocol.with_recordings(corpus, shard_of(chosen(study, corpus, "eval"), shard))
     explained = pd.read_parquet(attributions, columns=["utterance", "by_frame"])
     places = Places(by_utterance(pd.read_parquet(segments)), dict(explained.to_numpy()))
     of_masks = of_study(study.masking.masks, study.masking.sweeps)

@@ -25,12 +25,9 @@ PLANTED = "planted/{kind}"
 """Folder of the study of one kind of planted cue, below the runs of its parent."""
 
 OF_STUDY = {
-    "segments_eval": "segments_eval.parquet",
-    "segments_train": "segments_train.parquet",
-    "segments_profile": "segments_profile.parquet",
+    **{name: f"{name}.parquet" for name in ("segments_eval", "segments_train", "segments_profile")},
     "segment_sources": "segment_sources_eval.json",
-    "artefacts": "artefacts.parquet",
-    "left_out_artefacts": "left_out_artefacts.parquet",
+    **{name: f"{name}.parquet" for name in ("artefacts", "left_out_artefacts")},
 }
 
 OF_DETECTOR = {
@@ -39,29 +36,18 @@ OF_DETECTOR = {
     "epochs": "epochs.tsv",
     "log": "log.csv",
     "training": "training.json",
-    "scores_dev": "scores_dev.parquet",
-    "scores_eval": "scores_eval.parquet",
-    "left_out_scores_dev": "left_out_scores_dev.parquet",
-    "left_out_scores_eval": "left_out_scores_eval.parquet",
+    **{
+        f"{prefix}{name}": f"{prefix}{name}.parquet"
+        for name in ("scores_dev", "scores_eval", "attributions", "masks", "faithfulness", "sanity")
+        for prefix in ("", "left_out_")
+    },
     "official": "scores_eval.tsv",
-    "baseline": "baseline.safetensors",
-    "nonspeech": "nonspeech.safetensors",
-    "attributions": "attributions.parquet",
-    "left_out_attributions": "left_out_attributions.parquet",
-    "masks": "masks.parquet",
-    "left_out_masks": "left_out_masks.parquet",
-    "faithfulness": "faithfulness.parquet",
-    "left_out_faithfulness": "left_out_faithfulness.parquet",
-    "sanity": "sanity.parquet",
-    "left_out_sanity": "left_out_sanity.parquet",
-    "profile_regions": "profile_regions.parquet",
-    "profile_utterances": "profile_utterances.parquet",
-    "left_out_profile": "left_out_profile.parquet",
+    **{name: f"{name}.safetensors" for name in ("baseline", "nonspeech")},
+    **{name: f"{name}.parquet" for name in ("profile_regions", "profile_utterances", "left_out_profile")},
 }
 
 OF_PLANTED = {
-    "localisation": "localisation.parquet",
-    "left_out_localisation": "left_out_localisation.parquet",
+    **{name: f"{name}.parquet" for name in ("localisation", "left_out_localisation")},
     **{f"planted_{name}": OF_DETECTOR[name] for name in ("detector", "epochs", "baseline", "nonspeech")},
     **{f"planted_scores_{set_name}": OF_DETECTOR[f"scores_{set_name}"] for set_name in ("dev", "eval")},
 }
@@ -90,17 +76,9 @@ def files(
 ) -> dict[tuple, Path]:
     """Ask for a file of every detector, seed and kind of planted cue that its name depends on.
 
-    Parameters
-    ----------
-    name
-        A key of `PATTERNS`. ``detector`` and ``planted_detector`` give the folder of the detector.
-    detectors, seeds, kinds
-        All of the study unless given.
-
-    Returns
-    -------
-    dict
-        (), (detector, seed) or (kind, detector, seed) -> path.
+    The result is (), (detector, seed) or (kind, detector, seed) -> path. `name` is a key of `PATTERNS`; ``detector``
+    and ``planted_detector`` give the folder of the detector. Detectors, seeds and kinds are those of the study unless
+    given.
 
     Raises
     ------
@@ -167,11 +145,7 @@ def request(study: Study, paths: Sequence[Path]) -> None:
 
 
 def _paths(
-    study: Study,
-    name: str,
-    detectors: Sequence[str] | None,
-    seeds: Sequence[int] | None,
-    kinds: Sequence[str] | None,
+    study: Study, name: str, detectors: Sequence[str] | None, seeds: Sequence[int] | None, kinds: Sequence[str] | None
 ) -> dict[tuple, Path]:
     if name not in PATTERNS:
         raise PipelineError(f"no table or file {name!r}; there are {', '.join(PATTERNS)}")

@@ -24,14 +24,9 @@ QUIET = {
 
 
 def page(study: Study, *, notebook: Path, output: Path) -> None:
-    """Execute a notebook on a study.
+    """Execute a notebook, which has a cell tagged ``parameters`` that sets ``experiment``, on a study.
 
-    Parameters
-    ----------
-    notebook
-        A notebook with a cell tagged ``parameters`` that sets ``experiment``.
-    output
-        The executed copy. A failed run leaves it as it was, and itself beside it as ``<name>.failed.ipynb``.
+    A failed run leaves `output` as it was, and itself beside it as ``<name>.failed.ipynb``.
 
     Raises
     ------

@@ -32,22 +32,7 @@ def profile(
 ) -> None:
     """Profile the utterances of one shard of *eval*.
 
-    The tables are those of `sslig.cues.cue_profile.profiles`, with ``detector`` and ``seed``.
-
-    Parameters
-    ----------
-    name, seed
-        The detector and its training seed.
-    detector, corpus
-        Folders of the trained detector and of the corpus.
-    baseline
-        Mean features of bona fide frames.
-    segments
-        Table of the segments of the profiled utterances.
-    shard
-        Which utterances, such as ``0of4``.
-    regions, utterances, left_out
-        The tables to write.
+    `regions` and `utterances` are the tables of `sslig.cues.cue_profile.profiles`, with ``detector`` and ``seed``.
     """
     table = shard_of(protocol.with_recordings(corpus, chosen(study, corpus, "profile")), shard)
     stored = pd.read_parquet(segments, filters=[("utterance", "in", table["utterance"].tolist())])

@@ -2,15 +2,10 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from sslig.attribution import context
-from sslig.corpora import protocol
-from sslig.corpora.protocol import stratified
 from sslig.files import write_parquet
-from sslig.models.detector import Detector
+from sslig.pipeline.faithfulness import tested
 from sslig.study import Study
-from sslig.validation.presented import dev_threshold, measure, sanity_rows
+from sslig.validation.presented import sanity_rows
 
 METHODS = ("ig", "gradient_x_input", "occlusion", "random")
 """Methods that are checked: cheap ones, and the one that knows nothing, which has to fail."""
@@ -34,15 +29,11 @@ def sanity(
 ) -> None:
     """Check `METHODS` on the first utterances of the rule *faithfulness*.
 
-    Parameters and tables are those of `sslig.pipeline.faithfulness.faithfulness`, with the statistics of
+    The table is that of `sslig.pipeline.faithfulness.faithfulness`, with the statistics of
     `sslig.validation.presented.sanity_rows`.
     """
+    inputs = {"detector": detector, "corpus": corpus, "baseline": baseline, "nonspeech": nonspeech}
     n = min(UTTERANCES, study.validation.utterances)
-    utterances = stratified(protocol.load_set(corpus, "eval"), n, study.corpus.seed)
-    utterances = protocol.with_recordings(corpus, utterances)
-    model = Detector.from_pretrained(detector)
-    prepared = context.load(study, seed, model, corpus, baseline, nonspeech)
-    threshold = dev_threshold(pd.read_parquet(scores_dev))
-    table, unread = measure(study, model, prepared, utterances, threshold, METHODS, sanity_rows)
+    table, unread = tested(study, seed, n, METHODS, sanity_rows, **inputs, scores_dev=scores_dev)
     write_parquet(sanity, table.assign(detector=name, seed=seed))
     write_parquet(left_out, unread)

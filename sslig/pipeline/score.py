@@ -23,19 +23,7 @@ def score(
     scores: Path,
     left_out: Path,
 ) -> None:
-    """Score the utterances of a shard, and list those that could not be read.
-
-    Parameters
-    ----------
-    name, seed
-        The detector, for the log, and its seed, a column of the scores.
-    detector, corpus
-        Folders of the trained detector and of the corpus.
-    set_name, shard
-        ``dev`` or ``eval``, and the part of its utterances such as ``0of4``.
-    scores, left_out
-        Parquet files to write: the columns `sslig.scores.COLUMNS`, and ``utterance`` and ``reason``.
-    """
+    """Score the utterances of a shard of *dev* or *eval*; `scores` has the columns `sslig.scores.COLUMNS`."""
     utterances = shard_of(protocol.load_set(corpus, set_name), shard)
     model = Detector.from_pretrained(detector)
     scored, missing = scoring.score(model, utterances, study.scoring, select_device(study.device))

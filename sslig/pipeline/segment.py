@@ -18,20 +18,10 @@ of the cue profile."""
 
 
 def segment(study: Study, *, corpus: Path, which: str, segments: Path, left_out: Path, sources: Path) -> None:
-    """Decode the segments that one step needs.
+    """Decode the segments of one of `WHICH`: *train* has voice activity only, *profile* voice activity and phones.
 
-    Parameters
-    ----------
-    corpus
-        Folder of the corpus.
-    which
-        One of `WHICH`. *train* has voice activity only, *profile* voice activity and phones.
-    segments
-        To write: the table of `sslig.cues.segments.decode`.
-    left_out
-        To write: utterances that could not be read, with the reason.
-    sources
-        To write: tool, version, model and parameters of each tier, as JSON.
+    `segments` is the table of `sslig.cues.segments.decode`; `sources` is JSON with the tool, version, model and
+    parameters of each tier.
 
     Raises
     ------

@@ -9,17 +9,8 @@ from sslig.study import Study
 def train(study: Study, *, name: str, seed: int, corpus: Path, output: Path, start: Path | None = None) -> None:
     """Train a detector, or resume a run with the same values that was stopped.
 
-    Parameters
-    ----------
-    name, seed
-        One of the detectors of the study, and one of its seeds.
-    corpus
-        Folder of the corpus, of which *train* and *dev* are read.
-    output
-        Folder of the run. It receives ``detector/``, ``epochs.tsv``, ``log.csv`` and ``training.json``, and until the
-        end ``checkpoints/``.
-    start
-        Folder of a trained detector to continue from.
+    The folder `output` receives ``detector/``, ``epochs.tsv``, ``log.csv`` and ``training.json``, and until the end
+    ``checkpoints/``. `start` is the folder of a trained detector to continue from.
 
     Raises
     ------

@@ -147,7 +147,7 @@ class Bench:
         with evaluating(detector, self.device):
             with torch.no_grad():
                 features = detector.features(torch.from_numpy(waveform)[None].to(self.device))
-            return methods.explain(methods.default(options), detector.head, features, context)
+            return methods.explain(methods.default(options, detector.head), detector.head, features, context)
 
     def decoded(self, recording: ExplainedRecording, progress: Progress = silent) -> ExplainedRecording:
         """Decode the segments of a recording with the sources of the study."""
