@@ -1,10 +1,15 @@
-"""Tables on pages: numbers, missing values and intervals as text, and no markup from data."""
+"""Tables and players on pages: numbers, intervals and sounds as given, and no markup from data."""
+
+import base64
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sslig.plots.display import shown, with_interval
+from sslig import audio
+from sslig.errors import InputError
+from sslig.plots.display import players, shown, with_interval
 
 
 def test_text_in_a_table_is_never_markup():
@@ -38,3 +43,35 @@ def test_a_figure_stands_with_its_interval(values, options, text):
 def test_each_row_may_have_a_factor_of_its_own():
     table = pd.DataFrame({"value": [0.5, 0.5], "low": np.nan, "high": np.nan})
     assert with_interval(table, factor=pd.Series([100, 1]), decimals=1).tolist() == ["50.0", "0.5"]
+
+
+@pytest.fixture
+def files(tmp_path, tone):
+    """Two FLAC files, one and half a second long."""
+    paths = tmp_path / "long.flac", tmp_path / "short.flac"
+    for path, length in zip(paths, (16_000, 8_000), strict=True):
+        audio.write_flac(path, tone[:length])
+    return paths
+
+
+def test_each_label_has_a_row_of_players_with_the_sound_in_the_page(files):
+    long, short = files
+    rows = {"first": [long, str(short)], "second": [short.read_bytes(), long]}
+    page = players(rows, ["attack", "original", "spoof"]).data
+    assert re.findall("<th>(.*?)</th>", page) == ["attack", "original", "spoof"]
+    assert re.findall(r"<tr><td>(\w+)</td>", page) == ["first", "second"]
+    sounds = [base64.b64decode(sound) for sound in re.findall(r'src="data:audio/flac;base64,([^"]+)"', page)]
+    assert sounds == [path.read_bytes() for path in (long, short, short, long)]
+    assert str(long.parent) not in page
+
+
+def test_labels_and_headings_are_escaped(files):
+    page = players({"<script>alert(1)</script>": [files[0]]}, ["A & <b>", "listen"]).data
+    assert "<script>" not in page
+    assert "<td>&lt;script&gt;alert(1)&lt;/script&gt;</td>" in page
+    assert "<th>A &amp; &lt;b&gt;</th>" in page
+
+
+def test_another_number_of_files_than_of_headings_is_refused(files):
+    with pytest.raises(InputError, match=r"'second' has 1 files; the headings are \['attack', 'real', 'spoof'\]"):
+        players({"first": list(files), "second": [files[0]]}, ["attack", "real", "spoof"])

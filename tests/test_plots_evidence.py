@@ -1,4 +1,4 @@
-"""Lanes of evidence: what is drawn is what was given, on the frame clock, in the colours of the project."""
+"""Figures over time: what is drawn is what was given, on the frame clock, in the colours of the project."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +10,7 @@ from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
 from sslig.labels import BONAFIDE, SPOOF
 from sslig.plots import evidence, style
-from sslig.plots.evidence import lanes, layer_map
+from sslig.plots.evidence import lanes, layer_map, spectrograms
 
 N_FRAMES = 99
 END_S = SSL_CLOCK.n_samples(N_FRAMES) / 16_000
@@ -109,3 +109,33 @@ def test_layer_map_is_white_at_zero():
     image = figure.axes[0].images[0]
     assert image.get_clim() == (-3, 3)
     np.testing.assert_allclose(image.cmap(image.norm(0.0)), 1, atol=0.01)
+
+
+@pytest.fixture
+def versions(tone):
+    """Four versions in three columns: one twice as loud, one that lacks its first quarter."""
+    made = spectrograms({"original": tone, "gain": 2 * tone, "trimmed": tone[4_000:], "noise": tone + np.float32(0.01)})
+    made.canvas.draw()
+    return made
+
+
+def panels(versions):
+    return {axis.get_title(): axis for axis in versions.axes if axis.get_title()}
+
+
+def test_each_version_has_a_panel_and_no_panel_is_empty(versions):
+    assert list(panels(versions)) == ["original", "gain", "trimmed", "noise"]
+    assert len(versions.axes) == 5  # and the colour bar
+    assert versions.get_size_inches()[0] <= style.WIDTH_IN
+
+
+def test_levels_are_relative_to_the_first_version(versions):
+    loudest = {title: axis.images[0].get_array().max() for title, axis in panels(versions).items()}
+    assert loudest["original"] == pytest.approx(0, abs=1e-4)
+    assert loudest["gain"] == pytest.approx(20 * np.log10(2), abs=1e-3)
+    assert len({axis.images[0].get_clim() for axis in panels(versions).values()}) == 1
+
+
+def test_the_time_after_an_end_is_shaded(versions):
+    ends = {title: axis.patches[0].get_x() for title, axis in panels(versions).items()}
+    assert ends == pytest.approx({"original": 1.0, "gain": 1.0, "trimmed": 0.75, "noise": 1.0})

@@ -1,8 +1,15 @@
-"""Tables as pages show them."""
+"""What pages show beside figures: tables, and players of sound that need no server and no kernel."""
 
-import numpy as np
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
 import pandas as pd
+from IPython.display import HTML
 from pandas.io.formats.style import Styler
+
+from sslig.errors import InputError
 
 
 def shown(table: pd.DataFrame, decimals: int = 1) -> Styler:
@@ -24,31 +31,45 @@ def with_interval(
     decimals: int = 2,
     signed: bool = False,
 ) -> pd.Series:
-    """Text such as ``12.3 [10.1, 14.5]`` for each row, to be pivoted into a table for a page.
+    """Text such as ``12.3 [10.1, 14.5]`` for each row, from the columns `value`, `low` and `high`.
 
-    Parameters
-    ----------
-    table
-        Rows with an estimate in the columns `value`, `low` and `high`.
-    factor
-        Multiplied with all three, such as 100 for percent; a series for one factor a row.
-    decimals, signed
-        Decimals of the numbers, and whether positive ones carry a plus sign.
-
-    Returns
-    -------
-    Series
-        Empty text where the value is NaN; no brackets where the interval is.
+    `factor` multiplies all three, such as 100 for percent, or one factor a row; with `signed`, positive numbers carry
+    a plus sign. The text is empty where the value is NaN, and has no brackets where the interval is.
     """
     # Adding 0.0 turns what rounds to -0 into 0.
     numbers = table[[value, low, high]].mul(factor, axis=0).round(decimals) + 0.0
-    form = f"{{:{'+' if signed else ''}.{decimals}f}}".format
-    texts = [
-        ""
-        if np.isnan(middle)
-        else form(middle)
-        if np.isnan(lower)
-        else f"{form(middle)} [{form(lower)}, {form(upper)}]"
-        for middle, lower, upper in numbers.itertuples(index=False)
-    ]
-    return pd.Series(texts, index=table.index, dtype=object)
+    texts = numbers.map(f"{{:{'+' if signed else ''}.{decimals}f}}".format)
+    brackets = (" [" + texts[low] + ", " + texts[high] + "]").where(numbers[low].notna(), "")
+    return (texts[value] + brackets).where(numbers[value].notna(), "").astype(object)
+
+
+def players(recordings: Mapping[str, Sequence[str | Path | bytes]], columns: Sequence[str]) -> HTML:
+    """A table with a row of players for each label; the sound is embedded in the page.
+
+    Parameters
+    ----------
+    recordings
+        Label -> FLAC files, or their contents, embedded unchanged.
+    columns
+        Headings: of the labels, then of each file of a row.
+
+    Raises
+    ------
+    InputError
+        A row and the headings differ in number.
+    """
+    wrong = [label for label, files in recordings.items() if len(files) != len(columns) - 1]
+    if wrong:
+        raise InputError(f"{wrong[0]!r} has {len(recordings[wrong[0]])} files; the headings are {list(columns)}")
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    rows = "".join(
+        f"<tr><td>{escape(label)}</td>{''.join(f'<td>{_player(file)}</td>' for file in files)}</tr>"
+        for label, files in recordings.items()
+    )
+    return HTML(f'<table class="sslig-players"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
+
+
+def _player(recording: str | Path | bytes) -> str:
+    flac = recording if isinstance(recording, bytes) else Path(recording).read_bytes()
+    sound = base64.b64encode(flac).decode("ascii")
+    return f'<audio controls preload="none" src="data:audio/flac;base64,{sound}"></audio>'

@@ -10,15 +10,10 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from sslig.labels import BONAFIDE, SPOOF
-from sslig.plots.style import BLACK, EVIDENCE, GREY, PERCENT, detector_styles, figure_grid, legend_above, style
+from sslig.plots.style import BLACK, EVIDENCE, GREY, PERCENT, detector_styles, figure_grid, panels, style
 from sslig.stats import metrics
 
-DET_TICKS = np.array(
-    [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.99]
-)
-
-CURVE_POINTS = 1000
-"""Thresholds at which the rates of a detector are drawn."""
+DET_TICKS = np.array([0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.99])
 
 RATE_LOOKS = {
     "p_miss": (EVIDENCE[BONAFIDE], "-", "FNMR: bona fide called spoof"),
@@ -38,7 +33,7 @@ def det(scores: Scores) -> Figure:
     ----------
     A. Martin et al., "The DET curve in assessment of detection task performance", 1997.
     """
-    figure, (axis,) = figure_grid(1, heights=[4.7], width=5.6)
+    figure, (axis,) = figure_grid(1, [4.7], width=5.6)
     curves = {name: metrics.det_points(*classes) for name, classes in scores.items()}
     low, high = _det_limits(curves)
     for name, look in detector_styles(curves).items():
@@ -47,7 +42,7 @@ def det(scores: Scores) -> Figure:
         axis.plot(p_fa, p_miss, color=look["color"], ls=look["linestyle"], lw=1.8, label=f"{name} (EER {eer:.2%})")
         axis.plot(*[ndtri(max(eer, low))] * 2, look["marker"], color=look["color"], ms=7, mec="white")
     axis.plot(ndtri([low, high]), ndtri([low, high]), color=GREY, lw=0.8, ls=(0, (1, 2)))
-    ticks = _apart(DET_TICKS[(low <= DET_TICKS) & (high >= DET_TICKS)])
+    ticks = DET_TICKS[(low <= DET_TICKS) & (high >= DET_TICKS)]
     for along in (axis.xaxis, axis.yaxis):
         along.set_ticks(ndtri(ticks), [f"{100 * tick:g}" for tick in ticks])
     axis.set(xlim=ndtri([low, high]), ylim=ndtri([low, high]), aspect="equal")
@@ -63,13 +58,11 @@ def error_rates(scores: Scores, points: pd.DataFrame) -> Figure:
 
     Parameters
     ----------
-    scores
-        Detector -> (trial,) spoof scores of its bona fide and of its spoof trials.
     points
         ``detector``, ``point``, ``threshold``, ``fnmr`` and ``fmr`` (`sslig.stats.operating_points.table`). The EER is
         a circle, a held rate a triangle at that rate; a rate of 0 lies on the lower edge.
     """
-    figure, axes = figure_grid(len(scores), heights=[1.9] * len(scores), width=5.6)
+    figure, axes = panels(len(scores), 1.9, columns=1, width=5.6)
     curves = {name: _rates(*classes) for name, classes in scores.items()}
     rates = np.concatenate([curve[["p_miss", "p_fa"]].to_numpy().ravel() for curve in curves.values()])
     floor = 10 ** np.floor(np.log10(min(rates[rates > 0].min(), 0.001)))
@@ -77,8 +70,8 @@ def error_rates(scores: Scores, points: pd.DataFrame) -> Figure:
         for rate, (colour, line, text) in RATE_LOOKS.items():
             drawn = curve[curve[rate] > 0]
             axis.plot(drawn["threshold"], drawn[rate], color=colour, ls=line, lw=1.8, label=text)
-        held = points[(points["detector"] == name) & np.isfinite(points["threshold"])]
-        for row in held.itertuples():
+        marked = points[(points["detector"] == name) & np.isfinite(points["threshold"])]
+        for row in marked.itertuples():
             marker, colour, rate = _mark(row)
             axis.plot(row.threshold, max(rate, floor), marker, color=colour, ms=7, mec="white", zorder=4, clip_on=False)
         axis.set(yscale="log", ylim=(floor, 1.3), ylabel="error rate (%)", title=name)
@@ -94,9 +87,9 @@ def error_rates(scores: Scores, points: pd.DataFrame) -> Figure:
 
 
 def _rates(bonafide: ArrayLike, spoof: ArrayLike) -> pd.DataFrame:
-    """Both error rates at `CURVE_POINTS` thresholds."""
+    """Both error rates at 1000 thresholds."""
     bonafide, spoof = np.sort(bonafide), np.sort(spoof)
-    at = np.linspace(min(bonafide[0], spoof[0]), max(bonafide[-1], spoof[-1]), CURVE_POINTS)
+    at = np.linspace(min(bonafide[0], spoof[0]), max(bonafide[-1], spoof[-1]), 1000)
     p_miss = 1 - np.searchsorted(bonafide, at) / len(bonafide)
     return pd.DataFrame({"threshold": at, "p_miss": p_miss, "p_fa": np.searchsorted(spoof, at) / len(spoof)})
 
@@ -119,11 +112,9 @@ def eer_bars(table: pd.DataFrame, group: str) -> Figure:
     table
         ``detector``, `group`, ``value``, ``low``, ``high`` (rates; NaN draws no interval) and ``n_spoof``
         (`sslig.stats.intervals.by_condition`).
-    group
-        Column of the groups.
     """
     groups, looks = list(dict.fromkeys(table[group])), detector_styles(table["detector"])
-    figure, (axis,) = figure_grid(1, heights=[1.0 + len(groups) * (0.13 + 0.14 * len(looks))])
+    figure, (axis,) = figure_grid(1, [1.0 + len(groups) * (0.13 + 0.14 * len(looks))])
     thickness = 0.8 / len(looks)
     for position, (name, look) in enumerate(looks.items()):
         rows = table[table["detector"] == name]
@@ -136,7 +127,7 @@ def eer_bars(table: pd.DataFrame, group: str) -> Figure:
     axis.set_xlim(left=0)
     axis.xaxis.set_major_formatter(PERCENT)
     axis.tick_params(axis="y", length=0)
-    legend_above(figure, axis)
+    figure.legend(loc="outside upper center", ncols=min(4, len(looks)))
     return figure
 
 
@@ -144,16 +135,12 @@ def eer_bars(table: pd.DataFrame, group: str) -> Figure:
 def reliability(table: pd.DataFrame) -> Figure:
     """Observed against claimed share of spoofs, one panel a detector; points on the diagonal are well calibrated.
 
-    Parameters
-    ----------
-    table
-        ``detector``, ``claimed``, ``observed``, ``low``, ``high`` (shares; NaN draws no interval).
+    `table` has ``detector``, ``claimed``, ``observed``, ``low`` and ``high`` (shares; NaN draws no interval).
     """
     looks, names = detector_styles(table["detector"]), list(dict.fromkeys(table["detector"]))
-    columns = min(2, len(names))
-    rows = -(-len(names) // columns)
-    figure, axes = figure_grid(rows, [2.6] * rows, columns=columns, width=2.8 * columns, sharex=True, sharey=True)
-    for axis, name in zip(axes, names, strict=False):
+    width = 2.8 * min(2, len(names))
+    figure, axes = panels(len(names), 2.6, columns=2, width=width, sharex=True, sharey=True)
+    for axis, name in zip(axes, names, strict=True):
         part, look = table[table["detector"] == name].sort_values("claimed"), looks[name]
         axis.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=(0, (1, 2)))
         axis.vlines(part["claimed"], part["low"], part["high"], color=BLACK, lw=1)
@@ -162,8 +149,6 @@ def reliability(table: pd.DataFrame) -> Figure:
         for along in (axis.xaxis, axis.yaxis):
             along.set_ticks(np.linspace(0, 1, 5))
             along.set_major_formatter(PERCENT)
-    for axis in axes[len(names) :]:
-        axis.remove()
     figure.supxlabel("claimed share of spoofs (%)", fontsize=10)
     figure.supylabel("observed share of spoofs (%)", fontsize=10)
     return figure
@@ -177,12 +162,3 @@ def _det_limits(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[fl
     smallest = min(rates[rates > 0].min(), worst / 4, high / 10) if worst > 0 else DET_TICKS[0]
     low = DET_TICKS[max(np.searchsorted(DET_TICKS, smallest, side="right") - 1, 0)]
     return low, max(high, 0.1)
-
-
-def _apart(ticks: np.ndarray, most: int = 12) -> np.ndarray:
-    """The ticks that leave room for each other's labels, from the highest down."""
-    gap, spaced = np.ptp(ndtri(ticks)) / most, [ticks[-1]]
-    for tick in ticks[-2::-1]:
-        if ndtri(spaced[-1]) - ndtri(tick) >= gap:
-            spaced.append(tick)
-    return np.array(spaced[::-1])

@@ -1,4 +1,4 @@
-"""Figures of one recording on one time axis: spectrogram, evidence of detectors and of their layers, segments."""
+"""Figures of recordings over time: spectrograms, evidence of detectors and of their layers, segments."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -14,18 +14,19 @@ from scipy.ndimage import median_filter
 
 from sslig.cues.tiers import Tier
 from sslig.errors import InputError
-from sslig.frames import SAMPLE_RATE_HZ, FrameClock
+from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK, FrameClock
 from sslig.labels import BONAFIDE, SPOOF
 from sslig.plots.style import (
     BLACK,
     EVIDENCE,
     GREY,
     ORANGE,
+    SKY,
     WIDTH_IN,
     YELLOW,
     evidence_map,
-    evidence_patches,
     figure_grid,
+    panels,
     style,
 )
 
@@ -33,10 +34,16 @@ TIME = "time (s)"
 TREND_FRAMES = 15
 RANGE_DB = 70.0
 TICKS_KHZ = (0.5, 1, 2, 4, 8)
+N_FFT, N_MELS = 1024, 80
+
+LEVELS_DB = (-70.0, 10.0)
+"""Grey scale of `spectrograms`, relative to the loudest point of the first version; some versions are louder."""
 
 SPECTROGRAM_IN, EVIDENCE_IN, LAYERS_IN, TIER_IN = 1.6, 1.0, 0.7, 0.28
 LETTER_IN = 0.058
 """Width of a letter of a label; a label wider than its segment is left out."""
+
+WORDS = {BONAFIDE: "bona fide", SPOOF: "spoof"}
 
 PLACE = {"facecolor": YELLOW, "alpha": 0.35, "edgecolor": BLACK, "linewidth": 0.8, "linestyle": "--"}
 """A known place; its edge shows it without colour."""
@@ -65,11 +72,9 @@ def lanes(
     Parameters
     ----------
     waveform
-        (samples,) Mono at 16 kHz.
+        (samples,) at 16 kHz.
     maps
         (frame,) Attribution in logits, by detector; positive = evidence for spoof.
-    clock
-        The frame grid of the maps.
     layers
         (layer, frame) Attribution by detector, drawn as a heat map below its evidence.
     tiers
@@ -83,8 +88,6 @@ def lanes(
     common_scale
         One scale for all detectors. Logits of different detectors do not compare, so each has a scale to itself
         otherwise.
-    title
-        Title of the figure.
 
     Raises
     ------
@@ -97,28 +100,27 @@ def lanes(
     rows = [SPECTROGRAM_IN]
     for name in maps:
         rows += [EVIDENCE_IN, *([LAYERS_IN] if name in layers else [])]
-    figure, axes = figure_grid(len(rows) + len(tiers), heights=rows + [TIER_IN] * len(tiers), sharex=True)
+    figure, axes = figure_grid(len(rows) + len(tiers), rows + [TIER_IN] * len(tiers), sharex=True)
     remaining = iter(axes)
-    draw_spectrogram(next(remaining), waveform, clock)
+    _draw_mel(next(remaining), mel_decibel(waveform, clock), clock)
+    axes[0].set_ylabel("frequency\n(kHz, mel scale)")
     largest = max((np.abs(frames).max() for frames in maps.values()), default=0)
     for name, frames in maps.items():
         axis = next(remaining)
-        draw_evidence(axis, trend(frames, trend_frames) if smooth else frames, clock, trend_frames)
-        symmetric(axis, largest if common_scale else np.abs(frames).max())
-        axis.set_ylabel(f"{name}\n(logit)")
+        _draw_evidence(axis, trend(frames, trend_frames) if smooth else frames, clock, trend_frames)
+        limit = 1.05 * (largest if common_scale else np.abs(frames).max()) or 1.0
+        axis.set(ylabel=f"{name}\n(logit)", ylim=(-limit, limit))
         if name in read_s:
             axis.axvspan(read_s[name], len(waveform) / SAMPLE_RATE_HZ, zorder=0.4, **UNREAD)
         if name in layers:
-            draw_layers(next(remaining), layers[name], clock)
+            _draw_layers(next(remaining), layers[name], clock)
     for name, tier in tiers.items():
-        draw_tier(next(remaining), name, tier)
+        _draw_tier(next(remaining), name, tier)
     _mark(axes, places_s, region_s)
     axes[0].set_xlim(0, len(waveform) / SAMPLE_RATE_HZ)
     axes[-1].set_xlabel(TIME)
-    handles = [
-        *evidence_patches("evidence for {}"),
-        Line2D([], [], color=BLACK, label=f"median of {trend_frames} frames"),
-    ]
+    handles = [Patch(color=EVIDENCE[key], alpha=0.75, label=f"evidence for {word}") for key, word in WORDS.items()]
+    handles += [Line2D([], [], color=BLACK, label=f"median of {trend_frames} frames")]
     handles += [Patch(**PLACE, label="planted")] if places_s else []
     handles += [Patch(**UNREAD, label="not read")] if read_s else []
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
@@ -128,40 +130,59 @@ def lanes(
 
 
 @style()
+def spectrograms(waveforms: Mapping[str, np.ndarray], *, columns: int = 3) -> Figure:
+    """The mel spectrogram of each version of one utterance; the time after the end of a version is shaded.
+
+    Parameters
+    ----------
+    waveforms
+        Title -> (samples,) at 16 kHz; levels are relative to the loudest point of the first one.
+    columns
+        Panels side by side.
+    """
+    levels = {title: mel_decibel(samples, SSL_CLOCK, reference=1.0) for title, samples in waveforms.items()}
+    loudest = next(iter(levels.values())).max()
+    longest_s = max(map(len, waveforms.values())) / SAMPLE_RATE_HZ
+    figure, axes = panels(len(waveforms), 1.2, columns=columns, sharex=True, sharey=True)
+    for axis, (title, level) in zip(axes, levels.items(), strict=True):
+        image = _draw_mel(axis, level - loudest, SSL_CLOCK)
+        image.set_clim(*LEVELS_DB)
+        axis.axvspan(len(waveforms[title]) / SAMPLE_RATE_HZ, longest_s, color=SKY, alpha=0.35, lw=0)
+        axis.set_title(title, fontsize=10, pad=3)
+        axis.set_xlim(0, longest_s)
+    figure.supxlabel(TIME, fontsize=10)
+    figure.supylabel("frequency (kHz, mel scale)", fontsize=10)
+    figure.colorbar(image, ax=list(axes), label=f"dB, 0 = loudest of {next(iter(waveforms))}", extend="both", aspect=40)
+    return figure
+
+
+@style()
 def layer_map(layers: np.ndarray, clock: FrameClock, *, title: str | None = None) -> Figure:
     """(layer, frame) Attributions as a heat map, white at 0; layer 0 is what the first transformer layer reads."""
-    figure, (axis,) = figure_grid(1, heights=[3.2])
-    image = draw_layers(axis, layers, clock)
+    figure, (axis,) = figure_grid(1, [3.2])
+    image = _draw_layers(axis, layers, clock)
     axis.set(xlabel=TIME, title=title)
     figure.colorbar(image, label="attribution (logit)\nbona fide  ←  →  spoof", pad=0.02)
     return figure
 
 
-def draw_spectrogram(axis: Axes, waveform: np.ndarray, clock: FrameClock) -> None:
-    """Draw (samples,) at 16 kHz as mel bands in dB on the frame clock: each column is the window its frame sees."""
-    decibel = mel_decibel(waveform, clock)  # (mel band, frame)
-    extent = (*edges_s(clock, decibel.shape[1]), 0, 1)
-    axis.imshow(decibel, cmap="gray_r", extent=extent, origin="lower", aspect="auto", interpolation="nearest")
-    axis.set_yticks([mel_share(tick) for tick in TICKS_KHZ], [f"{tick:g}" for tick in TICKS_KHZ])
-    axis.set_ylabel("frequency\n(kHz, mel scale)")
+def mel_decibel(waveform: np.ndarray, clock: FrameClock, reference: float | None = None) -> np.ndarray:
+    """(mel band, frame) Power of (samples,) at 16 kHz in dB relative to the loudest point, or to `reference`.
 
-
-def mel_decibel(
-    waveform: np.ndarray, clock: FrameClock, n_fft: int = 1024, n_mels: int = 80, reference: float | None = None
-) -> np.ndarray:
-    """(mel band, frame) Power of (samples,) at 16 kHz in dB relative to the loudest point, or to `reference`."""
+    Each column is the window that its frame sees.
+    """
     import librosa
 
-    # The window is padded to n_fft on both sides, and so is the waveform: frame t keeps its centre.
-    margin = (n_fft - clock.receptive_field_samples) // 2
+    # The window is padded to N_FFT on both sides, and so is the waveform: frame t keeps its centre.
+    margin = (N_FFT - clock.receptive_field_samples) // 2
     power = librosa.feature.melspectrogram(
         y=np.pad(waveform, margin),
         sr=SAMPLE_RATE_HZ,
-        n_fft=n_fft,
+        n_fft=N_FFT,
         hop_length=clock.hop_samples,
         win_length=clock.receptive_field_samples,
         center=False,
-        n_mels=n_mels,
+        n_mels=N_MELS,
     )
     return librosa.power_to_db(power, ref=np.max if reference is None else reference, top_db=RANGE_DB)
 
@@ -173,7 +194,32 @@ def mel_share(khz: float) -> float:
     return float(librosa.hz_to_mel(1000 * khz) / librosa.hz_to_mel(SAMPLE_RATE_HZ / 2))
 
 
-def draw_evidence(axis: Axes, frames: np.ndarray, clock: FrameClock, trend_frames: int = TREND_FRAMES) -> None:
+def trend(frames: np.ndarray, trend_frames: int = TREND_FRAMES) -> np.ndarray:
+    """(frame,) Running median over `trend_frames` frames; the ends are continued by their last value."""
+    return median_filter(np.asarray(frames, dtype=float), trend_frames, mode="nearest")
+
+
+def _draw_mel(axis: Axes, decibel: np.ndarray, clock: FrameClock) -> AxesImage:
+    axis.set_yticks([mel_share(khz) for khz in TICKS_KHZ], [f"{khz:g}" for khz in TICKS_KHZ])
+    return _draw_image(axis, decibel, clock, (0, 1), cmap="gray_r")
+
+
+def _draw_layers(axis: Axes, layers: np.ndarray, clock: FrameClock) -> AxesImage:
+    limit = np.abs(layers).max() or 1.0
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axis.set_ylabel("layer")
+    rows = (-0.5, len(layers) - 0.5)
+    return _draw_image(axis, layers, clock, rows, cmap=evidence_map(), vmin=-limit, vmax=limit)
+
+
+def _draw_image(axis: Axes, values: np.ndarray, clock: FrameClock, rows: tuple[float, float], **look) -> AxesImage:
+    """Draw (row, frame) values on the frame clock: each frame one hop wide around its centre."""
+    centre_s = clock.centre_s(values.shape[1])
+    extent = (centre_s[0] - clock.hop_s / 2, centre_s[-1] + clock.hop_s / 2, *rows)
+    return axis.imshow(values, extent=extent, origin="lower", aspect="auto", interpolation="nearest", **look)
+
+
+def _draw_evidence(axis: Axes, frames: np.ndarray, clock: FrameClock, trend_frames: int) -> None:
     """Draw (frame,) attributions as steps filled in the colours of both labels, and their running median."""
     time_s = clock.centre_s(len(frames))
     for label, part in ((SPOOF, np.maximum(frames, 0)), (BONAFIDE, np.minimum(frames, 0))):
@@ -182,24 +228,7 @@ def draw_evidence(axis: Axes, frames: np.ndarray, clock: FrameClock, trend_frame
     axis.axhline(0, color=GREY, lw=0.6)
 
 
-def draw_layers(axis: Axes, layers: np.ndarray, clock: FrameClock) -> AxesImage:
-    """Draw (layer, frame) attributions as a heat map, white at 0."""
-    limit = np.abs(layers).max() or 1.0
-    axis.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axis.set_ylabel("layer")
-    return axis.imshow(
-        layers,
-        cmap=evidence_map(),
-        vmin=-limit,
-        vmax=limit,
-        extent=(*edges_s(clock, layers.shape[1]), -0.5, len(layers) - 0.5),
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-    )
-
-
-def draw_tier(axis: Axes, name: str, tier: Tier) -> None:
+def _draw_tier(axis: Axes, name: str, tier: Tier) -> None:
     """Draw segments as boxes with the labels that fit."""
     spans = list(zip(tier.start_s, tier.end_s - tier.start_s, strict=True))
     axis.broken_barh(spans, (0, 1), facecolor="0.94", edgecolor=GREY, lw=0.5)
@@ -211,23 +240,6 @@ def draw_tier(axis: Axes, name: str, tier: Tier) -> None:
     axis.set_yticks([0.5], [name])
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(0, 1)
-
-
-def trend(frames: np.ndarray, trend_frames: int = TREND_FRAMES) -> np.ndarray:
-    """(frame,) Running median over `trend_frames` frames; the ends are continued by their last value."""
-    return median_filter(np.asarray(frames, dtype=float), trend_frames, mode="nearest")
-
-
-def edges_s(clock: FrameClock, n_frames: int) -> tuple[float, float]:
-    """Where the first frame starts and the last one ends when each is drawn one hop wide around its centre."""
-    centre_s = clock.centre_s(n_frames)
-    return centre_s[0] - clock.hop_s / 2, centre_s[-1] + clock.hop_s / 2
-
-
-def symmetric(axis: Axes, largest: float) -> None:
-    """Centre the y axis on 0 and make room for +- `largest`."""
-    limit = 1.05 * largest or 1.0
-    axis.set_ylim(-limit, limit)
 
 
 def _mark(axes: Sequence[Axes], places_s: Sequence[tuple[float, float]], region_s: tuple[float, float] | None) -> None:

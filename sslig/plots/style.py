@@ -12,15 +12,12 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter
 
 from sslig.labels import BONAFIDE, SPOOF
 
 WIDTH_IN = 7.0
 """Width of a figure; 700 px at the resolution of the book."""
-
-DPI = 100
 
 BLACK, GREY = "#000000", "#6E6E6E"
 ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
@@ -36,7 +33,7 @@ FREE = [(ORANGE, ":", "D"), (BLACK, "-", "v"), (BLUE, "--", "P"), (VERMILLION, "
 """The same for detectors of other names, in turn."""
 
 RC = {
-    "figure.dpi": DPI,
+    "figure.dpi": 100,
     "savefig.dpi": 200,
     "font.size": 10,
     "axes.labelsize": 10,
@@ -60,9 +57,8 @@ PERCENT = FuncFormatter(lambda rate, _: f"{100 * rate:g}")
 def style() -> Iterator[None]:
     """Apply the look of the project inside the block or, as ``@style()``, inside a function."""
     look = {**seaborn.axes_style("ticks"), **RC}
-    previous = {
-        name: plt.rcParams[name] for name in look
-    }  # not `rc_context`, which also stops a kernel showing figures
+    # Not `rc_context`, which also stops a kernel showing figures.
+    previous = {name: plt.rcParams[name] for name in look}
     plt.rcParams.update(look)
     try:
         yield
@@ -90,12 +86,6 @@ def evidence_map() -> Colormap:
     return LinearSegmentedColormap.from_list("evidence", [EVIDENCE[BONAFIDE], "white", EVIDENCE[SPOOF]])
 
 
-def evidence_patches(text: str) -> list[Patch]:
-    """Legend entries of the two labels; ``{}`` in `text` becomes "bona fide" and "spoof"."""
-    words = {BONAFIDE: "bona fide", SPOOF: "spoof"}
-    return [Patch(color=EVIDENCE[label], alpha=0.75, label=text.format(word)) for label, word in words.items()]
-
-
 def figure_grid(
     rows: int, heights: Sequence[float], *, columns: int = 1, width: float = WIDTH_IN, **kwargs
 ) -> tuple[Figure, Sequence[Axes]]:
@@ -107,7 +97,13 @@ def figure_grid(
     return figure, axes.ravel()
 
 
-def legend_above(figure: Figure, axis: Axes) -> None:
-    """Put the legend of `axis` over the whole figure."""
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(4, len(labels)))
+def panels(number: int, height: float, *, columns: int = 3, **kwargs) -> tuple[Figure, Sequence[Axes]]:
+    """A `figure_grid` of `number` axes of one height, `columns` side by side."""
+    columns = min(columns, number)
+    rows = -(-number // columns)
+    figure, axes = figure_grid(rows, [height] * rows, columns=columns, **kwargs)
+    for axis in axes[number:]:
+        axis.remove()
+    for axis in axes[number - columns : number]:
+        axis.tick_params(labelbottom=True)
+    return figure, axes[:number]
