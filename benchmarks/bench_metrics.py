@@ -16,8 +16,9 @@ import time
 import numpy as np
 import pandas as pd
 
-from sslig.stats import agreement, intervals, metrics, operating_points, selection
+from sslig.stats import agreement, intervals, metrics
 from sslig.stats.metrics import FA_WEIGHT, MISS_WEIGHT
+from sslig.study import PAPER
 
 N_BONAFIDE, N_SPOOF, N_SPEAKERS = 138_688, 542_086, 737
 N_ATTACKS, N_CODECS, N_DETECTORS = 16, 12, 3
@@ -62,6 +63,11 @@ def looped_summary(bonafide: np.ndarray, spoof: np.ndarray) -> dict[str, float]:
     }
 
 
+def summary(bonafide: np.ndarray, spoof: np.ndarray) -> dict[str, float]:
+    """All metrics by name."""
+    return {name: getattr(metrics, name)(bonafide, spoof) for name in metrics.METRICS}
+
+
 def looped_table(table: pd.DataFrame) -> tuple[float, float]:
     """Seconds that loops would take over all groups of a table, and the largest difference from the metrics."""
     groups = [metrics.by_class(trials) for _, trials in metrics.conditions(table, TABLE)]
@@ -69,7 +75,7 @@ def looped_table(table: pd.DataFrame) -> tuple[float, float]:
     start = time.perf_counter()
     looped = [looped_summary(*group) for group in measured]
     elapsed_s = time.perf_counter() - start
-    ours = [metrics.summary(*group) for group in measured]
+    ours = [summary(*group) for group in measured]
     difference = (pd.DataFrame(looped)[list(metrics.METRICS)] - pd.DataFrame(ours)).abs().max(axis=None)
     trials = [sum(map(len, group)) for group in groups]
     return elapsed_s * sum(trials) / sum(sum(map(len, group)) for group in measured), difference
@@ -99,10 +105,8 @@ def measure_metrics(table: pd.DataFrame, rng: np.random.Generator) -> None:
     one_s = seconds(metrics.eer, bonafide, spoof)
     plain_s = seconds(plain_rates, bonafide, spoof, rng.choice(scores, PLAIN_THRESHOLDS))
     plain_s *= len(scores) / PLAIN_THRESHOLDS
-    summary_s, looped_s = seconds(metrics.summary, bonafide, spoof), seconds(looped_summary, bonafide, spoof)
-    table_s = seconds(
-        lambda: [metrics.summary(*metrics.by_class(part)) for _, part in metrics.conditions(table, TABLE)]
-    )
+    summary_s, looped_s = seconds(summary, bonafide, spoof), seconds(looped_summary, bonafide, spoof)
+    table_s = seconds(lambda: [summary(*metrics.by_class(part)) for _, part in metrics.conditions(table, TABLE)])
     loops_s, difference = looped_table(table)
     print(f"one EER, sorted                             {one_s:9.3f} s")
     print(f"one EER, each threshold counted anew        {plain_s:9.0f} s   x {plain_s / one_s:,.0f}  (scaled)")
@@ -119,7 +123,7 @@ def measure_intervals(table: pd.DataFrame, rounds: int) -> None:
     curves = dict.fromkeys(("eer", "min_dcf"), "spoof_score")
     pair_s = seconds(intervals.table, trials, curves, **draws)
     all_s = seconds(intervals.table, trials, **draws)
-    points_s = seconds(operating_points.table, table, **draws)
+    points_s = seconds(intervals.operating_points, table, **draws)
     print(f"bootstrap EER + minDCF, {rounds:5d} rounds        {pair_s:9.1f} s")
     print(f"bootstrap all metrics, {rounds:5d} rounds         {all_s:9.1f} s")
     print(f"bootstrap operating points, {rounds:5d} rounds    {points_s:9.1f} s")
@@ -136,7 +140,7 @@ def measure_agreement(table: pd.DataFrame, rng: np.random.Generator, rounds: int
     start = time.perf_counter()
     groups = agreement.groups(scores)
     print(f"groups of {N_DETECTORS} detectors                       {time.perf_counter() - start:9.1f} s")
-    print(f"selection of the paper                      {seconds(selection.select, groups, seed=1):9.1f} s")
+    print(f"selection of the paper                      {seconds(agreement.select, groups, PAPER, seed=1):9.1f} s")
     draws = {"recordings": False, "seed": 1, "rounds": rounds}
     correlation_s = seconds(agreement.rank_correlation, scores, **draws)
     overlap_s = seconds(agreement.shared_errors, scores, **draws)

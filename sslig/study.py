@@ -4,11 +4,13 @@ import argparse
 import hashlib
 import os
 import re
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from sslig import files
 from sslig.errors import StudyError
@@ -19,14 +21,11 @@ SOURCES = ("prompts", "synthetic")
 """Corpora that are built by name; any other source is a folder of recordings."""
 
 READY_MADE = "asvspoof5"
-"""The source of a corpus that lies at its root already."""
-
-PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0)]
-PlainName = Annotated[str, Field(pattern=PLAIN_NAME)]
+PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Precision = Literal["32-true", "bf16-mixed"]
 
 
@@ -44,7 +43,7 @@ class Corpus(Values):
     source
         ``prompts``, ``synthetic``, a folder of recordings, or ``asvspoof5`` for a corpus that lies at `root` already.
     recordings
-        Recordings used at most, by set.
+        At most, by set.
     """
 
     source: str
@@ -62,14 +61,10 @@ class Training(Values):
         Epochs at most, and batches in each; without a number, an epoch draws as many utterances as the set has.
     batch_size, accumulate
         Utterances in a batch over all processes, and batches whose gradients make one step.
-    crop_s
-        Length of every training crop.
     lr_backbone, lr_head, layer_decay
         Learning rates. With a decay below 1, each layer of the backbone has the rate of the layer above times it.
     schedule, lr_end
         ``constant``, ``exponential`` down to `lr_end` times the first rate, or ``one_cycle``.
-    weight_decay, gradient_clip
-        Of AdamW, and the largest norm of a gradient.
     freeze_backbone, warmup_epochs
         Train the head alone, for all epochs or for the first ones.
     augmentation
@@ -142,20 +137,14 @@ class Masking(Values):
     ----------
     utterances
         Of *eval*, drawn evenly over classes and attacks; the explained utterances are the first of the same draw.
-    masks
-        By name (`sslig.cues.masks`); none: the masks of the paper and the project's.
-    sweeps
-        The same masks at other doses.
+    masks, sweeps
+        By name (`sslig.cues.masks`), and the same at other doses; none: those of the paper and the project's.
     draws
         Matched random controls of each mask and utterance.
-    rounds
-        Bootstrap rounds of the intervals and tests.
     segments
         Sources of segments (`sslig.cues.segments`): one of speech, of voicing, of phones and of words.
     nonspeech_utterances
         Bona fide training utterances whose non-speech frames are averaged; none: all.
-    workers
-        Processes that decode segments.
     """
 
     utterances: Count = 400
@@ -181,28 +170,21 @@ class Validation(Values):
 
     Attributes
     ----------
-    planted
-        Kinds of planted cues (`sslig.corpora.planted`) on which detectors are trained.
-    severity
-        By kind, in place of the kind's own.
+    planted, severity
+        Kinds of planted cues (`sslig.corpora.planted`) on which detectors are trained, and other severities by kind.
     planted_recordings
         Bona fide recordings that receive a cue, at most, by set.
     start
         What the detectors of planted cues are trained from: ``backbone``, or ``study`` for the study's own detectors.
     training
         Keys of `Training` with other values for the detectors of planted cues.
-    planted_utterances
-        Detected spoofs of each kind that are explained.
     methods
         Attribution methods (`sslig.attribution.methods`); none: all that the head allows.
-    utterances
-        Of *eval*, explained by every method for the tests of faithfulness and sanity.
+    planted_utterances, utterances, profile_utterances
+        Explained utterances: detected spoofs of each kind; of *eval*, by every method for the tests of faithfulness and
+        sanity; and of *eval*, for the cue profile (none: all).
     draws
         Matched random controls, and circular shifts that estimate chance.
-    rounds
-        Bootstrap rounds of the intervals.
-    profile_utterances
-        Of *eval*, explained for the cue profile; none: all.
     """
 
     planted: Annotated[list[str], Field(min_length=1)] = ["noise_floor", "phone_glitch", "boundary", "band", "splice"]
@@ -227,10 +209,9 @@ class Annotation(Values):
         Names of the utterances that are annotated; none: all that are explained.
     blind
         Hide label, scores and detectors, which come in random order as A, B, C.
-    decoys
-        With `blind`: judge regions at random places too, as long as the real ones.
-    repeats
-        With `blind`: share of the utterances that come twice, for the agreement of annotators with themselves.
+    decoys, repeats
+        With `blind`: judge regions at random places too, as long as the real ones; and the share of the utterances that
+        come twice, for the agreement of annotators with themselves.
     store
         The SQLite file below the runs of the study that every change is appended to.
     """
@@ -252,6 +233,61 @@ class Shards(Values):
     profile: Count = 1
 
 
+class Stratum(Values):
+    """Utterances worth listening to (`sslig.stats.agreement.select`).
+
+    Attributes
+    ----------
+    name
+        The reason that its utterances carry.
+    group
+        One of `sslig.stats.agreement.GROUPS`; none for any.
+    n, per_attack
+        Utterances in all, taken in turn from each attack, or utterances of each attack.
+    distinct
+        ``speaker``: no two utterances of one speaker.
+    order
+        ``best``: the most spoof-like spoofs or the least spoof-like bona fide (``spoof_rank``); ``worst``: the others.
+    """
+
+    name: str
+    key: Literal["bonafide", "spoof"]
+    group: Literal["confidently right", "middle right", "middle wrong", "confidently wrong", "mixed"] | None = None
+    n: Count | None = None
+    per_attack: Count | None = None
+    distinct: Literal["speaker"] | None = None
+    order: Literal["random", "best", "worst"] = "random"
+
+    @model_validator(mode="after")
+    def _sized_once(self) -> Self:
+        if (self.n is None) == (self.per_attack is None):
+            raise ValueError(f"n is {self.n} and per_attack is {self.per_attack}; exactly one of them is needed")
+        if self.per_attack is not None and self.key == "bonafide":
+            raise ValueError("bona fide utterances have no attack: per_attack is not accepted, n is")
+        return self
+
+
+PAPER = [
+    Stratum(name="best-scored spoof of its attack", key="spoof", per_attack=2, order="best"),
+    Stratum(name="confidently right spoof", key="spoof", group="confidently right", per_attack=2),
+    Stratum(name="confidently right bona fide", key="bonafide", group="confidently right", n=28, distinct="speaker"),
+    Stratum(name="confidently wrong bona fide", key="bonafide", group="confidently wrong", n=10),
+    Stratum(name="confidently wrong spoof", key="spoof", group="confidently wrong", n=10),
+    Stratum(name="middle right bona fide", key="bonafide", group="middle right", n=5),
+    Stratum(name="middle right spoof", key="spoof", group="middle right", n=5),
+    Stratum(name="middle wrong bona fide", key="bonafide", group="middle wrong", n=5),
+    Stratum(name="middle wrong spoof", key="spoof", group="middle wrong", n=5),
+]
+"""The selection of arXiv 2606.10912, 132 utterances of 16 attacks. No random draw comes before an ordered one."""
+
+
+def _differently_named(strata: list[Stratum]) -> list[Stratum]:
+    names = Counter(stratum.name for stratum in strata)
+    if len(names) < len(strata):
+        raise ValueError(f"several strata {names.most_common(1)[0][0]!r}")
+    return strata
+
+
 class Study(Values):
     """A study: corpus, backbone, detectors, seeds and the values of each step.
 
@@ -262,9 +298,7 @@ class Study(Values):
     detectors
         By name: ``{"head": ..., other arguments of that head}``.
     selection
-        Strata of the utterances worth listening to; none: those of the paper.
-    device
-        ``auto``, ``cpu``, ``cuda``, ...
+        In the order in which the strata draw.
     """
 
     name: PlainName
@@ -281,7 +315,7 @@ class Study(Values):
     validation: Validation = Validation()
     annotation: Annotation = Annotation()
     shards: Shards = Shards()
-    selection: list[dict[str, Any]] | None = None
+    selection: Annotated[list[Stratum], Field(min_length=1), AfterValidator(_differently_named)] = PAPER
     device: str = "auto"
 
     _path: Path = PrivateAttr(default=Path())
@@ -309,13 +343,7 @@ class Study(Values):
         return self.root / "runs" / self.name / self._folder
 
     def run(self, detector: str, seed: int) -> Path:
-        """Folder of one detector trained from one seed.
-
-        Raises
-        ------
-        StudyError
-            The study has no such detector or seed.
-        """
+        """Folder of one detector trained from one seed; `StudyError` where the study has no such."""
         self.detector(detector)
         if seed not in self.seeds:
             raise StudyError(f"{self.path}: seed {seed} is not among its seeds {self.seeds}")
@@ -335,15 +363,10 @@ class Study(Values):
 
     def planted(self, kind: str) -> "Study":
         """The study of one kind of planted cue: another corpus, and the recipe of ``validation.training``."""
-        corpus = Corpus(
-            source=f"planted:{kind}",
-            root=f"corpora/{self.name}-planted/{kind}",
-            seed=self.corpus.seed,
-            recordings=self.validation.planted_recordings,
-        )
-        recipe = _validated(
-            Training, self.training.model_dump() | self.validation.training, self.path, "validation.training"
-        )
+        root, recordings = f"corpora/{self.name}-planted/{kind}", self.validation.planted_recordings
+        corpus = Corpus(source=f"planted:{kind}", root=root, seed=self.corpus.seed, recordings=recordings)
+        values = self.training.model_dump() | self.validation.training
+        recipe = _validated(Training, values, self.path, "validation.training")
         derived = self.model_copy(update={"corpus": corpus, "training": recipe})
         derived._path, derived._root, derived._folder = self._path, self._root, f"planted/{kind}"
         return derived
@@ -355,8 +378,7 @@ def load(path: str | os.PathLike) -> Study:
     Raises
     ------
     StudyError
-        The file is missing, is no mapping, repeats a key, or has an unknown key, a missing key, a value of a wrong
-        type or out of range, or a value that still has to be filled in.
+        The file is missing or faulty, or a value still has to be filled in.
     """
     file = _find(Path(path))
     values = _read(file)
@@ -369,15 +391,12 @@ def load(path: str | os.PathLike) -> Study:
 
 
 def derive(path: str | os.PathLike, source: str) -> Path:
-    """Write the experiment at `path` with another corpus `source` beside its runs, and return the new file.
-
-    A folder of recordings is named by its last part and a hash of its whole path, so that two folders of one name
-    stay apart.
-    """
+    """Write the experiment at `path` with another corpus `source` beside its runs, and return the new file."""
     base = load(path)
     values, label = _read(base.path), source
     if Path(source).expanduser().is_dir():
         source = str(Path(source).expanduser().resolve())
+        # The hash keeps two folders of one name apart.
         slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(source).name).strip("-")
         label = f"{slug}-{hashlib.sha256(source.encode()).hexdigest()[:6]}"
     elif source not in SOURCES:
@@ -396,11 +415,12 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    repeated = [(key, part[0]) for index, (key, part) in enumerate(zip(keys, node.value)) if key in keys[:index]]
-    if repeated:
-        key, where = repeated[0]
-        raise yaml.constructor.ConstructorError(problem=f"key {key!r} stands twice", problem_mark=where.start_mark)
+    keys: set[Any] = set()
+    for part, _ in node.value:
+        key = loader.construct_object(part, deep=True)
+        if key in keys:
+            raise yaml.constructor.ConstructorError(problem=f"key {key!r} stands twice", problem_mark=part.start_mark)
+        keys.add(key)
     return loader.construct_mapping(node, deep=True)
 
 
@@ -421,7 +441,6 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _validated(model: type[Values], values: dict[str, Any], path: Path, prefix: str = "") -> Any:
-    """The model of `values`; the first fault becomes a message that names file, key, value and what is accepted."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -436,9 +455,9 @@ def _validated(model: type[Values], values: dict[str, Any], path: Path, prefix: 
 
 
 def _fields(model: type[Values], loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that a section at `loc` accepts."""
+    """The keys that a section at `loc`, or an item of a list of sections there, accepts."""
     for name in loc:
-        model = model.model_fields[str(name)].annotation
+        model = get_args(model)[0] if isinstance(name, int) else model.model_fields[name].annotation
     return list(model.model_fields)
 
 
@@ -454,12 +473,12 @@ def _root(path: Path) -> Path:
     return marked[0] if marked else path.parent
 
 
-def _leaves(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    leaves = []
+def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
-        name = f"{prefix}{key}"
-        leaves += _leaves(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
-    return leaves
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def main() -> None:

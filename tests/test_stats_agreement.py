@@ -1,4 +1,4 @@
-"""Groups, rank correlation and shared errors of detectors, against cases that can be counted."""
+"""Groups, draws, rank correlation and shared errors of detectors, against cases that can be counted."""
 
 import numpy as np
 import pandas as pd
@@ -7,7 +7,16 @@ from scipy.stats import spearmanr
 
 from sslig.errors import DataError
 from sslig.stats import agreement
-from sslig.stats.agreement import CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG, GROUPS, MIDDLE_RIGHT, MIDDLE_WRONG, MIXED
+from sslig.stats.agreement import (
+    CONFIDENTLY_RIGHT,
+    CONFIDENTLY_WRONG,
+    GROUPS,
+    MIDDLE_RIGHT,
+    MIDDLE_WRONG,
+    MIXED,
+    select,
+)
+from sslig.study import PAPER, Stratum
 
 RATE = 0.1
 
@@ -132,6 +141,154 @@ def test_the_order_of_the_rows_does_not_matter_and_conditions_are_passed_on(nois
     assert "codec" in groups
     assert "recording" not in groups
     assert groups["spoof_rank"].between(0, 1).all()
+
+
+def counts(chosen):
+    return chosen["attack"].value_counts().to_dict()
+
+
+WORDS = {"right": "confidently right", "wrong": "confidently wrong", "middle": "middle right"}
+
+
+@pytest.fixture
+def population():
+    """60 bona fide of 20 speakers and 30 spoofs of each of A01 to A03, a third of either in each of three groups.
+
+    An utterance's number is its place on the way to spoof.
+    """
+    keys = ["bonafide"] * 60 + ["spoof"] * 90
+    return pd.DataFrame(
+        {
+            "utterance": [f"E_{number:04d}" for number in range(150)],
+            "key": keys,
+            "attack": [f"A{1 + n % 3:02d}" if key == "spoof" else "-" for n, key in enumerate(keys)],
+            "speaker": [f"S{n // 3 % 20:02d}" for n in range(150)],
+            "group": [list(WORDS.values())[n // 3 % 3] for n in range(150)],
+            "spoof_rank": [(1 + number) / 150 for number in range(150)],
+        }
+    )
+
+
+def only(groups, *strata, seed=0):
+    chosen, shortages = select(groups, strata, seed=seed)
+    return chosen, shortages.to_dict("records")
+
+
+class TestSelect:
+    def test_a_number_of_each_attack(self, population):
+        chosen, shortages = only(population, Stratum(name="two", key="spoof", group=WORDS["right"], per_attack=2))
+        assert counts(chosen) == {"A01": 2, "A02": 2, "A03": 2}
+        assert set(chosen["group"]) == {"confidently right"}
+        assert set(chosen["reason"]) == {"two"}
+        assert shortages == []
+
+    @pytest.mark.parametrize(
+        ("key", "order", "expected"),
+        [
+            ("spoof", "best", ["E_0147", "E_0148", "E_0149"]),
+            ("spoof", "worst", ["E_0060", "E_0061", "E_0062"]),
+            ("bonafide", "best", ["E_0000", "E_0001", "E_0002"]),
+            ("bonafide", "worst", ["E_0057", "E_0058", "E_0059"]),
+        ],
+    )
+    def test_best_is_the_end_where_the_class_belongs(self, population, key, order, expected):
+        chosen, _ = only(population, Stratum(name="ends", key=key, n=3, order=order))
+        assert chosen["utterance"].tolist() == expected
+
+    def test_a_number_is_spread_over_attacks_and_the_others_fill_in(self, population):
+        few = population[(population["attack"] != "A03") | (population["utterance"] >= "E_0147")]
+        chosen, _ = only(few, Stratum(name="ten", key="spoof", n=10))
+        assert counts(chosen)["A03"] == 1
+        assert sorted(counts(chosen).values()) == [1, 4, 5]
+
+    def test_distinct_speakers_stand_once_and_what_lacks_is_said(self, population):
+        chosen, shortages = only(population, Stratum(name="voices", key="bonafide", n=28, distinct="speaker"))
+        assert chosen["speaker"].is_unique
+        assert shortages == [{"stratum": "voices", "attack": "all", "asked": 28, "found": 20}]
+
+    def test_a_speaker_of_one_attack_is_passed_over_in_the_next(self, population):
+        chosen, _ = only(population, Stratum(name="voices", key="spoof", per_attack=5, distinct="speaker"))
+        assert chosen["speaker"].is_unique
+        assert counts(chosen) == {"A01": 5, "A02": 5, "A03": 5}
+
+    def test_a_short_attack_is_named_even_if_none_of_the_group_is_there(self, population):
+        gone = population[~((population["attack"] == "A02") & (population["group"] == WORDS["wrong"]))]
+        chosen, shortages = only(gone, Stratum(name="two", key="spoof", group=WORDS["wrong"], per_attack=11))
+        assert shortages == [
+            {"stratum": "two", "attack": "A01", "asked": 11, "found": 10},
+            {"stratum": "two", "attack": "A02", "asked": 11, "found": 0},
+            {"stratum": "two", "attack": "A03", "asked": 11, "found": 10},
+        ]
+        assert len(chosen) == 20
+
+    def test_a_group_that_nobody_is_in_gives_none(self, population):
+        chosen, shortages = only(
+            population, Stratum(name="none", key="spoof", group="mixed", n=4), Stratum(name="some", key="spoof", n=1)
+        )
+        assert chosen["reason"].tolist() == ["some"]
+        assert shortages == [{"stratum": "none", "attack": "all", "asked": 4, "found": 0}]
+
+    def test_no_utterance_stands_in_two_strata(self, population):
+        first, second = Stratum(name="first", key="spoof", n=50), Stratum(name="second", key="spoof", n=50)
+        chosen, shortages = only(population, first, second)
+        assert chosen["utterance"].is_unique
+        assert shortages == [{"stratum": "second", "attack": "all", "asked": 50, "found": 40}]
+
+    def test_the_seed_decides_and_the_order_of_the_rows_and_later_strata_do_not(self, population):
+        strata = [Stratum(name="a", key="spoof", n=9), Stratum(name="b", key="bonafide", n=9)]
+        chosen, _ = select(population, strata, seed=0)
+        shuffled, _ = select(population.sample(frac=1, random_state=1), strata, seed=0)
+        pd.testing.assert_frame_equal(shuffled, chosen)
+        first, _ = select(population, strata[:1], seed=0)
+        assert first["utterance"].tolist() == chosen.loc[chosen["reason"] == "a", "utterance"].tolist()
+        assert not select(population, strata, seed=1)[0].equals(chosen)
+
+    def test_each_stratum_draws_from_the_seed_and_its_position(self, population):
+        bonafide = population[population["key"] == "bonafide"]
+        first, second = (Stratum(name=name, key="bonafide", n=4) for name in "ab")
+        chosen, _ = only(bonafide, first, second, seed=7)
+        left = bonafide["utterance"].to_numpy()
+        for position, name in enumerate("ab"):
+            drawn = left[np.random.default_rng((7, position)).permutation(len(left))[:4]]
+            assert chosen.loc[chosen["reason"] == name, "utterance"].tolist() == sorted(drawn)
+            left = np.setdiff1d(left, drawn)
+
+
+class TestPaper:
+    def test_it_asks_for_as_many_of_each_kind_as_the_published_selection_has(self, reference):
+        published = pd.read_csv(reference / "published_selection_132.csv")["SelectionReason"].value_counts()
+        names = {
+            "best-scored spoof of its attack": "Best-Scored Spoof (per attack)",
+            "confidently right spoof": "Confidently Correct Spoof",
+            "confidently right bona fide": "Confidently Correct Bonafide",
+            "confidently wrong bona fide": "Confidently Wrong Bonafide",
+            "confidently wrong spoof": "Confidently Wrong Spoof",
+            "middle right bona fide": "Mid-Correct Bonafide",
+            "middle right spoof": "Mid-Correct Spoof",
+            "middle wrong bona fide": "Mid-Wrong Bonafide",
+            "middle wrong spoof": "Mid-Wrong Spoof",
+        }
+        asked = {names[stratum.name]: stratum.n or 16 * stratum.per_attack for stratum in PAPER}
+        assert asked == published.to_dict()
+
+    def test_every_utterance_has_a_reason_and_what_is_short_is_listed(self, population):
+        chosen, shortages = select(population, PAPER, seed=0)
+        assert chosen["utterance"].is_unique
+        assert chosen["reason"].value_counts().to_dict() == {
+            "confidently right bona fide": 7,
+            "confidently wrong bona fide": 10,
+            "confidently wrong spoof": 10,
+            "best-scored spoof of its attack": 6,
+            "confidently right spoof": 6,
+            "middle right bona fide": 5,
+            "middle right spoof": 5,
+        }
+        assert shortages["stratum"].tolist() == [
+            "confidently right bona fide",
+            "middle wrong bona fide",
+            "middle wrong spoof",
+        ]
+        assert shortages[["asked", "found"]].to_numpy().tolist() == [[28, 7], [5, 0], [5, 0]]
 
 
 class TestRankCorrelation:

@@ -134,3 +134,31 @@ def test_a_condition_without_a_class_has_counts_and_no_metrics(trials):
 def test_seeds_that_scored_other_utterances_are_refused(trials):
     with pytest.raises(DataError, match=r"sls: seed 1 scored other utterances than seed 0"):
         intervals.table(trials[:-1], **OPTIONS)
+
+
+class TestOperatingPoints:
+    @pytest.fixture
+    def scores(self, trials):
+        return trials[(trials["detector"] == "sls") & (trials["seed"] == 0)]
+
+    def test_each_point_has_its_rate_inside_its_interval(self, scores):
+        classes = metrics.by_class(scores)
+        points = intervals.operating_points(scores, rates=(0.1,), **OPTIONS).set_index("point")
+        assert list(points.index) == ["EER", "FNMR at FMR 10 %", "FMR at FNMR 10 %"]
+        expected = [metrics.operating_point(*classes, kind, 0.1) for kind in ("eer", "fmr", "fnmr")]
+        assert points[["threshold", "fnmr", "fmr"]].to_numpy().tolist() == [list(point) for point in expected]
+        assert points["value"].tolist() == [metrics.eer(*classes), expected[1].p_miss, expected[2].p_fa]
+        assert (points["low"] <= points["value"]).all()
+        assert (points["value"] <= points["high"]).all()
+        assert points["errors_allowed"].tolist() == pytest.approx([np.nan, 7.2, 4.8], nan_ok=True)
+
+    def test_each_round_takes_its_own_thresholds_whatever_the_order_of_the_rows(self, scores):
+        points = intervals.operating_points(scores.sample(frac=1, random_state=0), (0.1,), **OPTIONS)
+        scores = scores.reset_index(drop=True)
+        rounds = []
+        for weights in np.concatenate(list(Units.of(scores["speaker"]).weights(1, 60))):
+            classes = metrics.by_class(scores.loc[np.repeat(scores.index, weights.astype(int))])
+            held = metrics.operating_point(*classes, "fmr", 0.1), metrics.operating_point(*classes, "fnmr", 0.1)
+            rounds.append([metrics.eer(*classes), held[0].p_miss, held[1].p_fa])
+        assert points["low"].tolist() == pytest.approx(np.quantile(rounds, 0.025, axis=0))
+        assert points["high"].tolist() == pytest.approx(np.quantile(rounds, 0.975, axis=0))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sslig.study import StudyError, Training, derive, load
+from sslig.study import PAPER, Stratum, StudyError, Training, derive, load
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -151,6 +151,37 @@ def test_a_wrong_file_is_named(write, text, message):
     with pytest.raises(StudyError, match=message) as error:
         load(path)
     assert str(error.value).startswith(f"{path}: ")
+
+
+STRATUM = {"name": "b", "key": "spoof"}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("two spoofs", "selection.1 is 'two spoofs'; Input should be a valid dictionary"),
+        (STRATUM | {"n": 3, "size": 3}, r"unknown key selection\.1\.size; known: name, key, group, n"),
+        ({"key": "spoof", "n": 3}, "key selection.1.name is missing"),
+        (STRATUM | {"key": "fake", "n": 3}, "selection.1.key is 'fake'; Input should be 'bonafide' or 'spoof'"),
+        (STRATUM | {"group": "right", "n": 3}, "group is 'right'; .* 'confidently right'"),
+        (STRATUM, "n is None and per_attack is None; exactly one"),
+        (STRATUM | {"n": 3, "per_attack": 1}, "n is 3 and per_attack is 1; exactly one"),
+        (STRATUM | {"n": 0}, "n is 0; .*greater than or equal to 1"),
+        (STRATUM | {"key": "bonafide", "per_attack": 2}, "bona fide utterances have no attack"),
+        (STRATUM | {"name": "a", "n": 3}, "several strata 'a'"),
+    ],
+)
+def test_what_is_wrong_in_a_stratum_is_named(write, row, message):
+    with pytest.raises(StudyError, match=message):
+        load(write(text=with_value(selection=[{"name": "a", "key": "spoof", "n": 1}, row])))
+
+
+def test_the_selection_is_that_of_the_paper_or_rows_of_the_file(write):
+    assert load(write()).selection == PAPER
+    rows = [STRATUM | {"group": "middle wrong", "per_attack": 2, "order": "worst"}]
+    assert load(write(text=with_value(selection=rows))).selection == [Stratum(**rows[0])]
+    with pytest.raises(StudyError, match=r"selection is .*at least 1 item"):
+        load(write(text=with_value(selection=[])))
 
 
 def test_a_value_that_is_to_be_filled_in_is_named(write):

@@ -1,10 +1,10 @@
-"""Agreement of detectors on trials: groups of utterances, rank correlation, and shared errors.
+"""Agreement of detectors on trials: groups of utterances and draws from them, rank correlation, and shared errors.
 
-Every function takes a row for each detector and utterance, the same utterances for each detector. Scores of different
-detectors have different scales; only thresholds and ranks within a detector are used.
+Scores have a row for each detector and utterance, the same utterances for each detector. Scores of different detectors
+have different scales; only thresholds and ranks within a detector are used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from sslig.errors import DataError
-from sslig.labels import KEYS
-from sslig.stats import metrics, operating_points
+from sslig.labels import BONAFIDE, KEYS
+from sslig.stats import metrics
 from sslig.stats.bootstrap import Units, estimate, ratio, spearman
+from sslig.study import Stratum
 
 RATE = 0.001
 """A detector is confident where at most this share of the other class lies."""
@@ -27,7 +28,6 @@ VERDICTS = (CONFIDENTLY_RIGHT, MIDDLE_RIGHT, MIDDLE_WRONG, CONFIDENTLY_WRONG)
 GROUPS = (*VERDICTS, MIXED)
 """Verdicts that the detectors share; `MIXED` where they differ."""
 
-COLUMNS = ("detector", "utterance", "key", "attack", "speaker", "spoof_score")
 SCOPES = {"all": tuple(KEYS), "bona fide": ("bonafide",), "spoof": ("spoof",)}
 MOST_DETECTORS = 8
 """Detectors that `shared_errors` takes: for n, it lists 2 ** n sets."""
@@ -44,9 +44,8 @@ class Thresholds(NamedTuple):
 def thresholds(scores: pd.DataFrame, rate: float = RATE) -> Thresholds:
     """The cuts of one detector, from its scores (``spoof_score`` and ``key``)."""
     classes = metrics.by_class(scores)
-    low = operating_points.at_fmr(*classes, rate).threshold
-    high = operating_points.at_fnmr(*classes, rate).threshold
-    return Thresholds(low, high, metrics.eer_threshold(*classes))
+    points = [metrics.operating_point(*classes, kind, rate) for kind in ("fmr", "fnmr", "eer")]
+    return Thresholds(*(point.threshold for point in points))
 
 
 def groups(scores: pd.DataFrame, rate: float = RATE) -> pd.DataFrame:
@@ -60,7 +59,8 @@ def groups(scores: pd.DataFrame, rate: float = RATE) -> pd.DataFrame:
     Parameters
     ----------
     scores
-        Rows with `COLUMNS`; ``codec`` and ``gender`` are passed on where present.
+        ``detector``, ``utterance``, ``key``, ``attack``, ``speaker`` and ``spoof_score``; ``codec`` and ``gender`` are
+        passed on where present.
     rate
         FMR and FNMR of the confident cuts.
 
@@ -94,17 +94,46 @@ def groups(scores: pd.DataFrame, rate: float = RATE) -> pd.DataFrame:
     ).reset_index()
 
 
+def select(groups: pd.DataFrame, strata: Sequence[Stratum], *, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw the utterances of each stratum in turn, none twice, and list what the strata lack.
+
+    Where attacks differ in size, their utterances are taken in turns: one of each attack, then a second of each. In a
+    random order, that of the attacks is random too; else the attack with the most extreme utterance comes first.
+
+    Parameters
+    ----------
+    groups
+        Utterances (`groups`), in any order.
+    strata
+        In the order in which they draw; an utterance that one stratum took is not available to later ones.
+    seed
+        Each stratum draws from this seed and its position.
+
+    Returns
+    -------
+    chosen : DataFrame
+        The columns of `groups` and ``reason``, the name of the stratum; strata in turn, utterances by name.
+    shortages : DataFrame
+        ``stratum``, ``attack`` (``all`` where the stratum asks for no number of each), ``asked`` and ``found``, a row
+        for each that has fewer than it asked for.
+    """
+    left, chosen, shortages = groups.sort_values("utterance"), [], []
+    for position, stratum in enumerate(strata):
+        candidates = left[(left["key"] == stratum.key) & (stratum.group is None or left["group"] == stratum.group)]
+        ordered = _ordered(candidates, stratum, np.random.default_rng((seed, position)))
+        taken = left[left["utterance"].isin(list(_in_turns(ordered, stratum)))].assign(reason=stratum.name)
+        left = left[~left["utterance"].isin(taken["utterance"])]
+        chosen.append(taken)
+        shortages += _shortages(taken, stratum, groups)
+    columns = ["stratum", "attack", "asked", "found"]
+    return pd.concat(chosen, ignore_index=True), pd.DataFrame(shortages, columns=columns)
+
+
 def rank_correlation(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: int = 1000) -> pd.DataFrame:
     """Spearman's rank correlation of each pair of detectors over all utterances, the bona fide and the spoofs.
 
     Over all utterances two good detectors correlate highly, whatever they listen to; within a class they need not.
-
-    Parameters
-    ----------
-    scores
-        Rows with `COLUMNS`, and ``recording`` where these are resampled.
-    recordings, seed, rounds
-        Whether recordings are resampled within speakers, and seed and number of the draws.
+    `scores` are those of `groups`, with ``recording`` where `recordings` are resampled within speakers.
 
     Returns
     -------
@@ -129,13 +158,7 @@ def shared_errors(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: 
 
     Of the n utterances of a class, n prod_d p_d^w (1 - p_d)^(1 - w) are expected, where p_d is the detector's error
     rate in that class and w is 1 where it errs: independence given the class. The thresholds are held over all rounds.
-
-    Parameters
-    ----------
-    scores
-        Rows with `COLUMNS` of at most `MOST_DETECTORS` detectors, and ``recording`` where these are resampled.
-    recordings, seed, rounds
-        See `rank_correlation`.
+    The arguments are those of `rank_correlation`, with at most `MOST_DETECTORS` detectors.
 
     Returns
     -------
@@ -190,3 +213,37 @@ def _wide(scores: pd.DataFrame, more: Sequence[str] = ()) -> tuple[pd.DataFrame,
     if len(differing):
         raise DataError(f"detectors disagree on key, attack, speaker or such of {differing.iloc[0]}")
     return wide, trials.set_index("utterance").loc[wide.index]
+
+
+def _ordered(candidates: pd.DataFrame, stratum: Stratum, rng: np.random.Generator) -> pd.DataFrame:
+    """Candidates in the order in which they are taken; they come by name, which decides between equal ranks."""
+    if stratum.order == "random":
+        return candidates.iloc[rng.permutation(len(candidates))]
+    highest_first = (KEYS[stratum.key] != BONAFIDE) == (stratum.order == "best")
+    return candidates.sort_values("spoof_rank", ascending=not highest_first, kind="stable")
+
+
+def _in_turns(ordered: pd.DataFrame, stratum: Stratum) -> Iterator[str]:
+    """Utterances from each attack in turn, until the stratum is full or nothing is left."""
+    queues = [zip(part["utterance"], part["speaker"], strict=True) for _, part in ordered.groupby("attack", sort=False)]
+    limit = stratum.n if stratum.per_attack is None else stratum.per_attack * len(queues)
+    turns, speakers, n_taken = stratum.per_attack or stratum.n, set(), 0
+    for _ in range(turns):
+        for queue in queues:
+            available = (pair for pair in queue if not stratum.distinct or pair[1] not in speakers)
+            utterance, speaker = next(available, (None, None))
+            if utterance is None:
+                continue
+            if n_taken == limit:
+                return
+            speakers.add(speaker)
+            n_taken += 1
+            yield utterance
+
+
+def _shortages(taken: pd.DataFrame, stratum: Stratum, groups: pd.DataFrame) -> list[tuple[str, str, int, int]]:
+    if stratum.per_attack is None:
+        return [(stratum.name, "all", stratum.n, len(taken))] if len(taken) < stratum.n else []
+    attacks = sorted(groups.loc[groups["key"] == stratum.key, "attack"].unique())
+    counts = taken["attack"].value_counts().reindex(attacks, fill_value=0)
+    return [(stratum.name, attack, stratum.per_attack, n) for attack, n in counts.items() if n < stratum.per_attack]

@@ -1,4 +1,7 @@
-"""Metrics of detectors with intervals that resample speakers, averaged over seeds, and paired differences."""
+"""Metrics and operating points with intervals that resample speakers, averaged over seeds, and paired differences.
+
+`recordings` says whether recordings are resampled within speakers; `seed` and `rounds` are those of the draws.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -7,10 +10,13 @@ import pandas as pd
 
 from sslig.errors import DataError
 from sslig.stats.bootstrap import Estimate, Units, estimate
-from sslig.stats.metrics import METRICS, conditions, weighted
+from sslig.stats.metrics import METRICS, Trials, by_class, conditions, operating_point, position, weighted
 
 SCORES = dict.fromkeys(METRICS, "spoof_score")
 """Metric -> column of scores that it is computed on: all on the scores as they are."""
+
+RATES = (0.01, 0.001)
+"""Error rates that `operating_points` hold."""
 
 
 def estimates(
@@ -23,12 +29,9 @@ def estimates(
     Parameters
     ----------
     trials
-        A row for each detector, seed and utterance: ``detector``, ``seed``, ``utterance``, ``key``, ``speaker``,
-        ``recording`` and scores.
+        ``detector``, ``seed``, ``utterance``, ``key``, ``speaker``, scores and, where resampled, ``recording``.
     columns
         Metric (`sslig.stats.metrics.METRICS`) -> column of scores that it is computed on.
-    recordings, seed, rounds
-        Whether recordings are resampled within speakers, and seed and number of the draws.
 
     Returns
     -------
@@ -40,8 +43,8 @@ def estimates(
     DataError
         Seeds scored different utterances, or a class is missing.
     """
-    draws = {"seed": seed, "rounds": rounds}
-    return {name: _estimate(runs, columns, recordings, draws) for (name,), runs in _runs(trials, ["detector"])}
+    draws = {"recordings": recordings, "seed": seed, "rounds": rounds}
+    return {name: _estimate(runs, columns, **draws) for (name,), runs in _runs(trials, ["detector"])}
 
 
 def table(
@@ -67,7 +70,7 @@ def table(
         counts = runs[0]["key"].value_counts()
         frame = pd.DataFrame(np.nan, index=range(len(columns)), columns=["value", "sd", "low", "high"])
         if len(counts) == 2:
-            drawn = _estimate(runs, columns, recordings, {"seed": seed, "rounds": rounds})
+            drawn = _estimate(runs, columns, recordings=recordings, seed=seed, rounds=rounds)
             by_seed = [statistic(np.ones((1, len(runs[0]))))[0] for statistic in _statistics(runs, columns)]
             deviation = np.std(by_seed, axis=0, ddof=1) if len(runs) > 1 else np.nan
             frame = drawn.frame()[["value", "low", "high"]].assign(sd=deviation)
@@ -80,8 +83,8 @@ def table(
 
 def by_condition(trials: pd.DataFrame, condition: str | Sequence[str], *args, **options) -> pd.DataFrame:
     """The `table` of each condition, such as ``["attack", "codec"]`` (`sslig.stats.metrics.conditions`)."""
-    parts = [table(part, *args, **options).assign(**values) for values, part in conditions(trials, condition)]
     names = [condition] if isinstance(condition, str) else list(condition)
+    parts = [table(part, *args, **options).assign(**values) for values, part in conditions(trials, names)]
     whole = pd.concat(parts, ignore_index=True)
     return whole[[*names, *whole.columns.drop(names)]]
 
@@ -96,6 +99,53 @@ def differences(
         for first, second in pairs
     ]
     return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+
+
+def operating_points(
+    scores: pd.DataFrame, rates: Sequence[float] = RATES, *, recordings: bool, seed: int, rounds: int = 1000
+) -> pd.DataFrame:
+    """The EER, the FNMR at each FMR and the FMR at each FNMR of one detector, with intervals.
+
+    Each round takes its own thresholds, because the figure is that of the best threshold for the trials at hand.
+
+    Parameters
+    ----------
+    scores
+        ``spoof_score``, ``key``, ``speaker`` and, where resampled, ``recording`` of one detector's trials.
+    rates
+        Error rates to hold, between 0 and 1.
+
+    Returns
+    -------
+    DataFrame
+        ``point``, ``threshold``, ``fnmr``, ``fmr``, ``value`` (the EER, or the rate that is not held), ``low``,
+        ``high``, ``errors_allowed`` (trials that the held rate lets through; below one, the point depends on the size
+        of the set rather than on the detector), ``n_bonafide`` and ``n_spoof``.
+    """
+    bonafide, spoof = by_class(scores)
+    trials = Trials.of(bonafide, spoof)
+    ordered = pd.concat([scores[scores["key"] == key] for key in ("bonafide", "spoof")]).iloc[trials.order]
+    kinds = [("eer", np.nan), *(("fmr", rate) for rate in rates), *(("fnmr", rate) for rate in rates)]
+    points = [operating_point(bonafide, spoof, *kind) for kind in kinds]
+
+    def values(weights: np.ndarray) -> np.ndarray:
+        p_miss, p_fa = trials.rates(weights)
+        of_kind = {"eer": (p_miss + p_fa) / 2, "fmr": p_miss, "fnmr": p_fa}
+        at = [position(*kind, p_miss, p_fa)[:, None] for kind in kinds]
+        columns = [np.take_along_axis(of_kind[kind], where, axis=1) for (kind, _), where in zip(kinds, at, strict=True)]
+        return np.concatenate(columns, axis=1)
+
+    units = Units.of_table(ordered, recordings=recordings)
+    figures = estimate(values, units, seed=seed, rounds=rounds, classes=trials.is_bonafide)
+    names = {"eer": "EER", "fmr": "FNMR at FMR {:g} %", "fnmr": "FMR at FNMR {:g} %"}
+    sizes = {"eer": np.nan, "fmr": len(spoof), "fnmr": len(bonafide)}
+    return pd.DataFrame(points, columns=["threshold", "fnmr", "fmr"]).assign(
+        **figures.frame()[["value", "low", "high"]],
+        point=[names[kind].format(100 * rate) for kind, rate in kinds],
+        errors_allowed=[rate * sizes[kind] for kind, rate in kinds],
+        n_bonafide=len(bonafide),
+        n_spoof=len(spoof),
+    )
 
 
 def _runs(trials: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, list[pd.DataFrame]]]:
@@ -122,6 +172,6 @@ def _statistics(runs: list[pd.DataFrame], columns: Mapping[str, str]) -> list:
     return [statistic(run) for run in runs]
 
 
-def _estimate(runs: list[pd.DataFrame], columns: Mapping[str, str], recordings: bool, draws: Mapping) -> Estimate:
+def _estimate(runs: list[pd.DataFrame], columns: Mapping[str, str], *, recordings: bool, **draws: int) -> Estimate:
     statistics, units = _statistics(runs, columns), Units.of_table(runs[0], recordings=recordings)
     return estimate(lambda weights: sum(part(weights) for part in statistics) / len(statistics), units, **draws)

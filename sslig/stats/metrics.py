@@ -1,9 +1,9 @@
-"""Error rates and calibration of spoof scores: EER, minDCF, actDCF, Cllr, with weights and by condition.
+"""Error rates and calibration of spoof scores: EER, minDCF, actDCF, Cllr, operating points and conditions.
 
 Functions take two arrays ``bonafide, spoof`` of spoof scores (higher = more likely spoof), so that no label can be
-confused, and raise `DataError` where a class is empty or not one axis of finite numbers. A *miss* is a bona fide trial
-called spoof, a *false acceptance* a spoof trial called bona fide. The log-likelihood ratio in the official direction
-(bona fide over spoof) is the negated spoof score.
+confused, and raise `DataError` where a class is empty or not one axis of finite numbers. P_miss is the rate of bona
+fide trials called spoof, the false non-match rate FNMR; P_fa that of spoofs called bona fide, the false match rate FMR.
+The log-likelihood ratio in the official direction (bona fide over spoof) is the negated spoof score.
 
 Equal scores cannot be separated by a threshold, so a block of ties is one step. The official ASVspoof 5 package steps
 through a block, bona fide trials first: for a constant score it reports an EER of 100 %, this module 50 %.
@@ -16,6 +16,7 @@ N. Brummer and J. du Preez, "Application-independent evaluation of speaker detec
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -61,8 +62,37 @@ def eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 def eer_threshold(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """The threshold of `eer`: trials with at least this spoof score are called spoof."""
-    threshold, p_miss, p_fa = error_rates(bonafide, spoof)
-    return float(threshold[nearest(p_miss, p_fa)])
+    return operating_point(bonafide, spoof, "eer").threshold
+
+
+class OperatingPoint(NamedTuple):
+    """A threshold and both error rates at it."""
+
+    threshold: float
+    p_miss: float
+    p_fa: float
+
+
+def operating_point(bonafide: ArrayLike, spoof: ArrayLike, kind: str, rate: float = np.nan) -> OperatingPoint:
+    """The point of the EER, or the best one that holds an error rate.
+
+    ``fmr`` is the highest threshold, thus the lowest FNMR, at which the FMR is at most `rate`; ``fnmr`` the lowest
+    threshold at which the FNMR is.
+    """
+    if kind != "eer" and not 0 <= rate <= 1:
+        raise DataError(f"{kind.upper()} of {rate}; a rate between 0 and 1 is needed")
+    curves = error_rates(bonafide, spoof)
+    at = position(kind, rate, *curves[1:])
+    return OperatingPoint(*(float(curve[at]) for curve in curves))
+
+
+def position(kind: str, rate: float, p_miss: np.ndarray, p_fa: np.ndarray) -> np.ndarray:
+    """(...) Where an `operating_point` stands among the thresholds, which descend: P_miss rises and P_fa falls."""
+    if kind == "eer":
+        return nearest(p_miss, p_fa)
+    if kind == "fmr":
+        return np.argmax(p_fa <= rate, axis=-1)
+    return np.count_nonzero(p_miss <= rate, axis=-1) - 1
 
 
 def min_dcf(bonafide: ArrayLike, spoof: ArrayLike) -> float:
@@ -80,32 +110,21 @@ def cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     return _mean_cost(bonafide, spoof, _log_cost)
 
 
-def summary(bonafide: ArrayLike, spoof: ArrayLike) -> dict[str, float]:
-    """All of `METRICS`, in that order."""
-    rates = Trials.of(bonafide, spoof).rates()
-    curve = {name: float(metric(*rates)) for name, metric in CURVE_METRICS.items()}
-    return curve | {name: _mean_cost(bonafide, spoof, cost) for name, cost in COST_METRICS.items()}
-
-
 def by_class(table: pd.DataFrame, score: str = "spoof_score") -> tuple[np.ndarray, np.ndarray]:
     """(trial,) scores of the bona fide and of the spoof trials of a table with ``key``."""
-    missing = [column for column in ("key", score) if column not in table]
-    if missing:
-        raise DataError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, table.columns))}")
     unknown = table.loc[~table["key"].isin(KEYS), "key"]
     if len(unknown):
         raise DataError(f"key {unknown.iloc[0]!r} in row {unknown.index[0]}; accepted: {', '.join(KEYS)}")
     return tuple(table.loc[table["key"] == key, score].to_numpy() for key in KEYS)
 
 
-def conditions(table: pd.DataFrame, columns: str | Sequence[str]) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+def conditions(table: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
     """Each condition in sorted order, column -> value, with its spoof trials and all bona fide trials that share it.
 
-    Grouped by attack, each attack meets all bona fide trials; grouped by codec, the spoof and the bona fide trials
-    of that codec; grouped by both, each attack under a codec meets the bona fide trials of the codec. One class of a
-    condition may be missing.
+    Grouped by attack, each attack meets all bona fide trials; grouped by codec, those of that codec; grouped by both,
+    each attack under a codec meets the bona fide trials of the codec. One class of a condition may be missing.
     """
-    columns = [columns] if isinstance(columns, str) else list(columns)
+    columns = list(columns)
     shared = [column for column in columns if column not in SPOOF_ONLY_COLUMNS]
     bonafide, spoof = (table[table["key"] == key] for key in KEYS)
     # A condition that only bona fide trials have counts too, unless conditions are attacks.
@@ -130,7 +149,7 @@ class Trials:
     @classmethod
     def of(cls, bonafide: ArrayLike, spoof: ArrayLike) -> "Trials":
         """The bona fide trials followed by the spoof trials, sorted."""
-        bonafide, spoof = checked(bonafide, "bona fide"), checked(spoof, "spoof")
+        bonafide, spoof = _checked(bonafide, "bona fide"), _checked(spoof, "spoof")
         scores = np.concatenate([bonafide, spoof])
         order = np.argsort(-scores, kind="stable")
         scores = scores[order]
@@ -155,16 +174,9 @@ class Trials:
 
 
 def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = METRICS) -> Statistic:
-    """Metrics as a statistic of `sslig.stats.bootstrap`: (round, trial) weights -> (round, metric) values.
+    """Metrics of (trial,) scores as a statistic of `sslig.stats.bootstrap`: (round, trial) -> (round, metric).
 
     With whole weights each round has exactly the metrics of the trials repeated that often; NaN without a class.
-
-    Parameters
-    ----------
-    scores, is_bonafide
-        (trial,) Spoof scores, and which trials are bona fide.
-    names
-        Metrics, out of `METRICS`.
 
     Examples
     --------
@@ -172,12 +184,7 @@ def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = M
     >>> eer(np.array([[1, 1, 1, 1], [1, 1, 0, 1]])).ravel().tolist()
     [0.5, 0.0]
     """
-    unknown = [name for name in names if name not in METRICS]
-    if unknown or not len(names):
-        raise DataError(f"unknown metrics {unknown}; accepted: {', '.join(METRICS)}")
     scores, is_bonafide = np.asarray(scores), np.asarray(is_bonafide, dtype=bool)
-    if scores.shape != is_bonafide.shape:
-        raise DataError(f"{scores.shape} scores and {is_bonafide.shape} classes; one of each per trial is needed")
     trials = Trials.of(scores[is_bonafide], scores[~is_bonafide])
     order = np.concatenate([np.flatnonzero(is_bonafide), np.flatnonzero(~is_bonafide)])[trials.order]
     costs = {name: COST_METRICS[name](trials.scores, trials.is_bonafide) for name in names if name in COST_METRICS}
@@ -202,8 +209,7 @@ def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = M
     return metrics
 
 
-def checked(scores: ArrayLike, name: str) -> np.ndarray:
-    """(trial,) The scores of class `name` as float64."""
+def _checked(scores: ArrayLike, name: str) -> np.ndarray:
     try:
         scores = np.asarray(scores, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -249,5 +255,5 @@ COST_METRICS = {"act_dcf": _decision_cost, "cllr": _log_cost}
 
 
 def _mean_cost(bonafide: ArrayLike, spoof: ArrayLike, cost) -> float:
-    bonafide, spoof = checked(bonafide, "bona fide"), checked(spoof, "spoof")
+    bonafide, spoof = _checked(bonafide, "bona fide"), _checked(spoof, "spoof")
     return float(cost(bonafide, True).mean() + cost(spoof, False).mean())

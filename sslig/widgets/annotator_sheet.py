@@ -74,7 +74,7 @@ def make(study: Study) -> None:
     """
     from sslig import pipeline
     from sslig.corpora import protocol
-    from sslig.stats import agreement, selection
+    from sslig.stats import agreement
 
     first = {"detectors": list(study.detectors), "seeds": study.seeds[:1]}
     tables = pipeline.tables(study, "attributions", "scores_eval", **first)
@@ -83,7 +83,7 @@ def make(study: Study) -> None:
     by_all = scores.groupby("utterance")["utterance"].transform("size") == len(study.detectors)
     scores = scores[by_all].assign(gender=scores["utterance"].map(known.set_index("utterance")["gender"]))
     groups = agreement.groups(scores)
-    chosen, _ = selection.select(groups, selection.strata(study.selection), seed=study.corpus.seed)
+    chosen, _ = agreement.select(groups, study.selection, seed=study.corpus.seed)
     utterances = plan.utterances(study, known, attributions, chosen)
     clock = _clock(next(iter(folders.values())))
     regions = plan.regions(attributions[attributions["utterance"].isin(utterances["utterance"])], clock=clock)
