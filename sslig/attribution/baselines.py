@@ -18,9 +18,6 @@ from sslig.files import atomic
 from sslig.models.detector import Detector
 from sslig.study import Scoring
 
-Weight = Callable[[str, int], np.ndarray]
-"""From the name of an utterance and its number of frames to (frame,) weights."""
-
 
 @dataclass(frozen=True)
 class Baseline:
@@ -28,8 +25,6 @@ class Baseline:
 
     Attributes
     ----------
-    name
-        ``bonafide_mean`` or ``nonspeech_mean`` for those that the pipeline makes.
     values
         (layer, feature), the same in all frames, or (layer, frame, feature).
     source
@@ -62,12 +57,12 @@ def mean(
     options: Scoring,
     device: str | torch.device,
     source: Mapping[str, str | int],
-    weight: Weight | None = None,
+    weight: Callable[[str, int], np.ndarray] | None = None,
 ) -> Baseline:
     """The mean features of a detector over frames of `utterances`; unreadable ones are left out.
 
-    Each frame counts once, or by its `weight`, so a long utterance counts more. Sums are kept in float64. The numbers
-    of utterances and frames that count are added to `source`, which says where the utterances come from.
+    Each frame counts once, or by its weight: `weight` is from the name of an utterance and its number of frames to
+    (frame,). Sums are kept in float64. To `source` are added the numbers of utterances and frames that count.
 
     Raises
     ------

@@ -39,16 +39,8 @@ DRAWS = 8
 class Context:
     """All that a method may need, made once for a detector.
 
-    Attributes
-    ----------
-    baselines
-        By name; ``zero`` and ``blurred`` need none.
-    draws
-        (layer, frame, feature) Features of real bona fide utterances.
-    options
-        Points on a path, tolerance, and whether a head that selects nodes keeps its selection.
-    seed, utterance
-        Seed of all random draws, together with the purpose and the name of the explained utterance.
+    `baselines` are by name; ``zero`` and ``blurred`` need none. `draws` are (layer, frame, feature) features of real
+    bona fide utterances. Random draws follow `seed`, their purpose and the name of the explained `utterance`.
     """
 
     baselines: Mapping[str, Baseline]
@@ -77,10 +69,6 @@ class Context:
             raise InputError(f"{n} bona fide draws; accepted: 1 to the {len(self.draws)} that there are")
         n_frames = features.shape[2]
         starts = [drawn[:, torch.arange(n_frames) % drawn.shape[1]] for drawn in self.draws[:n]]
-        wrong = [start.shape for start in starts if start.shape != features.shape[1:]]
-        if wrong:
-            shape = tuple(features.shape)
-            raise InputError(f"a bona fide draw of shape {tuple(wrong[0])} does not fit features of shape {shape}")
         return torch.stack(starts).to(features)
 
     def generator(self, purpose: str) -> torch.Generator:
@@ -89,10 +77,7 @@ class Context:
 
 
 def load(study: Study, seed: int, detector: Detector, corpus: Path, baseline: Path, nonspeech: Path) -> Context:
-    """The context of a detector trained from `seed`: its stored baselines, and draws of bona fide *train* utterances.
-
-    `baseline` and `nonspeech` are the files of the mean bona fide features and of those of frames without speech.
-    """
+    """The context of a detector trained from `seed`: its stored means, and draws of bona fide *train* utterances."""
     train = protocol.load_set(corpus, "train")
     drawn = draw(train[train["label"] == KEYS["bonafide"]], DRAWS, seed)
     stored = {BONAFIDE_MEAN: baselines.load(baseline), NONSPEECH: baselines.load(nonspeech)}

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from sslig.attribution.target import FREE, FROZEN, Target
-from sslig.errors import InputError
 
 COMPLETE, JUMP, NOT_CONVERGED, NOT_PROMISED = STATUSES = ("complete", "jump", "not converged", "not promised")
 
@@ -36,16 +35,12 @@ CERTIFICATE = (
 COST = ("seconds", "peak_mib")
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-"""Where Linux reports the resident memory of a process, and where writing 5 resets its peak (proc(5))."""
+"""Linux reports resident memory in the first; writing 5 to the second resets its peak (proc(5))."""
 
 
 @dataclass
 class Cost:
-    """What a computation cost: wall-clock time, and the most memory on top of what was in use before.
-
-    Memory is allocated on a GPU, resident on Linux, elsewhere NaN. Buffers that libraries keep from an earlier call
-    count as in use before.
-    """
+    """Wall-clock time, and the most memory on top of what was in use before: on a GPU allocated, on Linux resident."""
 
     seconds: float = float("nan")
     peak_mib: float = float("nan")
@@ -60,27 +55,23 @@ class Explanation:
     by_layer
         (layer, frame) Attribution summed over features, in float64; positive is evidence for spoof. One layer where a
         method takes all layers as one.
-    spoof_score, baseline_score
-        The explained logit F(x), and the mean of F(b) over the baselines; None where the method has none.
+    spoof_score, baseline_score, free_baseline_score
+        F(x), and the mean of F(b) over the baselines, also with the free selection; None where the method has none.
     residual
         sum of the attribution - (F(x) - F(b)), a logit, where the method promises that it is 0; else None.
     steps
         Points on a path, random draws, or windows.
     status
-        ``complete`` where the residual is within the tolerance times F(x) - F(b), or within `FLOOR_LOGIT`; ``jump``
-        where it is not but more points do not change it, so F is discontinuous on the path; ``not converged`` where
-        more points may help; ``not promised`` where the attribution need not add up.
+        ``complete`` where the residual is within `allowance`; ``jump`` where it is not but more points do not change
+        it, so F is discontinuous on the path; ``not converged`` where more points may help; ``not promised`` where the
+        attribution need not add up.
     selection
         ``frozen`` where the head's choice of nodes was held at that of the explained input, else ``free``.
-    free_baseline_score
-        F(b) with the free selection.
     uncertainty
         How much of the residual is due to too few points: its change by the last doubling of the points of a path, or
         the half width of its 99 % confidence interval over random draws; None where neither is known.
     sizes
         `ABSOLUTE` and `L2` -> (frame,).
-    method, cost
-        Its canonical text (`sslig.attribution.methods.parse`), and what it took.
     """
 
     by_layer: np.ndarray
@@ -103,10 +94,7 @@ class Explanation:
 
     def frames(self, aggregation: str = SIGNED) -> np.ndarray:
         """(frame,) One of `AGGREGATIONS` over layers and features."""
-        maps = {SIGNED: self.by_frame, **self.sizes}
-        if aggregation not in maps:
-            raise InputError(f"aggregation {aggregation!r}; accepted: {', '.join(maps)}")
-        return maps[aggregation]
+        return {SIGNED: self.by_frame, **self.sizes}[aggregation]
 
     @property
     def difference(self) -> float | None:
@@ -155,10 +143,9 @@ def allowance(difference: float, tolerance: float) -> float:
 def summary(records: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
     """How far explanations add up and what they cost, a row a group, in the order in which groups come.
 
-    `records` has a row an explanation, `Explanation.record` and the columns of `by`. The result has the columns of
-    `by`; ``n``; the number of explanations with each of `STATUSES`; ``residual_median`` and ``residual_worst``,
-    relative to F(x) - F(b), which may be small, and ``residual_worst_logits``; ``uncertainty_median``, relative too;
-    all NaN where nothing is promised; ``steps_median``; ``seconds_median``; ``peak_mib_worst``.
+    `records` has a row an explanation, `Explanation.record` and the columns of `by`. Beside counts of `STATUSES` the
+    result has medians and worst values: of the residual relative to F(x) - F(b), which may be small, and in logits; of
+    the uncertainty, relative too; NaN where nothing is promised; and of steps, seconds and memory.
     """
     difference = (records["spoof_score"] - records["baseline_score"].astype(float)).abs()
     relative = records["uncertainty"].astype(float) / difference.where(difference > 0)

@@ -1,4 +1,4 @@
-"""The registry of attribution methods, and `explain`, which applies one to a head.
+"""Attribution methods, those that follow gradients each by captum, and `explain`, which applies one to a head.
 
 A method is one line of text, a name and the parameters that are not at their default: ``ig``, ``ig(baseline=zero)``,
 ``ig(selection=free)``, ``expected_gradients(draws=8)``, ``occlusion(width=5)``.
@@ -15,9 +15,16 @@ import torch
 from torch import Tensor
 
 from sslig import specs
-from sslig.attribution import gradients
-from sslig.attribution.context import BASELINES, BONAFIDE_MEAN, Context
-from sslig.attribution.explanation import Explanation, measured, of_features
+from sslig.attribution.context import BASELINES, BONAFIDE_MEAN, Context, drawing_from
+from sslig.attribution.explanation import (
+    COMPLETE,
+    JUMP,
+    NOT_CONVERGED,
+    Explanation,
+    allowance,
+    measured,
+    of_features,
+)
 from sslig.attribution.target import FREE, FROZEN, Logit, Target, check, of_head, of_projected
 from sslig.errors import DetectorError
 from sslig.specs import Parameter
@@ -29,6 +36,15 @@ METHODS = (
 )
 """The methods of a study that names none: the default first, and last a map that knows nothing."""
 
+FREE_MAX_STEPS = 64
+"""With the free selection a jump stays however many points there are; with more of them it only takes longer."""
+
+DRAWS_AT_ONCE = 8
+"""Random draws in one call of captum: bounds memory, and the spread between calls gives the standard error."""
+
+SAMPLING_LEVEL = 0.99
+"""A residual within the confidence interval of this level around 0 may be due to chance."""
+
 
 @dataclass(frozen=True)
 class Method:
@@ -36,8 +52,6 @@ class Method:
 
     Attributes
     ----------
-    name
-        Its key in `REGISTRY`.
     apply
         ``(target, context, **values)`` to `Explanation`.
     adds_up
@@ -74,6 +88,132 @@ class Method:
         starts = context.starts(draws, features) if draws else starts
         freeze = self.freezes and self.values.get("selection", FROZEN) == FROZEN and context.options.freeze_selection
         return of_head(head, features, starts, freeze=freeze)
+
+
+def integrate(target: Target, options: Options) -> Explanation:
+    """Integrated Gradients along straight paths to `target.x`, averaged over the starts of the paths.
+
+    The path points double from `options.min_steps` up to `options.max_steps` until the relative residual is within
+    `options.tolerance`; it is not monotone in their number, so the last is kept.
+
+    References
+    ----------
+    Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, equation 1 and proposition 1; quadrature
+    by Gauss and Legendre.
+    """
+    difference = target.spoof_score - target.baseline_score
+    allowed = allowance(difference, options.tolerance)
+    earlier, steps = None, options.min_steps
+    while True:
+        by_feature = _integral(target, steps)  # (layer, frame, feature)
+        residual = by_feature.sum().item() - difference
+        if abs(residual) <= allowed or 2 * steps > options.max_steps:
+            break
+        earlier, steps = residual, 2 * steps
+    change = None if earlier is None else abs(residual - earlier)
+    settled = JUMP if change is not None and change <= allowed else NOT_CONVERGED
+    status = COMPLETE if abs(residual) <= allowed else settled
+    return of_features(target, by_feature, steps=steps, residual=residual, uncertainty=change, status=status)
+
+
+def _integral(target: Target, steps: int) -> Tensor:
+    """(layer, frame, feature) in float64: (x - b) * integral of dF/dx from b to x, averaged over the starts b."""
+    from captum.attr import IntegratedGradients
+
+    rows = max(target.rows_at_once, len(target.starts))  # captum gives each point of the path to all starts
+    x = target.x.expand_as(target.starts)
+    quadrature = {"n_steps": steps, "method": "gausslegendre", "internal_batch_size": rows}
+    by_feature = IntegratedGradients(target.logit).attribute(x, target.starts, **quadrature)
+    # (start, layer, frame, feature)
+    return by_feature.detach().double().mean(dim=0)
+
+
+def integrated_gradients(target: Target, context: Context, *, baseline: str, selection: str) -> Explanation:
+    """Integrated Gradients from one baseline, with the frozen or the free selection of nodes."""
+    options = context.options
+    if selection == FREE:
+        options = options.model_copy(update={"max_steps": min(options.max_steps, FREE_MAX_STEPS)})
+    return integrate(target, options)
+
+
+def expected_gradients(target: Target, context: Context, *, draws: int) -> Explanation:
+    """Integrated Gradients averaged over baselines that are real bona fide utterances.
+
+    Each path has a Gauss-Legendre quadrature in place of random points, so that the sum can be held to what it
+    promises. Where paths are many, each needs fewer points.
+
+    References
+    ----------
+    Erion et al., "Improving performance of deep learning models with axiomatic attribution priors and expected
+    gradients", Nature Machine Intelligence 3, 2021, equation 3.
+    """
+    least, most = context.options.min_steps, context.options.max_steps
+    fewer = {"min_steps": max(2, least // 2), "max_steps": max(2, min(most, least))}
+    return integrate(target, context.options.model_copy(update=fewer))
+
+
+def gradient_x_input(target: Target, context: Context) -> Explanation:
+    """The gradient at the features times the features, which adds up for a linear head only.
+
+    References
+    ----------
+    Shrikumar et al., "Not Just a Black Box: Learning Important Features Through Propagating Activation Differences",
+    arXiv 1605.01713, 2016.
+    """
+    from captum.attr import InputXGradient
+
+    by_feature = InputXGradient(target.logit).attribute(target.x.detach().clone().requires_grad_())
+    return of_features(target, by_feature[0], steps=1)
+
+
+def gradient_shap(target: Target, context: Context, *, samples: int, draws: int) -> Explanation:
+    """Gradients at random points between the features and random bona fide utterances, times the way between them.
+
+    In expectation that is `expected_gradients`, so the sum is held to the same promise within its sampling error, which
+    is taken from the spread between calls of `DRAWS_AT_ONCE` points: a residual that chance does not explain is a jump.
+
+    References
+    ----------
+    Lundberg and Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017.
+    """
+    from captum.attr import GradientShap
+    from scipy import stats
+
+    method, calls = GradientShap(target.logit), -(-samples // DRAWS_AT_ONCE)
+    with drawing_from(context.generator("gradient_shap")):
+        drawn = [method.attribute(target.x, target.starts, DRAWS_AT_ONCE, 0.0).detach()[0] for _ in range(calls)]
+    parts = torch.stack(drawn).double()  # (call, layer, frame, feature)
+    by_feature, sums = parts.mean(dim=0), parts.sum(dim=(1, 2, 3))
+    difference = target.spoof_score - target.baseline_score
+    residual = by_feature.sum().item() - difference
+    width = stats.t.ppf((1 + SAMPLING_LEVEL) / 2, calls - 1)  # in standard errors
+    error = float(width * sums.std().item() / calls**0.5)
+    within = abs(residual) <= allowance(difference, context.options.tolerance)
+    status = COMPLETE if within else NOT_CONVERGED if abs(residual) <= error else JUMP
+    certificate = {"steps": calls * DRAWS_AT_ONCE, "residual": residual, "uncertainty": error, "status": status}
+    return of_features(target, by_feature, **certificate)
+
+
+def smoothgrad_ig(target: Target, context: Context, *, samples: int, noise: float, baseline: str) -> Explanation:
+    """Integrated Gradients averaged over copies of the features with noise; nothing is promised of their sum.
+
+    `noise` is a share of the standard deviation of each layer. Layers are brought to one scale for it, which changes
+    nothing else: Integrated Gradients do not depend on the scale of a feature.
+
+    References
+    ----------
+    Smilkov et al., "SmoothGrad: removing noise by adding noise", arXiv 1706.03825, 2017.
+    """
+    from captum.attr import IntegratedGradients, NoiseTunnel
+
+    spread = target.x.std(dim=(2, 3), keepdim=True)
+    scale = torch.where(spread > 0, spread, torch.ones_like(spread))  # (1, layer, 1, 1)
+    steps, method = context.options.min_steps, NoiseTunnel(IntegratedGradients(lambda x: target.logit(x * scale)))
+    quadrature = {"n_steps": steps, "method": "gausslegendre", "internal_batch_size": target.rows_at_once}
+    noisy = {"nt_type": "smoothgrad", "nt_samples": samples, "nt_samples_batch_size": 1, "stdevs": float(noise)}
+    with drawing_from(context.generator("smoothgrad_ig")):
+        by_feature = method.attribute(target.x / scale, baselines=target.starts / scale, **noisy, **quadrature)
+    return of_features(target, by_feature[0], steps=steps)
 
 
 def occlusion(target: Target, context: Context, *, width: int, stride: int, baseline: str) -> Explanation:
@@ -118,28 +258,20 @@ _SAMPLED = {"samples": Parameter(64, 16, 4096), **_DRAWS}
 _NOISY = {"samples": Parameter(4, 2, 256), "noise": Parameter(0.5, 0, 10), **_BASELINE}
 _WINDOWS = {"width": Parameter(5, 1, 1000), "stride": Parameter(2, 1, 1000), **_BASELINE}
 
-_KNOWN = (
-    Method("ig", gradients.integrated_gradients, True, True, _PATH),
-    Method("expected_gradients", gradients.expected_gradients, True, True, _DRAWS),
-    Method("gradient_x_input", gradients.gradient_x_input),
-    Method("gradient_shap", gradients.gradient_shap, True, True, _SAMPLED),
+_METHODS = (
+    Method("ig", integrated_gradients, True, True, _PATH),
+    Method("expected_gradients", expected_gradients, True, True, _DRAWS),
+    Method("gradient_x_input", gradient_x_input),
+    Method("gradient_shap", gradient_shap, True, True, _SAMPLED),
     Method("occlusion", occlusion, parameters=_WINDOWS),
-    Method("smoothgrad_ig", gradients.smoothgrad_ig, freezes=True, parameters=_NOISY),
+    Method("smoothgrad_ig", smoothgrad_ig, freezes=True, parameters=_NOISY),
     Method("random", random),
 )
-
-REGISTRY: Mapping[str, Method] = MappingProxyType({method.name: method for method in _KNOWN})
-"""Every method by name, without values."""
+REGISTRY: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})
 
 
 def parse(spec: str) -> Method:
-    """The method that a line such as ``ig(baseline=zero)`` names.
-
-    Raises
-    ------
-    InputError
-        A name, a parameter or a value is not accepted; the message lists what is.
-    """
+    """The method that a line such as ``ig(baseline=zero)`` names; InputError says what is accepted."""
     method, values = specs.read(spec, REGISTRY, "method")
     return dataclasses.replace(method, values=values)
 
@@ -154,18 +286,14 @@ def default(options: Options, head: Logit | None = None) -> str:
     return parse(f"ig(baseline={options.baseline}, selection={selection})").spec
 
 
-def available(method: Method | str, head: Logit) -> str | None:
-    """Why a method cannot explain a head; None where it can."""
-    method = parse(method) if isinstance(method, str) else method
-    if method.values.get("selection") == FREE and not hasattr(head, "select"):
-        return "this head selects no nodes, so there is no free selection beside the frozen one"
-    return None
-
-
 def offered(head: Logit, methods: Sequence[str] | None = None) -> list[Method]:
     """Those of `methods` (none: `METHODS`) that can explain a head, none twice."""
     asked = {method.spec: method for method in map(parse, METHODS if methods is None else methods)}
-    return [method for method in asked.values() if available(method, head) is None]
+    return [method for method in asked.values() if _explains(method, head)]
+
+
+def _explains(method: Method, head: Logit) -> bool:
+    return method.values.get("selection") != FREE or hasattr(head, "select")
 
 
 def explain(method: Method | str, head: Logit, features: Tensor, context: Context) -> Explanation:
@@ -173,27 +301,24 @@ def explain(method: Method | str, head: Logit, features: Tensor, context: Contex
 
     Parameters
     ----------
-    method
-        A method, or its text for `parse`.
     head
         From (batch, layer, frame, feature) to (batch,), in evaluation mode, in float32.
     features
         (1, layer, frame, feature) of one utterance.
     context
-        Baselines, draws, options and seed; `Context.of` the utterance.
+        `Context.of` the utterance.
 
     Raises
     ------
     InputError
-        The method is unknown, the features are not one utterance in float32, or the context lacks a baseline or draws
-        that fit.
+        The features are not one utterance in float32, or the context lacks a baseline or draws that fit.
     DetectorError
         The method cannot explain this head, or the head mixes or drops rows of its batch.
     """
     method = parse(method) if isinstance(method, str) else method
     check(features)
-    if reason := available(method, head):
-        raise DetectorError(f"{method.spec} cannot explain {type(head).__name__}: {reason}")
+    if not _explains(method, head):
+        raise DetectorError(f"{method.spec} cannot explain {type(head).__name__}: it selects no nodes")
     with measured(features.device) as cost:
         explanation = method.apply(method.target(head, features, context), context, **method.values)
     return dataclasses.replace(explanation, method=method.spec, cost=cost)

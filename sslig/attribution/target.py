@@ -22,12 +22,10 @@ ROWS_AT_ONCE, ROWS_AT_ONCE_ON_CPU = 32, 8
 
 @dataclass(frozen=True)
 class Target:
-    """A logit to explain.
+    """A logit F to explain.
 
     Attributes
     ----------
-    logit
-        The explained function F.
     x
         (1, layer, frame, feature) The explained input.
     starts
@@ -66,10 +64,7 @@ class Target:
 
 
 def of_head(head: Logit, features: Tensor, starts: Tensor | None, *, freeze: bool) -> Target:
-    """The logit of a head over SSL features.
-
-    With `freeze`, a head that selects nodes sees everywhere the nodes that `features` select.
-    """
+    """The logit of a head; with `freeze`, one that selects nodes sees everywhere the nodes that `features` select."""
     n_read, free = read_frames(head, features.shape[2]), same_rows(head)
     if not freeze or not hasattr(head, "select"):
         return Target(free, features, starts, n_read)
