@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from sslig import audio
 from sslig.corpora.protocol import draw, load_set
-from sslig.cues import artefacts, vad, voice
+from sslig.cues import artefacts, voice
 from sslig.frames import SAMPLE_RATE_HZ
 
 
@@ -37,7 +37,7 @@ def main(corpus: Path, set_name: str, n: int) -> None:
             "reading": cpu_s(audio.read, paths),
             "measures": cpu_s(artefacts.measure, recordings),
             "F0, jitter, shimmer": cpu_s(voice.measure, recordings),
-            "voice activity (Silero)": cpu_s(vad.speech, recordings),
+            "voice activity (Silero)": cpu_s(voice.speech, recordings),
         }
     sums = {
         "read + measures": ("reading", "measures"),

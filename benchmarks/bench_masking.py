@@ -19,9 +19,8 @@ import torch
 
 from sslig import audio, files
 from sslig.cues.masking import mask_scores
-from sslig.cues.masks import FEATURE, MASKS, SWEEPS, Mask, parse
+from sslig.cues.masks import FEATURE, MASKS, SWEEPS, Mask, Places, parse
 from sslig.cues.phones import CLASSES
-from sslig.cues.places import Places
 from sslig.cues.tiers import Tier
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
 from sslig.models.detector import HEADS, Detector

@@ -4,10 +4,19 @@ import torch
 
 from sslig import audio, scoring
 from sslig.corpora import protocol
-from sslig.cues import feature_masks
-from sslig.cues.masking import ALL_FRAMES, APPLIED, NO_FRAMES, MaskedUtterance, mask_scores, with_controls
-from sslig.cues.masks import parse
-from sslig.cues.places import Places
+from sslig.cues import edits
+from sslig.cues.masking import (
+    ALL_FRAMES,
+    APPLIED,
+    NO_FRAMES,
+    MaskedUtterance,
+    bands,
+    cuts,
+    mask_scores,
+    shifted,
+    with_controls,
+)
+from sslig.cues.masks import Places, parse
 from sslig.cues.tiers import Tier
 from sslig.errors import DataError
 from sslig.frames import SSL_CLOCK
@@ -104,7 +113,7 @@ def test_the_masked_score_is_the_heads_on_masked_features(run, tiny_detector, ut
         features = detector.features(samples[:, : SSL_CLOCK.n_samples(n_frames)])
         centre_s = torch.from_numpy(SSL_CLOCK.centre_s(n_frames))
         silent = (centre_s < 0.1) | (centre_s >= samples.shape[1] / 16_000 - 0.06)
-        changed = feature_masks.towards_profile(features, silent[None], profile, 0.5)
+        changed = edits.towards_profile(features, silent[None], profile, 0.5)
         expected = detector.head(changed).item()
     masked = table.set_index("utterance").loc[row["utterance"]]
     assert masked["masked_score"] == pytest.approx(expected, abs=1e-5)
@@ -182,3 +191,105 @@ def test_the_recording_that_is_heard_is_the_one_that_is_scored(spec, utterances,
         used = SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(len(changed)))
         heard, scored = detector(changed[None, :used]).item(), utterance.under(mask, frames, None)["masked_score"]
     assert heard == pytest.approx(scored, abs=1e-4)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def marked(text):
+    return torch.tensor([letter == "x" for letter in text])
+
+
+def runs(row):
+    """Lengths of the runs of a mask, sorted."""
+    text = "".join("x" if value else "-" for value in row.tolist())
+    return sorted(len(run) for run in text.split("-") if run)
+
+
+def test_every_draw_has_runs_of_the_same_lengths():
+    mask = marked("xx---x---xxxx----------")
+    drawn = shifted(mask, 20, generator())
+    assert drawn.shape == (20, 23)
+    for draw in drawn:
+        assert runs(draw) == runs(mask)
+        assert not torch.equal(draw, mask)
+
+
+def test_gaps_keep_their_lengths_where_the_mask_leaves_an_end_free():
+    text = "xx-x---xxxx----------"
+    for draw in shifted(marked(text), 20, generator()):
+        assert any(torch.equal(draw, marked(text).roll(shift)) for shift in range(1, len(text)))
+
+
+def test_a_mask_at_both_ends_is_placed_anew():
+    mask = marked("xxxx" + "-" * 10 + "xx" + "-" * 10 + "xxx")
+    drawn = shifted(mask, 300, generator())
+    assert all(runs(row) == [2, 3, 4] for row in drawn)
+    assert drawn.float().mean(dim=0).min() > 0.1  # every frame is masked in some draws
+    assert len(torch.unique(drawn, dim=0)) > 250
+
+
+def test_runs_without_room_stay_in_some_order():
+    drawn = shifted(marked("xx-x"), 20, generator())
+    assert {tuple(row.tolist()) for row in drawn} == {(True, True, False, True), (True, False, True, True)}
+
+
+def test_shifts_of_a_row_are_distinct_while_they_last():
+    drawn = shifted(marked("x" + "-" * 20), 20, generator())
+    assert sorted(drawn.int().argmax(dim=1).tolist()) == list(range(1, 21))
+    twice = shifted(marked("x---"), 6, generator()).int().argmax(dim=1).tolist()
+    assert sorted(twice) == [1, 1, 2, 2, 3, 3]
+
+
+def test_shifts_are_uniform():
+    draws = [shifted(marked("x-----"), 1, generator(seed))[0] for seed in range(3000)]
+    counts = torch.stack(draws).sum(dim=0)
+    assert counts[0] == 0
+    assert ((counts[1:] - 600).abs() < 110).all()  # five standard deviations
+
+
+@pytest.mark.parametrize(("text", "n_places"), [("xx-------x", 5), ("xxx-------", 5)])
+def test_a_cut_is_one_run_that_leaves_the_ends(text, n_places):
+    drawn = cuts(marked(text), 30, generator())
+    assert not (drawn & marked(text)).any()
+    assert all(runs(draw) == [3] for draw in drawn)
+    assert len(torch.unique(drawn, dim=0)) == n_places
+
+
+def test_draws_follow_the_generator():
+    mask = marked("xx" + "-" * 30)
+    assert torch.equal(shifted(mask, 5, generator(3)), shifted(mask, 5, generator(3)))
+    assert not torch.equal(shifted(mask, 5, generator(3)), shifted(mask, 5, generator(4)))
+
+
+@pytest.mark.parametrize("text", ["-----", "xxxxx", "x", "-"])
+@pytest.mark.parametrize("draw", [shifted, cuts])
+def test_empty_full_and_single_masks_stay(draw, text):
+    assert torch.equal(draw(marked(text), 20, generator()), marked(text).expand(20, len(text)))
+
+
+def test_a_cut_of_most_of_a_recording_overlaps_where_it_must():
+    drawn = cuts(marked("xxxx-x"), 5, generator())
+    assert drawn.sum(dim=1).tolist() == [5] * 5
+
+
+def test_bands_are_as_wide_and_elsewhere():
+    drawn = bands(600, 1200, 500, generator())
+    assert all(high - low == pytest.approx(600) for low, high in drawn)
+    assert all(high <= 600 or low >= 1200 for low, high in drawn)
+    assert all(low >= 0 and high <= 8000 for low, high in drawn)
+    below = sum(high <= 600 for low, high in drawn)
+    assert below == 0  # exactly one band fits below, which has no weight among the places above
+    assert max(low for low, _ in drawn) > 7200
+
+
+def test_bands_on_both_sides_are_drawn_by_the_room_there():
+    drawn = bands(3000, 4000, 2000, generator())
+    below = sum(high <= 3000 for _, high in drawn)
+    assert below == pytest.approx(2000 * 2 / 5, abs=110)  # 2 kHz of places below, 3 kHz above; five deviations
+
+
+def test_a_wide_band_overlaps_where_it_must():
+    assert all(low >= 0 and high <= 8000 for low, high in bands(2000, 7000, 50, generator()))
+    assert bands(0, 8000, 2, generator()) == [(0.0, 8000.0)] * 2

@@ -1,19 +1,28 @@
-"""The registry: every line of text names one frames, and each does what its line says."""
+"""The registry: every line of text names one mask, and each does what its line says, where it says."""
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from sslig.cues import feature_masks, waveform_masks
-from sslig.cues.masks import MASKS, PAPER, PLACES, REGISTRY, SWEEPS, of_study, parse
+from sslig.cues import edits
+from sslig.cues.masks import MASKS, PAPER, PLACES, REGISTRY, SWEEPS, Places, frame_mask, of_study, parse
+from sslig.cues.phones import BLANK, CLASSES, DELIMITER
+from sslig.cues.tiers import Tier
 from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
 
 REQUIRED = {"percent": "10", "fill": "noise", "lo_hz": "600", "hi_hz": "1200", "cutoff_hz": "4000"}
 N_FRAMES = 30
 N_SAMPLES = SSL_CLOCK.n_samples(N_FRAMES)
+
+NAME = "E_1"
+SOURCE = {"tool": "hand"}
+DURATION_S, DECODED_FRAMES = 0.65, 32
+"""Centres of frames lie at 12.5, 32.5 ... 632.5 ms."""
+IN_TIERS = [name for name, place in PLACES.items() if place.tier]
 
 
 def shortest(name):
@@ -125,8 +134,8 @@ def test_the_papers_masks_give_the_published_results(reference):
     tokens, waveforms = released["tokens"], released["waveform"]
     places = {
         "published:non_speech": tokens == 0,
-        "published:word_boundaries": feature_masks.published_word_boundaries(tokens == 0, tokens == 1),
-        "energy": feature_masks.high_energy(waveforms, SSL_CLOCK, 0.75),
+        "published:word_boundaries": edits.published_word_boundaries(tokens == 0, tokens == 1),
+        "energy": edits.high_energy(waveforms, SSL_CLOCK, 0.75),
     }
     results = {
         "noise(published=true)": "noise_alpha0.9",
@@ -146,10 +155,10 @@ def test_the_papers_masks_give_the_published_results(reference):
 
 
 def test_parameters_reach_the_function(waveforms, frames):
-    expected = waveform_masks.band_gain(waveforms, 2000, 3000, 0.5)
+    expected = edits.band_gain(waveforms, 2000, 3000, 0.5)
     masked = parse("band(lo_hz=2000, hi_hz=3000, gain=0.5)").waveforms(waveforms, None, SSL_CLOCK, generator())
     assert torch.equal(masked, expected)
-    expected = waveform_masks.replaced(waveforms, frames, SSL_CLOCK, "interpolation", generator())
+    expected = edits.replaced(waveforms, frames, SSL_CLOCK, "interpolation", generator())
     spec = "time:energy(fill=interpolation, quantile=0.5)"
     assert torch.equal(parse(spec).waveforms(waveforms, frames, SSL_CLOCK, generator()), expected)
 
@@ -170,17 +179,6 @@ def test_parameters_reach_the_function(waveforms, frames):
 def test_what_is_not_accepted_is_refused(spec, says):
     with pytest.raises(InputError, match=says):
         parse(spec)
-
-
-def test_what_cannot_be_applied_is_refused(features, waveforms, frames):
-    with pytest.raises(InputError, match="volume works on waveforms and was given features"):
-        parse("volume").features(features, frames)
-    with pytest.raises(InputError, match="noise works on features and was given waveforms"):
-        parse("noise").waveforms(waveforms, frames, SSL_CLOCK, generator())
-    with pytest.raises(InputError, match=r"no mask was given; a .* mask of edge_silence"):
-        parse("trim_silence").waveforms(waveforms, None, SSL_CLOCK, generator())
-    with pytest.raises(InputError, match="no profile"):
-        parse("noise").features(features, frames)
 
 
 def test_a_study_without_masks_has_those_of_the_paper_first():
@@ -250,3 +248,125 @@ def test_a_family_differs_in_one_number(masks, sweeps, expected):
 def test_sweeps_that_form_no_family_are_refused(masks, sweeps, says):
     with pytest.raises(InputError, match=says):
         of_study(masks, sweeps)
+
+
+@pytest.fixture
+def waveform(rng):
+    """(1, samples) of 20 frames, louder from frame to frame."""
+    n_samples = SSL_CLOCK.n_samples(20)
+    return torch.from_numpy((np.linspace(0, 1, n_samples) * rng.standard_normal(n_samples)).astype(np.float32))[None]
+
+
+@pytest.fixture
+def places():
+    """Frames 0 to 4 are leading silence, 10 and 11 a pause, and the last two trailing silence."""
+    bounds = np.array([0.0, 0.11, 0.21, 0.25, 0.37, 0.41])
+    labels = ("leading", "speech", "pause", "speech", "trailing")
+    tier = Tier("speech", bounds[:-1], bounds[1:], labels, 0.41, {"tool": "given"})
+    return Places({NAME: {"speech": tier}}, {NAME: np.arange(20, dtype=np.float32)})
+
+
+def acted_on(places, spec, waveform, n_read=20, utterance=NAME):
+    mask = places.mask(parse(spec), utterance, waveform, SSL_CLOCK, n_read)
+    return None if mask is None else mask[0].nonzero()[:, 0].tolist()
+
+
+def test_frames_without_speech_are_those_of_the_tier(places, waveform):
+    assert acted_on(places, "noise", waveform) == [0, 1, 2, 3, 4, 10, 11, 18, 19]
+    assert acted_on(places, "pauses", waveform) == [10, 11]
+
+
+def test_silence_is_trimmed_at_the_ends_only(places, waveform):
+    assert acted_on(places, "trim_silence", waveform) == [0, 1, 2, 3, 4, 18, 19]
+
+
+def test_energy_is_above_its_quantile(places, waveform):
+    loud = acted_on(places, "phonemes(quantile=0.75)", waveform)
+    assert len(loud) == 5
+    assert min(loud) >= 10
+    assert set(acted_on(places, "phonemes(quantile=0.9)", waveform)) < set(loud)
+
+
+def test_attribution_is_ranked_among_the_frames_that_are_read(places, waveform):
+    assert acted_on(places, "top_attribution(percent=20)", waveform) == [16, 17, 18, 19]
+    assert acted_on(places, "bottom_attribution(percent=20)", waveform) == [0, 1, 2, 3]
+    assert acted_on(places, "top_attribution(percent=20)", waveform, n_read=10) == [8, 9]
+
+
+def test_without_a_place_all_frames_are_masked(places, waveform):
+    assert acted_on(places, "volume", waveform) == list(range(20))
+
+
+def test_what_is_not_known_of_an_utterance_is_none(places, waveform):
+    assert acted_on(places, "noise", waveform, utterance="E_2") is None
+    assert acted_on(places, "top_attribution(percent=20)", waveform, utterance="E_2") is None
+
+
+def test_an_attribution_of_another_length_is_refused(places, waveform):
+    with pytest.raises(InputError, match="E_1: an attribution of 20 frames for 10 frames"):
+        acted_on(places, "top_attribution(percent=20)", waveform[:, : SSL_CLOCK.n_samples(10)])
+
+
+def test_released_places_go_by_ctc_tokens_and_wrap_around(places, waveform):
+    """The blank fires inside speech, and a frame at one end is the neighbour of the one at the other."""
+    edges_s = SSL_CLOCK.centre_s(21) - SSL_CLOCK.hop_s / 2
+    labels = ("A", BLANK, "B", DELIMITER, "C")
+    first = np.array([0, 5, 7, 12, 13])
+    tier = Tier("emissions", edges_s[first], edges_s[[5, 7, 12, 13, 20]], labels, 0.5, {"tool": "given"})
+    emitted = Places({NAME: {"emissions": tier}})
+    assert acted_on(emitted, "noise(published=true)", waveform) == [5, 6]
+    assert acted_on(emitted, "word_boundaries(published=true)", waveform) == [4, 7, 12]
+    with pytest.raises(InputError, match="E_1 has none; add ctc:emissions:<model> to"):
+        acted_on(places, "noise(published=true)", waveform)
+
+
+@pytest.fixture
+def tiers() -> dict[str, Tier]:
+    """Silence to 0.1 s, "ma" to 0.3 s, a pause to 0.4 s, "to" to 0.6 s, silence."""
+    cuts = {
+        "speech": ([0, 0.1, 0.3, 0.4, 0.6, 0.65], ("leading", "speech", "pause", "speech", "trailing")),
+        "voicing": ([0, 0.1, 0.3, 0.46, 0.6, 0.65], ("unvoiced", "voiced", "unvoiced", "voiced", "unvoiced")),
+        "phones": ([0, 0.1, 0.2, 0.3, 0.4, 0.46, 0.6, 0.65], ("SIL", "M", "AA1", "SIL", "T", "UW", "+NSN+")),
+    }
+    made = {name: Tier(name, at[:-1], at[1:], labels, DURATION_S, SOURCE) for name, (at, labels) in cuts.items()}
+    return made | {"words": Tier("words", [0.1, 0.4], [0.3, 0.6], ("ma", "to"), DURATION_S, SOURCE)}
+
+
+@pytest.mark.parametrize(
+    ("name", "first_and_last"),
+    [
+        ("non_speech", [(0, 4), (15, 19), (30, 31)]),
+        ("pauses", [(15, 19)]),
+        ("phone:vowel", [(10, 14), (23, 29)]),
+        ("phone:nasal", [(5, 9)]),
+        ("phone:plosive", [(20, 22)]),
+        ("phone:fricative", []),
+        ("phone:silence", [(0, 4), (15, 19)]),
+        ("phone:noise", [(30, 31)]),
+        ("word_boundaries", [(4, 5), (14, 15), (19, 20), (29, 30)]),
+        ("speech_edges", [(4, 5), (14, 15), (19, 20), (29, 30)]),
+        ("onsets", [(4, 5), (14, 15), (22, 23), (29, 30)]),
+    ],
+)
+def test_masks_of_tiers(tiers, name, first_and_last):
+    """Frame t has its centre at 12.5 + 20 t ms, so that the first frame of speech from 100 ms on is frame 5."""
+    expected = [frame for first, last in first_and_last for frame in range(first, last + 1)]
+    assert np.flatnonzero(frame_mask(name, tiers, SSL_CLOCK, DECODED_FRAMES)).tolist() == expected
+
+
+@pytest.mark.parametrize("n_frames", [0, 1, 32])
+@pytest.mark.parametrize("name", IN_TIERS)
+def test_places_in_nothing_are_empty(name, n_frames):
+    tiers = {tier: Tier(tier, [], [], (), DURATION_S, SOURCE) for tier in ("speech", "phones", "words", "voicing")}
+    mask = frame_mask(name, tiers, SSL_CLOCK, n_frames)
+    assert (mask.dtype, mask.tolist()) == (bool, [False] * n_frames)
+
+
+def test_places_that_no_tier_gives_say_why(tiers):
+    assert {name for name in PLACES if name.startswith("phone:")} == {f"phone:{name}" for name in CLASSES}
+    with pytest.raises(InputError, match=r"unknown place 'vowels' of a tier; accepted: non_speech, .*phone:vowel"):
+        frame_mask("vowels", tiers, SSL_CLOCK, DECODED_FRAMES)
+    with pytest.raises(InputError, match="place 'pauses' is in the tier 'speech'; there are words"):
+        frame_mask("pauses", {"words": tiers["words"]}, SSL_CLOCK, DECODED_FRAMES)
+    with pytest.raises(InputError, match="'EE' has no class"):
+        frame_mask("phone:vowel", {"phones": Tier("phones", [0], [0.5], ("EE",), 0.5, SOURCE)}, SSL_CLOCK, 5)

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from sslig.attribution.explanation import Explanation
+from sslig.cues.cue_profile import top_regions
 from sslig.cues.tiers import Tier
-from sslig.cues.top_regions import top_regions
 from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
 from sslig.widgets import export

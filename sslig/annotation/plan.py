@@ -105,7 +105,7 @@ def utterances(study: Study, protocol: pd.DataFrame, attributions: pd.DataFrame,
 def regions(
     attributions: pd.DataFrame, tiers: Mapping[str, Mapping] | None = None, clock: FrameClock = SSL_CLOCK
 ) -> pd.DataFrame:
-    """The top region of each detector in each explained utterance (`sslig.cues.top_regions`).
+    """The top region of each detector in each explained utterance (`sslig.cues.cue_profile`).
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def regions(
         ``utterance``, ``detector``, ``start_s`` and ``end_s`` (NaN without evidence), ``share``, ``sign``,
         ``segment_class`` and ``read_s``, the end of the last frame with evidence.
     """
-    from sslig.cues.top_regions import UNKNOWN, described, top_regions  # with scipy, which the annotation page lacks
+    from sslig.cues.cue_profile import UNKNOWN, described, top_regions  # with torch, which the annotation page lacks
 
     rows = []
     for row in attributions.itertuples():

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from sslig.annotation.table import judged, latest, marked, plain
 from sslig.annotation.vocabulary import CUES, LOCALITY
 from sslig.cues.phones import CLASSES
-from sslig.cues.vad import NON_SPEECH, SPEECH
+from sslig.cues.voice import NON_SPEECH, SPEECH
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
 from sslig.stats.bootstrap import Estimate, Statistic, Units, estimate, mean, mean_of_pairs, ratio
 
@@ -39,7 +39,7 @@ UNIT = ["utterance", "detector", "decoy"]
 
 GUESSES = dict.fromkeys(NON_SPEECH, "silence") | dict.fromkeys([*CLASSES, SPEECH], "phoneme")
 GUESSES |= {"silence": "silence", "noise": "breath"}
-"""The nearest cue for each class of segments (`sslig.cues.top_regions`); the phone class ``noise`` is breath. No class
+"""The nearest cue for each class of segments (`sslig.cues.cue_profile`); the phone class ``noise`` is breath. No class
 suggests one of the other cues, which have to be heard."""
 
 INTERVAL, ABOVE = ["value", "low", "high"], ["above", "above_low", "above_high"]

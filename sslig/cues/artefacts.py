@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sslig import audio
-from sslig.cues import vad, voice
+from sslig.cues import voice
 from sslig.cues.tiers import Tier
 from sslig.errors import AudioError, CorpusError
 from sslig.frames import SAMPLE_RATE_HZ
@@ -69,7 +69,7 @@ def measure(samples: np.ndarray, speech: Tier | None = None, f0: bool = False) -
     samples
         (samples,) at 16 kHz.
     speech
-        Tier with stretches labelled ``speech`` (`sslig.cues.vad.speech`). By default, frames less than 35 dB below the
+        Tier with stretches labelled ``speech`` (`sslig.cues.voice`). By default, frames less than 35 dB below the
         loud frames are speech (`sslig.audio.frame_levels_db`).
     f0
         Add the measures of `sslig.cues.voice`.
@@ -140,7 +140,7 @@ def _measured(path: str, by_vad: bool, f0: bool) -> Mapping[str, float | str]:
     """The measures of a file, or the ``reason`` for their absence."""
     try:
         samples = audio.read(path)
-        return measure(samples, vad.speech(samples) if by_vad else None, f0)
+        return measure(samples, voice.speech(samples) if by_vad else None, f0)
     except AudioError as error:
         return {"reason": str(error)}
 
@@ -163,7 +163,7 @@ def _labelled(speech: Tier, n_samples: int) -> np.ndarray:
     if abs(speech.duration_s * SAMPLE_RATE_HZ - n_samples) > 1:
         length_s = n_samples / SAMPLE_RATE_HZ
         raise AudioError(f"tier {speech.name!r} belongs to a recording of {speech.duration_s:g} s, not {length_s:g} s")
-    rows = speech.has([vad.SPEECH])
+    rows = speech.has([voice.SPEECH])
     bounds_s = np.stack([speech.start_s[rows], speech.end_s[rows]], axis=1)
     return np.rint(bounds_s * SAMPLE_RATE_HZ).astype(int)
 

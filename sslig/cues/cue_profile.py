@@ -1,27 +1,47 @@
 """What a detector decides on, in numbers: where its top regions are, what is said there, how local and how audible."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
 from sslig import scoring
 from sslig.attribution.context import Context
 from sslig.attribution.methods import default, explain
-from sslig.cues import phones, vad
-from sslig.cues.tiers import Tier
-from sslig.cues.time_correlation import loudness
-from sslig.cues.top_regions import COLUMNS, UNKNOWN, Region, described, frame_classes, top_regions
-from sslig.frames import SAMPLE_RATE_HZ
+from sslig.cues import phones
+from sslig.cues.evidence import loudness
+from sslig.cues.tiers import Tier, runs
+from sslig.cues.voice import NON_SPEECH, SPEECH
+from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.models.detector import Detector, select_device
 from sslig.stats.bootstrap import Units, estimate, ratio
 from sslig.study import Study
 
+SMOOTH_FRAMES = 3
+"""Frames that evidence is averaged over, with its sign."""
+
+LEVEL = 0.5
+"""Share of the evidence that the regions are made from."""
+
+GAP_FRAMES = 2
+"""Frames without evidence that do not part a region."""
+
+ROUNDING = 1e-9
+"""Means that differ by no more than this share of themselves are equal."""
+
+UNKNOWN = "unknown"
+"""Class of a frame of which nothing is known."""
+
+REGION = ("rank", "start_s", "end_s", "duration_s", "share", "sign", "segment_class")
+
+
 DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker", "recording")
-CLASSES = (*vad.NON_SPEECH, *phones.CLASSES, vad.SPEECH, UNKNOWN)
-"""Classes of segments (`sslig.cues.top_regions.frame_classes`)."""
+CLASSES = (*NON_SPEECH, *phones.CLASSES, SPEECH, UNKNOWN)
+"""Classes of segments (`frame_classes`)."""
 
 QUIETEST_SHARE = 0.1
 """The quietest tenth of the frames is the noise floor, as in masks with noise."""
@@ -30,7 +50,7 @@ FLOOR_DBFS = -100.0
 
 LOCALITY = ("effective_frames", "effective_share", "gini")
 CLASS_COLUMNS = tuple(f"{share}_{name}" for share in ("time", "evidence") for name in CLASSES)
-REGION_COLUMNS = (*DESCRIPTION, *COLUMNS, "level_dbfs", "above_floor_db")
+REGION_COLUMNS = (*DESCRIPTION, *REGION, "level_dbfs", "above_floor_db")
 UTTERANCE_COLUMNS = (
     *DESCRIPTION,
     *("duration_s", "n_read", "spoof_score", "relative_residual", "status", "n_regions"),
@@ -57,6 +77,76 @@ CLASS_MEASURES = ("evidence_share", "time_share", "relative")
 """Measures of each class of segments: its share of the evidence in regions, its share of time, and their ratio."""
 
 
+@dataclass(frozen=True)
+class Region:
+    """A stretch of frames, first and the one past the last, with evidence of one direction.
+
+    ``share`` is its share of the absolute evidence of all frames. ``sign`` is 1 for evidence of spoof, -1 for evidence
+    of bona fide.
+    """
+
+    start: int
+    stop: int
+    share: float
+    sign: int
+
+
+def top_regions(frames: np.ndarray, n: int | None = 5) -> list[Region]:
+    """The `n` regions (none: all) that hold the most evidence, strongest first; those of equal share in order of time.
+
+    The evidence of (frame,), positive for spoof, is averaged over `SMOOTH_FRAMES` with its sign. The fewest means,
+    largest first, that together hold half of their absolute sum make the regions (with any that equal the smallest of
+    them): a map of a few spikes gives a few frames, a flat one gives all. Runs of one sign with at most `GAP_FRAMES`
+    between them and none of the other sign are one region. There is none only where all frames are 0.
+    """
+    frames = np.asarray(frames, dtype=np.float64)
+    evidence = np.abs(frames).sum()
+    if evidence == 0:
+        return []
+    smooth = uniform_filter1d(frames, SMOOTH_FRAMES, mode="nearest")
+    rounding = np.finfo(np.float64).eps * np.abs(frames).max() * SMOOTH_FRAMES
+    if not (np.abs(smooth) > rounding).any():  # alternating signs have no mean
+        smooth = frames
+    signs = np.sign(smooth) * (np.abs(smooth) >= _threshold(np.abs(smooth)))  # (frame,) -1, 0 or 1
+    regions = [
+        Region(start, stop, float(np.abs(frames[start:stop]).sum() / evidence), sign)
+        for start, stop, sign in _merged(signs)
+    ]
+    return sorted(regions, key=lambda region: (-region.share, region.start))[:n]
+
+
+def described(regions: Sequence[Region], clock: FrameClock, tiers: Mapping[str, Tier] | None) -> pd.DataFrame:
+    """When regions are and what is said in them: `REGION`, a row a region in the order given, ``rank`` from 1.
+
+    A frame lasts one hop around its centre. ``segment_class`` is the class of most frames (`frame_classes` of `tiers`,
+    none where the utterance was not decoded), of the earlier where two are equal.
+    """
+    first_s = clock.centre_s(1)[0] - clock.hop_s / 2
+    rows = []
+    for rank, region in enumerate(regions, start=1):
+        start_s, end_s = (float(first_s + frame * clock.hop_s) for frame in (region.start, region.stop))
+        classes = frame_classes(tiers, clock, region.stop)[region.start :].tolist()
+        most = max(dict.fromkeys(classes), key=classes.count)
+        rows.append((rank, start_s, end_s, end_s - start_s, region.share, region.sign, most))
+    return pd.DataFrame(rows, columns=list(REGION))
+
+
+def frame_classes(tiers: Mapping[str, Tier] | None, clock: FrameClock, n_frames: int) -> np.ndarray:
+    """(frame,) Class of each frame: the part of the tier ``speech`` without speech, else the class of its phone, else
+    ``speech``, else ``unknown``."""
+    classes = np.full(n_frames, UNKNOWN, dtype=object)
+    tiers = tiers or {}
+    if "speech" in tiers:
+        classes[tiers["speech"].mask(clock, n_frames, (SPEECH,))] = SPEECH
+    if "phones" in tiers:
+        for label in sorted(set(tiers["phones"].labels)):
+            classes[tiers["phones"].mask(clock, n_frames, (label,))] = phones.known_class(label) or UNKNOWN
+    if "speech" in tiers:
+        for label in NON_SPEECH:
+            classes[tiers["speech"].mask(clock, n_frames, (label,))] = label
+    return classes
+
+
 def profiles(
     study: Study,
     detector: Detector,
@@ -78,7 +168,7 @@ def profiles(
     Returns
     -------
     regions
-        `REGION_COLUMNS`, a row a top region (`sslig.cues.top_regions.described`). ``level_dbfs`` is the RMS level of
+        `REGION_COLUMNS`, a row a top region (`described`). ``level_dbfs`` is the RMS level of
         what its frames see, ``above_floor_db`` that level over the noise floor of the recording, a proxy of how audible
         it is.
     utterances
@@ -234,3 +324,21 @@ def _figures(part: pd.DataFrame, classes: Sequence[str]) -> Callable[[np.ndarray
         return np.concatenate([means, evidence, time, ratio(evidence, time)], axis=1)
 
     return figures
+
+
+def _threshold(sizes: np.ndarray) -> float:
+    """The smallest of the fewest (frame,) sizes that hold the share `LEVEL` of their sum; never 0."""
+    largest = np.sort(sizes[sizes > 0])[::-1]
+    sums = np.cumsum(largest)
+    return float(largest[np.searchsorted(sums, LEVEL * sums[-1] * (1 - ROUNDING))]) * (1 - ROUNDING)
+
+
+def _merged(signs: np.ndarray) -> list[tuple[int, int, int]]:
+    """Start, stop and sign of the runs in (frame,) signs, in order; a short gap of zeros does not part a run."""
+    stretches = [(start, stop, sign) for sign in (-1, 1) for start, stop in runs(signs == sign).tolist()]
+    merged: list[tuple[int, int, int]] = []
+    for start, stop, sign in sorted(stretches):
+        if merged and merged[-1][2] == sign and start - merged[-1][1] <= GAP_FRAMES:
+            start = merged.pop()[0]
+        merged.append((start, stop, sign))
+    return merged

@@ -1,4 +1,4 @@
-"""Scores under masks: features once an utterance, and from them every mask with its matched random controls."""
+"""Scores under masks, and under matched random controls: as much is masked, in the same shape, only elsewhere."""
 
 from collections.abc import Sequence
 from zlib import crc32
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from sslig import scoring
-from sslig.cues import controls, waveform_masks
-from sslig.cues.masks import BAND, CUT, FEATURE, SHIFT, Mask
-from sslig.cues.places import Places
+from sslig.cues.edits import NYQUIST_HZ, band_gain
+from sslig.cues.masks import BAND, CUT, FEATURE, SHIFT, Mask, Places
 from sslig.cues.tiers import coverage
 from sslig.errors import DataError
 from sslig.models.detector import Detector
@@ -55,10 +54,8 @@ def mask_scores(
         row for that mask.
     profile
         (layer, feature) Mean bona fide non-speech features, for ``noise``.
-    options
-        Crop and longest utterance.
     draws
-        Controls of each mask and utterance.
+        Controls of each mask and utterance; at least 20 for a distribution that can be read.
     seed
         Decides, together with utterance and mask, the draws and the noise that is put in: a result does not depend on
         what else is masked.
@@ -95,14 +92,8 @@ def mask_scores(
 class MaskedUtterance:
     """One utterance on the device with its features, which all masks in feature space share.
 
-    Make and use it without gradients, the detector in evaluation mode (`sslig.scoring.evaluating`).
-
-    Parameters
-    ----------
-    detector, name, draws, seed
-        The detector that scores; the name of the utterance, which decides draws; and as in `mask_scores`.
-    waveform
-        (1, samples), trimmed to whole frames.
+    Make and use it without gradients, the detector in evaluation mode (`sslig.scoring.evaluating`), of a (1, samples)
+    waveform that is trimmed to whole frames. The `name` decides draws, as `draws` and `seed` do in `mask_scores`.
 
     Attributes
     ----------
@@ -121,12 +112,9 @@ class MaskedUtterance:
         self.projected = detector.head.project(features)
 
     def under(self, mask: Mask, frames: Tensor, profile: Tensor | None) -> dict[str, object]:
-        """Score and control scores under a mask on (1, frame) bool `frames`, all of them where it has no place.
+        """``masked_score``, ``control_scores`` (draw,), ``status`` and the coverage of `mask_scores` under a mask.
 
-        Returns
-        -------
-        dict
-            ``masked_score``, ``control_scores`` (draw,), ``status`` and the coverage, as in `mask_scores`.
+        It acts on (1, frame) bool `frames`, all of them where it has no place.
         """
         generator, frames = self._generator(mask), self._seen(mask, frames)
         covered = coverage(frames[0].cpu().numpy(), self.detector.clock)
@@ -188,8 +176,8 @@ class MaskedUtterance:
             return mask.waveforms(self.waveform, frames, clock, generator)
         if mask.control == BAND:
             lo_hz, hi_hz, gain = (mask.parameters[name] for name in ("lo_hz", "hi_hz", "gain"))
-            edges_hz = [(lo_hz, hi_hz), *controls.bands(lo_hz, hi_hz, self.draws, generator)]
-            return torch.cat([waveform_masks.band_gain(self.waveform, lo, hi, gain) for lo, hi in edges_hz])
+            edges_hz = [(lo_hz, hi_hz), *bands(lo_hz, hi_hz, self.draws, generator)]
+            return torch.cat([band_gain(self.waveform, lo, hi, gain) for lo, hi in edges_hz])
         moved = with_controls(mask, frames, self.n_read, self.draws, generator)  # (1 + draw, frame)
         return mask.waveforms(self.waveform.expand(len(moved), -1), moved, clock, generator)
 
@@ -200,8 +188,78 @@ def with_controls(mask: Mask, frames: Tensor, n_read: int, draws: int, generator
     Frames are shifted among those that the head reads: a control that slid out of its sight would be too weak.
     """
     if mask.control == CUT:
-        moved = controls.cuts(frames[0].cpu(), draws, generator)
+        moved = cuts(frames[0].cpu(), draws, generator)
     else:
         moved = frames.cpu().repeat(draws, 1)
-        moved[:, :n_read] = controls.shifted(frames[0, :n_read].cpu(), draws, generator)
+        moved[:, :n_read] = shifted(frames[0, :n_read].cpu(), draws, generator)
     return torch.cat([frames, moved.to(frames.device)])
+
+
+def shifted(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+    """(draw, frame) Masks with as many frames as a (frame,) mask on the CPU, in runs of the same lengths, elsewhere.
+
+    Each is the mask shifted circularly by 1 to T - 1 frames, out of the shifts that neither split a run over the two
+    ends nor join two there, so gaps keep their lengths too. With more draws than such shifts each comes up equally
+    often, give or take one. A mask that reaches both ends has no such shift: its runs are placed anew, in random order
+    and with random gaps of at least one frame. Empty and full masks, and masks of one frame, stay as they are.
+    """
+    reversed_ = mask.flip(0)  # a shift by s brings the frames T - s and T - 1 - s to the two ends
+    whole = ~(reversed_[:-1] & reversed_[1:]) & ~(mask[:1] & mask[-1:])  # (shift,)
+    shifts = _drawn(whole, draws, generator)
+    return _rolled(mask, shifts) if whole.any() else _placed(mask, draws, generator)
+
+
+def cuts(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+    """(draw, frame) As many frames as a (frame,) mask of both ends (`sslig.cues.edits.edge_runs`), as one run inside.
+
+    A circular shift joins both ends to one run; shifts are drawn so that it does not overlap the mask. Where the mask
+    covers more than half of the recording that is impossible, and any shift is drawn.
+    """
+    shift = torch.arange(1, len(mask))
+    inside = (shift >= mask.sum()) & (shift <= len(mask) - mask.sum())  # (shift,)
+    return _rolled(mask, _drawn(inside, draws, generator))
+
+
+def bands(lo_hz: float, hi_hz: float, draws: int, generator: torch.Generator) -> list[tuple[float, float]]:
+    """Bands as wide as `lo_hz` to `hi_hz`, placed uniformly where they do not overlap it, or anywhere without room.
+
+    Equal width is not equal energy: most of the energy of speech lies below 1 kHz.
+    """
+    width = hi_hz - lo_hz
+    below, above = max(0.0, lo_hz - width), max(0.0, NYQUIST_HZ - width - hi_hz)
+    place = torch.rand(draws, generator=generator, dtype=torch.float64)
+    if below + above > 0:
+        place = place * (below + above)
+        lows = torch.where(place < below, place, hi_hz + place - below)
+    else:
+        lows = place * (NYQUIST_HZ - width)
+    return [(low, min(low + width, NYQUIST_HZ)) for low in lows.tolist()]
+
+
+def _placed(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+    """(draw, frame) The runs of a mask in random order, all ways to leave gaps between them as likely."""
+    step = torch.diff(mask.int(), prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
+    lengths = (step == -1).nonzero()[:, 0] - (step == 1).nonzero()[:, 0]  # (run,)
+    n_runs, n_free = len(lengths), len(mask) - int(lengths.sum()) - max(0, len(lengths) - 1)
+    order = torch.rand(draws, n_runs, generator=generator).argsort(dim=1)
+    lengths = lengths[order]  # (draw, run)
+    # As many free frames and runs in a row: where the runs stand in it says how many free frames come before each.
+    places = torch.rand(draws, n_free + n_runs, generator=generator).argsort(dim=1)[:, :n_runs].sort(dim=1).values
+    start = places + lengths.cumsum(dim=1) - lengths  # places count the gap of one frame between runs too
+    frame = torch.arange(len(mask))[:, None, None]
+    return ((frame >= start) & (frame < start + lengths)).any(dim=2).T
+
+
+def _drawn(allowed: Tensor, draws: int, generator: torch.Generator) -> Tensor:
+    """(draw,) Shifts out of the (shift,) allowed ones, or out of all, none twice before all came up once."""
+    if not len(allowed):
+        return torch.zeros(draws, dtype=torch.long)
+    allowed = allowed if allowed.any() else torch.ones_like(allowed)
+    order = torch.rand(len(allowed), generator=generator).masked_fill(~allowed, 2.0).argsort()
+    return 1 + order[torch.arange(draws) % allowed.sum()]
+
+
+def _rolled(mask: Tensor, shifts: Tensor) -> Tensor:
+    """(draw, frame) The mask moved on by (draw,) frames."""
+    frame = torch.arange(len(mask))
+    return mask[(frame - shifts[:, None]) % max(1, len(mask))]

@@ -1,4 +1,4 @@
-"""The masks: what may be done to features or to a recording, written as one line of text.
+"""The masks: what may be done to features or to a recording, and where, written as one line of text.
 
 ``noise``, ``noise(alpha=0.5)``, ``phone:vowel``, ``band(lo_hz=600, hi_hz=1200)``, ``top_attribution(percent=10)``,
 ``codec:opus(quality=2)``, ``time:non_speech(fill=silence)``: a name and, where it has any, its parameters. Where the
@@ -16,14 +16,16 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sslig import specs
 from sslig.corpora import codecs
-from sslig.cues import feature_masks, phones, vad, waveform_masks
+from sslig.cues import edits, phones, voice
+from sslig.cues.tiers import Tier, near
 from sslig.errors import InputError
-from sslig.frames import FrameClock
+from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.specs import Parameter
 
 FEATURE, WAVEFORM = "feature", "waveform"
@@ -52,6 +54,10 @@ SWEEPS = (
 PUBLISHED = "published:"
 """Stands before the name of a place that is found as the released code finds it."""
 
+CHANGE_WIDTH_MS = 40.0
+"""A frame is at a change where its centre lies within half of this."""
+
+EMISSIONS = "emissions"
 ENERGY, TOP, BOTTOM, EDGE_SILENCE = "energy", "top_attribution", "bottom_attribution", "edge_silence"
 
 
@@ -72,11 +78,11 @@ _QUANTILE = {"quantile": Parameter(0.75, 0, 1)}
 
 PLACES: Mapping[str, Place] = MappingProxyType(
     {
-        "non_speech": Place("Frames without speech", "speech", vad.NON_SPEECH),
+        "non_speech": Place("Frames without speech", "speech", voice.NON_SPEECH),
         ENERGY: Place("The frames above quantile {quantile:g} of the energy", parameters=_QUANTILE),
         "word_boundaries": Place("Frames at word boundaries", "words", at_changes=True),
         "onsets": Place("Frames where voicing begins or ends", "voicing", ("voiced",), at_changes=True),
-        "speech_edges": Place("Frames where speech begins or ends", "speech", (vad.SPEECH,), at_changes=True),
+        "speech_edges": Place("Frames where speech begins or ends", "speech", (voice.SPEECH,), at_changes=True),
         "pauses": Place("Frames of pauses inside the speech", "speech", ("pause",)),
         TOP: Place("The {percent:g} % of frames with the highest attribution", parameters=_PERCENT),
         BOTTOM: Place("The {percent:g} % of frames with the lowest attribution", parameters=_PERCENT),
@@ -136,43 +142,21 @@ class Mask:
         """Mask (batch, layer, frame, feature) features on (batch, frame) bool `frames`, those of `place`.
 
         Only ``noise`` needs the `profile`, (layer, feature) mean bona fide non-speech features.
-
-        Raises
-        ------
-        InputError
-            The mask works on waveforms, shapes do not fit together, or the profile is missing.
         """
-        self._require(FEATURE)
         if self.name != "noise":
-            return feature_masks.from_nearest(features, frames)
-        if profile is None:
-            raise InputError("noise was given no profile; the (layer, feature) mean is needed")
-        return feature_masks.towards_profile(features, frames, profile, self.parameters["alpha"])
+            return edits.from_nearest(features, frames)
+        return edits.towards_profile(features, frames, profile, self.parameters["alpha"])
 
-    def waveforms(
-        self, waveforms: Tensor, frames: Tensor | None, clock: FrameClock, generator: torch.Generator
-    ) -> Tensor:
+    def waveforms(self, waveforms: Tensor, frames: Tensor, clock: FrameClock, generator: torch.Generator) -> Tensor:
         """Mask (batch, samples) waveforms on (batch, frame) bool `frames`, those of `place`, with noise of `generator`.
 
         ``trim_silence`` returns fewer samples.
-
-        Raises
-        ------
-        InputError
-            The mask works on features, frames are missing or do not fit, or the codec is not there or fails.
         """
-        self._require(WAVEFORM)
         if self.place is None:
             return REGISTRY[self.name].function(waveforms, **self.parameters)
-        if frames is None:
-            raise InputError(f"{self.spec}: no mask was given; a (batch, frame) mask of {self.place} is needed")
         if self.control == CUT:
-            return waveform_masks.cut(waveforms, frames, clock)
-        return waveform_masks.replaced(waveforms, frames, clock, self.parameters["fill"], generator)
-
-    def _require(self, space: str) -> None:
-        if self.space != space:
-            raise InputError(f"{self.spec} works on {self.space}s and was given {space}s")
+            return edits.cut(waveforms, frames, clock)
+        return edits.replaced(waveforms, frames, clock, self.parameters["fill"], generator)
 
 
 def parse(spec: str) -> Mask:
@@ -204,19 +188,15 @@ def parse(spec: str) -> Mask:
 def of_study(masks: Sequence[str] | None, sweeps: Sequence[str] | None) -> dict[Mask, dict[str, Any]]:
     """The masks of a study and the same at other doses, each once and in order, with what a table says of them.
 
-    Parameters
-    ----------
-    masks, sweeps
-        Lines for `parse`. None stands for `MASKS` and `SWEEPS`; an empty list is empty.
+    `masks` and `sweeps` are lines for `parse`; None stands for `MASKS` and `SWEEPS`.
 
     Returns
     -------
     dict
         Mask -> its ``mask`` (canonical text), ``name``, ``space``, ``place``, ``control`` and ``description``, whether
         it is of the study's masks (``chosen``; the others are only swept) and of the ``paper``, its place in the
-        ``order`` of the study, and the ``family``
-        of masks that are equal in all parameters but one number, that ``parameter`` and its ``value``; empty and NaN
-        where the mask is in no family.
+        ``order`` of the study, and the ``family`` of masks that are equal in all parameters but one number, that
+        ``parameter`` and its ``value``; empty and NaN where the mask is in no family.
 
     Raises
     ------
@@ -253,7 +233,9 @@ def _families(swept: Iterable[Mask], every: Sequence[Mask]) -> dict[Mask, dict[s
                 f"{' or '.join(_numbers(mask)) or 'a number; it has none'}"
             )
         for name, member in ((name, member) for name, curve in curves.items() for member in curve):
-            row = {"family": _family(member, name), "parameter": name, "value": float(member.parameters[name])}
+            fixed = {key: value for key, value in member.parameters.items() if key != name}
+            family = specs.written(member.name, REGISTRY[member.name].parameters, fixed)
+            row = {"family": family, "parameter": name, "value": float(member.parameters[name])}
             if families.setdefault(member, row) != row:
                 raise InputError(
                     f"masking.sweeps: {member.spec} stands in two curves, by {families[member]['parameter']} and by "
@@ -272,12 +254,6 @@ def _curve(mask: Mask, swept: str, every: Iterable[Mask]) -> list[Mask]:
     return [other for other in every if other.name == mask.name and fixed.items() <= dict(other.parameters).items()]
 
 
-def _family(mask: Mask, swept: str) -> str:
-    """The canonical text without the parameter `swept`."""
-    parameters = REGISTRY[mask.name].parameters
-    return specs.written(mask.name, parameters, {k: v for k, v in mask.parameters.items() if k != swept})
-
-
 def _at_places() -> Iterator[Definition]:
     """Masks of frames, of SSL features first and then of the recording."""
     published = {"published": Parameter(False, words=("false", "true"))}
@@ -288,7 +264,7 @@ def _at_places() -> Iterator[Definition]:
             sentence = f"{place.frames} are replaced by the mean of the nearest kept frame before and after."
             parameters = place.parameters | (published if name == "word_boundaries" else {})
             yield Definition("phonemes" if name == ENERGY else name, FEATURE, sentence, parameters, name, SHIFT)
-    fill = {"fill": Parameter(None, words=waveform_masks.FILLS)}
+    fill = {"fill": Parameter(None, words=edits.FILLS)}
     for name, place in PLACES.items():
         sentence = f"{place.frames} are replaced by {{fill}} in the recording."
         yield Definition(f"time:{name}", WAVEFORM, sentence, fill | place.parameters, name, SHIFT)
@@ -296,7 +272,7 @@ def _at_places() -> Iterator[Definition]:
 
 def _of_recordings() -> Iterator[Definition]:
     """Masks of a whole recording, or of its ends."""
-    nyquist_hz, gain = waveform_masks.NYQUIST_HZ, {"gain": Parameter(0.1, 0, 10)}
+    nyquist_hz, gain = edits.NYQUIST_HZ, {"gain": Parameter(0.1, 0, 10)}
     edges = {"lo_hz": Parameter(None, 0, nyquist_hz), "hi_hz": Parameter(None, 0, nyquist_hz)}
     spectral = {"lo_hz": Parameter(600.0, 0, nyquist_hz), "hi_hz": Parameter(1200.0, 0, nyquist_hz)}
     compressor = {
@@ -314,17 +290,17 @@ def _of_recordings() -> Iterator[Definition]:
     lowpass, cutoff = "Frequencies of {cutoff_hz:g} Hz and above are removed.", Parameter(None, 1, nyquist_hz - 1)
     coded = "The recording is encoded and decoded with {}"
     whole = {
-        "spectral": (scaled, spectral | gain, waveform_masks.band_gain),
-        "band": (scaled, edges | gain, waveform_masks.band_gain),
-        "volume": ("The recording is multiplied by {gain:g}.", gain, _scaled),
-        "compressor": (squeezed, compressor, waveform_masks.compressed),
-        "lowpass": (lowpass, {"cutoff_hz": cutoff}, waveform_masks.lowpass),
+        "spectral": (scaled, spectral | gain, edits.band_gain),
+        "band": (scaled, edges | gain, edits.band_gain),
+        "volume": ("The recording is multiplied by {gain:g}.", gain, lambda waveforms, gain: gain * waveforms),
+        "compressor": (squeezed, compressor, edits.compressed),
+        "lowpass": (lowpass, {"cutoff_hz": cutoff}, edits.lowpass),
     }
     for codec in (*codecs.CODECS.values(), codecs.G722):
         rates, name = len(codec.bit_rates), "".join(filter(str.isalnum, codec.name)).lower()
         sentence = coded.format(codec.name) + (", quality {quality}." if rates else ".")
         parameters = {"quality": Parameter(1, 1, rates)} if rates else {}
-        whole[f"codec:{name}"] = (sentence, parameters, partial(waveform_masks.coded, codec=codec))
+        whole[f"codec:{name}"] = (sentence, parameters, partial(edits.coded, codec=codec))
     for name, (sentence, parameters, function) in whole.items():
         control = BAND if "lo_hz" in parameters else None
         yield Definition(name, WAVEFORM, sentence, parameters, control=control, function=function)
@@ -332,11 +308,94 @@ def _of_recordings() -> Iterator[Definition]:
     yield Definition("trim_silence", WAVEFORM, trimmed, place=EDGE_SILENCE, control=CUT)
 
 
-def _scaled(waveforms: Tensor, gain: float) -> Tensor:
-    return gain * waveforms
-
-
 REGISTRY: Mapping[str, Definition] = MappingProxyType(
     {definition.name: definition for definition in (*_at_places(), *_of_recordings())}
 )
 """Every mask by name."""
+
+
+def frame_mask(name: str, tiers: Mapping[str, Tier], clock: FrameClock, n_frames: int) -> np.ndarray:
+    """(frame,) bool: the frames of a place that a tier gives; all False where the tier has nothing of the kind.
+
+    Raises
+    ------
+    InputError
+        No tier gives a place of this name, or the tier is not among `tiers`.
+    """
+    by_tier = [key for key, place in PLACES.items() if place.tier]
+    if name not in by_tier:
+        raise InputError(f"unknown place {name!r} of a tier; accepted: {', '.join(by_tier)}")
+    place = PLACES[name]
+    if place.tier not in tiers:
+        raise InputError(f"place {name!r} is in the tier {place.tier!r}; there are {', '.join(tiers) or 'none'}")
+    tier, labels = tiers[place.tier], place.labels
+    if place.at_changes:
+        return near(tier.changes_s(labels), clock, n_frames, CHANGE_WIDTH_MS)
+    if place.phone_class:
+        labels = {label for label in set(tier.labels) if phones.class_of(label) == place.phone_class}
+    return tier.mask(clock, n_frames, labels)
+
+
+@dataclass(frozen=True)
+class Places:
+    """What gives places, by utterance: its tiers (`sslig.cues.segments.by_utterance`) and its (frame,) attribution."""
+
+    tiers: Mapping[str, Mapping[str, Tier]]
+    attributions: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def mask(self, mask: Mask, utterance: str, waveform: Tensor, clock: FrameClock, n_read: int) -> Tensor | None:
+        """(1, frame) bool: where a mask acts; all frames where it has no place, None where the place is unknown.
+
+        A place is unknown where an utterance has no attribution or no tiers. Tiers cover a recording once, so their
+        places are unknown where it was repeated to fill a crop. The (1, samples) waveform is trimmed to whole frames;
+        attributions rank only the `n_read` frames that the head reads.
+
+        Raises
+        ------
+        InputError
+            The place needs a tier that was not decoded, or an attribution has another number of frames.
+        """
+        n_frames, place = clock.n_frames(waveform.shape[1]), mask.place
+        if place is None:
+            return torch.ones(1, n_frames, dtype=torch.bool, device=waveform.device)
+        if place == ENERGY:
+            return edits.high_energy(waveform, clock, mask.parameters["quantile"])
+        if place in (TOP, BOTTOM):
+            ranked = self._ranked(place, mask.parameters["percent"], utterance, n_frames, n_read)
+            return None if ranked is None else ranked.to(waveform.device)
+        if utterance not in self.tiers or self._repeated(utterance, n_frames, clock):
+            return None
+        return self._in_tiers(place, utterance, n_frames, clock).to(waveform.device)
+
+    def _ranked(self, place: str, percent: float, utterance: str, n_frames: int, n_read: int) -> Tensor | None:
+        if utterance not in self.attributions:
+            return None
+        attribution = torch.tensor(self.attributions[utterance])[None]  # (1, frame)
+        if attribution.shape[1] != n_frames:
+            raise InputError(
+                f"{utterance}: an attribution of {attribution.shape[1]} frames for {n_frames} frames; explain it with "
+                "the crop it is masked with"
+            )
+        return edits.top_frames(attribution if place == TOP else -attribution, percent, n_read)
+
+    def _repeated(self, utterance: str, n_frames: int, clock: FrameClock) -> bool:
+        duration_s = min(tier.duration_s for tier in self.tiers[utterance].values())
+        return clock.n_samples(n_frames) > duration_s * SAMPLE_RATE_HZ + 1
+
+    def _in_tiers(self, place: str, utterance: str, n_frames: int, clock: FrameClock) -> Tensor:
+        tiers = self.tiers[utterance]
+        if place == EDGE_SILENCE:
+            return edits.edge_runs(torch.from_numpy(frame_mask("non_speech", tiers, clock, n_frames))[None])
+        if not place.startswith(PUBLISHED):
+            return torch.from_numpy(frame_mask(place, tiers, clock, n_frames))[None]
+        if EMISSIONS not in tiers:
+            raise InputError(
+                f"{place}: the released code finds it by CTC tokens and {utterance} has none; add "
+                "ctc:emissions:<model> to masking.segments, such as that of facebook/wav2vec2-base-960h"
+            )
+        blank, delimiter = (
+            torch.from_numpy(tiers[EMISSIONS].mask(clock, n_frames, {label}))[None]
+            for label in (phones.BLANK, phones.DELIMITER)
+        )
+        is_boundary = place.removeprefix(PUBLISHED) == "word_boundaries"
+        return edits.published_word_boundaries(blank, delimiter) if is_boundary else blank

@@ -9,7 +9,7 @@ import pandas as pd
 
 from sslig import audio
 from sslig.audio import AudioError
-from sslig.cues import phones, vad, voice
+from sslig.cues import phones, voice
 from sslig.cues.tiers import Tier
 from sslig.errors import InputError
 
@@ -19,7 +19,7 @@ COLUMNS = ("utterance", "tier", "start_s", "end_s", "label", "duration_s")
 Source = Callable[[np.ndarray], Tier]
 
 SOURCES: Mapping[str, Source] = {
-    "vad": vad.speech,
+    "vad": voice.speech,
     "pocketsphinx:phones": phones.pocketsphinx_phones,
     "pocketsphinx:words": phones.pocketsphinx_words,
     "voicing": voice.voicing,

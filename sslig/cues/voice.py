@@ -1,13 +1,26 @@
-"""Voice measures by Praat: fundamental frequency (F0), its range, jitter, shimmer, and voiced stretches."""
+"""Voice: where Silero VAD hears speech, where Praat hears voicing, and F0, jitter and shimmer by Praat."""
 
 import math
+from functools import cache, partial
 from importlib.metadata import version
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from sslig.cues.tiers import Tier
 from sslig.frames import SAMPLE_RATE_HZ
+
+SPEECH = "speech"
+NON_SPEECH = ("leading", "pause", "trailing")
+"""Labels of frames without speech: before the first speech, between, and after the last."""
+
+SILERO = {"threshold": 0.5, "min_speech_duration_ms": 250, "min_silence_duration_ms": 100, "speech_pad_ms": 30}
+"""Silero's own defaults."""
+
+LATE_MS = 100
+"""Digital silence added behind a recording, on top of the shortest pause; without it a silence at the end that is
+shorter than a pause would be speech, while one at the start is not."""
 
 FLOOR_HZ, CEILING_HZ = 60.0, 500.0
 """Search range of F0: low male to high female and child voices."""
@@ -27,27 +40,31 @@ MEASURES = {
 }
 """Name -> unit and meaning."""
 
+_lock = Lock()
 
-def measure(samples: np.ndarray) -> dict[str, float]:
-    """All of `MEASURES` for (samples,) at 16 kHz.
+
+def speech(samples: np.ndarray) -> Tier:
+    """The tier ``speech`` of (samples,) float32 at 16 kHz, labelled `SPEECH` and `NON_SPEECH` from start to end.
+
+    Silero decides every 32 ms and lets speech end late, so short pauses and short silence at the end count as speech.
+    A recording without speech is ``leading``. One thread at a time uses the model, which holds a state.
 
     References
     ----------
-    P. Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a sampled
-    sound", 1993.
+    Silero Team, "Silero VAD: pre-trained enterprise-grade voice activity detector", 2024.
     """
-    missing = dict.fromkeys(MEASURES, math.nan) | {"voiced_share": 0.0}
-    sound, pitch = _pitch(samples)
-    f0_hz = np.empty(0) if pitch is None else _f0_hz(pitch)  # (frame,)
-    voiced_hz = f0_hz[f0_hz > 0]
-    if not len(voiced_hz):
-        return missing
-    low_hz, high_hz = np.percentile(voiced_hz, [5, 95])
-    return {
-        "f0_mean_hz": float(voiced_hz.mean()),
-        "f0_range_semitones": float(12 * np.log2(high_hz / low_hz)),
-        "voiced_share": len(voiced_hz) / len(f0_hz),
-    } | _perturbation(sound, pitch)
+    tail = round((SILERO["min_silence_duration_ms"] + LATE_MS) / 1000 * SAMPLE_RATE_HZ)
+    bounds = _speech_bounds(np.pad(samples, (0, tail)))  # (stretch, 2)
+    bounds = np.minimum(bounds[bounds[:, 0] < len(samples)], len(samples))
+    cuts = np.concatenate([[0], bounds.ravel(), [len(samples)]])  # silence lies before each even place
+    labels = np.full(len(cuts) - 1, SPEECH, dtype=object)
+    labels[::2] = "pause"
+    labels[-1], labels[0] = "trailing", "leading"
+    present = np.diff(cuts) > 0
+    cuts_s = cuts / SAMPLE_RATE_HZ
+    source = {"tool": "silero-vad", "version": version("silero-vad"), "model": "silero_vad.jit", **SILERO}
+    source["late_ms"] = LATE_MS
+    return Tier(SPEECH, cuts_s[:-1][present], cuts_s[1:][present], tuple(labels[present]), float(cuts_s[-1]), source)
 
 
 def voicing(samples: np.ndarray) -> Tier:
@@ -57,8 +74,7 @@ def voicing(samples: np.ndarray) -> Tier:
 
     References
     ----------
-    P. Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a sampled
-    sound", 1993.
+    As for `measure`.
     """
     duration_s = len(samples) / SAMPLE_RATE_HZ
     _, pitch = _pitch(samples)
@@ -72,9 +88,47 @@ def voicing(samples: np.ndarray) -> Tier:
     return Tier("voicing", cuts_s[:-1][rows], cuts_s[1:][rows], tuple(labels[rows]), duration_s, source)
 
 
-def _f0_hz(pitch: Any) -> np.ndarray:
-    """(frame,) F0 of Praat's frames, 0 in unvoiced ones."""
-    return pitch.selected_array["frequency"]
+def measure(samples: np.ndarray) -> dict[str, float]:
+    """All of `MEASURES` for (samples,) at 16 kHz.
+
+    References
+    ----------
+    P. Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise ratio of a sampled
+    sound", 1993.
+    """
+    sound, pitch = _pitch(samples)
+    f0_hz = np.empty(0) if pitch is None else _f0_hz(pitch)  # (frame,)
+    voiced_hz = f0_hz[f0_hz > 0]
+    if not len(voiced_hz):
+        return dict.fromkeys(MEASURES, math.nan) | {"voiced_share": 0.0}
+    low_hz, high_hz = np.percentile(voiced_hz, [5, 95])
+    return {
+        "f0_mean_hz": float(voiced_hz.mean()),
+        "f0_range_semitones": float(12 * np.log2(high_hz / low_hz)),
+        "voiced_share": len(voiced_hz) / len(f0_hz),
+    } | _perturbation(sound, pitch)
+
+
+def _speech_bounds(samples: np.ndarray) -> np.ndarray:
+    """(stretch, 2) First sample, and one past the last, of each stretch of speech."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    waveform = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
+    with _lock:
+        try:
+            torch.set_num_threads(1)  # chunks are tiny
+            stretches = _silero()(waveform, sampling_rate=SAMPLE_RATE_HZ, **SILERO)
+        finally:
+            torch.set_num_threads(n_threads)  # importing silero-vad sets it to 1 for good
+    return np.array([(part["start"], part["end"]) for part in stretches], dtype=np.int64).reshape(-1, 2)
+
+
+@cache
+def _silero() -> Any:
+    from silero_vad import get_speech_timestamps, load_silero_vad
+
+    return partial(get_speech_timestamps, model=load_silero_vad())
 
 
 def _pitch(samples: np.ndarray) -> tuple[Any, Any]:
@@ -85,6 +139,11 @@ def _pitch(samples: np.ndarray) -> tuple[Any, Any]:
     if len(samples) < SHORTEST_S * SAMPLE_RATE_HZ or not np.any(samples):
         return sound, None
     return sound, sound.to_pitch_ac(time_step=STEP_S, pitch_floor=FLOOR_HZ, pitch_ceiling=CEILING_HZ)
+
+
+def _f0_hz(pitch: Any) -> np.ndarray:
+    """(frame,) F0 of Praat's frames, 0 in unvoiced ones."""
+    return pitch.selected_array["frequency"]
 
 
 def _perturbation(sound: Any, pitch: Any) -> dict[str, float]:

@@ -9,7 +9,7 @@ from sslig.attribution import baselines
 from sslig.corpora import protocol
 from sslig.corpora.protocol import draw
 from sslig.cues.segments import by_utterance
-from sslig.cues.vad import NON_SPEECH, SPEECH
+from sslig.cues.voice import NON_SPEECH, SPEECH
 from sslig.labels import KEYS
 from sslig.models.detector import Detector, fingerprint, select_device
 from sslig.pipeline.segment import chosen

@@ -8,8 +8,7 @@ from sslig.attribution import baselines
 from sslig.corpora import protocol
 from sslig.corpora.protocol import shard_of
 from sslig.cues import masking
-from sslig.cues.masks import of_study
-from sslig.cues.places import Places
+from sslig.cues.masks import Places, of_study
 from sslig.cues.segments import by_utterance
 from sslig.files import write_parquet
 from sslig.models.detector import Detector, select_device

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sslig.cues.feature_masks import top_frames
+from sslig.cues.edits import top_frames
 from sslig.errors import DataError
 from sslig.validation.replacement import PROFILES, Scores
 from sslig.validation.statistics import Controls, Rows, measured, rolled, shifts

@@ -17,7 +17,7 @@ from scipy.ndimage import binary_dilation
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from sslig.cues import vad
+from sslig.cues import voice
 from sslig.errors import DataError
 from sslig.frames import SSL_CLOCK, FrameClock, energy
 from sslig.validation.statistics import Rows, measured
@@ -136,7 +136,7 @@ def _correlated(weights: Frames, wanted: Frames) -> np.ndarray:
 def plain_maps(head: nn.Module, features: Tensor, waveform: Tensor, clock: FrameClock) -> dict[str, np.ndarray]:
     """(frame,) of each of `PLAIN_MAPS`; attention only for a head that has attention weights over frames.
 
-    Energy is the mean square of a frame. Voice activity is 1 in speech (`sslig.cues.vad`) and 0 elsewhere, non-speech
+    Energy is the mean square of a frame. Voice activity is 1 in speech (`sslig.cues.voice`) and 0 elsewhere, non-speech
     the opposite. Attention is the mean weight over attention heads.
 
     References
@@ -145,7 +145,7 @@ def plain_maps(head: nn.Module, features: Tensor, waveform: Tensor, clock: Frame
     """
     n_frames = features.shape[2]
     level = energy(waveform[0].cpu().numpy(), clock.hop_samples, clock.hop_samples)[:n_frames]
-    speech = vad.speech(waveform[0].cpu().numpy()).mask(clock, n_frames, {vad.SPEECH}).astype(np.float64)
+    speech = voice.speech(waveform[0].cpu().numpy()).mask(clock, n_frames, {voice.SPEECH}).astype(np.float64)
     maps = {ENERGY: level, VOICE_ACTIVITY: speech, NON_SPEECH: 1.0 - speech}
     if hasattr(head, "attention") and not isinstance(head.attention, nn.Module):  # AASIST's is a layer of nodes
         with torch.no_grad():

@@ -15,7 +15,7 @@ from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import BONAFIDE_MEAN, NONSPEECH, Context
 from sslig.attribution.explanation import ABSOLUTE, AGGREGATIONS, L2, NO_RECORD, SIGNED, Explanation
 from sslig.attribution.methods import Method, explain, offered
-from sslig.cues.time_correlation import loudness
+from sslig.cues.evidence import loudness
 from sslig.errors import DataError
 from sslig.models.detector import Detector, select_device
 from sslig.stats.metrics import eer_threshold

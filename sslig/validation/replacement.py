@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sslig.cues import waveform_masks
-from sslig.cues.feature_masks import from_nearest, towards_profile
+from sslig.cues import edits
+from sslig.cues.edits import from_nearest, towards_profile
 from sslig.cues.masking import CHUNK_VALUES, WAVEFORMS_AT_ONCE
 from sslig.errors import InputError
 from sslig.models.detector import Detector
@@ -19,7 +19,7 @@ INTERPOLATION = "interpolation"
 IN_FEATURES = (*PROFILES, INTERPOLATION)
 """What replaces frames of the features: the mean of bona fide frames, that of bona fide frames without speech, or the
 mean of the nearest frames that stay."""
-IN_WAVEFORM = waveform_masks.FILLS
+IN_WAVEFORM = edits.FILLS
 
 Scores = Callable[[np.ndarray], np.ndarray]
 """From (mask, frame) bool, True where a frame is replaced, to the (mask,) spoof scores of what is left."""
@@ -79,7 +79,7 @@ def in_waveform(detector: Detector, waveform: Tensor, replacement: str, seed: in
         generator, chunks = torch.Generator().manual_seed(seed), []
         for part in torch.from_numpy(masks).to(waveform.device).split(WAVEFORMS_AT_ONCE):
             repeated = waveform.expand(len(part), -1)
-            replaced = waveform_masks.replaced(repeated, part, detector.clock, replacement, generator)
+            replaced = edits.replaced(repeated, part, detector.clock, replacement, generator)
             chunks.append(detector(replaced).double().cpu().numpy())
         return np.concatenate(chunks)
 

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from sslig.cues import tiers
+from sslig.cues.cue_profile import described, top_regions
 from sslig.cues.tiers import Tier
-from sslig.cues.top_regions import described, top_regions
 from sslig.errors import InputError
 from sslig.widgets import view
 from sslig.widgets.recording import ExplainedRecording

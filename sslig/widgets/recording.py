@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from sslig import audio
+from sslig.cues.cue_profile import described, top_regions
 from sslig.cues.tiers import Tier
-from sslig.cues.top_regions import described, top_regions
 from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.widgets import view

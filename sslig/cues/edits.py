@@ -1,8 +1,9 @@
-"""Edits of a recording: bands, compressor, codecs, cuts and replaced frames, on (batch, samples).
+"""Edits of features and recordings, and frames to edit: pure functions on batches.
 
-Frame t stands for the samples nearest to its centre, so masked samples follow the frame grid. A frame still sees a
-little of its neighbours: its receptive field is wider than the hop (by 40 samples a side on the SSL clock). Edits are
-cross-faded inside what they replace, so that no kept sample changes and no click is added.
+Features are (batch, layer, frame, feature), recordings (batch, samples), masks (batch, frame) and True where a frame is
+replaced. In a recording frame t stands for the samples nearest to its centre. A frame still sees a little of its
+neighbours: its receptive field is wider than the hop (by 40 samples a side on the SSL clock). Edits are cross-faded
+inside what they replace, so that no kept sample changes and no click is added.
 
 References
 ----------
@@ -17,8 +18,8 @@ from scipy.signal import lfilter
 from torch import Tensor
 from torch.nn import functional
 
+from sslig import frames
 from sslig.corpora import codecs
-from sslig.cues.feature_masks import edge_runs, from_nearest, last_true, next_true
 from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 
@@ -35,19 +36,97 @@ QUIET_QUANTILE = 0.1
 FILLS = ("silence", "noise", "interpolation")
 
 
-def band_gain(waveforms: Tensor, lo_hz: float = 600.0, hi_hz: float = 1200.0, gain: float = 0.1) -> Tensor:
-    """Multiply the STFT bins of (batch, samples) from `lo_hz` to `hi_hz`, both included, by `gain`.
+def towards_profile(features: Tensor, mask: Tensor, profile: Tensor, alpha: float) -> Tensor:
+    """Pull masked frames towards the (layer, feature) mean bona fide non-speech frame: x + alpha (profile - x).
 
-    Hann window of 1024 samples, hop 256, ends reflected; recordings too short for that are followed by zeros. Only the
-    change is resynthesised, so a gain of 1 changes nothing at all.
+    An alpha of 0 leaves the features as they are, 1 puts the profile in their place; the paper takes 0.9.
+    """
+    pulled, by_frame = _copied(features)
+    x = by_frame[mask]  # (masked frame, layer, feature)
+    by_frame[mask] = x + alpha * (profile.to(features) - x)
+    return pulled
+
+
+def from_nearest(features: Tensor, mask: Tensor) -> Tensor:
+    """Replace masked frames by the mean of the nearest kept frames before and after: (x[before] + x[after]) / 2.
+
+    At the ends of the recording the one nearest kept frame is taken. A row with every frame masked stays as it is.
+    """
+    n_frames = mask.shape[1]
+    before, after = last_true(~mask), next_true(~mask)  # (batch, frame)
+    before, after = torch.where(before < 0, after, before), torch.where(after == n_frames, before, after)
+    rows, at = torch.nonzero(mask & (before < n_frames), as_tuple=True)
+    replaced, by_frame = _copied(features)
+    by_frame[rows, at] = (by_frame[rows, before[rows, at]] + by_frame[rows, after[rows, at]]) / 2
+    return replaced
+
+
+def high_energy(waveforms: Tensor, clock: FrameClock, quantile: float) -> Tensor:
+    """(batch, frame) Frames whose energy lies above a quantile of their own recording: the published ``phonemes``.
+
+    The published energy of (batch, samples) is the mean square of one hop from the start of each frame, and leaves out
+    the end of the receptive field, 80 samples of 400 on the SSL clock. Equal energies are all kept or all selected.
+    """
+    energy = torch.from_numpy(frames.energy(waveforms.cpu().numpy(), clock.hop_samples, clock.hop_samples))
+    energy = energy[:, : clock.n_frames(waveforms.shape[1])]  # (batch, frame)
+    return (energy > torch.quantile(energy, quantile, dim=1, keepdim=True)).to(waveforms.device)
+
+
+def published_word_boundaries(blank: Tensor, delimiter: Tensor) -> Tensor:
+    """(batch, frame) Frames of the word delimiter, and frames beside a blank, as the released code finds them.
+
+    `blank` and `delimiter` are (batch, frame) bool, by the most likely CTC token of each frame. A CTC model emits the
+    blank between any two letters, and the released code takes each for silence. Its test of neighbours wraps around
+    from the last frame to the first.
+    """
+    return delimiter | ((blank.roll(1, dims=1) | blank.roll(-1, dims=1)) & ~blank)
+
+
+def top_frames(attribution: Tensor, percent: float, n_read: int) -> Tensor:
+    """(batch, frame) The `percent` % of frames with the highest (batch, frame) attribution, rounded down, at least one.
+
+    The lowest frames are the top frames of the negated attribution. Of equal frames the earlier is taken. 0 % are none.
+
+    Parameters
+    ----------
+    n_read
+        Frames from the start that the head reads: the percentage is of these, and the others are never taken.
 
     Raises
     ------
     InputError
-        The band is no part of 0 to 8000 Hz.
+        An attribution is not finite.
     """
-    if not 0 <= lo_hz < hi_hz <= NYQUIST_HZ:
-        raise InputError(f"band from {lo_hz} to {hi_hz} Hz; accepted: 0 <= lo_hz < hi_hz <= {NYQUIST_HZ:g}")
+    if not attribution.isfinite().all():
+        raise InputError(f"{int((~attribution.isfinite()).sum())} of {attribution.numel()} attributions are not finite")
+    count = max(1, math.floor(percent * n_read / 100)) if percent > 0 else 0
+    highest = attribution[:, :n_read].argsort(dim=1, descending=True, stable=True)[:, :count]
+    return torch.zeros_like(attribution, dtype=torch.bool).scatter(1, highest, True)
+
+
+def edge_runs(mask: Tensor) -> Tensor:
+    """(batch, frame) The part of a mask that reaches unbroken from the first frame, or to the last."""
+    return mask & ((last_true(~mask) < 0) | (next_true(~mask) == mask.shape[1]))
+
+
+def last_true(mask: Tensor) -> Tensor:
+    """(batch, position) Position of the last True at or before each position; -1 where there is none."""
+    position = torch.arange(mask.shape[1], device=mask.device)
+    return torch.where(mask, position, -1).cummax(dim=1).values
+
+
+def next_true(mask: Tensor) -> Tensor:
+    """(batch, position) Position of the first True at or after each position; their number where there is none."""
+    length = mask.shape[1]
+    return length - 1 - last_true(mask.flip(1)).flip(1)
+
+
+def band_gain(waveforms: Tensor, lo_hz: float, hi_hz: float, gain: float) -> Tensor:
+    """Multiply the STFT bins of (batch, samples) from `lo_hz` to `hi_hz`, both included, by `gain`.
+
+    Hann window of 1024 samples, hop 256, ends reflected; recordings too short for that are followed by zeros. Only the
+    change is resynthesised, so a gain of 1 changes nothing at all.
+    """
     missing = STFT_SAMPLES // 2 + 1 - waveforms.shape[-1]
     if missing > 0:
         return band_gain(functional.pad(waveforms, (0, missing)), lo_hz, hi_hz, gain)[..., :-missing]
@@ -108,28 +187,12 @@ def replaced(waveforms: Tensor, mask: Tensor, clock: FrameClock, fill: str, gene
 
     Parameters
     ----------
-    waveforms
-        (batch, samples)
-    mask
-        (batch, frame) bool
-    clock
-        The frame grid.
     fill
         ``silence``: zeros, which few recordings contain, so the silence itself may be a cue. ``noise``: Gaussian noise
         with the mean power spectrum of the quietest tenth of the frames, the background of the recording.
         ``interpolation``: Gaussian noise whose power spectrum is the mean of the nearest kept frames before and after,
         which keeps the envelope and no pitch; a recording with every frame masked stays as it is.
-    generator
-        Draws the noise.
-
-    Raises
-    ------
-    InputError
-        The shapes do not fit together, or `fill` is none of `FILLS`.
     """
-    _check(waveforms, mask, clock)
-    if fill not in FILLS:
-        raise InputError(f"fill {fill!r}; accepted: {', '.join(FILLS)}")
     if fill == "interpolation":
         mask = mask & ~mask.all(dim=1, keepdim=True)
     masked = sample_mask(mask, waveforms.shape[1], clock)
@@ -139,23 +202,11 @@ def replaced(waveforms: Tensor, mask: Tensor, clock: FrameClock, fill: str, gene
 
 
 def cut(waveforms: Tensor, mask: Tensor, clock: FrameClock) -> Tensor:
-    """Cut masked frames out of (batch, samples), one hop of samples for each.
+    """Cut masked frames out of (batch, samples), one hop of samples for each; every row must lose as many, and not all.
 
     Runs that reach an end of the recording are cut off there. Elsewhere the sound before the run continues under the
     sound after it, and fades out over a quarter of a hop.
-
-    Raises
-    ------
-    InputError
-        The shapes do not fit together, the rows lose different numbers of frames, or a row would lose all.
     """
-    _check(waveforms, mask, clock)
-    lost = mask.sum(dim=1)
-    if (lost != lost[0]).any() or lost[0] == mask.shape[1]:
-        raise InputError(
-            f"{lost.tolist()} of {mask.shape[1]} frames are to be cut; every row of a batch must lose "
-            "the same number, and keep at least one frame"
-        )
     dropped = _dropped(mask, waveforms.shape[1], clock)
     position = torch.arange(waveforms.shape[1], device=waveforms.device)
     last_dropped = last_true(dropped)  # (batch, samples)
@@ -165,20 +216,6 @@ def cut(waveforms: Tensor, mask: Tensor, clock: FrameClock) -> Tensor:
     weight = torch.where(seam, _fade_in(position - last_dropped, clock.hop_samples // 4), 1.0).to(waveforms)
     joined = torch.where(weight < 1, continued + weight * (waveforms - continued), waveforms)
     return joined[~dropped].unflatten(0, (len(waveforms), -1))
-
-
-def _check(waveforms: Tensor, mask: Tensor, clock: FrameClock) -> None:
-    if mask.ndim != 2 or mask.dtype != torch.bool or len(mask) != len(waveforms):
-        raise InputError(
-            f"{mask.dtype} mask of shape {tuple(mask.shape)} for waveforms of shape {tuple(waveforms.shape)}; a bool "
-            "mask (batch, frame) is needed"
-        )
-    n_frames = clock.n_frames(waveforms.shape[-1])
-    if n_frames != mask.shape[1] or n_frames < 1:
-        raise InputError(
-            f"waveforms of shape {tuple(waveforms.shape)} give {n_frames} frames, and the mask has {mask.shape[1]}; as "
-            "many are needed, at least one"
-        )
 
 
 def _released(reduction_db: Tensor, release_ms: float) -> Tensor:
@@ -269,3 +306,9 @@ def _shaped(power: Tensor, waveforms: Tensor, clock: FrameClock, generator: torc
     at = (torch.arange(spectrum.shape[2], device=waveforms.device) - ahead).clamp(0, n_frames - 1)
     shaped = torch.istft(spectrum * power[:, at].sqrt().transpose(1, 2), **shape, length=n_samples)
     return shaped[:, offset : offset + waveforms.shape[1]]
+
+
+def _copied(features: Tensor) -> tuple[Tensor, Tensor]:
+    """A copy of the features, and its view as (batch, frame, layer, feature) to write masked frames to."""
+    copy = features.clone(memory_format=torch.contiguous_format)
+    return copy, copy.transpose(1, 2)

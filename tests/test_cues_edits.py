@@ -1,4 +1,4 @@
-"""Edits of the recording: tones and levels that are known in closed form, and no clicks."""
+"""Edits of frames that can be counted by hand, and of tones and levels that are known in closed form."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sslig.corpora import codecs
-from sslig.cues import waveform_masks as masks
+from sslig.cues import edits
 from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
 
@@ -34,6 +34,11 @@ def frames(*masked, batch=1):
     return mask
 
 
+def marked(text):
+    """(1, frame) True where the text has an x."""
+    return torch.tensor([[letter == "x" for letter in text]])
+
+
 def rms(samples):
     return samples.double().square().mean().sqrt().item()
 
@@ -41,32 +46,32 @@ def rms(samples):
 def test_a_band_is_scaled_and_the_rest_is_kept():
     inside, outside = tone(900), tone(3000)
     middle = slice(2000, -2000)
-    masked = masks.band_gain(inside + outside, 600, 1200, 0.1)
+    masked = edits.band_gain(inside + outside, 600, 1200, 0.1)
     torch.testing.assert_close(masked[:, middle], (0.1 * inside + outside)[:, middle], atol=1e-3, rtol=0)
 
 
 def test_a_lowpass_takes_out_what_lies_above():
     middle = slice(2000, -2000)
-    masked = masks.lowpass(tone(500) + tone(5000), 4000)
+    masked = edits.lowpass(tone(500) + tone(5000), 4000)
     torch.testing.assert_close(masked[:, middle], tone(500)[:, middle], atol=1e-3, rtol=0)
 
 
 def test_gains_of_one_and_empty_masks_change_nothing(noise):
-    assert torch.equal(masks.band_gain(noise, 600, 1200, 1.0), noise)
-    assert torch.equal(masks.compressed(noise, ratio=1.0, makeup_db=0.0), noise)
-    assert torch.equal(masks.compressed(noise, ratio=1.0, makeup_db=0.0, attack_ms=5, release_ms=50), noise)
-    assert torch.equal(masks.cut(noise, frames(batch=2), SSL_CLOCK), noise)
-    for fill in masks.FILLS:
-        assert torch.equal(masks.replaced(noise, frames(batch=2), SSL_CLOCK, fill, generator()), noise)
+    assert torch.equal(edits.band_gain(noise, 600, 1200, 1.0), noise)
+    assert torch.equal(edits.compressed(noise, ratio=1.0, makeup_db=0.0), noise)
+    assert torch.equal(edits.compressed(noise, ratio=1.0, makeup_db=0.0, attack_ms=5, release_ms=50), noise)
+    assert torch.equal(edits.cut(noise, frames(batch=2), SSL_CLOCK), noise)
+    for fill in edits.FILLS:
+        assert torch.equal(edits.replaced(noise, frames(batch=2), SSL_CLOCK, fill, generator()), noise)
 
 
 def test_a_compressor_reduces_what_exceeds_the_threshold():
     # -6 dB exceed -20 dB by 14 dB, of which 10.5 dB are taken; 10 dB are given back.
     samples = torch.tensor([[10 ** (-6 / 20), -(10 ** (-6 / 20)), 10 ** (-30 / 20), 1.0]])
-    masked = masks.compressed(samples)
+    masked = edits.compressed(samples)
     expected = torch.tensor([[10 ** (-6.5 / 20), -(10 ** (-6.5 / 20)), 10 ** (-20 / 20), 10 ** (-5 / 20)]])
     torch.testing.assert_close(masked, expected, atol=1e-6, rtol=0)
-    assert masks.compressed(torch.ones(1, 4), ratio=1.0).tolist() == [[1.0] * 4]  # the limit
+    assert edits.compressed(torch.ones(1, 4), ratio=1.0).tolist() == [[1.0] * 4]  # the limit
 
 
 def step(n_samples=4800):
@@ -77,7 +82,7 @@ def step(n_samples=4800):
 
 
 def gain_db(samples, **times):
-    masked = masks.compressed(samples, makeup_db=0.0, **times)
+    masked = edits.compressed(samples, makeup_db=0.0, **times)
     return 20 * torch.log10(masked / samples)[0]
 
 
@@ -105,12 +110,12 @@ def test_attack_and_release_follow_their_recursion():
         released = max(excess, release * released)
         smooth = attack * smooth + (1 - attack) * released
         expected.append(max(-1.0, min(1.0, value * 10 ** ((10 - smooth) / 20))))
-    masked = masks.compressed(samples, attack_ms=1, release_ms=5)
+    masked = edits.compressed(samples, attack_ms=1, release_ms=5)
     torch.testing.assert_close(masked, torch.tensor([expected]), atol=1e-5, rtol=0)
 
 
 def test_the_frame_of_a_sample_has_the_nearest_centre():
-    masked = masks.sample_mask(torch.eye(N_FRAMES, dtype=torch.bool), N_SAMPLES, SSL_CLOCK)
+    masked = edits.sample_mask(torch.eye(N_FRAMES, dtype=torch.bool), N_SAMPLES, SSL_CLOCK)
     centres = torch.from_numpy(SSL_CLOCK.centre_s(N_FRAMES)) * SAMPLE_RATE_HZ
     distance = (torch.arange(N_SAMPLES)[None] + 0.5 - centres[:, None]).abs()
     assert torch.equal(masked, distance == distance.min(dim=0).values)
@@ -118,12 +123,12 @@ def test_the_frame_of_a_sample_has_the_nearest_centre():
     assert masked.sum(dim=1).tolist() == [360] + [320] * 47 + [560]
 
 
-@pytest.mark.parametrize("fill", masks.FILLS)
+@pytest.mark.parametrize("fill", edits.FILLS)
 def test_only_masked_samples_change_and_without_a_click(fill):
     samples = tone(100)
     mask = frames(0, 1, 10, 20, 21, 22, 48)
-    filled = masks.replaced(samples, mask, SSL_CLOCK, fill, generator())
-    masked = masks.sample_mask(mask, N_SAMPLES, SSL_CLOCK)
+    filled = edits.replaced(samples, mask, SSL_CLOCK, fill, generator())
+    masked = edits.sample_mask(mask, N_SAMPLES, SSL_CLOCK)
     assert torch.equal(filled[~masked], samples[~masked])
     assert not torch.equal(filled[masked], samples[masked])
     seam = masked.int().diff().abs().bool()  # between a kept and a masked sample
@@ -131,7 +136,7 @@ def test_only_masked_samples_change_and_without_a_click(fill):
 
 
 def test_silence_is_digital_between_the_fades():
-    masked = masks.replaced(tone(100), frames(20, 21), SSL_CLOCK, "silence", generator())
+    masked = edits.replaced(tone(100), frames(20, 21), SSL_CLOCK, "silence", generator())
     start, stop = 20 * 320 + 40, 22 * 320 + 40
     assert masked[0, start + 80 : stop - 80].abs().max() == 0
     halfway = masked[0, start + 39 : start + 41] / tone(100)[0, start + 39 : start + 41]
@@ -140,26 +145,26 @@ def test_silence_is_digital_between_the_fades():
 
 def test_full_masks():
     samples, everything = tone(100), torch.ones(1, N_FRAMES, dtype=torch.bool)
-    assert masks.replaced(samples, everything, SSL_CLOCK, "silence", generator()).abs().max() == 0
-    assert torch.equal(masks.replaced(samples, everything, SSL_CLOCK, "interpolation", generator()), samples)
+    assert edits.replaced(samples, everything, SSL_CLOCK, "silence", generator()).abs().max() == 0
+    assert torch.equal(edits.replaced(samples, everything, SSL_CLOCK, "interpolation", generator()), samples)
 
 
 def test_noise_has_the_level_and_spectrum_of_the_quietest_frames(noise):
-    quiet = masks.lowpass(noise, 2000)
+    quiet = edits.lowpass(noise, 2000)
     loud = quiet.clone()
     loud[:, 6000:] += tone(440)[:, 6000:]
     mask = torch.zeros(2, N_FRAMES, dtype=torch.bool)
     mask[:, 20:48] = True
-    masked = masks.replaced(loud, mask, SSL_CLOCK, "noise", generator())[:, 7000:15000]
+    masked = edits.replaced(loud, mask, SSL_CLOCK, "noise", generator())[:, 7000:15000]
     assert rms(masked) == pytest.approx(rms(quiet), rel=0.15)
-    assert rms(masked - masks.lowpass(masked, 2500)) < 0.05 * rms(masked)
+    assert rms(masked - edits.lowpass(masked, 2500)) < 0.05 * rms(masked)
 
 
 def test_interpolation_meets_the_spectrum_on_both_sides(noise):
     samples = noise.clone()
     samples[:, 8000:] *= 3
     mask = frames(*range(22, 26), batch=2)
-    masked = masks.replaced(samples.repeat(50, 1), mask.repeat(50, 1), SSL_CLOCK, "interpolation", generator())
+    masked = edits.replaced(samples.repeat(50, 1), mask.repeat(50, 1), SSL_CLOCK, "interpolation", generator())
     power = masked[:, 22 * 320 + 200 : 26 * 320 - 120].square().mean().item()
     assert power == pytest.approx((0.1**2 + 0.3**2) / 2, rel=0.15)
 
@@ -167,26 +172,26 @@ def test_interpolation_meets_the_spectrum_on_both_sides(noise):
 def test_digital_silence_gives_silent_noise():
     samples = torch.zeros(1, N_SAMPLES)
     samples[:, 8000:] = tone(300)[:, 8000:]
-    masked = masks.replaced(samples, frames(*range(30, 40)), SSL_CLOCK, "noise", generator())
+    masked = edits.replaced(samples, frames(*range(30, 40)), SSL_CLOCK, "noise", generator())
     assert masked[0, 30 * 320 + 120 : 40 * 320 - 40].abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("masked", [(0, 1, 2), (46, 47, 48), (0, 48, 47), (10, 11, 12), (5, 20, 40), (0, 20, 48)])
 def test_a_cut_removes_one_hop_a_frame_wherever_it_stands(masked):
-    masked = masks.cut(tone(100), frames(*masked), SSL_CLOCK)
+    masked = edits.cut(tone(100), frames(*masked), SSL_CLOCK)
     assert masked.shape == (1, N_SAMPLES - 3 * 320)
     assert SSL_CLOCK.n_frames(masked.shape[1]) == N_FRAMES - 3
 
 
 def test_cuts_at_the_ends_start_later_and_stop_earlier():
     position = torch.arange(N_SAMPLES, dtype=torch.float32)[None]
-    masked = masks.cut(position, frames(0, 1, 48), SSL_CLOCK)
+    masked = edits.cut(position, frames(0, 1, 48), SSL_CLOCK)
     assert torch.equal(masked, position[:, 640 : N_SAMPLES - 320])
 
 
 def test_a_cut_inside_continues_under_what_follows():
     samples = tone(97)
-    masked = masks.cut(samples, frames(20, 21), SSL_CLOCK)
+    masked = edits.cut(samples, frames(20, 21), SSL_CLOCK)
     start = 20 * 320 + 40
     assert torch.equal(masked[:, :start], samples[:, :start])
     assert torch.equal(masked[:, start + 80 :], samples[:, start + 720 :])
@@ -194,46 +199,111 @@ def test_a_cut_inside_continues_under_what_follows():
     assert (samples[0, start + 640] - samples[0, start - 1]).abs() > 0.3
 
 
-def test_rows_of_a_cut_must_stay_equally_long(noise):
-    mask = frames(3, batch=2)
-    mask[1, 5] = True
-    with pytest.raises(InputError, match=r"\[1, 2\] of 49 frames"):
-        masks.cut(noise, mask, SSL_CLOCK)
-    with pytest.raises(InputError, match="at least one frame"):
-        masks.cut(noise, torch.ones(2, N_FRAMES, dtype=torch.bool), SSL_CLOCK)
-
-
 def test_rows_of_a_cut_do_not_mix(noise):
     mask = torch.cat([frames(0, 7, 8), frames(20, 40, 48)])
-    together = masks.cut(noise, mask, SSL_CLOCK)
-    alone = [masks.cut(noise[row : row + 1], mask[row : row + 1], SSL_CLOCK) for row in range(2)]
+    together = edits.cut(noise, mask, SSL_CLOCK)
+    alone = [edits.cut(noise[row : row + 1], mask[row : row + 1], SSL_CLOCK) for row in range(2)]
     assert torch.equal(together, torch.cat(alone))
 
 
 def test_codecs_keep_shape_and_are_applied_row_by_row():
     samples = torch.cat([tone(300, n_samples=4000), tone(500, n_samples=4000)])
-    masked = masks.coded(samples, codecs.G722)
+    masked = edits.coded(samples, codecs.G722)
     assert masked.shape == samples.shape
     assert masked.dtype == samples.dtype
-    assert torch.equal(masked[1:], masks.coded(samples[1:], codecs.G722))
+    assert torch.equal(masked[1:], edits.coded(samples[1:], codecs.G722))
     assert rms(masked - samples) < 0.1 * rms(samples)
-
-
-def test_what_does_not_fit_is_refused(noise):
-    with pytest.raises(InputError, match=r"0 <= lo_hz < hi_hz <= 8000"):
-        masks.band_gain(noise, 1200, 600)
-    with pytest.raises(InputError, match="fill 'zeros'; accepted: silence, noise, interpolation"):
-        masks.replaced(noise, frames(1, batch=2), SSL_CLOCK, "zeros", generator())
-    with pytest.raises(InputError, match=r"mask of shape \(1, 49\)"):
-        masks.replaced(noise, frames(1), SSL_CLOCK, "silence", generator())
-    with pytest.raises(InputError, match="give 48 frames, and the mask has 49"):
-        masks.cut(noise[:, :-400], frames(1, batch=2), SSL_CLOCK)
 
 
 def test_the_shortest_recordings_have_a_band_taken_out():
     short = torch.randn(1, 400, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(masks.band_gain(short, gain=1.0), short)
-    changed = masks.band_gain(short, 0, 8000, 0.1)
+    assert torch.equal(edits.band_gain(short, 600, 1200, 1.0), short)
+    changed = edits.band_gain(short, 0, 8000, 0.1)
     assert changed.shape == short.shape
     assert changed.isfinite().all()
     assert not torch.equal(changed, short)
+
+
+def ramp(n_frames):
+    """(1, 1, frame, 1) features that are the number of their frame."""
+    return torch.arange(n_frames, dtype=torch.float32)[None, None, :, None]
+
+
+def test_a_profile_pulls_by_alpha():
+    features = torch.ones(1, 2, 3, 1)
+    profile = torch.tensor([[3.0], [5.0]])
+    pulled = edits.towards_profile(features, marked("-x-"), profile, 0.5)
+    assert pulled[0, :, :, 0].tolist() == [[1, 2, 1], [1, 3, 1]]
+    assert torch.equal(edits.towards_profile(features, marked("xxx"), profile, 0.0), features)
+    assert torch.equal(edits.towards_profile(features, marked("---"), profile, 0.9), features)
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        ("------", [0, 1, 2, 3, 4, 5]),
+        ("-x----", [0, 1, 2, 3, 4, 5]),
+        ("--xxx-", [0, 1, 3, 3, 3, 5]),
+        ("xx---x", [2, 2, 2, 3, 4, 4]),
+        ("xxxx-x", [4, 4, 4, 4, 4, 4]),
+        ("xxxxxx", [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_masked_frames_become_the_mean_of_the_nearest_kept(mask, expected):
+    assert edits.from_nearest(ramp(6), marked(mask))[0, 0, :, 0].tolist() == expected
+
+
+def test_rows_and_layers_do_not_mix():
+    features = torch.randn(3, 2, 7, 4, generator=torch.Generator().manual_seed(0))
+    mask = torch.cat([marked("-xx--x-"), marked("x-x-x-x"), marked("xxxxxxx")])
+    together = edits.from_nearest(features, mask)
+    alone = [edits.from_nearest(features[row : row + 1], mask[row : row + 1]) for row in range(3)]
+    assert torch.equal(together, torch.cat(alone))
+    assert torch.equal(together[0, :, 1], (features[0, :, 0] + features[0, :, 3]) / 2)
+    assert torch.equal(together[2], features[2])
+
+
+def test_the_input_is_left_alone():
+    features = ramp(5)
+    edits.from_nearest(features, marked("-xx--"))
+    assert torch.equal(features, ramp(5))
+
+
+@pytest.mark.parametrize(("quantile", "expected"), [(0.75, "----x"), (0.5, "---xx"), (1.0, "-----")])
+def test_energy_is_the_mean_square_of_a_hop_and_high_above_a_quantile(quantile, expected):
+    """The last 80 samples lie only in the receptive field of the last frame, and equal energies are never above."""
+    waveforms = torch.arange(5.0).repeat_interleave(320)[None]
+    waveforms = torch.cat([waveforms, torch.full((1, 80), 9.0)], dim=1)
+    assert torch.equal(edits.high_energy(waveforms, SSL_CLOCK, quantile), marked(expected))
+    assert not edits.high_energy(torch.ones_like(waveforms), SSL_CLOCK, 0.5).any()
+
+
+def test_published_word_boundaries_stand_beside_blanks_and_wrap_around():
+    blank, delimiter = marked("x-xx-x-x--x"), marked("------x----")
+    assert torch.equal(edits.published_word_boundaries(blank, delimiter), marked("-x--x-x-xx-"))
+    blank, delimiter = marked("----x"), marked("-----")
+    assert torch.equal(edits.published_word_boundaries(blank, delimiter), marked("x--x-"))
+    assert torch.equal(edits.published_word_boundaries(blank.flip(1), delimiter), marked("-x--x"))
+
+
+def test_top_frames_are_the_highest_and_earlier_of_equals():
+    attribution = torch.tensor([[0.0, 3, -1, 3, 2, 1, 0, 0, 0, 0], [0] * 10])
+    assert torch.equal(edits.top_frames(attribution, 20, 10)[:1], marked("-x-x------"))
+    assert torch.equal(edits.top_frames(attribution, 20, 10)[1:], marked("xx--------"))
+    assert torch.equal(edits.top_frames(-attribution, 10, 10)[:1], marked("--x-------"))
+
+
+@pytest.mark.parametrize(("percent", "count"), [(0, 0), (1, 1), (29, 2), (30, 3), (99, 9), (100, 10)])
+def test_shares_are_rounded_down_to_one_frame_at_least(percent, count):
+    assert edits.top_frames(torch.arange(10.0)[None], percent, 10).sum() == count
+
+
+def test_frames_that_the_head_does_not_read_are_never_taken():
+    assert torch.equal(edits.top_frames(torch.arange(6.0)[None], 50, n_read=4), marked("--xx--"))
+    with pytest.raises(InputError, match="1 of 2 attributions"):
+        edits.top_frames(torch.tensor([[0.0, float("nan")]]), 50, 2)
+
+
+@pytest.mark.parametrize(("mask", "edges"), [("xx-x-x", "xx---x"), ("-xx-", "----"), ("xxx", "xxx"), ("---", "---")])
+def test_edge_runs_reach_the_ends(mask, edges):
+    assert torch.equal(edits.edge_runs(marked(mask)), marked(edges))
