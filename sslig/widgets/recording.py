@@ -88,7 +88,7 @@ class ExplainedRecording:
         )
 
     def top_segments(self, n: int = 5) -> pd.DataFrame:
-        """The `n` strongest regions of each detector: ``detector`` and the columns of `top_regions.described`."""
+        """The `n` strongest regions of each detector: ``detector`` and the columns of `cue_profile.described`."""
         parts = [
             described(top_regions(explanation.by_frame, n=n), self.clock, self.tiers or None).assign(detector=name)
             for name, explanation in self.explanations.items()
