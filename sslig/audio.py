@@ -103,6 +103,11 @@ def flac_bytes(samples: np.ndarray, name: str | os.PathLike = "recording") -> by
     return coded.getvalue()
 
 
+def rms(samples: np.ndarray) -> float:
+    """Root mean square of (samples,), in double precision."""
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
 def frame_levels_db(samples: np.ndarray) -> np.ndarray:
     """(frame,) RMS level of each 20 ms frame (hop 10 ms) in dB relative to the loud frames of (samples,)."""
     padded = np.pad(samples, (0, max(0, LEVEL_FRAME_SAMPLES - len(samples))))

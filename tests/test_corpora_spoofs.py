@@ -3,7 +3,7 @@ import pytest
 
 from sslig.audio import trim
 from sslig.corpora import recordings
-from sslig.corpora.spoofs import ATTACKS, match_length, pitch_track
+from sslig.corpora.spoofs import ATTACKS, pitch_track
 
 SAMPLES = trim(recordings.synthetic(1, 2)[1].sound())
 RESYNTHESES = [name for name, attack in ATTACKS.items() if not attack.needs_transcript]
@@ -62,8 +62,3 @@ def test_the_pitch_of_a_harmonic_tone_is_found(pitch_hz):
 
 def test_noise_is_not_voiced():
     assert pitch_track(np.random.default_rng(0).standard_normal(16_000))[1].mean() < 0.3
-
-
-def test_match_length_cuts_and_pads():
-    assert match_length(np.ones(3), 2).tolist() == [1, 1]
-    assert match_length(np.ones(2), 3).tolist() == [1, 1, 0]

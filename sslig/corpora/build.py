@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ ATTACKS_OF_SET = {
 }
 """The attacks of each set: eval has two attacks known from training and three new ones."""
 
-ATTACKS_PER_RECORDING = dict.fromkeys(SETS, 2)
+ATTACKS_PER_RECORDING = 2
 """Spoofs made from each recording; the attacks take turns, so that their counts are balanced."""
 
 AT_MOST = {"train": None, "dev": 90, "eval": None}
@@ -84,7 +84,7 @@ def source(name: str, root: Path, seed: int) -> tuple[list[Recording], dict[str,
     """
     if name == "prompts":
         return prompts.recordings(prompts.fetch(root / "sources")), prompts.SETS
-    utterances = recordings.synthetic(seed=seed) if name == "synthetic" else recordings.folder(name)
+    utterances = recordings.synthetic(seed=seed) if name == "synthetic" else recordings.folder(Path(name))
     return utterances, recordings.deal(utterances)
 
 
@@ -105,17 +105,11 @@ def build(
     Parameters
     ----------
     utterances
-        Recordings (`sslig.corpora.prompts`, `recordings`, `synthetic`), in any order.
+        In any order.
     sets
         The set (``train``, ``dev`` or ``eval``) of each speaker.
-    root
-        Folder of the corpus.
-    seed
-        Seed of every choice and every random sample.
     at_most
         Recordings used at most, by set, in place of `AT_MOST`.
-    workers
-        Processes.
 
     Raises
     ------
@@ -129,7 +123,7 @@ def build(
         "seed": seed,
         "recordings": limits,
         "attacks": ATTACKS_OF_SET,
-        "attacks_per_recording": ATTACKS_PER_RECORDING,
+        "attacks_per_recording": dict.fromkeys(SETS, ATTACKS_PER_RECORDING),
         "coded_share": CODED_SHARE,
     }
     content = [*map(repr, trials), json.dumps(options, sort_keys=True), str(VERSION)]
@@ -155,7 +149,7 @@ def plan(
     """
     _check(utterances, sets, at_most)
     by_set = {name: [recording for recording in utterances if sets[recording.speaker] == name] for name in SETS}
-    return [trial for name in SETS for trial in _plan_set(name, by_set[name], seed, at_most.get(name))]
+    return [trial for name in SETS for trial in _plan(name, by_set[name], seed, at_most.get(name))]
 
 
 def make(trial: Trial, seed: int) -> np.ndarray:
@@ -177,7 +171,7 @@ def condition(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray
     level_dbfs, floor_db = generator.uniform(*LEVEL_DBFS), generator.uniform(*FLOOR_DB)
     band_pass = butter(6, BAND_HZ, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
     speech = audio.trim(sosfiltfilt(band_pass, samples), lead_s, trail_s)
-    noise = _rms(speech) * 10 ** (floor_db / 20) * generator.standard_normal(len(speech))
+    noise = audio.rms(speech) * 10 ** (floor_db / 20) * generator.standard_normal(len(speech))
     coded = codecs.apply(_at_level(speech + noise, level_dbfs), codecs.G722)
     # Again, because G.722 responds to the peaks of pulse-like signals with an offset.
     high_pass = butter(6, BAND_HZ[0], "highpass", fs=SAMPLE_RATE_HZ, output="sos")
@@ -186,21 +180,13 @@ def condition(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray
 
 def protocol_table(trials: Sequence[Trial]) -> pd.DataFrame:
     """The rows of `trials` with the columns of an ASVspoof 5 protocol."""
-    rows = [
-        {
-            "speaker": trial.speaker,
-            "utterance": trial.utterance,
-            "gender": trial.recording.gender,
-            "codec": trial.codec or NONE,
-            "codec_q": str(trial.codec_q) if trial.codec else NONE,
-            "codec_seed": trial.original or NONE,
-            "attack_tag": ATTACKS[trial.attack].tag if trial.attack else NONE,
-            "attack": ATTACKS[trial.attack].code if trial.attack else NONE,
-            "key": "spoof" if trial.attack else "bonafide",
-            "unused": NONE,
-        }
-        for trial in trials
-    ]
+    rows = []
+    for trial in trials:
+        codec = (trial.codec, str(trial.codec_q), trial.original) if trial.codec else (NONE, NONE, NONE)
+        attack = (NONE, NONE, "bonafide")
+        if trial.attack:
+            attack = (ATTACKS[trial.attack].tag, ATTACKS[trial.attack].code, "spoof")
+        rows.append((trial.speaker, trial.utterance, trial.recording.gender, *codec, *attack, NONE))
     return pd.DataFrame(rows, columns=protocol.COLUMNS)
 
 
@@ -308,12 +294,8 @@ def _samples(root: Path, seed: int, trial: Trial) -> np.ndarray:
 
 def _at_level(samples: np.ndarray, level_dbfs: float) -> np.ndarray:
     """(samples,) The samples at this RMS level, or below it where their peak would clip."""
-    gain = 10 ** (level_dbfs / 20) / _rms(samples)
+    gain = 10 ** (level_dbfs / 20) / audio.rms(samples)
     return (samples * min(gain, PEAK / np.abs(samples).max())).astype(np.float32)
-
-
-def _rms(samples: np.ndarray) -> float:
-    return np.sqrt(np.mean(samples.astype(np.float64) ** 2))
 
 
 def _summary(table: pd.DataFrame, trials: Sequence[Trial]) -> dict[str, Any]:
@@ -329,11 +311,11 @@ def _summary(table: pd.DataFrame, trials: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def _plan_set(name: str, utterances: list[Recording], seed: int, at_most: int | None) -> list[Trial]:
+def _plan(name: str, utterances: list[Recording], seed: int, at_most: int | None) -> list[Trial]:
     generator = np.random.default_rng([seed, list(SETS).index(name)])
     chosen = _choose(utterances, at_most, generator)
     drafts: list[tuple[Recording, str | None]] = [(recording, None) for recording in chosen]
-    drafts += _spoofs(chosen, ATTACKS_OF_SET[name], ATTACKS_PER_RECORDING[name])
+    drafts += _spoofs(chosen, ATTACKS_OF_SET[name])
     coded = _coded(drafts, generator) if name == "eval" else []
     # One shuffle over all trials, so that names reveal neither class nor attack nor codec.
     names = [f"{PREFIX[name]}_{number + 1:010d}" for number in generator.permutation(len(drafts) + len(coded))]
@@ -361,14 +343,14 @@ def _choose(utterances: list[Recording], at_most: int | None, generator: np.rand
     return [recording for _, _, recording in sorted(ranked, key=lambda entry: entry[:2])][:at_most]
 
 
-def _spoofs(utterances: Iterable[Recording], attacks: Sequence[str], each: int) -> list[tuple[Recording, str]]:
-    """The `each` attacks of every recording: those that its speaker has had least often so far."""
+def _spoofs(utterances: Sequence[Recording], attacks: Sequence[str]) -> list[tuple[Recording, str]]:
+    """The attacks on every recording: those that its speaker has had least often so far."""
     turns: Counter[tuple[str, str]] = Counter()
     spoofs = []
     for recording in utterances:
         possible = [attack for attack in attacks if recording.english or not ATTACKS[attack].needs_transcript]
         possible.sort(key=lambda attack, speaker=recording.speaker: turns[speaker, attack])
-        for attack in possible[:each]:
+        for attack in possible[:ATTACKS_PER_RECORDING]:
             turns[recording.speaker, attack] += 1
             spoofs.append((recording, attack))
     return spoofs

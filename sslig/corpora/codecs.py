@@ -48,9 +48,9 @@ AMR_NB = Codec(
 
 
 def apply(samples: np.ndarray, codec: Codec, quality: int = 1) -> np.ndarray:
-    """(samples,) float32 at 16 kHz after encoding and decoding, aligned with the input and equally long.
+    """(samples,) float32 at 16 kHz in [-1, 1] after encoding and decoding, aligned with the input and equally long.
 
-    `samples` are (samples,) float in [-1, 1] at 16 kHz, `quality` is the index ``codec_q``, from 1.
+    `quality` is the index ``codec_q``, from 1.
 
     Raises
     ------
@@ -63,24 +63,23 @@ def apply(samples: np.ndarray, codec: Codec, quality: int = 1) -> np.ndarray:
 
 
 def transcode(samples: np.ndarray, codec: Codec, bit_rate: int | None = None) -> np.ndarray:
-    """`apply` at any bit rate that the encoder accepts, in bits per second; none for a codec with one rate.
-
-    Raises
-    ------
-    AudioError
-        PyAV lacks the encoder.
-    """
+    """`apply` at any bit rate that the encoder accepts, in bits per second; none for a codec with one rate."""
     # Silence after the end keeps the delayed tail inside the input of the encoder.
     padded = np.pad(samples, (0, codec.delay_samples))
     decoded = _decode(_encode(padded, codec, bit_rate), codec)[codec.delay_samples :]
-    missing = max(0, len(samples) - len(decoded))
-    return np.pad(decoded[: len(samples)], (0, missing)).astype(np.float32)
+    return np.pad(decoded[: len(samples)], (0, max(0, len(samples) - len(decoded)))).astype(np.float32)
 
 
 def _encode(samples: np.ndarray, codec: Codec, bit_rate: int | None) -> io.BytesIO:
     import av
 
-    _require_encoder(codec)
+    try:
+        av.Codec(codec.encoder, "w")
+    except ValueError as error:
+        encoders = [known.encoder for known in (G722, AMR_NB, *CODECS.values())]
+        offered = ", ".join(name for name in encoders if name in av.codecs_available) or "none"
+        version = f"PyAV {av.__version__}"
+        raise AudioError(f"{codec.name}: {version} has no encoder {codec.encoder!r}; it offers {offered}") from error
     if codec.rate_hz != SAMPLE_RATE_HZ:
         samples = soxr.resample(samples, SAMPLE_RATE_HZ, codec.rate_hz)
     pcm = np.round(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
@@ -107,16 +106,3 @@ def _decode(coded: io.BytesIO, codec: Codec) -> np.ndarray:
     parts += resampler.resample(None)
     decoded = np.concatenate([part.to_ndarray().reshape(-1) for part in parts])
     return decoded if codec.rate_hz == SAMPLE_RATE_HZ else soxr.resample(decoded, codec.rate_hz, SAMPLE_RATE_HZ)
-
-
-def _require_encoder(codec: Codec) -> None:
-    import av
-
-    try:
-        av.Codec(codec.encoder, "w")
-    except ValueError as error:
-        encoders = [known.encoder for known in (G722, AMR_NB, *CODECS.values())]
-        offered = ", ".join(name for name in encoders if name in av.codecs_available) or "none"
-        raise AudioError(
-            f"{codec.name}: PyAV {av.__version__} has no encoder {codec.encoder!r}; it offers {offered}"
-        ) from error

@@ -50,25 +50,23 @@ TRIES = 20
 Places = Sequence[tuple[int, int]]
 """First sample of each place, and one past its last."""
 
-Change = Callable[[np.ndarray, Places, float, np.random.Generator], np.ndarray]
-"""``(samples, places, severity, generator)`` to (samples,) whose places hold the cue; other samples are not used."""
-
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of planted cue: places of `duration_s` (least, most), one per `every_s` or, with None, as many as fit.
 
-    `severity` is the default strength in `unit`, within `limits`; `change` makes the cue.
+    `severity` is the default strength in `unit`, within `limits`. `change` maps ``(samples, places, severity,
+    generator)`` to (samples,) whose places hold the cue; the other samples are not used.
     """
 
     description: str
     where: str
     duration_s: tuple[float, float]
-    every_s: float | None
-    severity: float
-    unit: str
-    limits: tuple[float, float]
-    change: Change
+    change: Callable[[np.ndarray, Places, float, np.random.Generator], np.ndarray]
+    every_s: float | None = None
+    severity: float = 1.0
+    unit: str = "share of vocoded speech"
+    limits: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -103,24 +101,10 @@ class Twin:
 def build_planted(
     kind: str, originals: Sequence[Original], root: Path, *, severity: float | None = None, seed: int, workers: int = 2
 ) -> None:
-    """Write a corpus in the ASVspoof 5 layout to `root`, with the true places in ``places.tsv``.
+    """Write a corpus of one of `KINDS` in the ASVspoof 5 layout to `root`, with the true places in ``places.tsv``.
 
-    As in other built corpora, samples depend neither on `workers` nor on where an earlier build was killed.
-
-    Parameters
-    ----------
-    kind
-        One of `KINDS`.
-    originals
-        Recordings of every set. Those without room for a place are left out of both classes.
-    root
-        Folder of the corpus.
-    severity
-        In the unit of the kind; by default the kind's own.
-    seed
-        Seed of places, cues and names.
-    workers
-        Processes.
+    Originals without room for a place are left out of both classes. The severity is in the unit of the kind, by default
+    the kind's own. Samples depend neither on `workers` nor on where an earlier build was killed.
 
     Raises
     ------
@@ -135,12 +119,10 @@ def build_planted(
     mark = build.fingerprint(json.dumps([content, kind, severity, seed, VERSION]))
     pairs = list(zip(twins[::2], twins[1::2], strict=True))
     build.write_sounds(root, mark, pairs, partial(_write, root, kind, severity, seed), workers)
-    table = _protocol_table(kind, twins)
+    table = _table(kind, twins)
     build.write_protocols(root, table)
-    sources = [(twin.utterance, twin.original.recording, twin.original.utterance) for twin in twins]
-    named = pd.DataFrame(sources, columns=["utterance", "recording", "original"])
-    files.write_tsv(root / protocol.RECORDINGS, named.sort_values("utterance"))
-    files.write_tsv(root / PLACES, _places_table(twins))
+    files.write_tsv(root / protocol.RECORDINGS, table[["utterance", "recording", "original"]])
+    files.write_tsv(root / PLACES, _places(twins))
     without_room = Counter(original.set for original in originals)
     without_room.subtract(twin.set for twin in twins if twin.spoof)
     summary = {"kind": kind, "severity": severity, "unit": KINDS[kind].unit, "without_room": dict(without_room)}
@@ -184,19 +166,20 @@ def plan(kind: str, originals: Sequence[Original], severity: float, seed: int) -
     low, high = definition.limits
     if not low <= severity <= high:
         raise CorpusError(f"{kind}: severity {severity}; accepted: {low} to {high} {definition.unit}")
-    _require_disjoint(originals)
-    twins = []
+    sets, twins = {}, []
+    for original in originals:
+        if (other := sets.setdefault(original.recording, original.set)) != original.set:
+            in_both = f"recording {original.recording} is in {other} and in {original.set}"
+            raise CorpusError(f"{in_both}; a recording belongs to one set")
     for name in protocol.SETS:
         ordered = sorted((orig for orig in originals if orig.set == name), key=lambda original: original.utterance)
-        drawn = [
-            (orig, draw_places(definition, orig, _generator(seed, kind, orig.utterance, "places"))) for orig in ordered
-        ]
-        roomy = [(original, places) for original, places in drawn if places]
+        generators = [_generator(seed, kind, original.utterance, "places") for original in ordered]
+        drawn = [draw_places(definition, *pair) for pair in zip(ordered, generators, strict=True)]
+        roomy = [(original, places) for original, places in zip(ordered, drawn, strict=True) if places]
         if not roomy:
-            raise CorpusError(
-                f"{kind}: none of {len(ordered)} bona fide recordings of {name} has room for it "
-                f"({definition.where} of {definition.duration_s[0]:g} s)"
-            )
+            needed = f"{definition.where} of {definition.duration_s[0]:g} s"
+            none = f"none of {len(ordered)} bona fide recordings of {name} has room for it"
+            raise CorpusError(f"{kind}: {none} ({needed})")
         # One shuffle over both classes, so that names reveal neither class nor twin.
         numbers = _generator(seed, kind, name, "names").permutation(2 * len(roomy)) + 1
         names = iter([f"{build.PREFIX[name]}_{number:010d}" for number in numbers])
@@ -253,7 +236,7 @@ def noise_floor(samples: np.ndarray, places: Places, severity: float, generator:
     spectrum = np.fft.rfft(generator.standard_normal(size))
     shape = np.where(frequency_hz < FLOOR_HZ, 0.0, 1 / np.sqrt(np.maximum(frequency_hz, FLOOR_HZ)))
     noise = np.fft.irfft(spectrum * shape, size)
-    return samples + noise * 10 ** (severity / 20) * _rms(samples) / _rms(noise)
+    return samples + noise * 10 ** (severity / 20) * audio.rms(samples) / audio.rms(noise)
 
 
 def vocoded(
@@ -265,7 +248,7 @@ def vocoded(
         begin = max(0, start - context)
         around = samples[begin : stop + context]
         voiceless = spoofs.channel_vocoder(around, generator, n_bands=n_bands, whispered=True)
-        part = spoofs.match_length(voiceless, len(around))[start - begin :][: stop - start]
+        part = voiceless[start - begin :][: stop - start]
         mixed[start:stop] += severity * (part - mixed[start:stop])
     return _as_loud(mixed, samples, places)
 
@@ -298,51 +281,42 @@ KINDS: Mapping[str, Kind] = {
         description="another noise floor in pauses",
         where=PAUSES,
         duration_s=(0.06, 10.0),
-        every_s=None,
+        change=noise_floor,
         severity=-18.0,
         unit="dB of the added noise above the level of the recording",
         limits=(-60.0, 0.0),
-        change=noise_floor,
     ),
     "phone_glitch": Kind(
         description="60 to 150 ms within voiced speech from a noise vocoder of two bands",
         where=VOICED,
         duration_s=(0.06, 0.15),
+        change=partial(vocoded, n_bands=2),
         every_s=0.5,
         severity=0.5,
-        unit="share of vocoded speech",
-        limits=(0.0, 1.0),
-        change=partial(vocoded, n_bands=2),
     ),
     "boundary": Kind(
         description="20 to 40 ms of broken spectrum and phase at the edges of pauses",
         where=EDGES,
         duration_s=(0.02, 0.04),
-        every_s=None,
-        severity=1.0,
-        unit="share of the way to a flat spectrum with random phases",
-        limits=(0.0, 1.0),
         change=boundary,
+        unit="share of the way to a flat spectrum with random phases",
     ),
     "band": Kind(
         description="0.5 to 1 s limited to the band above 1 kHz",
         where=SPEECH,
         duration_s=(0.5, 1.0),
+        change=band,
         every_s=2.5,
         severity=20.0,
         unit="dB of attenuation",
         limits=(0.0, 60.0),
-        change=band,
     ),
     "splice": Kind(
         description="0.3 to 1 s from a noise vocoder of three bands (a partial spoof)",
         where=SPEECH,
         duration_s=(0.3, 1.0),
-        every_s=2.5,
-        severity=1.0,
-        unit="share of vocoded speech",
-        limits=(0.0, 1.0),
         change=partial(vocoded, n_bands=3),
+        every_s=2.5,
     ),
 }
 """Every kind of planted cue by name."""
@@ -392,30 +366,16 @@ def _candidates(
         yield begin, begin + length
 
 
-def _require_disjoint(originals: Sequence[Original]) -> None:
-    sets: dict[str, str] = {}
-    for original in originals:
-        if sets.setdefault(original.recording, original.set) != original.set:
-            raise CorpusError(
-                f"recording {original.recording} is in {sets[original.recording]} and in {original.set}; "
-                "a recording belongs to one set"
-            )
-
-
 def _as_loud(changed: np.ndarray, samples: np.ndarray, places: Places) -> np.ndarray:
     """`changed` with the RMS of `samples` in each place."""
     scaled = np.array(changed, dtype=np.float64)
     for start, stop in places:
-        scaled[start:stop] *= _rms(samples[start:stop]) / max(_rms(changed[start:stop]), 1e-9)
+        scaled[start:stop] *= audio.rms(samples[start:stop]) / max(audio.rms(changed[start:stop]), 1e-9)
     return scaled
 
 
-def _rms(samples: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-
-
-def _protocol_table(kind: str, twins: Sequence[Twin]) -> pd.DataFrame:
-    """The rows of `twins` with the columns of an ASVspoof 5 protocol and ``set``, by utterance."""
+def _table(kind: str, twins: Sequence[Twin]) -> pd.DataFrame:
+    """The rows of `twins` in a protocol, with ``set``, ``recording`` and ``original``, by utterance."""
     rows = [
         dict.fromkeys(protocol.COLUMNS, NONE)
         | {
@@ -426,13 +386,15 @@ def _protocol_table(kind: str, twins: Sequence[Twin]) -> pd.DataFrame:
             "attack": kind if twin.spoof else NONE,
             "key": "spoof" if twin.spoof else "bonafide",
             "set": twin.set,
+            "recording": twin.original.recording,
+            "original": twin.original.utterance,
         }
         for twin in twins
     ]
     return pd.DataFrame(rows).sort_values("utterance")
 
 
-def _places_table(twins: Sequence[Twin]) -> pd.DataFrame:
+def _places(twins: Sequence[Twin]) -> pd.DataFrame:
     rows = [
         (twin.utterance, start / SAMPLE_RATE_HZ, stop / SAMPLE_RATE_HZ)
         for twin in sorted(twins, key=lambda twin: twin.utterance)

@@ -17,7 +17,7 @@ import numpy as np
 from sslig.corpora.recordings import LONGEST_S, SHORTEST_S, Recording
 from sslig.errors import CorpusError
 
-WAYS_ON = "Alternatives: `make demo CORPUS=synthetic`, or `make demo CORPUS=<folder of your recordings>`."
+ALTERNATIVES = "Alternatives: `make demo CORPUS=synthetic`, or `make demo CORPUS=<folder of your recordings>`."
 BYTES_PER_S = 8000
 """Rate of G.722 at 64 kbit/s, the format of the packages."""
 SHORT_FOLDERS = frozenset({"silence", "letters", "digits", "phonetic"})
@@ -77,9 +77,9 @@ def recordings(tree: Path) -> list[Recording]:
         A package is missing from `tree`, or `tree` has no prompt of that duration.
     """
     english = _transcripts(tree, "en")
-    prompts = [prompt for language in PACKAGES for prompt in _of_language(tree, language, english)]
+    prompts = [prompt for language in PACKAGES for prompt in _prompts(tree, language, english)]
     if not prompts:
-        raise CorpusError(f"{tree}: no prompt lasts from {SHORTEST_S} to {LONGEST_S} s. {WAYS_ON}")
+        raise CorpusError(f"{tree}: no prompt lasts from {SHORTEST_S} to {LONGEST_S} s. {ALTERNATIVES}")
     return prompts
 
 
@@ -98,7 +98,7 @@ def fetch(cache: Path) -> Path:
         return tree
     for tool in ("apt-get", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise CorpusError(f"the prompts come in Debian packages, and {tool} is not on this machine. {WAYS_ON}")
+            raise CorpusError(f"the prompts come in Debian packages, and {tool} is not on this machine. {ALTERNATIVES}")
     tree.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=tree.parent, prefix=".fetch-") as scratch:
         unpacked = Path(scratch) / "unpacked"
@@ -136,41 +136,26 @@ def _run(command: list[str], folder: Path) -> None:
     if done.returncode:
         output = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:]) or "no message"
         step = f"{Path(command[0]).name} {'update' if 'update' in command else command[-1]}"
-        raise CorpusError(f"{step} ended with {done.returncode}: {output}. {WAYS_ON}")
+        raise CorpusError(f"{step} ended with {done.returncode}: {output}. {ALTERNATIVES}")
 
 
-def _of_language(tree: Path, language: str, english: dict[str, str]) -> list[Recording]:
+def _prompts(tree: Path, language: str, english: dict[str, str]) -> list[Recording]:
     package = PACKAGES[language]
     folder = tree / "usr/share/asterisk/sounds" / package.folder
     if not folder.is_dir():
         raise CorpusError(f"{folder}: no such folder; the package asterisk-core-sounds-{language}-g722 is missing")
-    texts, digests, prompts = _transcripts(tree, language), set(), []
+    texts, prompts = _transcripts(tree, language), {}
     for path in sorted(folder.rglob("*.g722")):
         name = path.relative_to(folder).with_suffix("").as_posix()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        duration_s = path.stat().st_size / BYTES_PER_S
-        if digest in digests or not SHORTEST_S <= duration_s <= LONGEST_S or not _is_speech(name, texts, english):
-            continue
-        digests.add(digest)
-        prompts.append(
-            Recording(
-                id=f"{language}/{name}",
-                speaker=package.speaker,
-                gender=package.gender,
-                language=language,
-                sound=Prompt(path, digest),
-                licence=package.licence,
-                source=f"asterisk-core-sounds-{language}-g722: {name}.g722",
-                transcript=texts.get(name),
-                english=english.get(name),
-            )
-        )
-    return prompts
-
-
-def _is_speech(name: str, texts: dict[str, str], english: dict[str, str]) -> bool:
-    text = texts.get(name, "") + english.get(name, "")
-    return name.split("/")[0] not in SHORT_FOLDERS and name not in NO_SPEECH and "[" not in text
+        text = texts.get(name, "") + english.get(name, "")
+        speech = name.split("/")[0] not in SHORT_FOLDERS and name not in NO_SPEECH and "[" not in text
+        if speech and SHORTEST_S <= path.stat().st_size / BYTES_PER_S <= LONGEST_S:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            about = (f"{language}/{name}", package.speaker, package.gender, language, Prompt(path, digest))
+            origin = (package.licence, f"asterisk-core-sounds-{language}-g722: {name}.g722")
+            # The first of several equal sounds counts.
+            prompts.setdefault(digest, Recording(*about, *origin, texts.get(name), english.get(name)))
+    return list(prompts.values())
 
 
 def _transcripts(tree: Path, language: str) -> dict[str, str]:

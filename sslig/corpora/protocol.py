@@ -26,9 +26,6 @@ NONE = "-"
 RECORDINGS = "recordings.tsv"
 """Names the source recording of each utterance, in corpora that know it."""
 
-SHOWN = 5
-"""Missing files that a message lists."""
-
 
 def sound_path(root: Path, set_name: str, utterance: str) -> Path:
     """Path of the sound file of an utterance in the corpus at `root`."""
@@ -60,7 +57,9 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
         raise CorpusError(f"{path}: the protocol is empty")
     first_line: dict[str, int] = {}
     for number, row in rows:
-        _check(path, number, row, first_line)
+        if fault := _fault(row, first_line):
+            raise CorpusError(f"{path}, line {number}: {fault}")
+        first_line[row[COLUMNS.index("utterance")]] = number
     table = pd.DataFrame([row for _, row in rows], columns=COLUMNS)
     return table.assign(label=table["key"].map(KEYS))
 
@@ -99,7 +98,7 @@ def load_set(root: str | os.PathLike, name: str) -> pd.DataFrame:
     files = table["utterance"] + ".flac"
     missing = [file for file in files if file not in present]
     if missing:
-        shown = ", ".join(missing[:SHOWN]) + (" ..." if len(missing) > SHOWN else "")
+        shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
         raise CorpusError(f"{flac}: {len(missing)} of {len(table)} sound files of {protocol} are missing: {shown}")
     return table.assign(path=[str(flac / file) for file in files])
 
@@ -183,15 +182,14 @@ def _originals(root: str | os.PathLike, utterances: pd.Series) -> pd.DataFrame:
     return rows[~rows.index.duplicated()].reindex(utterances)
 
 
-def _check(path: Path, number: int, row: list[str], first_line: dict[str, int]) -> None:
-    where = f"{path}, line {number}"
+def _fault(row: list[str], first_line: dict[str, int]) -> str | None:
     if len(row) != len(COLUMNS):
-        raise CorpusError(f"{where}: {len(row)} columns; an ASVspoof 5 protocol has {len(COLUMNS)}")
+        return f"{len(row)} columns; an ASVspoof 5 protocol has {len(COLUMNS)}"
     utterance, key = row[COLUMNS.index("utterance")], row[COLUMNS.index("key")]
     if key not in KEYS:
-        raise CorpusError(f"{where}: key {key!r} of {utterance}; accepted: {', '.join(KEYS)}")
+        return f"key {key!r} of {utterance}; accepted: {', '.join(KEYS)}"
     if utterance in {".", ".."} or "/" in utterance or "\\" in utterance:
-        raise CorpusError(f"{where}: utterance {utterance!r} is not a plain file name")
+        return f"utterance {utterance!r} is not a plain file name"
     if utterance in first_line:
-        raise CorpusError(f"{where}: utterance {utterance} already stands in line {first_line[utterance]}")
-    first_line[utterance] = number
+        return f"utterance {utterance} already stands in line {first_line[utterance]}"
+    return None

@@ -1,6 +1,5 @@
-"""Recordings from which a corpus is built, and their source "a folder of your own"."""
+"""Recordings from which a corpus is built, and two of their sources: a folder of your own and synthetic speech."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +17,10 @@ SHORTEST_S, LONGEST_S = 1.5, 8.0
 """Range of durations of the recordings of a corpus."""
 SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {".opus", ".oga", ".aif"}
 
+VOWELS_HZ = np.array([[700, 1200, 2600], [300, 2300, 3000], [320, 800, 2300], [530, 1850, 2500], [560, 850, 2400]])
+"""(vowel, formant) Formants of five vowels of an average adult."""
+BANDWIDTHS_HZ = np.array([80.0, 110.0, 160.0])
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -27,15 +30,13 @@ class Recording:
     ----------
     id
         Name, unique among the recordings of a corpus.
-    speaker, gender
-        Who speaks, and ``M``, ``F`` or, where unknown, ``-``.
-    language
-        ISO 639-1 code, or ``-``.
+    gender, language
+        ``M`` or ``F``, and an ISO 639-1 code; ``-`` where unknown.
     sound
         Returns (samples,) float32 at 16 kHz when called. It must be picklable, because it is sent to worker processes;
         its `repr` stands for its content in the fingerprint of a corpus.
-    licence, source
-        Its licence and its origin.
+    source
+        Its origin.
     transcript
         The words spoken, or None.
     english
@@ -53,19 +54,13 @@ class Recording:
     english: str | None = None
 
 
+@dataclass(frozen=True, repr=False)
 class SoundFile:
-    """A part of a sound file, read when called.
+    """A sound file, or `length` samples (at 16 kHz) of it from `start` on, read when called."""
 
-    Parameters
-    ----------
-    path
-        Any file that `sslig.audio.read` reads.
-    start, length
-        The part, in samples at 16 kHz; the whole file by default.
-    """
-
-    def __init__(self, path: str | os.PathLike, start: int = 0, length: int | None = None):
-        self.path, self.start, self.length = Path(path), start, length
+    path: Path
+    start: int = 0
+    length: int | None = None
 
     def __call__(self) -> np.ndarray:
         """(samples,) float32 at 16 kHz."""
@@ -77,11 +72,11 @@ class SoundFile:
         return f"SoundFile({self.path.name}, {size} bytes, {self.start}, {self.length})"
 
 
-def folder(path: str | os.PathLike) -> list[Recording]:
-    """The recordings in `path`: one sub-folder per speaker with files of any format at any depth.
+def folder(root: Path) -> list[Recording]:
+    """The recordings in `root`: one sub-folder per speaker with files of any format at any depth.
 
     Recordings longer than 8 s are cut at pauses; those shorter than 1.5 s are left out. Optional files:
-    ``transcripts.tsv`` in `path` (file relative to `path`, tab, text) or a ``.txt`` beside each sound file;
+    ``transcripts.tsv`` in `root` (file relative to `root`, tab, text) or a ``.txt`` beside each sound file;
     ``speakers.tsv`` (speaker, tab, gender ``M``/``F``/``-``, tab, language code). Only English transcripts are turned
     into speech; a speaker without a line in ``speakers.tsv`` is taken to speak English.
 
@@ -90,13 +85,12 @@ def folder(path: str | os.PathLike) -> list[Recording]:
     CorpusError
         The folder is missing, has recordings of fewer than three speakers, or a table has a faulty line.
     """
-    root = Path(path)
     if not root.is_dir():
         raise CorpusError(f"{root}: no such folder; a folder with one sub-folder of recordings per speaker is needed")
-    genders = _speakers(root / "speakers.tsv")
+    about = _speakers(root / "speakers.tsv")
     texts = dict(_rows(root / "transcripts.tsv", 2))
     folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    recordings = [recording for name in folders for recording in _of_speaker(root, name, texts, genders)]
+    recordings = [recording for name in folders for recording in _of_speaker(root, name, texts, about)]
     speakers = sorted({recording.speaker for recording in recordings})
     if len(speakers) < MIN_SPEAKERS:
         raise CorpusError(
@@ -114,17 +108,16 @@ def deal(recordings: list[Recording]) -> dict[str, str]:
     return {speaker: ("train", "eval", "dev")[rank % 3] for rank, speaker in enumerate(ranked)}
 
 
-def cut(samples: np.ndarray, longest_s: float = LONGEST_S, shortest_s: float = SHORTEST_S) -> list[tuple[int, int]]:
-    """(start, length) in samples of clips of (samples,) no longer than `longest_s`, cut at the latest pause that fits.
+def cut(samples: np.ndarray) -> list[tuple[int, int]]:
+    """(start, length) in samples of clips of (samples,) of 1.5 to 8 s, cut at the latest pause that fits.
 
-    Without a silent frame between the shortest and the longest clip, the cut is at the quietest frame. A remainder
-    shorter than `shortest_s` is dropped.
+    Without a silent frame in that range, the cut is at the quietest frame. A shorter remainder is dropped.
     """
     if not np.any(samples):
         return []
     start, end = audio.speech_bounds(samples)
     level_db = audio.frame_levels_db(samples)
-    shortest, longest = round(shortest_s * SAMPLE_RATE_HZ), round(longest_s * SAMPLE_RATE_HZ)
+    shortest, longest = round(SHORTEST_S * SAMPLE_RATE_HZ), round(LONGEST_S * SAMPLE_RATE_HZ)
     hop, clips = audio.LEVEL_HOP_SAMPLES, []
     while end - start > longest:
         first, last = (start + shortest) // hop + 1, (start + longest) // hop
@@ -137,9 +130,9 @@ def cut(samples: np.ndarray, longest_s: float = LONGEST_S, shortest_s: float = S
 
 
 def _of_speaker(
-    root: Path, speaker: str, texts: Mapping[str, str], genders: Mapping[str, tuple[str, str]]
+    root: Path, speaker: str, texts: Mapping[str, str], about: Mapping[str, tuple[str, str]]
 ) -> list[Recording]:
-    gender, language = genders.get(speaker, ("-", "en"))
+    gender, language = about.get(speaker, ("-", "en"))
     recordings = []
     for path in sorted((root / speaker).rglob("*")):
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
@@ -148,20 +141,21 @@ def _of_speaker(
         transcript = _transcript(path, name, texts)
         english = transcript if language == "en" else None
         whole = Recording(name, speaker, gender, language, SoundFile(path), "own recordings", name, transcript, english)
-        recordings += _clips(whole, path)
+        length_s = audio.n_samples(path) / SAMPLE_RATE_HZ
+        if length_s > LONGEST_S:
+            recordings += _clips(whole)
+        elif length_s >= SHORTEST_S:
+            recordings.append(whole)
     return recordings
 
 
-def _clips(whole: Recording, path: Path) -> list[Recording]:
-    length_s = audio.n_samples(path) / SAMPLE_RATE_HZ
-    if length_s < SHORTEST_S:
-        return []
-    if length_s <= LONGEST_S:
-        return [whole]
+def _clips(whole: Recording) -> list[Recording]:
     # Nothing says which words belong to which clip, so clips have no transcript.
     return [
-        replace(whole, id=f"{whole.id}#{number}", sound=SoundFile(path, *part), transcript=None, english=None)
-        for number, part in enumerate(cut(audio.read(path)), start=1)
+        replace(
+            whole, id=f"{whole.id}#{number}", sound=SoundFile(whole.sound.path, *part), transcript=None, english=None
+        )
+        for number, part in enumerate(cut(whole.sound()), start=1)
     ]
 
 
@@ -174,15 +168,16 @@ def _transcript(path: Path, name: str, texts: Mapping[str, str]) -> str | None:
 
 
 def _speakers(path: Path) -> dict[str, tuple[str, str]]:
-    table = {}
-    for number, (speaker, gender, language) in enumerate(_rows(path, 3), start=1):
+    """Gender and language of each speaker."""
+    rows = _rows(path, 3)
+    for number, (speaker, gender, _) in enumerate(rows, start=1):
         if gender not in {"M", "F", "-"}:
             raise CorpusError(f"{path}, row {number}: gender {gender!r} of {speaker}; accepted: M, F, -")
-        table[speaker] = (gender, language)
-    return table
+    return {speaker: (gender, language) for speaker, gender, language in rows}
 
 
 def _rows(path: Path, columns: int) -> list[list[str]]:
+    """The rows of a table without header, none where the file is missing."""
     if not path.is_file():
         return []
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -190,11 +185,6 @@ def _rows(path: Path, columns: int) -> list[list[str]]:
         if len(row) != columns:
             raise CorpusError(f"{path}, row {number}: {len(row)} tab-separated columns; {columns} are needed")
     return rows
-
-
-VOWELS_HZ = np.array([[700, 1200, 2600], [300, 2300, 3000], [320, 800, 2300], [530, 1850, 2500], [560, 850, 2400]])
-"""(vowel, formant) Formants of five vowels of an average adult."""
-BANDWIDTHS_HZ = np.array([80.0, 110.0, 160.0])
 
 
 @dataclass(frozen=True)
@@ -227,7 +217,11 @@ class Sentence:
 
 
 def synthetic(n_speakers: int = 6, per_speaker: int = 24, seed: int = 0) -> list[Recording]:
-    """`per_speaker` recordings of 1.5 to 4 s of each of `n_speakers`, men and women in turn."""
+    """`per_speaker` recordings of 1.5 to 4 s of each of `n_speakers`, men and women in turn.
+
+    Each is a sequence of syllables without words: a noise burst, then harmonics of a falling pitch shaped by three
+    formants, with pauses between phrases and a noise floor below everything.
+    """
     utterances = []
     for speaker in range(n_speakers):
         generator = np.random.default_rng((seed, speaker))

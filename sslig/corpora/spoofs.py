@@ -12,6 +12,7 @@ from sslig.frames import SAMPLE_RATE_HZ
 
 HOP_SAMPLES = 128
 FFT_SAMPLES = 512
+LPC_ORDER = 18
 
 
 def griffin_lim(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -31,7 +32,7 @@ def griffin_lim(samples: np.ndarray, generator: np.random.Generator) -> np.ndarr
     return librosa.griffinlim(magnitude, n_iter=16, hop_length=256, length=len(samples), random_state=seed)
 
 
-def lpc_vocoder(samples: np.ndarray, generator: np.random.Generator, order: int = 18) -> np.ndarray:
+def lpc_vocoder(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """All-pole filter of each frame, excited by pulses at the pitch where voiced and by noise elsewhere.
 
     References
@@ -39,7 +40,7 @@ def lpc_vocoder(samples: np.ndarray, generator: np.random.Generator, order: int 
     Atal and Hanauer, "Speech analysis and synthesis by linear prediction of the speech wave", JASA 50(2B), 1971.
     """
     window = np.hanning(FFT_SAMPLES + 1)[:-1]
-    predictor, gain = _linear_prediction(_frames(samples, FFT_SAMPLES) * window, order)
+    predictor, gain = _linear_prediction(_frames(samples, FFT_SAMPLES) * window, LPC_ORDER)
     inverse_filter = np.concatenate([np.ones((len(predictor), 1)), -predictor], axis=1)  # (frame, order + 1)
     excitation = _frames(pulses_and_noise(samples, generator), FFT_SAMPLES) * window  # (frame, samples)
     # Twice the frame, so that the ringing of the filter does not wrap round.
@@ -138,9 +139,11 @@ class Attack:
 
     def __call__(self, samples: np.ndarray, generator: np.random.Generator, transcript: str | None) -> np.ndarray:
         """(samples,) float32 spoof, as long as `samples`; text-to-speech may be shorter."""
+        from librosa.util import fix_length
+
         if self.needs_transcript:
             return self.function(samples, generator, transcript).astype(np.float32)
-        return match_length(self.function(samples, generator), len(samples)).astype(np.float32)
+        return fix_length(self.function(samples, generator), size=len(samples)).astype(np.float32)
 
 
 ATTACKS = {
@@ -152,11 +155,6 @@ ATTACKS = {
     "neural_tts": Attack("A06", "AC3", "neural text-to-speech", neural_tts, needs_transcript=True),
 }
 """Every attack by name."""
-
-
-def match_length(samples: np.ndarray, length: int) -> np.ndarray:
-    """(length,) The samples cut or zero-padded at the end."""
-    return np.pad(samples[:length], (0, max(0, length - len(samples))))
 
 
 def pitch_track(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
