@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sslig.annotation import audit
-from sslig.annotation.table import conformed, row_of
+from sslig.annotation.plan import conformed, row_of
 from sslig.errors import InputError
 from sslig.stats import metrics
 from sslig.stats.bootstrap import Estimate

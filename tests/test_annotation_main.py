@@ -4,9 +4,8 @@ import pytest
 
 from sslig.annotation import __main__ as command
 from sslig.annotation import interchange
-from sslig.annotation.plan import store_path
+from sslig.annotation.plan import conformed, keep, row_of, store_path
 from sslig.annotation.store import Store
-from sslig.annotation.table import conformed, keep, row_of
 
 
 def rows(*given):

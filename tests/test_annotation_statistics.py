@@ -7,9 +7,9 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.proportion import proportion_confint
 
 from sslig.annotation import statistics
+from sslig.annotation.plan import conformed, row_of
 from sslig.annotation.statistics import Resampling
-from sslig.annotation.table import conformed, row_of
-from sslig.annotation.vocabulary import CUES
+from sslig.annotation.store import CUES
 from sslig.frames import SSL_CLOCK
 
 HOW = Resampling(rounds=200)

@@ -38,8 +38,6 @@ def test_an_append_is_read_back_by_another_store(store, path):
         assert other.annotators() == ["Ann", "Bob"]
         assert other.history("Ann")[0] == change
         assert [change.id for change in other.history(item="u1")] == [1, 2, 3]
-        assert other.last("Ann").field == "A.locality"
-        assert other.last("Eve") is None
 
 
 def test_later_values_win_and_none_clears(store):
@@ -54,18 +52,18 @@ def test_later_values_win_and_none_clears(store):
 def test_a_step_is_undone_and_redone_whole_and_nothing_is_deleted(store):
     store.record("Ann", "u1", {"A.start_s": 1.0, "A.end_s": 2.0})
     store.record("Ann", "u1", {"A.start_s": 1.5, "A.end_s": 2.5})
-    undone = store.undo("Ann")
+    undone = store.undo("Ann", "u1")
     assert {change.kind for change in undone} == {UNDO}
     assert {change.of for change in undone} == {3}
     assert store.state("Ann", "u1") == {"A.start_s": 1.0, "A.end_s": 2.0}
     assert store.undo("Ann", "u1")
     assert store.state("Ann", "u1") == {}
-    assert store.undo("Ann") == ()
-    assert {change.kind for change in store.redo("Ann")} == {REDO}
-    store.redo("Ann")
+    assert store.undo("Ann", "u1") == ()
+    assert {change.kind for change in store.redo("Ann", "u1")} == {REDO}
+    store.redo("Ann", "u1")
     assert store.state("Ann", "u1") == {"A.start_s": 1.5, "A.end_s": 2.5}
-    assert store.redo("Ann") == ()
-    store.undo("Ann")
+    assert store.redo("Ann", "u1") == ()
+    store.undo("Ann", "u1")
     assert store.state("Ann", "u1") == {"A.start_s": 1.0, "A.end_s": 2.0}
     assert len(store.history()) == 14
 
@@ -73,14 +71,14 @@ def test_a_step_is_undone_and_redone_whole_and_nothing_is_deleted(store):
 def test_a_change_after_an_undo_ends_the_redo(store):
     store.append("Ann", "u1", "comment", "one")
     store.append("Ann", "u1", "comment", "two")
-    store.undo("Ann")
+    store.undo("Ann", "u1")
     store.append("Ann", "u1", "comment", "three")
-    assert store.redo("Ann") == ()
-    store.undo("Ann")
+    assert store.redo("Ann", "u1") == ()
+    store.undo("Ann", "u1")
     assert store.state("Ann", "u1") == {"comment": "one"}
 
 
-def test_undo_is_of_one_annotator_and_where_asked_of_one_item(store):
+def test_undo_and_redo_are_of_one_annotator_and_item(store):
     store.append("Ann", "u1", "comment", "Ann's")
     store.append("Ann", "u2", "comment", "later")
     store.append("Bob", "u1", "comment", "Bob's")
@@ -89,9 +87,7 @@ def test_undo_is_of_one_annotator_and_where_asked_of_one_item(store):
     assert store.state("Bob", "u1") == {"comment": "Bob's"}
     store.append("Ann", "u2", "comment", "latest")
     store.redo("Ann", "u1")  # what was changed since was another item
-    store.undo("Ann")
-    store.undo("Ann")
-    assert store.states("Ann") == {"u2": {"comment": "later"}}
+    assert store.states("Ann") == {"u2": {"comment": "latest"}, "u1": {"comment": "Ann's"}}
 
 
 def test_text_comes_back_as_it_was_typed_but_for_control_characters(store):
@@ -109,7 +105,7 @@ def test_names_are_one_line_of_visible_characters(store):
     assert store.append("  Ann\t B. ", "u1", "done", True).annotator == "Ann B."
     assert store.append("Zo\u0065\u0308", "u1", "done", True).annotator == "Zo\u00eb"
     assert store.append(MARKUP[:50], "u1", "done", True).annotator == MARKUP[:50]
-    assert store.undo("Ann  B.")
+    assert store.undo("Ann  B.", "u1")
     for refused in ("", "  ", "a" * 81, "An\u200bn", "a\x07", None):
         with pytest.raises(InputError, match=r"annotator .* needed"):
             store.append(refused, "u1", "done", True)

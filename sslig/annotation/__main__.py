@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sslig.annotation import interchange
-from sslig.annotation.plan import store_path
+from sslig.annotation.plan import annotations, keep, known_utterances, store_path
 from sslig.annotation.store import Store
-from sslig.annotation.table import annotations, keep, known_utterances
 from sslig.errors import InputError
 from sslig.study import Study, load
 

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sslig.annotation import interchange, statistics
-from sslig.annotation.table import marked, plain, with_protocol
-from sslig.annotation.vocabulary import DETECTORS
+from sslig.annotation.plan import marked, plain, with_protocol
+from sslig.annotation.store import DETECTORS
 from sslig.errors import InputError
 from sslig.files import write_tsv
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK

@@ -21,16 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from sslig.annotation.table import TYPES, conformed, marked, plain, row_of
-from sslig.annotation.vocabulary import CUES, DETECTORS, LOCALITY
-from sslig.cues.tiers import (
-    SHORTEST_WRITTEN_S,
-    Tier,
-    read_audacity,
-    read_textgrid,
-    write_audacity,
-    write_textgrid,
-)
+from sslig.annotation.plan import TYPES, conformed, marked, plain, row_of
+from sslig.annotation.store import CUES, DETECTORS, LOCALITY
+from sslig.cues.tiers import SHORTEST_WRITTEN_S, Tier, read_audacity, read_textgrid, write_audacity, write_textgrid
 from sslig.errors import InputError
 from sslig.files import atomic, write_text
 
@@ -52,6 +45,7 @@ ENDS = {"_range/start": "start_s", "_range/end": "end_s"}
 
 FLAGS = {"true": True, "false": False}
 HEARD = {"audible": True, "inaudible": False}
+WORDS = {heard: word for word, heard in HEARD.items()}
 LABEL = re.compile(rf"({'|'.join(CUES)}|\?)( [1-5])?( audible| inaudible)?(?:: (.+))?")
 SYNTAX = "cue, then a locality from 1 to 5, audible or inaudible, and after ': ' a comment: 'glitch 4 audible: a click'"
 WHOLE = ("general", "similarity")
@@ -74,7 +68,7 @@ Rows = Iterator[tuple[int, str, Callable[[], list[dict[str, Any]]]]]
 
 
 class Imported(NamedTuple):
-    """The good rows of a file (`sslig.annotation.table.TYPES`), and the others, which are left out whole.
+    """The good rows of a file (`sslig.annotation.plan.TYPES`), and the others, which are left out whole.
 
     Faults have ``file``, ``row`` (line, tier or task, counted from 1), ``utterance`` and ``fault``.
     """
@@ -83,12 +77,11 @@ class Imported(NamedTuple):
     faults: pd.DataFrame
 
 
-def form_of(path: str | Path) -> str:
+def form_of(path: Path) -> str:
     """The form of a file or folder, by its name and first line; `InputError` where none of `FORMS` fits."""
-    path = Path(path)
     if path.is_dir():
         for form in ("textgrid", "audacity"):
-            if next(path.glob(f"*.{ENDINGS[form]}"), None) is not None:
+            if any(path.glob(f"*.{ENDINGS[form]}")):
                 return form
     elif path.is_file():
         for form, ending in ENDINGS.items():
@@ -101,7 +94,7 @@ def form_of(path: str | Path) -> str:
     raise InputError(f"{path}: no known form; accepted: {'; '.join(FORMS.values())}")
 
 
-def read(path: str | Path, form: str | None = None, annotator: str = ANNOTATOR) -> Imported:
+def read(path: Path, form: str | None = None, annotator: str = ANNOTATOR) -> Imported:
     """Read a file, or the folder of a form that has many files, in one of `FORMS` (none: `form_of`).
 
     `annotator` is the name where the file holds none.
@@ -111,14 +104,14 @@ def read(path: str | Path, form: str | None = None, annotator: str = ANNOTATOR) 
     InputError
         The form is unknown, or the file as a whole cannot be read.
     """
-    path, form = Path(path), _known(form or form_of(path))
+    form = _known(form or form_of(path))
     rows = {"release": _release_rows, "tidy": _tidy_rows, "label_studio": _task_rows}.get(form, _tier_rows)
     files = sorted(path.glob(f"*.{ENDINGS[form]}")) if path.is_dir() else [path]
     parts = [_gathered(file, rows(file, annotator)) for file in files] or [_gathered(path, ())]
     return Imported(*(pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True)))
 
 
-def write(path: str | Path, table: pd.DataFrame, form: str, duration_s: Mapping[str, float] | None = None) -> None:
+def write(path: Path, table: pd.DataFrame, form: str, duration_s: Mapping[str, float] | None = None) -> None:
     """Write annotations to a file or folder in one of `FORMS`.
 
     TextGrids and labels end with the recording (`duration_s` by utterance), or with the last mark.
@@ -128,7 +121,6 @@ def write(path: str | Path, table: pd.DataFrame, form: str, duration_s: Mapping[
     InputError
         The form is unknown or cannot hold the table.
     """
-    path = Path(path)
     names = table["annotator"].unique().tolist()
     if _known(form) in ("release", "textgrid", "audacity") and len(names) > 1:
         raise InputError(f"{path}: the form holds one annotator; there are {', '.join(names)}: choose one")
@@ -190,37 +182,28 @@ def _text_of(path: Path, what: str) -> str:
         raise InputError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); {what} is needed") from error
 
 
-def _cells(path: Path, separator: str) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
-    """The header, and the rows with the number of their last line."""
-    lines = csv.reader(io.StringIO(_text_of(path, "a table"), newline=""), delimiter=separator)
-    header = next(lines, [])
-    return header, ((lines.line_num, cells) for cells in lines if cells)
+def _table(path: Path, separator: str) -> csv.DictReader:
+    return csv.DictReader(io.StringIO(_text_of(path, "a table"), newline=""), delimiter=separator)
 
 
-def _by_column(header: list[str], cells: list[str]) -> dict[str, str]:
-    if len(cells) != len(header):
-        raise InputError(f"{len(cells)} fields; the header has {len(header)}")
-    return dict(zip(header, cells, strict=True))
-
-
-def _check_columns(path: Path, header: list[str], needed: list[str]) -> None:
+def _check_columns(path: Path, header: Sequence[str], needed: Sequence[str]) -> None:
     if missing := [column for column in needed if column not in header]:
         raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(header)}")
 
 
 def _release_rows(path: Path, annotator: str) -> Rows:
-    header, rows = _cells(path, "|")
+    rows = _table(path, "|")
+    header = rows.fieldnames or []
     names = [match[1] for column in header if (match := re.fullmatch(r"(.+)_cue", column))]
     columns = {name: {f"{name}{part}": column for part, column in (PARTS | ENDS).items()} for name in names}
     needed = ["file", *WHOLE, *(column for part in columns.values() for column in part)]
     _check_columns(path, header, needed if names else ["<detector>_cue"])
-    for number, cells in rows:
-        utterance = dict(zip(header, cells, strict=False))["file"]
-        yield number, utterance, partial(_release_regions, header, cells, columns, annotator)
+    for row in rows:
+        yield rows.line_num, row["file"], partial(_release_regions, row, columns, annotator)
 
 
-def _release_regions(header: list[str], cells: list[str], columns: Mapping, annotator: str) -> list[dict[str, Any]]:
-    row = _by_column(header, cells)
+def _release_regions(row: Mapping[str, str], columns: Mapping, annotator: str) -> list[dict[str, Any]]:
+    _check_length(row)
     about = {"annotator": annotator, "utterance": row["file"], **{column: row[column] for column in WHOLE}}
     return [
         about | {"detector": name} | {column: _value(column, row[field]) for field, column in part.items()}
@@ -228,39 +211,49 @@ def _release_regions(header: list[str], cells: list[str], columns: Mapping, anno
     ]
 
 
-def _write_release(path: Path, table: pd.DataFrame) -> None:
-    """Write one row an utterance; decoys, repeats and proposed regions have no place in the release."""
-    table = plain(table)
-    names = sorted(set(table["detector"]) - set(DETECTORS))
-    names = [name for name in DETECTORS if name in set(table["detector"])] + names
-    parts = [[(name, column) for name in names for column in columns.values()] for columns in (PARTS, ENDS)]
-    header = [[f"{name}{part}" for name in names for part in columns] for columns in (PARTS, ENDS)]
-    rows = [["file", "general", *header[0], *header[1], "similarity", *(f"{name}_range" for name in names)]]
-    for utterance, part in table.groupby("utterance", sort=False):
-        cells = part.set_index("detector").reindex(names)
-        judged, placed = ([_cell(cells.at[name, column]) for name, column in columns] for columns in parts)
-        whole = part.iloc[0]
-        rows.append([utterance, whole["general"], *judged, *placed, whole["similarity"], *[""] * len(names)])
-    _write_rows(path, rows, "|", "\r\n")
-
-
 def _tidy_rows(path: Path, annotator: str) -> Rows:
-    header, rows = _cells(path, ",")
+    rows = _table(path, ",")
+    header = rows.fieldnames or []
     _check_columns(path, header, ["annotator", "utterance", "detector"])
     if unknown := [column for column in header if column not in TYPES]:
         raise InputError(f"{path}: unknown column {unknown[0]!r}; accepted: {', '.join(TYPES)}")
-    for number, cells in rows:
-        utterance = dict(zip(header, cells, strict=False)).get("utterance", "")
-        yield number, utterance, partial(_tidy_regions, header, cells)
+    for row in rows:
+        yield rows.line_num, row["utterance"] or "", partial(_tidy_regions, row)
 
 
-def _tidy_regions(header: list[str], cells: list[str]) -> list[dict[str, Any]]:
-    return [{column: _value(column, cell) for column, cell in _by_column(header, cells).items() if cell}]
+def _tidy_regions(row: Mapping[str, str]) -> list[dict[str, Any]]:
+    _check_length(row)
+    return [{column: _value(column, cell) for column, cell in row.items() if cell}]
+
+
+def _check_length(row: Mapping[str | None, str | None]) -> None:
+    if None in row or None in row.values():
+        raise InputError(f"not as many fields as the header has ({len(row.keys() - {None})})")
+
+
+def _write_release(path: Path, table: pd.DataFrame) -> None:
+    """Write one row an utterance; decoys, repeats and proposed regions have no place in the release."""
+    table, places = plain(table), list(DETECTORS)
+    names = sorted(
+        set(table["detector"]), key=lambda name: (name not in places, name in places and places.index(name), name)
+    )
+    utterances = table["utterance"].unique()
+    whole = table.drop_duplicates("utterance").set_index("utterance")
+    regions = table.set_index(["utterance", "detector"]).map(_cell).unstack()
+    cells = {"file": utterances, "general": whole["general"]}
+    for columns in (PARTS, ENDS):
+        cells |= {f"{name}{part}": regions[column, name] for name in names for part, column in columns.items()}
+    cells |= {"similarity": whole["similarity"], **{f"{name}_range": "" for name in names}}
+    _write_cells(path, pd.DataFrame(cells, index=utterances).fillna(""), "|", "\r\n")
 
 
 def _write_tidy(path: Path, table: pd.DataFrame) -> None:
-    rows = [[_cell(row[column]) for column in TYPES] for row in table.to_dict("records")]
-    _write_rows(path, [list(TYPES), *rows], ",", "\n")
+    _write_cells(path, table[list(TYPES)].map(_cell), ",", "\n")
+
+
+def _write_cells(path: Path, cells: pd.DataFrame, separator: str, line_end: str) -> None:
+    with atomic(path) as part:
+        cells.to_csv(part, sep=separator, lineterminator=line_end, index=False)
 
 
 def _value(column: str, cell: str) -> Any:
@@ -284,26 +277,20 @@ def _cell(value: Any) -> str:
     return np.format_float_positional(value, trim="-") if isinstance(value, float) else str(value)
 
 
-def _write_rows(path: Path, rows: list[list[str]], separator: str, line_end: str) -> None:
-    with atomic(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, delimiter=separator, lineterminator=line_end).writerows(rows)
-
-
 def _write_tiers(folder: Path, table: pd.DataFrame, form: str, duration_s: Mapping[str, float]) -> None:
     """Write a TextGrid an utterance, with a tier a detector, or a label track an utterance and detector."""
     for (utterance, repeat), part in marked(table).groupby(["utterance", "repeat"], sort=False):
         path = folder / f"{_file_name(utterance)}{REPEAT * repeat}.{ENDINGS[form]}"
         end_s = float(duration_s.get(utterance, part["end_s"].max()))
         part = part.assign(start_s=part["start_s"].clip(lower=0), end_s=part["end_s"].clip(upper=end_s))
-        part = part[part["end_s"] - part["start_s"] >= SHORTEST_WRITTEN_S]
+        rows = part[part["end_s"] - part["start_s"] >= SHORTEST_WRITTEN_S].to_dict("records")
+        names = [f"{row['detector']}{DECOY * row['decoy']}" for row in rows]
         tiers = [
-            Tier(
-                f"{row['detector']}{DECOY * row['decoy']}", [row["start_s"]], [row["end_s"]], (_label(row),), end_s, {}
-            )
-            for row in part.to_dict("records")
+            Tier(name, [row["start_s"]], [row["end_s"]], (_label(row),), end_s, {})
+            for name, row in zip(names, rows, strict=True)
         ]
         if form == "textgrid" and tiers:
-            texts = {name: " ".join(part.iloc[0][name].split()) for name in WHOLE}
+            texts = {name: " ".join(rows[0][name].split()) for name in WHOLE}
             tiers += [Tier(name, [0.0], [end_s], (text,), end_s, {}) for name, text in texts.items() if text]
             write_textgrid(path, tiers)
         elif form == "audacity":
@@ -317,12 +304,16 @@ def _file_name(name: str) -> str:
     return name
 
 
+def _judgements(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The judgements of a region that are there, with the words of `HEARD`."""
+    given = {name: row[name] for name in ("cue", "locality", "audible") if not pd.isna(row[name])}
+    return {name: WORDS[bool(value)] if name == "audible" else value for name, value in given.items()}
+
+
 def _label(row: Mapping[str, Any]) -> str:
-    words = ["?" if pd.isna(row["cue"]) else row["cue"]]
-    words += [] if pd.isna(row["locality"]) else [str(row["locality"])]
-    words += [] if pd.isna(row["audible"]) else ["audible" if row["audible"] else "inaudible"]
+    words = ({"cue": "?"} | _judgements(row)).values()
     comment = " ".join(row["comment"].split())
-    return " ".join(words) + (f": {comment}" if comment else "")
+    return " ".join(map(str, words)) + (f": {comment}" if comment else "")
 
 
 def _tier_rows(path: Path, annotator: str) -> Rows:
@@ -361,14 +352,11 @@ def _write_tasks(path: Path, table: pd.DataFrame) -> None:
     """Write a task for each utterance of each annotator, with its marked regions."""
     tasks = []
     for (annotator, item), part in table.groupby(["annotator", "item"], sort=False):
-        about = part[list(TASK)].to_dict("records")[0]
+        about = part[[*TASK, *WHOLE]].to_dict("records")[0]
+        texts = {name: text for name in WHOLE if (text := about.pop(name))}
         results = [result for row in marked(part).to_dict("records") for result in _results(row)]
-        texts = {name: part.iloc[0][name] for name in WHOLE}
-        results += [
-            _result(f"{annotator}/{item}/{name}", name, "textarea", {"text": [text]})
-            for name, text in texts.items()
-            if text
-        ]
+        for name, text in texts.items():
+            results.append(_result(f"{annotator}/{item}/{name}", name, "textarea", {"text": [text]}))
         data = {AUDIO: f"{about['utterance']}.flac", **about}
         tasks.append({"data": data, "annotations": [{"result": results}]})
     write_text(path, json.dumps(tasks, indent=1, ensure_ascii=False) + "\n")
@@ -376,19 +364,13 @@ def _write_tasks(path: Path, table: pd.DataFrame) -> None:
 
 def _results(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One result for each control of a region, all with its id and times."""
-    values = {
-        "detector": [row["detector"] + DECOY * row["decoy"]],
-        "cue": None if pd.isna(row["cue"]) else [row["cue"]],
-        "locality": None if pd.isna(row["locality"]) else int(row["locality"]),
-        "audible": None if pd.isna(row["audible"]) else ["audible" if row["audible"] else "inaudible"],
-        "comment": [row["comment"]] if row["comment"] else None,
-    }
+    judged = {name: int(value) if name == "locality" else [value] for name, value in _judgements(row).items()}
+    values = {"detector": [row["detector"] + DECOY * row["decoy"]], **judged}
+    values |= {"comment": [row["comment"]]} if row["comment"] else {}
     number = f"{row['annotator']}/{row['item']}/{row['track']}"
     where = {"start": row["start_s"], "end": row["end_s"], "channel": 0}
     return [
-        _result(number, name, CONTROLS[name][0], {**where, CONTROLS[name][1]: value})
-        for name, value in values.items()
-        if value is not None
+        _result(number, name, CONTROLS[name][0], {**where, CONTROLS[name][1]: value}) for name, value in values.items()
     ]
 
 
@@ -442,8 +424,7 @@ def _task_regions(results: Any, about: Mapping[str, Any]) -> list[dict[str, Any]
             texts[name] = _joined(value.get("text"))
         else:
             regions[str(result.get("id"))] |= _control(name, value)
-    faulty = [number for number, region in regions.items() if "detector" not in region]
-    if faulty:
+    if faulty := [number for number, region in regions.items() if "detector" not in region]:
         raise InputError(f"region {faulty[0]!r} has no detector; a label of one is needed")
     return [{**about, **texts, **region} for region in regions.values()]
 

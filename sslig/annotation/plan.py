@@ -1,10 +1,13 @@
-"""Plans of annotators: the utterances and regions of a study, the order in which each annotator hears them, and the
-decoys, repeats and letters of a blind plan."""
+"""Plans of annotators, and the tidy table of what they judged.
+
+A plan has the utterances and regions of a study in the order in which one annotator hears them, with the decoys,
+repeats and letters of a blind plan. The table has one row for each region that an annotator has judged.
+"""
 
 import dataclasses
 import json
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
@@ -14,13 +17,67 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sslig.annotation.store import Store
-from sslig.annotation.vocabulary import display_name, name
-from sslig.errors import InputError, StudyError
-from sslig.frames import SSL_CLOCK, FrameClock
+from sslig.annotation.store import (
+    DETECTORS,
+    ITEM_CHARACTERS,
+    ITEM_FIELDS,
+    TRACK_FIELDS,
+    Check,
+    Store,
+    check_region,
+    flag,
+    identifier,
+    name,
+    named,
+    seconds,
+    text,
+    track_of,
+)
+from sslig.errors import StudyError
+from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK, FrameClock
 from sslig.study import Annotation, Study
 
 CLASSES = {"bonafide": "bona fide", "spoof": "spoof"}
+ENDS = ("start_s", "end_s")
+
+TYPES: Mapping[str, str] = {
+    "annotator": "str",
+    "utterance": "str",
+    "group": "str",
+    "item": "str",
+    "repeat": "bool",
+    "blind": "bool",
+    "track": "str",
+    "detector": "str",
+    "decoy": "bool",
+    "start_s": "float64",
+    "end_s": "float64",
+    "cue": "str",
+    "locality": "Int64",
+    "audible": "boolean",
+    "comment": "str",
+    "general": "str",
+    "similarity": "str",
+    "done": "boolean",
+    "changed_at": "str",
+    "proposed_start_s": "float64",
+    "proposed_end_s": "float64",
+}
+"""Columns and their types. ``general`` is the comment on the whole utterance. A missing cue is NaN, a missing text is
+empty."""
+
+DEFAULTS: Mapping[str, Any] = {
+    **{column: {"str": "", "bool": False, "float64": np.nan}.get(kind) for column, kind in TYPES.items()},
+    "cue": None,
+}
+
+CHECKS: Mapping[str, Check] = {
+    **TRACK_FIELDS,
+    **dict.fromkeys(("general", "similarity", "group", "changed_at"), text),
+    **dict.fromkeys(("repeat", "blind", "decoy", "done"), flag),
+    **dict.fromkeys(("proposed_start_s", "proposed_end_s"), seconds),
+}
+"""Checks of the columns that are no names."""
 
 
 @dataclass(frozen=True)
@@ -70,17 +127,10 @@ def store_path(study: Study) -> Path:
 def utterances(study: Study, protocol: pd.DataFrame, attributions: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
     """The utterances to annotate: those that the experiment names, else all that every detector explains.
 
-    Parameters
-    ----------
-    protocol, attributions
-        Utterances of the set, and of each ``detector``.
-    chosen
-        ``utterance`` and ``reason`` of the selection of the study.
-
     Returns
     -------
     DataFrame
-        Rows of `protocol` with ``group``: the reason of the selection, or the class of an utterance outside it.
+        Rows of `protocol` with ``group``: the ``reason`` of an utterance that the study has `chosen`, else its class.
 
     Raises
     ------
@@ -88,18 +138,17 @@ def utterances(study: Study, protocol: pd.DataFrame, attributions: pd.DataFrame,
         A detector does not explain a named utterance.
     """
     counts = attributions.groupby("utterance")["detector"].nunique()
-    explained = sorted(counts.index[counts == attributions["detector"].nunique()])
+    explained = set(counts.index[counts == attributions["detector"].nunique()])
     names = study.annotation.utterances or explained
     if lacking := [utterance for utterance in names if utterance not in explained]:
         raise StudyError(
             f"{study.path}: annotation.utterances: {len(lacking)} of {len(names)} are not among the {len(explained)} "
             f"explained ones; the first: {lacking[0]!r}"
         )
-    table = protocol[protocol["utterance"].isin(names)].sort_values("utterance").reset_index(drop=True)
-    reasons = chosen.set_index("utterance")["reason"]
-    order = [*dict.fromkeys(reasons), *CLASSES.values()]
+    table, reasons = protocol[protocol["utterance"].isin(names)], chosen.set_index("utterance")["reason"]
     table = table.assign(group=table["utterance"].map(reasons).fillna(table["key"].map(CLASSES)))
-    return table.sort_values("group", key=lambda column: column.map(order.index), kind="stable")
+    order = [*dict.fromkeys(reasons), *CLASSES.values()]
+    return table.sort_values("utterance").sort_values("group", key=lambda group: group.map(order.index), kind="stable")
 
 
 def regions(
@@ -148,21 +197,14 @@ def plan(utterances: pd.DataFrame, regions: pd.DataFrame, annotator: str, option
         ``utterance`` and ``group``; groups in the order of their first rows.
     regions
         ``utterance``, ``detector``, ``start_s``, ``end_s`` and ``read_s``, detectors in the order of an open plan.
-
-    Raises
-    ------
-    InputError
-        An utterance has no region.
     """
-    if lacking := sorted(set(utterances["utterance"]) - set(regions["utterance"])):
-        raise InputError(f"{len(lacking)} of {len(utterances)} utterances have no region; the first: {lacking[0]}")
     annotator = name(annotator)
     rng = np.random.default_rng([seed, int.from_bytes(sha256(annotator.encode()).digest()[:8])])
     order = list(dict.fromkeys(utterances["group"]))
     rows = utterances.sort_values("utterance")
     rows = rows.iloc[rng.permutation(len(rows))]
     if not options.blind:
-        rows = rows.sort_values("group", key=lambda column: column.map(order.index), kind="stable")
+        rows = rows.sort_values("group", key=lambda group: group.map(order.index), kind="stable")
     by_utterance = dict(iter(regions.groupby("utterance", sort=False)))
     key, items = _key(utterances, regions, options, seed), []
     for turn, row in enumerate(rows.itertuples()):
@@ -198,12 +240,6 @@ def plans(store: Store) -> dict[str, list[Item]]:
     }
 
 
-def public(item: Item) -> dict[str, Any]:
-    """What the annotator may see of an item; a blind one shows no utterance, group or detector."""
-    tracks = [{"name": track.name, "region": track.region} for track in item.tracks]
-    return {"tracks": tracks} | ({} if item.blind else {"utterance": item.utterance, "group": item.group})
-
-
 def n_done(items: Sequence[Item], states: Mapping[str, Mapping[str, Any]]) -> int:
     """The number of finished items, given `Store.states`."""
     return sum(bool(states.get(item.id, {}).get("done")) for item in items)
@@ -211,11 +247,113 @@ def n_done(items: Sequence[Item], states: Mapping[str, Mapping[str, Any]]) -> in
 
 def resume(items: Sequence[Item], store: Store, annotator: str) -> int:
     """The place of the item to go on with: the one changed last unless it is done, else the next unfinished one."""
-    states, last = store.states(annotator), store.last(annotator)
-    ids = [item.id for item in items]
-    start = ids.index(last.item) if last is not None and last.item in ids else 0
+    states, ids = store.states(annotator), [item.id for item in items]
+    last = next((change.item for change in reversed(store.history(annotator))), None)
+    start = ids.index(last) if last in ids else 0
     around = [*range(start, len(ids)), *range(start)]
     return next((place for place in around if not states.get(ids[place], {}).get("done")), start)
+
+
+def annotations(store: Store) -> pd.DataFrame:
+    """All annotations in a store as a table of `TYPES`, decoded by the plans that it keeps.
+
+    A region that has a cue and whose ends nobody moved is the proposed one.
+    """
+    planned, rows = plans(store), []
+    for annotator in store.annotators():
+        states = store.states(annotator)
+        changed_at = {(change.item, track_of(change.field)): change.at for change in store.history(annotator)}
+        for item in planned[annotator]:
+            if item.id in states:
+                rows += [{"annotator": annotator, **row} for row in _rows(item, states[item.id], changed_at)]
+    return conformed(rows)
+
+
+def keep(store: Store, table: pd.DataFrame) -> int:
+    """Append what a table holds and the store lacks or has otherwise, and return the number of changes.
+
+    Regions that an annotator has in a plan are kept there; other utterances become an additional plan.
+    """
+    n_changes = 0
+    for annotator, rows in table.groupby("annotator", sort=False):
+        items = {(item.utterance, item.repeat_of is not None): item for item in plans(store).get(annotator, ())}
+        parts = dict(iter(rows.groupby(["utterance", "repeat"], sort=False)))
+        new = {place: _new_item(part) for place, part in parts.items() if not _covers(items.get(place), part)}
+        if new:
+            key = f"imported {digest([item.id for item in new.values()])[:8]}"
+            store.keep_plan(annotator, key, [dataclasses.asdict(item) for item in new.values()])
+        items, states = items | new, store.states(annotator)
+        for place, part in parts.items():
+            item = items[place]
+            before = _proposed(item) | states.get(item.id, {})
+            changed = {field: value for field, value in _fields(item, part).items() if before.get(field) != value}
+            n_changes += len(store.record(annotator, item.id, changed)) if changed else 0
+    return n_changes
+
+
+def row_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row from outside, checked field by field and filled with `DEFAULTS`.
+
+    Raises
+    ------
+    InputError
+        A field cannot hold its value, or the region does not end after it begins.
+    """
+    given = {column: value for column, value in values.items() if value is not None and value == value}
+    checks = {column: named(column, CHECKS[column], value) for column, value in given.items() if column in CHECKS}
+    row = DEFAULTS | given | checks
+    row["annotator"], row["detector"] = name(row["annotator"]), identifier(row["detector"], "detector")
+    row["utterance"] = identifier(row["utterance"], "utterance", ITEM_CHARACTERS)
+    row["item"] = identifier(row["item"] or row["utterance"] + "/2" * row["repeat"], "item", ITEM_CHARACTERS)
+    track = DETECTORS.get(row["detector"], row["detector"]) + " decoy" * row["decoy"]
+    row["track"] = identifier(row["track"] or track, "track")
+    check_region(given.get("start_s"), given.get("end_s"))
+    check_region(given.get("proposed_start_s"), given.get("proposed_end_s"))
+    return row
+
+
+def conformed(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table with the columns and types of `TYPES`."""
+    table = pd.DataFrame(list(rows), columns=list(TYPES))
+    texts = {column: "" for column, kind in TYPES.items() if kind == "str" and column != "cue"}
+    return table.fillna(texts).astype(TYPES)
+
+
+def marked(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a region."""
+    return table[table["start_s"] < table["end_s"]]
+
+
+def judged(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a cue; locality and audibility without a cue may be those of an untouched form."""
+    return table[table["cue"].notna()]
+
+
+def plain(table: pd.DataFrame) -> pd.DataFrame:
+    """The `latest` rows of real regions at the first hearing."""
+    return latest(table[~table["decoy"] & ~table["repeat"]])
+
+
+def latest(table: pd.DataFrame) -> pd.DataFrame:
+    """The last row for each annotator, utterance, detector and kind of region, under any plan."""
+    keys = ["annotator", "utterance", "detector", "decoy", "repeat"]
+    return table.sort_values("changed_at", kind="stable").drop_duplicates(keys, keep="last").sort_index()
+
+
+def known_utterances(root: Path, names: Iterable[str]) -> pd.DataFrame:
+    """Protocol rows of those `names` that the evaluation set at `root` has, with ``recording`` and ``duration_s``."""
+    from sslig import audio
+    from sslig.corpora import protocol
+
+    table = protocol.load_set(root, "eval")
+    table = protocol.with_recordings(root, table[table["utterance"].isin(set(names))].reset_index(drop=True))
+    return table.assign(duration_s=[audio.n_samples(path) / SAMPLE_RATE_HZ for path in table["path"]])
+
+
+def with_protocol(table: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Annotations with the columns ``key``, ``speaker`` and ``recording`` that `known` has of their utterances."""
+    columns = [column for column in ("key", "speaker", "recording") if column in known]
+    return table.merge(known[["utterance", *columns]], on="utterance", how="left", validate="many_to_one")
 
 
 def digest(*values: Any) -> str:
@@ -233,38 +371,30 @@ def _item(values: Mapping[str, Any]) -> Item:
     return Item(**values | {"tracks": tuple(Track(**track) for track in tracks)})
 
 
-def _track(row: Any) -> Track:
-    region = None if np.isnan(row.start_s) else (row.start_s, row.end_s)
-    return Track(display_name(row.detector), row.detector, False, region)
+def _track(row: Any, start_s: float | None = None) -> Track:
+    """The region of a detector, or a decoy as long that begins at `start_s`."""
+    shift_s = 0.0 if start_s is None else start_s - row.start_s
+    region = None if np.isnan(row.start_s) else (row.start_s + shift_s, row.end_s + shift_s)
+    return Track(DETECTORS.get(row.detector, row.detector), row.detector, start_s is not None, region, shift_s)
 
 
 def _lettered(tracks: Sequence[Track], rng: np.random.Generator) -> tuple[Track, ...]:
     """Tracks in random order under letters in alphabetical order."""
-    order = rng.permutation(len(tracks))
-    return tuple(
-        dataclasses.replace(tracks[place], name=letter)
-        for letter, place in zip(string.ascii_uppercase, order, strict=False)
-    )
+    named = zip(string.ascii_uppercase, rng.permutation(len(tracks)), strict=False)
+    return tuple(dataclasses.replace(tracks[place], name=letter) for letter, place in named)
 
 
 def _decoy(regions: pd.DataFrame, turn: int, rng: np.random.Generator) -> list[Track]:
     """A decoy for the detector whose turn it is, or for the next one with room; none where nobody has evidence."""
     there = regions[regions["start_s"].notna()]
-    if there.empty:
-        return []
     in_turn = [there.iloc[(turn + step) % len(there)] for step in range(len(there))]
     for row in in_turn:
-        for taken in (there, row.to_frame().T):
-            start_s = _place(row["end_s"] - row["start_s"], taken[["start_s", "end_s"]].to_numpy(), row["read_s"], rng)
+        for taken in (there, there.loc[[row.name]]):
+            start_s = _place(row.end_s - row.start_s, taken[[*ENDS]].to_numpy(), row.read_s, rng)
             if start_s is not None:
-                return [_decoy_at(row, start_s)]
-    row = in_turn[0]  # every region fills more than half of what is read, so the decoy overlaps it
-    return [_decoy_at(row, float(rng.uniform(0, max(0.0, row["read_s"] - (row["end_s"] - row["start_s"])))))]
-
-
-def _decoy_at(row: pd.Series, start_s: float) -> Track:
-    length_s, detector = float(row["end_s"] - row["start_s"]), row["detector"]
-    return Track(display_name(detector), detector, True, (start_s, start_s + length_s), start_s - float(row["start_s"]))
+                return [_track(row, start_s)]
+    # Every region fills more than half of what is read, so the decoy overlaps it.
+    return [_track(row, rng.uniform(0, max(0.0, row.read_s - (row.end_s - row.start_s)))) for row in in_turn[:1]]
 
 
 def _place(length_s: float, taken: np.ndarray, read_s: float, rng: np.random.Generator) -> float | None:
@@ -274,9 +404,9 @@ def _place(length_s: float, taken: np.ndarray, read_s: float, rng: np.random.Gen
         ends_s += [max(start_s, ends_s[-1]), max(end_s, ends_s[-1])]
     ends_s.append(max(read_s, ends_s[-1]))
     gaps = [(low, high - length_s) for low, high in list(pairwise(ends_s))[::2] if high - length_s >= low]
-    room = np.array([high - low for low, high in gaps])
     if not gaps:
         return None
+    room = np.array([high - low for low, high in gaps])
     share = room / room.sum() if room.sum() > 0 else np.full(len(gaps), 1 / len(gaps))
     low, high = gaps[rng.choice(len(gaps), p=share)]
     return float(rng.uniform(low, high))
@@ -292,3 +422,53 @@ def _with_repeats(items: list[Item], share: float, rng: np.random.Generator) -> 
         again = {"id": f"{item.id}/2", "repeat_of": item.id, "tracks": _lettered(item.tracks, rng)}
         places.append((rng.uniform(place + n / 2, n), dataclasses.replace(item, **again)))
     return [item for _, item in sorted(places, key=lambda pair: pair[0])]
+
+
+def _rows(item: Item, state: Mapping[str, Any], changed_at: Mapping[tuple, str]) -> Iterator[dict[str, Any]]:
+    about = {"item": item.id, "utterance": item.utterance, "repeat": item.repeat_of is not None}
+    about |= {"blind": item.blind, "group": item.group, "general": state.get("comment")}
+    about |= {field: state.get(field) for field in ("similarity", "done")}
+    for track in item.tracks:
+        proposed = dict(zip(ENDS, track.region or (None, None), strict=True))
+        values = {field: state.get(f"{track.name}.{field}") for field in TRACK_FIELDS}
+        if values["cue"] is not None:
+            values |= {end: time_s for end, time_s in proposed.items() if values[end] is None}
+        values |= {"track": track.name, "detector": track.detector, "decoy": track.decoy}
+        values |= {f"proposed_{end}": time_s for end, time_s in proposed.items()}
+        yield about | values | {"changed_at": max(changed_at.get((item.id, name), "") for name in (None, track.name))}
+
+
+def _covers(item: Item | None, part: pd.DataFrame) -> bool:
+    """Whether an item has every region of the rows of its utterance."""
+    regions = {(track.detector, track.decoy) for track in (item.tracks if item else ())}
+    return set(zip(part["detector"], part["decoy"], strict=True)) <= regions
+
+
+def _new_item(part: pd.DataFrame) -> Item:
+    """An item for the rows of an utterance without a plan; its name differs from those of planned items."""
+    first = part.iloc[0]
+    ends = part[["proposed_start_s", "proposed_end_s"]].itertuples(index=False, name=None)
+    regions = [None if pd.isna(start_s) else (start_s, end_s) for start_s, end_s in ends]
+    tracks = tuple(map(Track, part["track"], part["detector"], map(bool, part["decoy"]), regions))
+    mark = digest(first["utterance"], sorted(zip(part["detector"], map(bool, part["decoy"]), strict=True)))[:6]
+    number, again = f"imported {mark}/{first['utterance']}", bool(first["repeat"])
+    repeat_of = number if again else None
+    return Item(number + "/2" * again, first["utterance"], repeat_of, first["group"], tracks, bool(first["blind"]))
+
+
+def _proposed(item: Item) -> dict[str, float]:
+    """The fields of the proposed regions, which hold until an annotator moves them."""
+    regions = {track.name: zip(ENDS, track.region, strict=True) for track in item.tracks if track.region is not None}
+    return {f"{track}.{end}": time_s for track, ends in regions.items() for end, time_s in ends}
+
+
+def _fields(item: Item, part: pd.DataFrame) -> dict[str, Any]:
+    """The fields of an item that rows of its utterance fill."""
+    names = {(track.detector, track.decoy): track.name for track in item.tracks}
+    rows = part.to_dict("records")
+    values = {field: rows[0]["general" if field == "comment" else field] for field in ITEM_FIELDS}
+    for row in rows:
+        track = names[row["detector"], row["decoy"]]
+        values |= {f"{track}.{field}": row[field] for field in TRACK_FIELDS}
+    filled = {field: value for field, value in values.items() if not pd.isna(value) and value != ""}
+    return {field: value.item() if hasattr(value, "item") else value for field, value in filled.items()}

@@ -7,6 +7,7 @@ draws as there are speakers or utterances.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -14,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sslig.annotation.table import judged, latest, marked, plain
-from sslig.annotation.vocabulary import CUES, LOCALITY
+from sslig.annotation.plan import judged, latest, marked, plain
+from sslig.annotation.store import CUES, LOCALITY
 from sslig.cues.phones import CLASSES
 from sslig.cues.voice import NON_SPEECH, SPEECH
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
@@ -175,15 +176,11 @@ def of_all(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
     annotators = table["annotator"].nunique()
     for what, answers in CATEGORIES.items() if annotators > 1 else ():
         regions, counts = _counts(table[table[what].notna()], what, answers)
-        level = "ordinal" if what == "locality" else "nominal"
-        measures = {
-            f"Krippendorff's alpha ({level})": (
-                counts.sum(axis=1) >= 2,
-                lambda units, level=level: alpha(units, level),
-            ),
-            "Fleiss' kappa": (counts.sum(axis=1) == annotators, fleiss),
-        }
-        for statistic, (rows, measure) in measures.items():
+        level, n_answers = "ordinal" if what == "locality" else "nominal", counts.sum(axis=1)
+        for statistic, rows, measure in (
+            (f"Krippendorff's alpha ({level})", n_answers >= 2, partial(alpha, level=level)),
+            ("Fleiss' kappa", n_answers == annotators, fleiss),
+        ):
             if rows.any():
                 figures = _spread(_of_units(counts[rows], measure), regions[rows], how)
                 names = {"what": what, "statistic": statistic, "annotators": annotators, "n": rows.sum()}
@@ -324,8 +321,14 @@ def _answers(first: pd.Series, second: pd.Series, what: str) -> Statistic:
 
 def _meetings(pair: pd.DataFrame, duration_s: Mapping[str, float]) -> Statistic:
     """F1 of segments, mean overlap, and kappa of frames."""
-    rows = np.array([_meeting(row, duration_s) for row in pair.to_dict("records")], dtype=float)
-    overlap, n_marks, frames = rows[:, 0], rows[:, 1], rows[:, 2:]  # (row, 4): both, first, second, neither
+    marks = pair[[f"{end}_{side}" for side in ("first", "second") for end in ("start_s", "end_s")]].to_numpy()
+    marks = marks.reshape(-1, 2, 2)  # (row, annotator, end)
+    drawn = marks[..., 0] < marks[..., 1]  # not where NaN
+    overlap = np.where(drawn.all(axis=1), np.diag(intersection_over_union(marks[:, 0], marks[:, 1])), 0)
+    last_s = np.max(marks[..., 1], axis=1, where=drawn, initial=0)
+    length_s = pair["utterance"].map(duration_s).fillna(pd.Series(last_s + SSL_CLOCK.hop_s, pair.index))
+    frames = np.array([_frames(*row) for row in zip(marks, length_s, strict=True)])
+    n_marks = drawn.sum(axis=1)
     hits = overlap >= LEAST_OVERLAP
 
     def statistic(weights: np.ndarray) -> np.ndarray:
@@ -336,27 +339,18 @@ def _meetings(pair: pd.DataFrame, duration_s: Mapping[str, float]) -> Statistic:
     return statistic
 
 
-def _meeting(row: Mapping[str, Any], duration_s: Mapping[str, float]) -> list[float]:
-    """Overlap, number of marks, and frames that both, the first, the second and neither annotator marked."""
-    marks = [(row[f"start_s_{side}"], row[f"end_s_{side}"]) for side in ("first", "second")]
-    drawn = [start_s < end_s for start_s, end_s in marks]
-    last_s = max(end_s for (_, end_s), there in zip(marks, drawn, strict=True) if there)
-    length_s = duration_s.get(row["utterance"], last_s + SSL_CLOCK.hop_s)
+def _frames(marks: np.ndarray, length_s: float) -> np.ndarray:
+    """The number of frames that both, the first, the second and neither annotator marked."""
     centre_s = SSL_CLOCK.centre_s(SSL_CLOCK.n_frames(round(length_s * SAMPLE_RATE_HZ)))
-    first, second = ((centre_s >= start_s) & (centre_s < end_s) for start_s, end_s in marks)  # none where NaN
-    overlap = float(intersection_over_union(*marks)[0, 0]) if all(drawn) else 0.0
-    frames = [(first & second).sum(), (first & ~second).sum(), (~first & second).sum(), (~first & ~second).sum()]
-    return [overlap, sum(drawn), *frames]
+    first, second = ((centre_s >= start_s) & (centre_s < end_s) for start_s, end_s in marks)
+    return np.bincount(2 * ~first + ~second, minlength=4)
 
 
 def _counts(table: pd.DataFrame, what: str, answers: Sequence) -> tuple[pd.DataFrame, np.ndarray]:
     """The regions, and (region, answer) how many annotators gave each answer."""
-    known = [column for column in ("speaker", "recording") if column in table]
-    regions = table[[*UNIT, *known]].drop_duplicates(UNIT).reset_index(drop=True)
-    places = pd.MultiIndex.from_frame(regions[UNIT]).get_indexer(pd.MultiIndex.from_frame(table[UNIT]))
-    counts = np.zeros((len(regions), len(answers)), dtype=int)
-    np.add.at(counts, (places, pd.Categorical(table[what], categories=answers).codes.astype(int)), 1)
-    return regions, counts
+    counts = pd.crosstab([table[column] for column in UNIT], table[what]).reindex(columns=answers, fill_value=0)
+    regions = counts.index.to_frame(index=False).merge(table.drop_duplicates(UNIT), on=UNIT)
+    return regions, counts.to_numpy()
 
 
 def _of_units(units: np.ndarray, measure: Any) -> Statistic:

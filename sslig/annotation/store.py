@@ -11,16 +11,162 @@ import random
 import sqlite3
 import threading
 import time
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sslig.annotation.vocabulary import ITEM_CHARACTERS, check_region, checked, field_of, identifier, name, parts_of
 from sslig.errors import InputError
+
+CUES: Mapping[str, str] = {
+    "glitch": "Local glitch",
+    "phoneme": "Phoneme content / articulation",
+    "transition": "Voiced-unvoiced transition",
+    "silence": "Silence / pause",
+    "breath": "Breath / aspiration",
+    "noise": "Channel / codec / noise floor",
+    "spectral": "Spectral artefact",
+    "unclear": "Unclear / diffuse",
+}
+"""The primary cues of a region, and the label of each on the page."""
+
+LOCALITY = (1, 5)
+"""From spread over time to a single spike."""
+
+DETECTORS: Mapping[str, str] = {"aasist": "AASIST", "camhfa": "CA-MHFA", "sls": "SLS"}
+"""Display names of the project's heads; any other detector goes by the name that its study gives it."""
+
+SECONDS = (-1.0, 86_400.0)
+"""Accepted times of marks; marks drawn by hand may begin a little before 0."""
+
+NAME_CHARACTERS, ITEM_CHARACTERS, TEXT_CHARACTERS = 80, 200, 10_000
+"""Largest lengths of the name of an annotator or a track, of the name of an item, and of a comment."""
+
+CONTROL = ("Cc", "Cs")
+"""Unicode classes that no text keeps: control characters and halves of surrogate pairs."""
+
+Check = Callable[[Any], Any]
+"""Returns a value as it is stored, or raises `InputError`."""
+
+
+def name(value: Any, what: str = "annotator", most: int = NAME_CHARACTERS) -> str:
+    """The name of a person as it is stored: single spaces, Unicode form NFC, markup as typed.
+
+    Raises
+    ------
+    InputError
+        The value is no text, empty, too long, or holds an invisible character, so that two names could look the same.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{what} {value!r}; a text is needed")
+    text = " ".join(unicodedata.normalize("NFC", value).split())
+    hidden = [character for character in text if unicodedata.category(character) in (*CONTROL, "Cf")]
+    if hidden or not 0 < len(text) <= most:
+        fault = f"holds {hidden[0]!r}" if hidden else f"has {len(text)} characters"
+        raise InputError(f"{what} {text[:most]!r} {fault}; 1 to {most} visible characters are needed")
+    return text
+
+
+def identifier(value: Any, what: str, most: int = NAME_CHARACTERS) -> str:
+    """Check the name of an utterance, an item, a detector or a track, as `name`, and return it unchanged."""
+    name(value, what, most)
+    if value != value.strip() or "\n" in value or len(value) > most:
+        raise InputError(f"{what} {value!r}; 1 to {most} visible characters on one line are needed")
+    return value
+
+
+def text(value: Any) -> str:
+    r"""A comment as it is stored: as typed, with ``\n`` for every line end and without control characters.
+
+    Control characters come from pasting. They are removed rather than refused, so that no comment is lost.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{value!r}; a text is needed")
+    lines = value.replace("\r\n", "\n").replace("\r", "\n")
+    clean = "".join(letter for letter in lines if letter in "\n\t" or unicodedata.category(letter) not in CONTROL)
+    if len(clean) > TEXT_CHARACTERS:
+        raise InputError(f"a text of {len(clean):,} characters; at most {TEXT_CHARACTERS:,} are accepted")
+    return clean
+
+
+def _accepting(accepts: Callable[[Any], bool], accepted: str) -> Check:
+    def check(value: Any) -> Any:
+        if not accepts(value):
+            raise InputError(f"{value!r}; accepted: {accepted}")
+        return value
+
+    return check
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+seconds = _accepting(
+    lambda value: _is_number(value) and SECONDS[0] <= value <= SECONDS[1],
+    f"a number of seconds from {SECONDS[0]:g} to {SECONDS[1]:g}",
+)
+flag = _accepting(lambda value: isinstance(value, bool), "true or false")
+cue = _accepting(lambda value: isinstance(value, str) and value in CUES, ", ".join(CUES))
+locality = _accepting(
+    lambda value: _is_number(value) and value in range(LOCALITY[0], LOCALITY[1] + 1),
+    f"a whole number from {LOCALITY[0]} (spread) to {LOCALITY[1]} (spiky)",
+)
+
+ITEM_FIELDS: Mapping[str, Check] = {"comment": text, "similarity": text, "done": flag}
+"""Fields of an utterance as a whole."""
+
+TRACK_FIELDS: Mapping[str, Check] = {
+    **dict.fromkeys(("start_s", "end_s"), seconds),
+    "cue": cue,
+    "locality": locality,
+    "audible": flag,
+    "comment": text,
+}
+"""Fields of the region of one detector; stored with the name of its track: ``A.cue``."""
+
+
+def track_of(field: str) -> str | None:
+    """The track of a stored field; none for a field of the whole utterance."""
+    track, dot, _ = field.rpartition(".")
+    return track if dot else None
+
+
+def checked(field: str, value: Any) -> Any:
+    """The value as `field` stores it; None, which clears a field, passes.
+
+    Raises
+    ------
+    InputError
+        The field is unknown or cannot hold the value.
+    """
+    track, bare = (track_of(field), field.rpartition(".")[2]) if isinstance(field, str) else (None, "")
+    known = ITEM_FIELDS if track is None else TRACK_FIELDS
+    if bare not in known:
+        accepted = ", ".join([*ITEM_FIELDS, *(f"<track>.{name}" for name in TRACK_FIELDS)])
+        raise InputError(f"unknown field {field!r}; accepted: {accepted}")
+    if track is not None:
+        identifier(track, "track")
+    return None if value is None else named(field, known[bare], value)
+
+
+def named(field: str, check: Check, value: Any) -> Any:
+    """The checked value; a refusal names the field."""
+    try:
+        return check(value)
+    except InputError as error:
+        raise InputError(f"{field} is {error}") from error
+
+
+def check_region(start_s: float | None, end_s: float | None) -> None:
+    """Raise `InputError` where both ends are given and the region does not end after it begins."""
+    if start_s is not None and end_s is not None and start_s >= end_s:
+        raise InputError(f"a region from {start_s} to {end_s} s; it must end after it begins")
+
 
 CHANGE, UNDO, REDO = "change", "undo", "redo"
 
@@ -45,7 +191,7 @@ SCHEMA = (
     ),
 )
 COLUMNS = ("at", "annotator", "item", "field", "value", "step", "kind", "of")
-SELECT = f"SELECT id, {', '.join(COLUMNS)} FROM changes"
+SELECT = "SELECT id, at, annotator, item, field, value, coalesce(step, id), kind, of FROM changes"
 INSERT = f"INSERT INTO changes ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
@@ -70,8 +216,8 @@ class Change:
     field: str
     value: Any
     step: int
-    kind: str = CHANGE
-    of: int | None = None
+    kind: str
+    of: int | None
 
 
 class Store:
@@ -117,30 +263,31 @@ class Store:
         values = {field: checked(field, value) for field, value in values.items()}
         if not values:
             raise InputError("no field to set; at least one is needed")
-        for track in {parts_of(field)[0] for field in values} - {None}:
-            check_region(*(values.get(field_of(track, end)) for end in ("start_s", "end_s")))
+        for track in {track_of(field) for field in values} - {None}:
+            check_region(values.get(f"{track}.start_s"), values.get(f"{track}.end_s"))
         with self._writing():
-            return self._add(annotator, [(item, field, value) for field, value in values.items()], CHANGE, None)
+            return self._add(annotator, item, values, CHANGE, None)
 
-    def undo(self, annotator: str, item: str | None = None) -> tuple[Change, ...]:
-        """Revert the annotator's last step that still stands, on `item` or anywhere, by appended changes."""
+    def undo(self, annotator: str, item: str) -> tuple[Change, ...]:
+        """Revert the annotator's last step on an item that still stands, by appended changes."""
         with self._writing():
             log = self._log(name(annotator), item)
             done, _ = _standing(log)
             if not done:
                 return ()
-            before = [_last_value(log, change, set(done[:-1])) for change in log if change.step == done[-1]]
-            return self._add(name(annotator), before, UNDO, done[-1])
+            values = {change.field: change.value for change in log if change.step in done[:-1]}
+            before = {change.field: values.get(change.field) for change in log if change.step == done[-1]}
+            return self._add(name(annotator), item, before, UNDO, done[-1])
 
-    def redo(self, annotator: str, item: str | None = None) -> tuple[Change, ...]:
-        """Repeat the step that was undone last, unless the annotator has changed something since."""
+    def redo(self, annotator: str, item: str) -> tuple[Change, ...]:
+        """Repeat the step on an item that was undone last, unless the annotator has changed the item since."""
         with self._writing():
             log = self._log(name(annotator), item)
             _, undone = _standing(log)
             if not undone:
                 return ()
-            again = [(change.item, change.field, change.value) for change in log if change.step == undone[-1]]
-            return self._add(name(annotator), again, REDO, undone[-1])
+            again = {change.field: change.value for change in log if change.step == undone[-1]}
+            return self._add(name(annotator), item, again, REDO, undone[-1])
 
     def state(self, annotator: str, item: str) -> dict[str, Any]:
         """The last value of each field of an item; cleared fields are absent."""
@@ -167,11 +314,6 @@ class Store:
         """Names of those who changed anything or have a plan, sorted."""
         query = "SELECT annotator FROM changes UNION SELECT annotator FROM plans ORDER BY annotator"
         return [row[0] for row in self._read(query)]
-
-    def last(self, annotator: str) -> Change | None:
-        """The annotator's last change."""
-        rows = self._read(f"{SELECT} WHERE annotator = ? ORDER BY id DESC LIMIT 1", (annotator,))
-        return _change(rows[0]) if rows else None
 
     def keep_plan(self, annotator: str, key: str, plan: Any) -> Any:
         """The plan stored under `key`, which is `plan` (JSON values) where none was stored before."""
@@ -219,14 +361,17 @@ class Store:
 
     def _log(self, annotator: str | None, item: str | None) -> list[Change]:
         query = f"{SELECT} WHERE (? IS NULL OR annotator = ?) AND (? IS NULL OR item = ?) ORDER BY id"
-        return [_change(row) for row in self._base.execute(query, (annotator, annotator, item, item))]
+        rows = self._base.execute(query, (annotator, annotator, item, item))
+        return [Change(*row[:5], json.loads(row[5]), *row[6:]) for row in rows]
 
-    def _add(self, annotator: str, values: list[tuple[str, str, Any]], kind: str, of: int | None) -> tuple[Change, ...]:
+    def _add(
+        self, annotator: str, item: str, values: Mapping[str, Any], kind: str, of: int | None
+    ) -> tuple[Change, ...]:
         at, step, changes = _now(), None, []
-        for item, field, value in values:
+        for field, value in values.items():
             row = (at, annotator, item, field, json.dumps(value, ensure_ascii=False), step, kind, of)
             number = self._base.execute(INSERT, row).lastrowid
-            step = number if step is None else step
+            step = step or number
             changes.append(Change(number, at, annotator, item, field, value, step, kind, of))
         return tuple(changes)
 
@@ -292,33 +437,19 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _change(row: tuple) -> Change:
-    number, at, annotator, item, field, value, step, kind, of = row
-    return Change(number, at, annotator, item, field, json.loads(value), number if step is None else step, kind, of)
-
-
 def _standing(log: list[Change]) -> tuple[list[int], list[int]]:
-    """Steps that stand, and steps that a redo can repeat, in order."""
-    first: dict[int, Change] = {}
-    for change in log:
-        first.setdefault(change.step, change)
+    """Steps of the log of one item that stand, and steps that a redo can repeat, in order."""
     done: list[int] = []
     undone: list[int] = []
-    for step, change in first.items():
-        if change.kind == UNDO:
-            done.remove(change.of)
-            undone.append(change.of)
-        elif change.kind == REDO:
-            done.append(change.of)
-            undone = [other for other in undone if other != change.of]
-        else:
-            done.append(step)
-            undone = []
+    for change in log:
+        if change.id == change.step:  # the first change of a step
+            if change.kind == UNDO:
+                done.remove(change.of)
+                undone.append(change.of)
+            elif change.kind == REDO:
+                undone.remove(change.of)
+                done.append(change.of)
+            else:
+                done.append(change.step)
+                undone = []
     return done, undone
-
-
-def _last_value(log: list[Change], undone: Change, standing: set[int]) -> tuple[str, str, Any]:
-    """Item, field and value that the field had before a change, from the steps that still stand."""
-    place = (undone.item, undone.field)
-    earlier = [change.value for change in log if change.step in standing and (change.item, change.field) == place]
-    return *place, earlier[-1] if earlier else None

@@ -21,10 +21,9 @@ import anywidget
 import traitlets
 
 from sslig.annotation import plan
-from sslig.annotation.plan import Item, store_path
-from sslig.annotation.store import Change, Store
-from sslig.annotation.vocabulary import CUES, LOCALITY, NAME_CHARACTERS, TEXT_CHARACTERS, parts_of
-from sslig.annotation.vocabulary import name as checked_name
+from sslig.annotation.plan import Item
+from sslig.annotation.store import CUES, LOCALITY, NAME_CHARACTERS, TEXT_CHARACTERS, Store, track_of
+from sslig.annotation.store import name as checked_name
 from sslig.errors import InputError
 from sslig.study import Annotation, Study
 from sslig.widgets import annotator_sheet, view
@@ -88,7 +87,8 @@ class Session:
         read_s = regions[regions["utterance"] == item.utterance].set_index("detector")["read_s"]
         lanes = [lane(drawn, track, read_s[track.detector], blind=item.blind) for track in item.tracks]
         drawn |= {"name": named["title"], "lanes": lanes, "maps": [], "tiers": []}
-        state, tracks = self.store.state(self.annotator, item.id), plan.public(item)["tracks"]
+        state = self.store.state(self.annotator, item.id)
+        tracks = [{"name": track.name, "region": track.region} for track in item.tracks]
         return {"kind": "item", "item": message["item"], "state": state, "tracks": tracks, "view": drawn, **named}
 
     def _record(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Session:
             raise InputError(f"values are {values!r}; a mapping of fields to values is needed")
         tracks = [track.name for track in item.tracks]
         for field in values:
-            if (track := parts_of(str(field))[0]) is not None and track not in tracks:
+            if (track := track_of(str(field))) is not None and track not in tracks:
                 raise InputError(f"field {field!r}; the tracks of this item are {', '.join(tracks)}")
         self.store.record(self.annotator, item.id, values)
         done = plan.n_done(list(self.items.values()), self.store.states(self.annotator))
@@ -106,8 +106,8 @@ class Session:
 
     def _step(self, message: Mapping[str, Any], step: Any) -> dict[str, Any]:
         item = self._item(message)
-        changes: tuple[Change, ...] = step(self.annotator, item.id)
-        state, changed = self.store.state(self.annotator, item.id), [change.field for change in changes]
+        changed = [change.field for change in step(self.annotator, item.id)]
+        state = self.store.state(self.annotator, item.id)
         return {"kind": "state", "item": message["item"], "state": state, "changed": changed}
 
     def _item(self, message: Mapping[str, Any]) -> Item:
@@ -149,11 +149,10 @@ def annotator(study: Study) -> Annotator:
     path = annotator_sheet.path(study)
     if not os.environ.get(annotator_sheet.SERVED):
         annotator_sheet.make(study)
-    session = Session(annotator_sheet.read(path), Store(store_path(study)), study.annotation, study.corpus.seed)
+    session = Session(annotator_sheet.read(path), Store(plan.store_path(study)), study.annotation, study.corpus.seed)
     return Annotator(session, study.name)
 
 
 def _named(item: Item, number: int) -> dict[str, Any]:
     """Title and group of an item on the page; a blind item has a number only."""
-    visible = plan.public(item)
-    return {"title": visible.get("utterance", f"Item {number}"), "group": visible.get("group")}
+    return {"title": f"Item {number}", "group": None} if item.blind else {"title": item.utterance, "group": item.group}
