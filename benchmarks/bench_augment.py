@@ -134,7 +134,7 @@ def measure(utterances: int) -> dict[str, dict]:
     steps = {name: milliseconds(on_sounds(step), REPEATS) for name, step in STEPS.items()}
     for number in rawboost.ALGORITHMS:
         steps[f"rawboost {number}"] = milliseconds(
-            on_sounds(lambda samples, generator, number=number: rawboost.apply(samples, number, generator)), REPEATS
+            on_sounds(lambda samples, generator, number=number: rawboost.apply(samples, generator, algorithm=number)), REPEATS
         )
     pipelines = {"published": {"ms": milliseconds(pipeline, utterances), "times_slower": 1.0}}
     for name, replaced, count in (("one by one", LIBRARY, utterances), ("loop", LOOP, utterances // LOOP_SHARE)):

@@ -101,13 +101,13 @@ def test_numbered_algorithms_are_series(algorithm, parts):
     generator, expected = np.random.default_rng(3), SPEECH
     for part in parts:
         expected = known[part](expected, generator)
-    assert np.array_equal(rawboost.apply(SPEECH, algorithm, np.random.default_rng(3)), expected)
+    assert np.array_equal(rawboost.apply(SPEECH, np.random.default_rng(3), algorithm=algorithm), expected)
 
 
 def test_the_eighth_algorithm_adds_both_of_the_clean_signal():
     generator = np.random.default_rng(3)
     both = rawboost.lnl_convolutive(SPEECH, generator) + rawboost.isd_additive(SPEECH, generator)
-    assert rawboost.apply(SPEECH, 8, np.random.default_rng(3)) == pytest.approx(within_one(both), abs=1e-7)
+    assert rawboost.apply(SPEECH, np.random.default_rng(3), algorithm=8) == pytest.approx(within_one(both), abs=1e-7)
 
 
 @pytest.mark.parametrize("name", SIGNALS)
@@ -115,7 +115,7 @@ def test_the_eighth_algorithm_adds_both_of_the_clean_signal():
 def test_every_algorithm_keeps_type_length_and_input(algorithm, name):
     samples = SIGNALS[name].copy()
     for seed in range(3):
-        noisy = rawboost.apply(samples, algorithm, np.random.default_rng(seed))
+        noisy = rawboost.apply(samples, np.random.default_rng(seed), algorithm=algorithm)
         assert (noisy.dtype, noisy.shape) == (np.float32, samples.shape)
         assert np.isfinite(noisy).all()
     assert np.array_equal(samples, SIGNALS[name])

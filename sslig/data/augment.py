@@ -20,7 +20,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from sslig.data.distortions import CHANGE_LENGTH, STEPS, check, defaults
-from sslig.errors import DataError, StudyError
+from sslig.errors import StudyError
 
 _NOISES = ("coloured_noise", "gaussian_noise", "gaussian_snr")
 _FILTERS = ("band_pass", "band_stop", "high_pass", "high_shelf", "low_pass", "low_shelf", "peaking")
@@ -63,30 +63,15 @@ class Step(Part):
         parameters = {key: value for key, value in values.items() if key not in ("name", "p")}
         return dict(values) | check(values["name"], parameters)
 
-    @property
-    def values(self) -> dict[str, Any]:
-        """The parameters that differ from the defaults."""
-        return self.model_extra
-
-    @property
-    def changes_length(self) -> bool:
-        """Whether the number of samples may change."""
-        return self.name in CHANGE_LENGTH
-
     def apply(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """(samples,) The samples after the step."""
-        return STEPS[self.name](samples, generator, **self.values)
+        return STEPS[self.name](samples, generator, **self.model_extra)
 
 
 class Chain(Part):
     """Parts in series; each part has a probability besides that of the chain."""
 
     chain: Annotated[tuple["Entry", ...], Field(min_length=1)]
-
-    @property
-    def changes_length(self) -> bool:
-        """Whether the number of samples may change."""
-        return any(part.changes_length for part in self.chain)
 
     def apply(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """(samples,) The samples after all parts."""
@@ -99,11 +84,6 @@ class OneOf(Part):
     """One of several parts, all equally likely."""
 
     one_of: Annotated[tuple["Entry", ...], Field(min_length=1)]
-
-    @property
-    def changes_length(self) -> bool:
-        """Whether the number of samples may change."""
-        return any(part.changes_length for part in self.one_of)
 
     def apply(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """(samples,) The samples after the drawn part."""
@@ -135,12 +115,7 @@ OneOf.model_rebuild()
 class Augmentation:
     """Parts in series; each has a generator, so that the draws of one part do not depend on another's.
 
-    Attributes
-    ----------
-    parts
-        The parts.
-    first
-        Number of the first part in the pipeline that it was split from.
+    `first` is the number of the first part in the pipeline that it was split from.
     """
 
     parts: tuple[Part, ...]
@@ -149,25 +124,9 @@ class Augmentation:
     def __call__(self, samples: np.ndarray, epoch: int, utterance: str, seed: int) -> np.ndarray:
         """(samples,) float32 The augmented samples, the same for a seed, an epoch and an utterance in any process.
 
-        The length changes only if `changes_length` is true for a part. The input stays unchanged.
-
-        Parameters
-        ----------
-        samples
-            (samples,) float32 at 16 kHz.
-        epoch, seed
-            From 0.
-        utterance
-            A name that tells the draws of an epoch apart.
-
-        Raises
-        ------
-        DataError
-            The samples are not one channel of float32, or there are none.
+        `samples` are (samples,) float32 at 16 kHz and stay unchanged; `utterance` is a name that tells the draws of an
+        epoch apart.
         """
-        if not isinstance(samples, np.ndarray) or samples.dtype != np.float32 or samples.ndim != 1 or not samples.size:
-            kind = f"{getattr(samples, 'dtype', type(samples).__name__)} of shape {np.shape(samples)}"
-            raise DataError(f"{utterance}: {kind}; accepted: a NumPy array of float32, (samples,), not empty")
         for number, part in enumerate(self.parts, self.first):
             samples = part(samples, generator_of(seed, epoch, utterance, number))
         return samples
@@ -177,8 +136,8 @@ class Augmentation:
 
         Both in turn do what this does; the caller cuts the crop between them, so that the rest costs less.
         """
-        changing = [number for number, part in enumerate(self.parts, 1) if part.changes_length]
-        cut = max(changing, default=0)
+        steps = [(number, step.name) for number, part in enumerate(self.parts, 1) for step, *_ in _steps(part)]
+        cut = max((number for number, name in steps if name in CHANGE_LENGTH), default=0)
         return Augmentation(self.parts[:cut], self.first), Augmentation(self.parts[cut:], self.first + cut)
 
 
@@ -194,7 +153,7 @@ def table(config: Sequence[Mapping[str, Any] | str] | str) -> pd.DataFrame:
     The probability of a step has those of the groups that it belongs to multiplied in.
     """
     rows = [
-        (number, ", ".join(groups), step.name, 100 * p, _shown(defaults(step.name) | step.values))
+        (number, ", ".join(groups), step.name, 100 * p, _shown(defaults(step.name) | step.model_extra))
         for number, part in enumerate(build(config).parts, 1)
         for step, groups, p in _steps(part)
     ]
@@ -214,23 +173,17 @@ def _steps(part: Part) -> Iterator[tuple[Step, tuple[str, ...], float]]:
 
 
 def _shown(values: Mapping[str, Any]) -> str:
-    texts = []
+    texts = {}
     for name, value in values.items():
-        if isinstance(value, tuple):
-            numbers = not isinstance(value[0], str)
-            texts.append(f"{name} {value[0]:g} to {value[1]:g}" if numbers else f"{name} {', '.join(value)}")
+        if not isinstance(value, tuple):
+            texts[name] = f"{value:g}"
         else:
-            texts.append(f"{name} {value:g}")
-    return "; ".join(texts)
+            texts[name] = ", ".join(value) if isinstance(value[0], str) else f"{value[0]:g} to {value[1]:g}"
+    return "; ".join(f"{name} {text}" for name, text in texts.items())
 
 
 def build(config: Sequence[Mapping[str, Any] | str] | str) -> Augmentation:
-    """Check a configuration and build its augmentation.
-
-    Parameters
-    ----------
-    config
-        Entries as the module describes, or a key of `NAMED`. An empty list changes nothing.
+    """Check a configuration, entries as the module describes or a key of `NAMED`, and build its augmentation.
 
     Raises
     ------

@@ -30,16 +30,9 @@ class Draw:
 
 
 class BalancedSampler(Sampler[Draw]):
-    """Draws with replacement, as many bona fide as spoof, that follow from the seed and the epoch.
+    """`n_draws` with replacement, as many bona fide as spoof, that follow from the seed and the epoch.
 
-    Parameters
-    ----------
-    labels
-        (utterance,) Labels of the rows to draw from.
-    n_draws
-        Number of draws in an epoch.
-    seed
-        Seed of the draws.
+    `labels` are those of the rows to draw from, (utterance,).
 
     Raises
     ------
@@ -91,9 +84,8 @@ class Shares(BatchSampler):
 
     def __init__(self, sampler: BalancedSampler, batch_size: int, rank: int = 0, world: int = 1) -> None:
         if batch_size % world:
-            raise StudyError(
-                f"training.batch_size: batches of {batch_size} cannot be shared evenly by {world} processes"
-            )
+            shared = f"batches of {batch_size} cannot be shared evenly by {world} processes"
+            raise StudyError(f"training.batch_size: {shared}")
         super().__init__(sampler, batch_size, drop_last=True)
         self.rank, self.world = rank, world
 
@@ -107,18 +99,7 @@ class Crops(Dataset):
 
     An item is requested by a `Draw`. Its place and its augmentation depend only on seed and draw, so they are the same
     with any number of workers. Parts of an augmentation that may change the length see the whole recording; the others
-    see the crop, which is shorter.
-
-    Parameters
-    ----------
-    table
-        Utterances with ``path``, ``label`` and, for an augmentation, ``utterance``.
-    crop_samples
-        Length of every crop.
-    seed
-        Seed of places and augmentation.
-    augmentation
-        The augmentation of the recordings; by default none.
+    see the crop, which is shorter. `table` has ``path``, ``label`` and, for an augmentation, ``utterance``.
     """
 
     def __init__(
@@ -132,7 +113,7 @@ class Crops(Dataset):
     def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor, int]:
         """(samples,) The crop, its label () as float32, and the row of its utterance."""
         generator = np.random.default_rng((self.seed, draw.epoch, draw.position))
-        samples = self._augmented(self.part, repeat_to(self._cut(draw, generator), self.crop_samples), draw)
+        samples = self._augmented(self.part, np.resize(self._cut(draw, generator), self.crop_samples), draw)
         return torch.from_numpy(samples), torch.tensor(float(self.labels[draw.row])), draw.row
 
     def _cut(self, draw: Draw, generator: np.random.Generator) -> np.ndarray:
@@ -148,11 +129,6 @@ class Crops(Dataset):
             return samples
         # An utterance may be drawn more than once in an epoch: the position tells its draws apart.
         return augmentation(samples, draw.epoch, f"{self.names[draw.row]} {draw.position}", self.seed)
-
-
-def repeat_to(samples: np.ndarray, length: int) -> np.ndarray:
-    """(length,) The samples, repeated from their start or cut."""
-    return np.resize(samples, length)
 
 
 @dataclass(frozen=True)
@@ -179,29 +155,26 @@ class Utterances(Dataset):
     def n_frames(self) -> tuple[np.ndarray, dict[int, str]]:
         """(utterance,) The frames of each utterance by the header of its file, 0 for a faulty one, and the faults."""
         with ThreadPoolExecutor(HEADERS_AT_ONCE) as pool:
-            headers = list(pool.map(self._frames_or_fault, self.paths))
-        faults = {row: fault for row, fault in enumerate(headers) if isinstance(fault, str)}
-        return np.array([0 if isinstance(frames, str) else frames for frames in headers], dtype=int), faults
+            headers = list(pool.map(self._frames_and_fault, self.paths))
+        faults = {row: fault for row, (_, fault) in enumerate(headers) if fault}
+        return np.array([frames for frames, _ in headers], dtype=int), faults
 
-    def _frames_or_fault(self, path: str) -> int | str:
+    def _frames_and_fault(self, path: str) -> tuple[int, str | None]:
         try:
-            return self._frames_of(path)
+            length = audio.n_samples(path)
         except AudioError as error:
-            return str(error)
-
-    def _frames_of(self, path: str) -> int:
-        length = audio.n_samples(path)
+            return 0, str(error)
         if self.crop_samples is not None:
-            return self.clock.n_frames(self.crop_samples)
+            return self.clock.n_frames(self.crop_samples), None
         if length > self.max_s * SAMPLE_RATE_HZ:
-            raise AudioError(
+            return 0, (
                 f"{path}: {length / SAMPLE_RATE_HZ:.1f} s long, above the limit max_s of {self.max_s:g} s; attention "
                 "over time needs memory with the square of the length: score a crop (crop_s), or raise max_s"
             )
         if self.clock.n_frames(length) < self.min_frames:
             needed = self.clock.n_samples(self.min_frames)
-            raise AudioError(f"{path}: {length} samples at 16 kHz are too few: {needed} are needed")
-        return self.clock.n_frames(length)
+            return 0, f"{path}: {length} samples at 16 kHz are too few: {needed} are needed"
+        return self.clock.n_frames(length), None
 
     def __getitem__(self, row: int) -> Loaded:
         path = self.paths[row]
@@ -210,7 +183,7 @@ class Utterances(Dataset):
         except AudioError as error:
             return Loaded(row, None, str(error))
         if self.crop_samples is not None:
-            samples = repeat_to(samples, self.crop_samples)
+            samples = np.resize(samples, self.crop_samples)  # repeats a short one
         used = self.clock.n_samples(self.clock.n_frames(len(samples)))
         return Loaded(row, torch.from_numpy(samples[:used]))
 
@@ -223,12 +196,9 @@ class EqualLengthBatches(BatchSampler):
     """
 
     def __init__(self, n_frames: np.ndarray, batch_size: int) -> None:
-        order = np.argsort(n_frames, kind="stable")
-        order = order[n_frames[order] > 0]
-        edges = np.flatnonzero(np.diff(n_frames[order])) + 1
-        groups = np.split(order, edges) if len(order) else []
+        groups = [np.flatnonzero(n_frames == length).tolist() for length in np.unique(n_frames[n_frames > 0])]
         self.batches = [
-            group[start : start + batch_size].tolist() for group in groups for start in range(0, len(group), batch_size)
+            group[start : start + batch_size] for group in groups for start in range(0, len(group), batch_size)
         ]
 
     def __len__(self) -> int:

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from scipy import fft
 from scipy.signal import oaconvolve
 
-from sslig.audio import SILENCE_DB, speech_bounds
+from sslig.audio import SILENCE_DB, rms, speech_bounds
 from sslig.corpora.codecs import AMR_NB, G722, Codec, transcode
 from sslig.corpora.codecs import CODECS as OFFICIAL
 from sslig.data import rawboost
@@ -62,11 +62,6 @@ def mu_law(samples: np.ndarray, generator: np.random.Generator, *, mu: int = 255
     return librosa.mu_expand(levels, mu=mu, quantize=True).astype(np.float32)
 
 
-def raw_boost(samples: np.ndarray, generator: np.random.Generator, *, algorithm: int = 5) -> np.ndarray:
-    """(samples,) The samples after a numbered algorithm of `sslig.data.rawboost`."""
-    return rawboost.apply(samples, algorithm, generator)
-
-
 def gaussian_noise(
     samples: np.ndarray, generator: np.random.Generator, *, amplitude: Range = (0.001, 0.015)
 ) -> np.ndarray:
@@ -77,7 +72,7 @@ def gaussian_noise(
 
 def gaussian_snr(samples: np.ndarray, generator: np.random.Generator, *, snr_db: Range = (5.0, 40.0)) -> np.ndarray:
     """(samples,) The samples plus white Gaussian noise at a drawn signal-to-noise ratio."""
-    level = np.float32(_noise_rms(samples, generator.uniform(*snr_db)))
+    level = np.float32(rms(samples) * 10 ** (-generator.uniform(*snr_db) / 20))
     return samples + level * generator.standard_normal(len(samples), dtype=np.float32)
 
 
@@ -90,15 +85,15 @@ def coloured_noise(
 ) -> np.ndarray:
     """(samples,) The samples plus noise whose density changes by `decay_db` per octave, at a drawn ratio.
 
-    The distribution is that of AddColorNoise in audiomentations, which draws from a global generator: white noise
-    through the inverse transform of f^(-beta / 2) with random phases, 0 Hz counted as 1 Hz.
+    White noise through the inverse transform of f^(-beta / 2) with random phases, 0 Hz counted as 1 Hz, distributed as
+    by AddColorNoise in audiomentations, which draws from a global generator.
     """
     snr, beta = generator.uniform(*snr_db), -generator.uniform(*decay_db) / (10 * np.log10(2))
     f_hz = np.maximum(fft.rfftfreq(COLOUR_FFT_SAMPLES, 1 / SAMPLE_RATE_HZ), 1.0)
     phases = np.exp(2j * np.pi * generator.uniform(size=len(f_hz)))
     response = fft.irfft(f_hz ** (-beta / 2) * phases)
     noise = oaconvolve(generator.standard_normal(len(samples)), response, mode="same")
-    return (samples + _noise_rms(samples, snr) / _rms(noise) * noise).astype(np.float32)
+    return (samples + rms(samples) * 10 ** (-snr / 20) / rms(noise) * noise).astype(np.float32)
 
 
 def gain(samples: np.ndarray, generator: np.random.Generator, *, gain_db: Range = (-12.0, 12.0)) -> np.ndarray:
@@ -196,14 +191,6 @@ FILTERS = {
 }
 
 
-def _rms(samples: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-
-
-def _noise_rms(samples: np.ndarray, snr_db: float) -> float:
-    return _rms(samples) * 10 ** (-snr_db / 20)
-
-
 CODECS: dict[str, tuple[Codec, Sequence[int]]] = {
     "opus": (OFFICIAL["C01"], range(6_000, 64_001, 1_000)),
     "mp3": (OFFICIAL["C02"], (*range(8_000, 64_001, 8_000),)),
@@ -217,7 +204,7 @@ STEPS: dict[str, Callable[..., np.ndarray]] = {
     "trim_leading_silence": trim_leading_silence,
     "zero_span": zero_span,
     "mu_law": mu_law,
-    "rawboost": raw_boost,
+    "rawboost": rawboost.apply,
     "coloured_noise": coloured_noise,
     "gaussian_noise": gaussian_noise,
     "gaussian_snr": gaussian_snr,
@@ -270,13 +257,7 @@ ACCEPTED: dict[str, Any] = {
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """The parameters of a step with their defaults.
-
-    Raises
-    ------
-    StudyError
-        There is no such step.
-    """
+    """The parameters of a step with their defaults."""
     if not isinstance(name, str) or name not in STEPS:
         raise StudyError(f"unknown step {name!r}; known: {', '.join(STEPS)}")
     return dict(FILTERS[name].ranges if name in FILTERS else STEPS[name].__kwdefaults__)

@@ -102,10 +102,10 @@ ALGORITHMS: dict[int, tuple[Callable[..., np.ndarray], ...]] = {
 """The functions that each numbered algorithm applies in series."""
 
 
-def apply(samples: np.ndarray, algorithm: int, generator: np.random.Generator) -> np.ndarray:
-    """(samples,) float32 The samples after a numbered algorithm (Tak et al., ICASSP 2022); the length stays.
+def apply(samples: np.ndarray, generator: np.random.Generator, *, algorithm: int = 5) -> np.ndarray:
+    """(samples,) float32 The samples after one of the numbered `ALGORITHMS` (Tak et al., ICASSP 2022).
 
-    Of `ALGORITHMS`, 1 is linear and non-linear convolutive noise, 2 impulsive signal-dependent noise, 3 stationary
+    1 is linear and non-linear convolutive noise, 2 impulsive signal-dependent noise, 3 stationary
     signal-independent noise, 4 = 1 + 2 + 3, 5 = 1 + 2, 6 = 1 + 3 and 7 = 2 + 3 in series, 8 = 1 and 2 in parallel.
     """
     for step in ALGORITHMS[algorithm]:
@@ -116,12 +116,7 @@ def apply(samples: np.ndarray, algorithm: int, generator: np.random.Generator) -
 def stop_band_response(centre_hz: np.ndarray, width_hz: np.ndarray, n_taps: np.ndarray, n_fft: int) -> np.ndarray:
     """(..., bin) Responses of band-stop filters designed by a Hamming window, unit at 0 Hz and without delay.
 
-    Parameters
-    ----------
-    centre_hz, width_hz, n_taps
-        (...) Stop band and length of each filter; lengths are odd.
-    n_fft
-        Length of the transform, at least the longest filter.
+    The stop bands and the odd lengths of the filters are (...); `n_fft` is at least the longest filter.
 
     References
     ----------
