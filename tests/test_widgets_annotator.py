@@ -1,17 +1,25 @@
-"""The annotator without a browser: its answers, what it stores, and what a blind page never receives."""
+"""The annotator without a browser: its answers, what it stores, its sheet, and what a blind page never receives."""
 
 import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from sslig import audio
+from sslig.annotation.plan import Track
 from sslig.annotation.store import Store
-from sslig.errors import InputError
+from sslig.corpora import protocol
+from sslig.errors import InputError, PipelineError
+from sslig.files import write_parquet
+from sslig.frames import SSL_CLOCK
+from sslig.pipeline import outputs
 from sslig.study import Annotation
-from sslig.widgets import annotator_sheet
-from sslig.widgets.annotator import Annotator, Session
-from sslig.widgets.annotator_sheet import Sheet
+from sslig.widgets import annotator
+from sslig.widgets.annotator import Annotator, Session, Sheet
 from sslig.widgets.view import join
 
 DETECTORS = ("aasist", "camhfa", "sls")
@@ -36,23 +44,13 @@ def view(utterance):
     """A message of `sslig.widgets.view`, whose evidence peaks at `REGION_S`."""
     frames = np.zeros(N_FRAMES)
     frames[15:20] = 1
-    lanes = [
-        {"key": name, "name": name, "note": "", "color": "#009E73", "frames": floats(frames), "trend": floats(frames)}
-        for name in DETECTORS
-    ]
-    clock = {"start_s": 0.0, "hop_s": HOP_S}
-    return {
-        "name": utterance,
-        "duration_s": 1.0,
-        "audio": b"fLaC" + utterance.encode()[-1:],
-        "mime": "audio/flac",
-        "peaks": b"",
-        "clock": clock,
-        "spectrogram": None,
-        "lanes": lanes,
-        "maps": [],
-        "tiers": [],
+    common = {"note": "", "color": "#009E73", "frames": floats(frames), "trend": floats(frames)}
+    drawn = {"name": utterance, "duration_s": 1.0, "audio": b"fLaC" + utterance.encode()[-1:], "mime": "audio/flac"}
+    drawn |= {
+        "clock": {"start_s": 0.0, "hop_s": HOP_S},
+        "lanes": [{"key": key, "name": key} | common for key in DETECTORS],
     }
+    return drawn | {"peaks": b"", "spectrogram": None, "maps": [], "tiers": []}
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +63,8 @@ def sheet(tmp_path_factory):
         columns=["utterance", "detector", "start_s", "end_s", "read_s"],
     )
     path = tmp_path_factory.mktemp("study") / "sheet.parquet"
-    annotator_sheet.write(Sheet(path, utterances, regions), map(view, UTTERANCES))
-    return annotator_sheet.read(path)
+    annotator.write_sheet(Sheet(path, utterances, regions), map(view, UTTERANCES))
+    return annotator.read_sheet(path)
 
 
 @pytest.fixture
@@ -126,13 +124,6 @@ def test_a_saved_change_is_in_the_store(session):
     assert state(other, items[3]) == values | {"done": True}
 
 
-def test_an_annotator_goes_on_after_the_last_item(session):
-    page, items = start(session())
-    for values, place in (({"comment": "hm"}, 4), ({"done": True}, 5)):
-        put(page, items[4], values)
-        assert session().answer({"kind": "start", "name": "Ada"})["place"] == place
-
-
 @pytest.mark.parametrize("text", NASTY)
 def test_text_stays_as_it_was_typed(session, text):
     page, items = start(session(), "<b>Ada</b>")
@@ -186,7 +177,7 @@ def test_no_message_reaches_what_is_not_in_the_plan(session, message):
         assert "view" not in answer
 
 
-@pytest.mark.parametrize("name", ["../sheet.json", "/etc/passwd", "E_9999", "", "E_0000/../E_0001"])
+@pytest.mark.parametrize("name", ["../sheet.json", "/etc/passwd", "E_9999", ""])
 def test_the_sheet_gives_only_what_is_on_it(sheet, name):
     with pytest.raises(InputError, match="is not among its 10 utterances"):
         sheet.view(name)
@@ -250,3 +241,109 @@ def test_handles_differ_from_person_to_person_and_not_from_page_to_page(session)
     ada, again, bo = (start(session(blind=True), name)[1] for name in ("Ada", "Ada", "Bo"))
     assert ada == again
     assert set(ada).isdisjoint(bo)
+
+
+# the sheet ---------------------------------------------------------------------------------------------------------
+
+NAMES = ["E_0000", "E_0003"]
+
+
+@pytest.fixture
+def study(tmp_path, corpus, write_experiment, tiny_detector, monkeypatch):
+    """Makes a study of a copy of the corpus with given attributions: those of AASIST fall, the others rise."""
+    root = tmp_path / "corpus"
+    shutil.copytree(corpus, root)
+    monkeypatch.setenv(outputs.IN_RULE, "1")
+
+    def make(**annotation):
+        experiment = write_experiment(tmp_path, corpus={"root": str(root)}, annotation=annotation)
+        table = protocol.load_set(root, "eval")
+        explained = table[table["utterance"].isin(NAMES)]
+        lengths = [SSL_CLOCK.n_frames(audio.n_samples(path)) for path in explained["path"]]
+        for name in experiment.detectors:
+            run = experiment.run(name, 0)
+            tiny_detector(name).save_pretrained(run / "detector")
+            curves = [(-2 if name == "aasist" else 1) * np.arange(1.0, n + 1) for n in lengths]
+            attributions = pd.DataFrame({"utterance": explained["utterance"], "by_frame": curves, "detector": name})
+            write_parquet(run / "attributions.parquet", attributions.assign(seed=0))
+            write_parquet(run / "scores_eval.parquet", table.assign(spoof_score=np.arange(float(len(table)))))
+        return experiment
+
+    return make
+
+
+def frames(lane):
+    return np.frombuffer(lane["frames"], "<f4")
+
+
+def test_a_sheet_holds_sound_and_evidence_of_each_utterance(study):
+    experiment = study()
+    annotator.make_sheet(experiment)
+    sheet = annotator.read_sheet(annotator.sheet_path(experiment))
+    assert sorted(sheet.utterances["utterance"]) == NAMES
+    assert sheet.regions.groupby("utterance")["detector"].apply(list).tolist() == [["aasist", "camhfa", "sls"]] * 2
+    for name in NAMES:
+        view = sheet.view(name)
+        n_frames = len(frames(view["lanes"][0]))
+        assert view["name"] == name
+        assert view["audio"].startswith(b"fLaC")
+        assert view["duration_s"] == SSL_CLOCK.n_samples(n_frames) / 16_000
+        assert view["spectrogram"]["columns"] == n_frames
+        assert [lane["key"] for lane in view["lanes"]] == ["aasist", "camhfa", "sls"]
+        np.testing.assert_array_equal(frames(view["lanes"][0]), -2 * np.arange(1, n_frames + 1))
+
+
+def test_the_evidence_of_a_blind_study_has_no_sign_and_no_size(study):
+    experiment = study(blind=True)
+    annotator.make_sheet(experiment)
+    for lane in annotator.read_sheet(annotator.sheet_path(experiment)).view(NAMES[0])["lanes"]:
+        n_frames = len(frames(lane))
+        np.testing.assert_allclose(frames(lane), np.arange(1, n_frames + 1) / n_frames, rtol=1e-6)
+
+
+def test_regions_without_evidence_come_back(tmp_path):
+    utterances = pd.DataFrame({"utterance": ["E_0000"], "group": ["spoof"]})
+    regions = pd.DataFrame({"utterance": ["E_0000"], "detector": ["sls"], "start_s": [np.nan], "read_s": [0.1 + 0.2]})
+    annotator.write_sheet(Sheet(tmp_path / "sheet.parquet", utterances, regions), [])
+    pd.testing.assert_frame_equal(annotator.read_sheet(tmp_path / "sheet.parquet").regions, regions)
+
+
+def test_a_missing_sheet_and_missing_attributions_are_named(study):
+    experiment = study()
+    with pytest.raises(InputError, match=r"no such file; python -m sslig\.widgets\.serve writes it"):
+        annotator.read_sheet(annotator.sheet_path(experiment))
+    (experiment.run("sls", 0) / "attributions.parquet").unlink()
+    with pytest.raises(PipelineError, match=r"sls/seed0/attributions\.parquet is missing"):
+        annotator.make_sheet(experiment)
+
+
+def test_the_folder_of_a_set_may_lie_outside_the_corpus_but_no_recording(study, tmp_path):
+    experiment = study()
+    folder = experiment.corpus_root / "flac_E_eval"
+    folder.rename(tmp_path / "disk")
+    folder.symlink_to(tmp_path / "disk")
+    annotator.make_sheet(experiment)
+    annotator.sheet_path(experiment).unlink()
+    recording = folder / f"{NAMES[1]}.flac"
+    shutil.move(recording, tmp_path / "private.flac")
+    recording.symlink_to(tmp_path / "private.flac")
+    with pytest.raises(InputError, match=rf"{NAMES[1]}\.flac: a link to .*private\.flac, outside the corpus"):
+        annotator.make_sheet(experiment)
+    assert not annotator.sheet_path(experiment).exists()
+
+
+def test_the_lane_of_a_decoy_is_rotated_within_what_is_read():
+    lane = {"key": "sls", "color": "#fff", "frames": np.arange(6, dtype="<f4").tobytes(), "trend": b"\0" * 24}
+    view = {"lanes": [lane], "clock": {"start_s": 0.0, "hop_s": 0.02}}
+    decoy = Track("B", "sls", True, (0.04, 0.06), shift_s=0.04)
+    shifted = annotator.lane(view, decoy, 0.08, blind=True)
+    np.testing.assert_array_equal(frames(shifted), [2, 3, 0, 1, 4, 5])
+    assert (shifted["key"], shifted["color"], shifted["plain"]) == ("B", "", True)
+
+
+def test_an_annotator_needs_no_detectors_in_memory():
+    """Twenty kernels run at once: what trains, explains or draws figures stays out of them."""
+    heavy = "{'torch', 'librosa', 'matplotlib', 'scipy', 'captum'} & set(sys.modules)"
+    code = f"import sys, sslig.widgets.annotator; print(*({heavy}))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []

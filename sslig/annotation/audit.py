@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from sslig.annotation import interchange, statistics
 from sslig.annotation.plan import marked, plain, with_protocol
@@ -73,21 +72,16 @@ def load(reference: str | None = None) -> tuple[dict[str, pd.DataFrame], Path]:
     they are read from `STORED`.
     """
     folder = reference or os.environ.get(VARIABLE) or (BESIDE if BESIDE.is_dir() else None)
-    if folder is not None:
-        return tables(Path(folder)), Path(folder)
-    return load_stored(), STORED
-
-
-def load_stored() -> dict[str, pd.DataFrame]:
-    """The tables in `STORED`."""
-    return {path.stem: pd.read_csv(path, sep="\t") for path in STORED.glob("*.tsv")}
+    if folder is None:
+        return {path.stem: pd.read_csv(path, sep="\t") for path in STORED.glob("*.tsv")}, STORED
+    return tables(Path(folder)), Path(folder)
 
 
 def tables(folder: Path) -> dict[str, pd.DataFrame]:
     """All tables of the audit by name, from the published tables in a folder.
 
-    ``ends`` holds the share of marks that have ended by each time; the others are named after the functions here and in
-    `sslig.annotation.statistics`.
+    ``ends`` holds the share of marks that have ended by each time; the others are named after the functions here and
+    in `sslig.annotation.statistics`.
     """
     if missing := [file for file in FILES.values() if not (folder / file).is_file()]:
         raise InputError(f"{folder / missing[0]}: no such file; the folder of the published tables is needed")
@@ -123,21 +117,20 @@ def groups(selection: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for detector, column in SCORES.items():
         scores, above = _should_be_above(selection, MIDDLE, column)
-        published, exchanged = fit(scores, above), fit(scores, ~above)
+        (published, *_), (exchanged, low, high) = fit(scores, above), fit(scores, ~above)
         confident, confident_above = _should_be_above(selection, CONFIDENT, column)
-        agree = (confident > sum(exchanged[1:]) / 2) == confident_above
-        counts = {"detector": detector, "middle": len(scores), "published": published[0], "exchanged": exchanged[0]}
-        ends = {"threshold_low": exchanged[1], "threshold_high": exchanged[2]}
-        rows.append(counts | ends | {"confident": len(agree), "confident_fit": agree.sum(), "selected": len(selection)})
+        agree = (confident > (low + high) / 2) == confident_above
+        row = {"detector": detector, "middle": len(scores), "published": published, "exchanged": exchanged}
+        row |= {"threshold_low": low, "threshold_high": high}
+        rows.append(row | {"confident": len(agree), "confident_fit": agree.sum(), "selected": len(selection)})
     return pd.DataFrame(rows)
 
 
-def fit(scores: ArrayLike, above: ArrayLike) -> tuple[int, float, float]:
+def fit(scores: np.ndarray, above: np.ndarray) -> tuple[int, float, float]:
     """The number of scores on the right side of the best threshold, and the scores around that threshold.
 
     `above` says of each of the (utterance,) spoof scores whether it should lie above.
     """
-    scores, above = np.asarray(scores, dtype=float), np.asarray(above, dtype=bool)
     edges = np.concatenate([[-np.inf], np.sort(scores), [np.inf]])
     right = [((scores > low) == above).sum() for low in edges[:-1]]
     best = int(np.argmax(right))
@@ -203,12 +196,12 @@ def ceiling(n_bonafide: int, n_spoof: int) -> float:
     return 0.5 + 1 / (4 * min(n_bonafide, n_spoof))
 
 
-def stepped_eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
+def stepped_eer(bonafide: np.ndarray, spoof: np.ndarray) -> float:
     """The EER of the released function: each value is a step, equal values too, bona fide first.
 
     It keeps the smaller EER of both directions, so without ties none is above `ceiling`; with ties it can be 1.
     """
-    values, n_bonafide = np.concatenate([bonafide, spoof]).astype(float), len(np.atleast_1d(bonafide))
+    values, n_bonafide = np.concatenate([bonafide, spoof]), len(bonafide)
     smallest = np.inf
     for direction in (1, -1):
         is_bonafide = np.argsort(direction * values, kind="stable") < n_bonafide
@@ -277,12 +270,7 @@ def released_gradients(
     utterance of `points` times as many layers: AASIST reads the last layer, which is that of the last point; SLS sums
     over layers and so over all points; CA-MHFA has a weight for each layer and raises RuntimeError.
 
-    Parameters
-    ----------
-    head
-        From (batch, layer, frame, feature) to (batch,), in evaluation mode.
-    features, baseline
-        (1, layer, frame, feature) One utterance, and where the path starts.
+    `features` and `baseline` are (1, layer, frame, feature): one utterance, and where the path starts.
     """
     from captum.attr import IntegratedGradients
 

@@ -130,7 +130,7 @@ def serve(notebook: Path, parameters: Mapping[str, Any], values: Mapping[str, Ma
 
 def main() -> None:
     """Serve the annotator or the explorer of a study; missing results of the study are computed first."""
-    from sslig.widgets import annotator_sheet
+    from sslig.widgets import annotator
 
     parser = argparse.ArgumentParser(prog="python -m sslig.widgets.serve", description=main.__doc__)
     parser.add_argument("experiment", help="an experiment file")
@@ -149,8 +149,8 @@ def main() -> None:
             print("preparing the recordings for annotators", file=sys.stderr)
             # In a process that ends: the server runs for days and needs no detectors in its memory.
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                pool.submit(annotator_sheet.make, study).result()
-            os.environ[annotator_sheet.SERVED] = "1"
+                pool.submit(annotator.make_sheet, study).result()
+            os.environ[annotator.SERVED] = "1"
         if arguments.token and not os.environ.get(TOKEN):
             print(f"open {url(arguments.address, arguments.port, token)}", flush=True)  # Voila does not print tokens
         serve(study.root / "notebooks" / f"{arguments.page}.ipynb", {"experiment": str(study.path)}, values)
