@@ -26,7 +26,7 @@ from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import HEADS, Detector
 from sslig.study import Attribution, load
 from sslig.validation import faithfulness, sanity
-from sslig.validation.replacement import INTERPOLATION, PROFILES, Scores, in_features, in_waveform
+from sslig.validation.faithfulness import INTERPOLATION, PROFILES, Scores, in_features, in_waveform
 from sslig.validation.statistics import Controls
 
 DURATION_S = 3.3
@@ -72,7 +72,7 @@ def measure(detector: Detector, draws: int) -> dict[str, float]:
         stretches = faithfulness.removals(scores_of(head), n_frames, controls.n_read, controls.generator())
         faithfulness.infidelity(stretches, np.repeat(frames[None], 1 + draws, axis=0))
 
-    slow = {("waveform", INTERPOLATION): in_waveform(detector, waveform, INTERPOLATION, 0)}
+    slow = {("waveform", INTERPOLATION): in_waveform(detector, waveform, 0)}
     calls = {
         "explanation (IG)": lambda: explained(head),
         "deletion": lambda: points(insertion=False),

@@ -1,18 +1,31 @@
-"""Faithfulness: whether the score follows what an explanation calls evidence.
+"""Faithfulness: whether the score of an utterance follows what an explanation calls evidence.
 
-Frames are replaced (`sslig.validation.replacement`), and the change of the score is held against the map.
+Frames are replaced, in the features or in the waveform, and the change of the score is held against the map.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from sslig.cues.edits import top_frames
+from sslig.cues import edits
+from sslig.cues.edits import from_nearest, top_frames, towards_profile
+from sslig.cues.masking import CHUNK_VALUES, WAVEFORMS_AT_ONCE
 from sslig.errors import DataError
-from sslig.validation.replacement import PROFILES, Scores
+from sslig.models.detector import Detector
 from sslig.validation.statistics import Controls, Rows, measured, rolled, shifts
+
+FEATURES, WAVEFORM = "features", "waveform"
+
+PROFILES = ("bonafide_mean", "nonspeech_mean")
+INTERPOLATION = "interpolation"
+"""What replaces frames of the features: the mean of bona fide frames, that of bona fide frames without speech, or the
+mean of the nearest frames that stay."""
+
+Scores = Callable[[np.ndarray], np.ndarray]
+"""From (mask, frame) bool, True where a frame is replaced, to the (mask,) spoof scores of what is left."""
 
 PERCENTS = (1, 2, 5, 10, 20, 50)
 FEW_PERCENTS = (5, 20)
@@ -28,6 +41,52 @@ NO_SPREAD = 1e-20
 """Rounding leaves a variance of this share of the mean square, or less, of a constant."""
 
 
+def in_features(head: nn.Module, features: Tensor, replacement: str, profiles: Mapping[str, Tensor]) -> Scores:
+    """Spoof scores of one utterance with frames of its features replaced.
+
+    A head begins with an affine map of each frame, ``head.project``. Replacing frames by weighted means of frames and
+    profiles is the same before and after it, so it is applied once.
+
+    Features are (1, layer, frame, feature), `profiles` (layer, feature) by name; `replacement` is one of `PROFILES` or
+    `INTERPOLATION`. Where every frame is replaced, interpolation makes every frame the mean of all.
+    """
+    with torch.inference_mode():
+        projected = head.project(features)
+        given = features.mean(dim=2) if replacement == INTERPOLATION else profiles[replacement].to(features)[None]
+        profile = head.project(given[:, :, None])[0, :, 0]  # (layer, feature)
+    at_once = max(1, CHUNK_VALUES // projected[0].numel())
+
+    @torch.inference_mode()
+    def scores(masks: np.ndarray) -> np.ndarray:
+        chunks = []
+        for part in torch.from_numpy(masks).to(features.device).split(at_once):
+            changed = projected.expand(len(part), -1, -1, -1)
+            if replacement == INTERPOLATION:
+                changed, part = from_nearest(changed, part), part & part.all(dim=1, keepdim=True)
+            chunks.append(head.decide(towards_profile(changed, part, profile, 1.0)).double().cpu().numpy())
+        return np.concatenate(chunks)
+
+    return scores
+
+
+def in_waveform(detector: Detector, waveform: Tensor, seed: int) -> Scores:
+    """Spoof scores of one utterance, (1, samples), with frames of its waveform interpolated.
+
+    Each mask is a pass through the detector; `seed` draws the noise that replaces frames (`edits.replaced`).
+    """
+
+    @torch.inference_mode()
+    def scores(masks: np.ndarray) -> np.ndarray:
+        generator, chunks = torch.Generator().manual_seed(seed), []
+        for part in torch.from_numpy(masks).to(waveform.device).split(WAVEFORMS_AT_ONCE):
+            repeated = waveform.expand(len(part), -1)
+            replaced = edits.replaced(repeated, part, detector.clock, INTERPOLATION, generator)
+            chunks.append(detector(replaced).double().cpu().numpy())
+        return np.concatenate(chunks)
+
+    return scores
+
+
 def curves(
     scores: Scores,
     frames: np.ndarray,
@@ -37,9 +96,9 @@ def curves(
     percents: Sequence[float] = PERCENTS,
     insertion: bool = True,
 ) -> Rows:
-    """Deletion and insertion curves of one explanation of one utterance, with their areas and means, beside chance.
+    """Deletion and insertion curves of a (frame,) explanation, with their areas and means, beside chance.
 
-    Frames are ranked by their evidence for the decision; with d 1 if the decision is spoof, else -1, a point is
+    Frames are ranked by their evidence for the decision; with d = `direction` 1 if that is spoof, else -1, a point is
 
         deletion   d (F(x) - F(x without the top frames))
         insertion  d (F(only the top frames) - F(nothing))
@@ -49,16 +108,7 @@ def curves(
     suffice. By chance are the same values for the map shifted around the end of what the head reads: as many frames, in
     runs of the same lengths, elsewhere.
 
-    Parameters
-    ----------
-    scores
-        The score by the frames that are replaced.
-    frames, direction
-        (frame,) The explanation, positive is evidence for spoof; and d.
-    percents
-        Shares of the frames read, rising, above 0 to 100; ``at`` in the rows of points.
-    insertion
-        Whether to compute that curve too; it costs as much again.
+    Points are at `percents` of the frames read, rising, which ``at`` names; `insertion` costs as much again.
 
     References
     ----------
@@ -102,7 +152,7 @@ def _row(statistic: str, values: np.ndarray, at: str = "") -> dict[str, object]:
 
 
 class Removals(NamedTuple):
-    """Stretches that were replaced one by one, (removal, frame) bool, and (removal,) F(x) - F(x without it)."""
+    """(removal, frame) bool, stretches that were replaced one by one, and (removal,) F(x) - F(x without it)."""
 
     masks: np.ndarray
     changes: np.ndarray
@@ -113,8 +163,7 @@ def removals(
 ) -> Removals:
     """Remove `count` stretches, each of `REMOVED_SHARE` of the frames read, and keep the changes of the score.
 
-    They begin at random places; each place comes once before any comes twice. All have one length, because of several
-    lengths the longest would decide every statistic.
+    Each random place comes once before any comes twice. All have one length: of several the longest would decide.
     """
     length = min(n_read, max(1, round(REMOVED_SHARE * n_read)))
     possible = n_read - length + 1
@@ -170,15 +219,9 @@ def rows(
 ) -> Rows:
     """Curves, infidelity and sensitivity-n of the maps of one utterance, each beside chance.
 
-    Parameters
-    ----------
-    spaces, maps
-        Scores by space and replacement, and (frame,) explanations by aggregation: columns of the rows.
-    insertion
-        Replacements with an insertion curve. Interpolation has none: what it makes of a few frames is the whole
-        recording.
-    fast
-        Only the deletion curve at `FEW_PERCENTS`.
+    `spaces` has scores by space and replacement, `maps` (frame,) explanations by aggregation. Replacements named by
+    `insertion` have such a curve; interpolation has none, since what it makes of a few frames is the whole recording.
+    With `fast` there is only the deletion curve at `FEW_PERCENTS`.
     """
     table = []
     for (space, replacement), scores in spaces.items():
@@ -187,7 +230,8 @@ def rows(
         for name, frames in maps.items():
             points = curves(scores, frames, direction, controls, **options)
             table += [{"aggregation": name} | where | row for row in points]
-        table += [where | row for row in _removal_rows(scores, maps, controls)] if not fast else []
+        if not fast:
+            table += [where | row for row in _removal_rows(scores, maps, controls)]
     return table
 
 
@@ -214,9 +258,8 @@ def loudness_share(frames: np.ndarray, loudness: np.ndarray, controls: Controls)
     frames, amplitude = frames[: controls.n_read], np.asarray(loudness, dtype=np.float64)[: controls.n_read]
     regressors = np.stack([amplitude, 20 * np.log10(np.maximum(amplitude, LEVEL_FLOOR))])
     moved = rolled(regressors, shifts(len(amplitude), controls.draws, controls.generator()))
-    return measured(
-        "loudness_share", _explained(frames, regressors), [_explained(frames, each) for each in moved], at=""
-    )
+    shares = [_explained(frames, each) for each in (regressors, *moved)]
+    return measured("loudness_share", shares[0], shares[1:], at="")
 
 
 def _explained(frames: np.ndarray, regressors: np.ndarray) -> float:

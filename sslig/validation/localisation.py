@@ -18,7 +18,6 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from sslig.cues import voice
-from sslig.errors import DataError
 from sslig.frames import SSL_CLOCK, FrameClock, energy
 from sslig.validation.statistics import Rows, measured
 
@@ -100,16 +99,8 @@ Zhang et al., "Top-Down Neural Attention by Excitation Backprop", IJCV 126, 2018
 def over_shifts(frames: Frames, truth: Frames, clock: FrameClock = SSL_CLOCK) -> dict[str, np.ndarray]:
     """Each measure as (shift,) values for the map shifted circularly by 0, 1, ... frames; the first is its value.
 
-    Raises
-    ------
-    DataError
-        The map is not finite, the truth has no frame or all frames, or they differ in length.
+    Some frames have to lie in the place and some outside.
     """
-    if frames.ndim != 1 or frames.shape != truth.shape or truth.dtype != bool or not np.isfinite(frames).all():
-        shapes = f"a map of shape {frames.shape} and a truth of shape {truth.shape} and {truth.dtype}"
-        raise DataError(f"{shapes}; one finite number and one bool a frame are needed")
-    if not 0 < truth.sum() < len(truth):
-        raise DataError(f"{truth.sum()} of {len(truth)} frames are the place; some have to be in it and some outside")
     near = {name: _widened(truth, tolerance_s, clock) for name, tolerance_s in TOLERANCES_S.items()}
     return {name: _correlated(weights(frames, truth), near.get(name, truth)) for name, weights in WEIGHTS.items()}
 
@@ -175,12 +166,7 @@ def transplanted(head: nn.Module, features: Tensor, twin: Tensor, truth: np.ndar
     They add up to 1 where both parts act for themselves, to less where either would do, and to more where both are
     needed.
 
-    Parameters
-    ----------
-    features, twin
-        (1, layer, frame, feature) of a spoof, and of the same recording without the cue.
-    truth
-        (frame,) bool: the frame belongs to the place.
+    `features` and `twin` are (1, layer, frame, feature), `truth` is (frame,) bool, True in the place.
 
     References
     ----------

@@ -21,16 +21,7 @@ from sslig.models.detector import Detector, select_device
 from sslig.stats.metrics import eer_threshold
 from sslig.study import Study
 from sslig.validation import faithfulness, localisation, sanity
-from sslig.validation.replacement import (
-    FEATURES,
-    IN_FEATURES,
-    INTERPOLATION,
-    PROFILES,
-    WAVEFORM,
-    Scores,
-    in_features,
-    in_waveform,
-)
+from sslig.validation.faithfulness import FEATURES, INTERPOLATION, PROFILES, WAVEFORM, Scores, in_features, in_waveform
 from sslig.validation.statistics import Controls, Rows
 
 DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker", "recording")
@@ -46,16 +37,8 @@ MOST_STEPS = 64
 class Presented:
     """One utterance in front of a detector in evaluation mode.
 
-    Attributes
-    ----------
-    waveform, features
-        (1, samples) and (1, layer, frame, feature).
-    spoof_score, direction
-        The logit; 1 where it is above the threshold, so that the decision is spoof, else -1.
-    context
-        Baselines and draws of the methods, for this utterance.
-    controls
-        Frames that the head reads, and random controls, whose seed differs between utterances.
+    The waveform is (1, samples), features are (1, layer, frame, feature); `direction` is 1 where the score is above the
+    threshold, so that the decision is spoof, else -1. The seed of `controls` differs between utterances.
     """
 
     detector: Detector
@@ -93,8 +76,7 @@ def present(
 ) -> tuple[Iterator[tuple[pd.Series, Presented]], scoring.LeftOut]:
     """The readable rows of `utterances`, one by one, each in front of the detector; and what is left out.
 
-    The detector is on the device of the study, in evaluation mode (`sslig.scoring.evaluating`); a score above the
-    threshold means spoof (`dev_threshold`).
+    The detector is on the device of the study, in evaluation mode (`sslig.scoring.evaluating`).
     """
     rows, left_out = scoring.one_by_one(utterances, detector, study.scoring, select_device(study.device))
 
@@ -122,13 +104,8 @@ def measure(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows that `rows_of` gives for each utterance and method that the head allows, and what was left out.
 
-    Returns
-    -------
-    DataFrame
-        `DESCRIPTION`, ``spoof_score``, ``direction`` (1 where the decision is spoof, else -1), ``method``, ``space``,
-        ``replacement`` and ``at`` (empty where a statistic has none), and the columns of the rows.
-    DataFrame
-        ``utterance`` and ``reason``.
+    The first table has `DESCRIPTION`, ``spoof_score``, ``direction`` (1 where the decision is spoof, else -1),
+    ``method``, ``space``, ``replacement`` and ``at`` (empty where a statistic has none), and the columns of the rows.
     """
     rows, empty = [], dict.fromkeys(("space", "replacement", "at"), "")
     with scoring.evaluating(detector, select_device(study.device)):
@@ -153,8 +130,8 @@ def faithfulness_rows(presented: Presented, method: Method) -> Rows:
     """
     explanation, direction, controls = presented.explained(method), presented.direction, presented.controls
     maps = {SIGNED: explanation.by_frame}
-    rows = faithfulness.rows(presented.spaces(*IN_FEATURES), maps, direction, controls)
-    scores = in_waveform(presented.detector, presented.waveform, INTERPOLATION, controls.seed)
+    rows = faithfulness.rows(presented.spaces(*PROFILES, INTERPOLATION), maps, direction, controls)
+    scores = in_waveform(presented.detector, presented.waveform, controls.seed)
     rows += faithfulness.rows({(WAVEFORM, INTERPOLATION): scores}, maps, direction, controls, fast=True)
     if method.spec == COMPARED:
         sizes = {name: direction * explanation.frames(name) for name in (ABSOLUTE, L2)}  # the largest first

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, combinations
+from itertools import combinations
 from zlib import crc32
 
 import numpy as np
@@ -11,8 +11,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from sslig.stats.tests import standardised
-from sslig.validation.faithfulness import removals
-from sslig.validation.replacement import Scores
+from sslig.validation.faithfulness import Scores, removals
 from sslig.validation.statistics import Controls, Rows, measured, rolled, shifts
 
 GROUPS = 5
@@ -42,8 +41,8 @@ def _alike(
     return measured(statistic, *agreement(first, second, controls, ranks=ranks), at=at)
 
 
-def groups(head: nn.Module, at_most: int = GROUPS) -> list[tuple[str, list[str]]]:
-    """The parameters of a head in up to `at_most` groups, each with a title, from its output to its input.
+def groups(head: nn.Module) -> list[tuple[str, list[str]]]:
+    """The parameters of a head in up to `GROUPS` groups, each with a title, from its output to its input.
 
     The modules of a head come in the order in which it names them, last first; its bare parameters come last of all.
     Neighbours share a group where there are more modules than groups.
@@ -53,10 +52,10 @@ def groups(head: nn.Module, at_most: int = GROUPS) -> list[tuple[str, list[str]]
         modules.setdefault(name.split(".")[0], []).append(name)
     bare = [name for name in modules if modules[name] == [name]]
     ordered = [name for name in reversed(modules) if name not in bare] + bare[::-1]
-    parts = [list(part) for part in np.array_split(np.array(ordered, dtype=object), min(at_most, len(ordered)))]
+    parts = [part.tolist() for part in np.array_split(np.array(ordered, dtype=object), min(GROUPS, len(ordered)))]
     titles = [part[0] if len(part) == 1 else f"{part[0]} … {part[-1]}" for part in parts]
     return [
-        (title, list(chain.from_iterable(modules[name] for name in part)))
+        (title, [name for module in part for name in modules[module]])
         for title, part in zip(titles, parts, strict=True)
     ]
 
@@ -82,8 +81,6 @@ def randomisation(
     n_frames: int,
     scores_of: Callable[[nn.Module], Scores],
     controls: Controls,
-    *,
-    at_most: int = GROUPS,
 ) -> Rows:
     """The test of randomised parameters for one utterance.
 
@@ -96,12 +93,8 @@ def randomisation(
     removing stretches does to the score of either; the *excess* is how much more alike the maps stay than the heads.
     The rise of complexity is (E(shuffled) - E) / E for the whole head, where E is `entropy`.
 
-    Parameters
-    ----------
-    explain, scores_of
-        From a head to the (frame,) explanation of the utterance, and to its scores by the frames that are replaced.
-    head, n_frames
-        What is explained, and the frames of the utterance.
+    `explain` gives the (frame,) explanation of the utterance by a head, and `scores_of` its scores by the frames that
+    are replaced.
 
     References
     ----------
@@ -120,7 +113,7 @@ def randomisation(
     original = explained(head)
     alike, head_alike = _likeness(original, controls), _likeness(changes(head), controls)
     rows, done, last = [], [], original
-    for number, (title, names) in enumerate(groups(head, at_most), start=1):
+    for number, (title, names) in enumerate(groups(head), start=1):
         done, at = done + names, f"{number} {title}"
         heads = {"cascading": shuffled(head, done, seed)}
         heads["independent"] = heads["cascading"] if number == 1 else shuffled(head, names, seed)
@@ -142,27 +135,20 @@ def _likeness(original: np.ndarray, controls: Controls) -> Callable[[str, np.nda
     return lambda statistic, other, at: measured(statistic, abs(agreement(original, other, controls)[0]), chance, at=at)
 
 
-def entropy(frames: np.ndarray, bins: int = BINS) -> float:
+def entropy(frames: np.ndarray) -> float:
     """Entropy of the histogram of (frame,) values between the smallest and the largest, in nats; 0 where all are equal.
 
     The published test has a hundred bins, for images; some hundred frames fill twenty.
     """
-    counts, _ = np.histogram(frames, bins=bins)
+    counts, _ = np.histogram(frames, bins=BINS)
     share = counts[counts > 0] / counts.sum()
     return float(-(share * np.log(share)).sum()) + 0.0
 
 
-def max_sensitivity(
-    explain: Callable[[Tensor], np.ndarray],
-    features: Tensor,
-    controls: Controls,
-    *,
-    radius: float = PERTURBED,
-    samples: int = 3,
-) -> dict[str, object]:
+def max_sensitivity(explain: Callable[[Tensor], np.ndarray], features: Tensor, controls: Controls) -> dict[str, object]:
     """The largest change of a map, relative to its size, over small random changes of the features.
 
-    Each of the `samples` changes moves each feature by up to `radius` standard deviations of its layer. By chance is
+    Each of the `SAMPLES` changes moves each feature by up to `PERTURBED` standard deviations of its layer. By chance is
     how much the map changes when it is shifted in time.
 
     References
@@ -175,7 +161,7 @@ def max_sensitivity(
     generator = torch.Generator().manual_seed(controls.seed)
 
     def perturb(given: Tensor) -> Tensor:
-        return given + radius * spread * (2 * torch.rand(given.shape, generator=generator).to(given) - 1)
+        return given + PERTURBED * spread * (2 * torch.rand(given.shape, generator=generator).to(given) - 1)
 
     def explained(given: Tensor | tuple[Tensor]) -> tuple[Tensor]:
         # captum passes a tuple first and tensors then, and takes the rows of a bare tensor for separate inputs.
@@ -184,16 +170,14 @@ def max_sensitivity(
             maps = [torch.from_numpy(np.asarray(explain(row[None]), dtype=np.float64)) for row in given]
         return (torch.stack(maps),)
 
-    value = sensitivity_max(explained, features, perturb, n_perturb_samples=samples, max_examples_per_batch=1)
+    value = sensitivity_max(explained, features, perturb, n_perturb_samples=SAMPLES, max_examples_per_batch=1)
     frames = explain(features)[: controls.n_read]
     moved, size = rolled(frames, shifts(len(frames), controls.draws, controls.generator())), np.linalg.norm(frames)
     changed = np.linalg.norm(moved - frames, axis=1) / size if size > 0 else np.full(controls.draws, np.nan)
     return measured("max_sensitivity", float(value.item()), changed, at="")
 
 
-def shifted(
-    statistic: str, explain_without: Callable[[int], np.ndarray], controls: Controls, by: Sequence[int] = SHIFTS_FRAMES
-) -> Rows:
+def shifted(statistic: str, explain_without: Callable[[int], np.ndarray], controls: Controls) -> Rows:
     """Whether the evidence of frames moves with them: the map of all frames, and that without the first k.
 
     `explain_without` leaves out the first k frames of the features (``shift_features``) or hops of the recording
@@ -203,7 +187,7 @@ def shifted(
     differ too, since each attends to all others: a low correlation there alone comes from the encoder.
     """
     whole, rows = explain_without(0), []
-    for k in by:
+    for k in SHIFTS_FRAMES:
         shared = min(controls.n_read, len(whole)) - k
         if shared >= 2 * k and shared > 2:
             without = explain_without(k)[:shared]
@@ -211,12 +195,10 @@ def shifted(
     return rows
 
 
-def steps(
-    explain: Callable[[int], np.ndarray], controls: Controls, *, counts: Sequence[int] = STEPS, many: int = MANY_STEPS
-) -> Rows:
+def steps(explain: Callable[[int], np.ndarray], controls: Controls) -> Rows:
     """How alike the (frame,) map from few path points is to that from many, a row a number of points."""
-    reference, maps = explain(many)[: controls.n_read], {n: explain(n)[: controls.n_read] for n in counts}
-    return [_alike("steps", frames, reference, f"{n} of {many}", controls) for n, frames in maps.items()]
+    maps = {n: explain(n)[: controls.n_read] for n in (*STEPS, MANY_STEPS)}
+    return [_alike("steps", maps[n], maps[MANY_STEPS], f"{n} of {MANY_STEPS}", controls) for n in STEPS]
 
 
 def seeds(maps: Mapping[int, np.ndarray], controls: Controls) -> Rows:

@@ -43,25 +43,12 @@ class Controls(NamedTuple):
 
 
 def measured(statistic: str, value: float, controls: ArrayLike, **columns: object) -> dict[str, object]:
-    """A row of a table: a value beside chance.
+    """A row of a table: a value, NaN where it is not defined, beside chance.
 
-    Parameters
-    ----------
-    statistic
-        One of `STATISTICS`.
-    value
-        NaN where it is not defined.
-    controls
-        (draw,) Values of maps that know nothing, such as the same map shifted in time.
-    columns
-        Further columns, such as ``at``.
-
-    Returns
-    -------
-    dict
-        ``statistic``, `columns`, ``value``, ``chance`` (mean over the draws), ``chance_low`` and ``chance_high`` (2.5
-        and 97.5 % of them), ``beaten`` (share of the draws that the value is better than, ties count half: 0.5 by
-        chance) and ``draws``.
+    `controls` are (draw,) values of maps that know nothing, such as the same map shifted in time. The row has
+    `columns`, ``statistic``, ``value``, ``chance`` (mean of the draws), ``chance_low`` and ``chance_high`` (bounds of
+    95 % of them), ``beaten`` (share of draws that the value is better than, ties count half: 0.5 by chance) and
+    ``draws``.
     """
     better, controls = STATISTICS[statistic], np.atleast_1d(np.asarray(controls, dtype=np.float64))
     row = {"statistic": statistic, **columns, "value": float(value)}

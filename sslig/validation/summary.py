@@ -7,7 +7,6 @@ import pandas as pd
 
 from sslig.attribution.explanation import COMPLETE, NOT_PROMISED, SIGNED
 from sslig.attribution.explanation import summary as certificates
-from sslig.errors import DataError
 from sslig.stats.bootstrap import Estimate, Statistic, Units, estimate, mean, mean_of_cells
 from sslig.validation.localisation import LIMITS, PLAIN, PLAIN_MAPS, carried, rests_on_place
 from sslig.validation.statistics import STATISTICS
@@ -42,24 +41,13 @@ def summarise(table: pd.DataFrame, by: Sequence[str] = ("detector",), **bootstra
     The advantage of an utterance is its value less chance, with the sign turned where a lower value is better: above 0
     an explanation does better than the same map at another time. All measures of a group are resampled together.
 
-    Parameters
-    ----------
-    table, by
-        Measured rows with ``utterance``, ``speaker``, ``recording`` and the columns `by` that make groups.
-    bootstrap
-        ``seed``, ``rounds`` and ``recordings``, whether recordings are resampled within speakers.
-
-    Returns
-    -------
-    DataFrame
-        In the order of `table`: `by`, `WHAT`, ``better`` of the statistic, ``n`` utterances in which it is defined, the
-        means `FIGURES`, those of `INTERVALS` with ``_low`` and ``_high``, and ``supported``: the interval of the
-        advantage lies above 0. Intervals are NaN where a group has only one unit.
+    `table` has measured rows with ``utterance``, ``speaker``, ``recording`` and the columns `by` that make groups;
+    `bootstrap` are ``seed``, ``rounds`` and ``recordings``, whether recordings are resampled within speakers. The
+    result keeps the order of `table`: `by`, `WHAT`, ``better`` of the statistic, ``n`` utterances that define
+    it, the means `FIGURES`, those of `INTERVALS` with ``_low`` and ``_high``, NaN where a group has only one unit, and
+    ``supported``: the interval of the advantage lies above 0.
     """
     what, keys = [name for name in WHAT if name in table], ["utterance", "speaker", "recording"]
-    twice = table.duplicated([*by, "utterance", *what])
-    if twice.any():
-        raise DataError(f"{table.loc[twice, [*by, 'utterance', *what]].iloc[0].to_dict()} stands twice")
     if table.empty:
         ends = [f"{figure}_{end}" for figure in INTERVALS for end in ("low", "high")]
         return pd.DataFrame(columns=[*by, *what, "better", "n", *FIGURES, *ends, "supported"])
@@ -93,22 +81,12 @@ def paired(table: pd.DataFrame, option: str, reference: str, **bootstrap: int) -
 
     Each round draws the same units for all cells and options, so what differs between utterances cancels.
 
-    Parameters
-    ----------
-    table
-        Rows of one statistic: ``utterance``, ``speaker``, ``recording``, `CELLS`, `option` and ``value``.
-    option, reference
-        Column that names what is compared, and the value that the others are compared with.
-
-    Returns
-    -------
-    DataFrame
-        A row an option in the order of `table`: `option`, ``n`` utterances and ``cells`` in which it and the reference
-        are defined, ``value`` and ``difference``, each with ``_low`` and ``_high``, NaN where nothing can be resampled.
+    `table` has rows of one statistic: ``utterance``, ``speaker``, ``recording``, `CELLS`, the column `option` that
+    names what is compared, and ``value``. The result has a row an option, in the order of `table`: `option`, ``n``
+    utterances and ``cells`` in which it and the `reference` are defined, ``value`` and ``difference``, each with
+    ``_low`` and ``_high``, NaN where nothing can be resampled.
     """
     options = list(dict.fromkeys(table[option]))
-    if reference not in options:
-        raise DataError(f"no rows of {reference!r}; there are {', '.join(map(str, options)) or 'none'}")
     keys = [*CELLS, "utterance", "speaker", "recording"]
     values = table.pivot(index=keys, columns=option, values="value")[options]
     about, of_reference = values.index.to_frame(index=False), values[[reference]].to_numpy(dtype=np.float64)
@@ -132,27 +110,19 @@ def group(method: str) -> str:
 def decisions(localisation: pd.DataFrame, eer: pd.DataFrame) -> pd.DataFrame:
     """Whether detectors have learnt the kinds of planted cues, and whether their decisions rest on the place.
 
-    Parameters
-    ----------
-    localisation, eer
-        Table of the rule *localise*, and a table with ``kind``, ``detector`` and ``eer``.
-
-    Returns
-    -------
-    DataFrame
-        `eer` with ``explained`` (detected spoofs), ``place_share`` (mean share of time), ``place_carries`` and
-        ``rest_carries`` (`sslig.validation.localisation.carried`), ``learnt`` (an EER of `LEARNT_EER` or less) and
-        ``decided`` (learnt, and the decision rests on the place): only there the place is what a map has to find.
+    `localisation` is the table of the rule *localise*. The result is `eer`, which has ``kind``, ``detector`` and
+    ``eer``, with ``explained`` (detected spoofs), ``place_share`` (mean share of time), ``place_carries`` and
+    ``rest_carries`` (`sslig.validation.localisation.carried`), ``learnt`` (an EER of `LEARNT_EER` or less) and
+    ``decided`` (learnt, and the decision rests on the place): only there the place is what a map has to find.
     """
     rows = []
     for pair in eer.to_dict("records"):
         chosen = localisation[(localisation["kind"] == pair["kind"]) & (localisation["detector"] == pair["detector"])]
         utterances = chosen.drop_duplicates("utterance")
-        place, rest = carried(utterances) if len(utterances) else (np.nan, np.nan)
-        learnt = bool(pair["eer"] <= LEARNT_EER)
-        share = float(utterances["place_share"].mean()) if len(utterances) else np.nan
-        pair |= {"explained": len(utterances), "place_share": share, "place_carries": place, "rest_carries": rest}
-        rows.append(pair | {"learnt": learnt, "decided": learnt and rests_on_place(place, rest)})
+        (place, rest), learnt = carried(utterances), bool(pair["eer"] <= LEARNT_EER)
+        pair |= {"explained": len(utterances), "place_share": float(utterances["place_share"].mean())}
+        pair |= {"place_carries": place, "rest_carries": rest, "learnt": learnt}
+        rows.append(pair | {"decided": learnt and rests_on_place(place, rest)})
     return pd.DataFrame(rows)
 
 
@@ -172,17 +142,10 @@ def default_method(localisation: pd.DataFrame, **bootstrap: int) -> pd.DataFrame
     the same utterances; those that are not significantly worse tie with it, and of these the fastest is chosen. None is
     chosen where no tied method is significantly better than chance.
 
-    Parameters
-    ----------
-    localisation
-        Table of the rule *localise*, with the kinds and detectors whose decisions rest on the place (`decisions`).
-
-    Returns
-    -------
-    DataFrame
-        A row a method, the best first: ``method``, ``promises`` (to add up), ``complete`` (share that does, NaN without
-        a promise), ``seconds`` (median), the columns of `paired` against the best, ``admitted``, ``tied`` and
-        ``chosen``. Empty without rows.
+    `localisation` is the table of the rule *localise* for the kinds and detectors whose decisions rest on the place
+    (`decisions`). The result has a row a method, the best first: ``method``, ``promises`` (to add up), ``complete``
+    (share that does, NaN without a promise), ``seconds`` (median), the columns of `paired` against the best,
+    ``admitted``, ``tied`` and ``chosen``; it is empty without rows.
     """
     rows = localisation[(localisation["statistic"] == MEASURE) & (localisation["aggregation"] == SIGNED)]
     rows = rows[rows["method"].map(group) == "explanation"]
