@@ -13,17 +13,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter: its default, and the values that it accepts.
-
-    Attributes
-    ----------
-    default
-        None where a value must be given. A bool, an int or a float decides the type.
-    low, high
-        Range of a number, both ends included.
-    words
-        The accepted words, where the value is no number.
-    """
+    """A parameter: its default (None: it must be given), and the range or the words that it accepts."""
 
     default: Value | None
     low: float = -math.inf
@@ -50,16 +40,10 @@ class Parameter:
 
 
 def read(spec: str, registry: Mapping[str, Any], noun: str) -> tuple[Any, dict[str, Any]]:
-    """Find the entry of `registry` that a line names, and read the values of all its parameters.
+    """Find the entry of `registry` that a line such as ``band(lo_hz=600)`` names, and the values of all its parameters.
 
-    Parameters
-    ----------
-    spec
-        A line such as ``band(lo_hz=600, hi_hz=1200)``.
-    registry
-        Name -> an object with ``name`` and ``parameters``, a mapping of name -> `Parameter`.
-    noun
-        What the error message calls an entry.
+    The registry maps a name to an object with ``name`` and ``parameters``, a mapping of name -> `Parameter`. Messages
+    call an entry a `noun`.
 
     Raises
     ------

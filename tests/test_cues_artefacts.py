@@ -9,7 +9,7 @@ from sslig.corpora import protocol
 from sslig.cues import artefacts
 from sslig.cues.artefacts import measure
 from sslig.cues.tiers import Tier
-from sslig.errors import AudioError, CorpusError
+from sslig.errors import CorpusError
 
 SILENCE = np.zeros(8_000)
 
@@ -44,11 +44,6 @@ def test_a_tier_gives_the_speech(tone):
     assert measures["voiced_unvoiced_ratio"] == 30
     assert measures["snr_db"] == pytest.approx(0, abs=0.01)
     assert measures["noise_floor_dbfs"] == pytest.approx(-9.03, abs=0.02)
-
-
-def test_a_tier_of_another_recording_is_refused(tone):
-    with pytest.raises(AudioError, match="'speech' belongs to a recording of 2 s, not 1 s"):
-        measure(tone, tier((0.1, 0.5), duration_s=2.0))
 
 
 def test_gaps_of_100_ms_are_pauses_and_shorter_ones_are_not(tone):
@@ -124,15 +119,7 @@ def test_digital_silence_is_defined():
     assert measures["level_dbfs"] == measures["noise_floor_dbfs"] == -100
     assert measures["digital_silence_share"] == 1
     zero = ["speech_length_s", "voiced_frames", "unvoiced_frames", "voiced_unvoiced_ratio", "rms_first_100ms"]
-    zero += [
-        "rmse_mean",
-        "rmse_amplitude",
-        "pauses",
-        "pause_share",
-        "longest_pause_s",
-        "clipping_share",
-        "voiced_share",
-    ]
+    zero += ["rmse_mean", "rmse_amplitude", "pauses", "pause_share", "longest_pause_s", "clipping_share"]
     assert [measures[name] for name in zero] == [0] * len(zero)
 
 
@@ -154,17 +141,9 @@ def test_near_silence_has_the_lowest_level():
     assert measure(np.full(8_000, 1e-9))["level_dbfs"] == -100
 
 
-@pytest.mark.parametrize("samples", [np.zeros(0), np.zeros((2, 100)), np.array([0.0, np.nan])])
-def test_unfit_samples_are_refused(samples):
-    with pytest.raises(AudioError, match="one channel of finite samples"):
-        measure(samples)
-
-
 def test_published_names_come_first_and_all_measures_are_described(reference):
-    published = [
-        line.split(",")[0] for line in (reference / "published_artefact_eer_global.csv").read_text().split()[1:]
-    ]
-    assert list(artefacts.PUBLISHED) == published
+    lines = (reference / "published_artefact_eer_global.csv").read_text().split()[1:]
+    assert list(artefacts.PLAIN)[:10] == [line.split(",")[0] for line in lines]
     assert all(unit and meaning for unit, meaning in artefacts.MEASURES.values())
 
 

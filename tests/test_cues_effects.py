@@ -1,27 +1,17 @@
 """Effects of masks: values are those of the metrics, rounds are paired draws, and the tests keep their level."""
 
-import gc
-
 import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from sslig.cues.effects import COLUMNS, STATISTICS, MaskedTrials, effects
+from sslig.cues.effects import STATISTICS, MaskedTrials, effects
 from sslig.errors import DataError
 from sslig.stats import metrics
 from sslig.stats.tests import ALPHA
 
 N_SPEAKERS, N_EACH = 10, 4
 OPTIONS = {"seed": 1, "rounds": 100, "resample_recordings": False}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def few_objects_to_collect():
-    """The correction of statsmodels collects garbage each time, for seconds where large libraries are imported."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
@@ -198,9 +188,8 @@ def test_holm_is_over_detectors_and_masks_of_each_statistic_and_seed(trials, rng
 
 
 def test_masks_of_the_same_utterances_share_their_draws(trials):
-    alone = effects(under(trials, trials["spoof_score"] - 1, mask="b"), **OPTIONS).drop(
-        columns=["p_holm", "significant"]
-    )
+    alone = effects(under(trials, trials["spoof_score"] - 1, mask="b"), **OPTIONS)
+    alone = alone.drop(columns=["p_holm", "significant"])
     fewer = under(trials[trials["speaker"] != "S0"], 0.0, mask="a")
     both = effects(pd.concat([fewer, under(trials, trials["spoof_score"] - 1, mask="b")]), **OPTIONS)
     of_b = both.loc[both["mask"] == "b", alone.columns].reset_index(drop=True)
@@ -219,23 +208,11 @@ def test_a_second_stage_resamples_recordings_of_one_speaker(trials):
 
 
 def test_rounds_that_lack_a_class_are_left_out():
-    few = pd.DataFrame(
-        {
-            "utterance": list("abcd"),
-            "speaker": list("xxyy"),
-            "key": ["bonafide"] * 2 + ["spoof"] * 2,
-            "spoof_score": [0.0, 1.0, 2.0, 4.0],
-        }
-    )
+    few = pd.DataFrame({"utterance": list("abcd"), "speaker": list("xxyy"), "spoof_score": [0.0, 1.0, 2.0, 4.0]})
+    few["key"] = ["bonafide"] * 2 + ["spoof"] * 2
     rows = effects(under(few, few["spoof_score"]), **OPTIONS)
     assert (rows["rounds"] < 100).all()
     assert rows["p"].tolist() == [1] * 7
-
-
-@pytest.mark.parametrize("column", COLUMNS)
-def test_a_missing_column_is_named(trials, column):
-    with pytest.raises(DataError, match=f"the table lacks {column}; it has"):
-        effects(under(trials, 0.0).drop(columns=column), **OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -264,10 +241,6 @@ def test_tables_that_allow_no_statistics(trials):
         effects(table[table["key"] == "spoof"], **OPTIONS)
     with pytest.raises(DataError, match="spoof_score hardly varies within the classes of 80 utterances"):
         effects(table.assign(spoof_score=1.0), **OPTIONS)
-    with pytest.raises(DataError, match="the table lacks recording"):
-        effects(table.drop(columns="recording"), **(OPTIONS | {"resample_recordings": True}))
-    with pytest.raises(DataError, match="0 rows"):
-        effects(table[:0], **OPTIONS)
     with pytest.raises(DataError, match="100 rounds at level 95"):
         effects(table, **OPTIONS, level=95)
 

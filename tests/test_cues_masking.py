@@ -257,12 +257,6 @@ def test_a_cut_is_one_run_that_leaves_the_ends(text, n_places):
     assert len(torch.unique(drawn, dim=0)) == n_places
 
 
-def test_draws_follow_the_generator():
-    mask = marked("xx" + "-" * 30)
-    assert torch.equal(shifted(mask, 5, generator(3)), shifted(mask, 5, generator(3)))
-    assert not torch.equal(shifted(mask, 5, generator(3)), shifted(mask, 5, generator(4)))
-
-
 @pytest.mark.parametrize("text", ["-----", "xxxxx", "x", "-"])
 @pytest.mark.parametrize("draw", [shifted, cuts])
 def test_empty_full_and_single_masks_stay(draw, text):

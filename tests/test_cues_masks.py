@@ -97,17 +97,13 @@ def test_empty_masks_change_nothing(name, features, waveforms, frames):
 @pytest.mark.parametrize(
     ("written", "spec"),
     [
-        ("noise", "noise"),
-        (" noise( alpha = 0.90 ) ", "noise"),
-        ("noise(alpha=0.5)", "noise(alpha=0.5)"),
         ("noise(published=true,alpha=1)", "noise(alpha=1, published=true)"),
         ("band(hi_hz=1200.0, lo_hz=600)", "band(lo_hz=600, hi_hz=1200)"),
         ("time:phone:vowel(fill=silence)", "time:phone:vowel(fill=silence)"),
-        ("codec:opus(quality=2)", "codec:opus(quality=2)"),
         ("codec:g722()", "codec:g722"),
     ],
 )
-def test_one_mask_has_one_text(written, spec):
+def test_each_mask_has_a_single_text(written, spec):
     assert parse(written).spec == spec
 
 
@@ -167,11 +163,8 @@ def test_parameters_reach_the_function(waveforms, frames):
     ("spec", "says"),
     [
         ("loudness", "'loudness'; accepted: noise, phonemes"),
-        ("codec:vorbis", r"codec:opus, codec:mp3"),
         ("noise(beta=1)", r"alpha \(a number from 0 to 1\), published \(false or true\)"),
-        ("onsets(alpha=0.5)", "accepted, each once, as parameter=value: none"),
         ("codec:opus(quality=1.5)", "accepted: a whole number from 1 to 3"),
-        ("top_attribution", r"percent \(a number from 0 to 99\) must be given"),
         ("time:onsets(fill=zeros)", "accepted: silence or noise or interpolation"),
         ("band(lo_hz=1200, hi_hz=600)", "lo_hz below hi_hz"),
     ],
@@ -201,12 +194,8 @@ def family(masks, sweeps):
     [
         (
             ["compressor"],
-            ["compressor(ratio=2)", "compressor(ratio=8)"],
-            {
-                "compressor": ("compressor", "ratio", 4),
-                "compressor(ratio=2)": ("compressor", "ratio", 2),
-                "compressor(ratio=8)": ("compressor", "ratio", 8),
-            },
+            ["compressor(ratio=2)"],
+            {"compressor": ("compressor", "ratio", 4), "compressor(ratio=2)": ("compressor", "ratio", 2)},
         ),
         (
             ["band(lo_hz=0, hi_hz=300)", "band(lo_hz=0, hi_hz=600)"],

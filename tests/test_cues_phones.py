@@ -9,29 +9,13 @@ from scipy.signal import lfilter
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
 
 from sslig.cues import phones
-from sslig.cues.phones import (
-    BLANK,
-    CLASSES,
-    CTC,
-    DELIMITER,
-    class_of,
-    pocketsphinx_phones,
-    pocketsphinx_words,
-)
+from sslig.cues.phones import BLANK, CLASSES, CTC, DELIMITER, class_of, pocketsphinx_phones, pocketsphinx_words
 from sslig.errors import InputError
 
 CHARACTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", "A", "E", "T")
 IPA = ("<pad>", "<s>", "</s>", "<unk>", "n", "tʃ", "aɪ", "ʲ", "5")
-TINY = {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-    "conv_dim": [8] * 7,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 2,
-    "pad_token_id": 0,
-}
+TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "pad_token_id": 0}
+TINY |= {"conv_dim": [8] * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
 
 
 @pytest.fixture(scope="module")
@@ -177,12 +161,6 @@ def test_phones_are_tokens_with_a_letter(says):
     assert (tier.name, tier.labels) == ("phones", ("n", "aɪ"))
 
 
-def test_characters_are_no_phones(says):
-    ctc, samples = says(CHARACTERS, "A")
-    with pytest.raises(InputError, match=r"'tiny' has 2 tokens that are no phones, such as A E;"):
-        ctc.phones(samples)
-
-
 def test_words_stand_between_delimiters(says):
     ctc, samples = says(CHARACTERS, "|", "T", "<pad>", "E", "A", "|", "|", "<pad>", "|", "A", "T")
     tokens, words = ctc.tokens(samples), ctc.words(samples)
@@ -192,7 +170,10 @@ def test_words_stand_between_delimiters(says):
     np.testing.assert_array_equal(words.end_s, tokens.end_s[[3, 7]])
 
 
-def test_a_model_without_delimiter_has_no_words(says):
+def test_models_of_characters_have_no_phones_and_models_of_phones_no_words(says):
+    ctc, samples = says(CHARACTERS, "A")
+    with pytest.raises(InputError, match=r"'tiny' has 2 tokens that are no phones, such as A E;"):
+        ctc.phones(samples)
     ctc, samples = says(IPA, "n")
     with pytest.raises(InputError, match="'tiny' has no word delimiter"):
         ctc.words(samples)

@@ -92,8 +92,6 @@ def test_what_cannot_be_read_is_all_left_out(recordings):
 def test_faulty_requests_are_refused(recordings):
     with pytest.raises(InputError, match="unknown source 'praat'"):
         decode(recordings, ["praat"])
-    with pytest.raises(InputError, match=r"'one' stands twice \(again in row 4\)"):
-        decode(pd.concat([recordings, recordings.head(1)], ignore_index=True), ["voicing"])
     with pytest.raises(InputError, match="sources voicing, voicing give tiers voicing, voicing"):
         decode(recordings, ["voicing", "voicing"])
 

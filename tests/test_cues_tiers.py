@@ -66,21 +66,14 @@ def test_runs(mask, expected):
     assert runs(mask).tolist() == expected
 
 
-def test_coverage():
-    assert coverage([1, 0, 1, 1, 1], SSL_CLOCK) == {
-        "n_frames": 5,
-        "n_masked": 4,
-        "share": 0.8,
-        "n_runs": 2,
-        "mean_run_s": 0.04,
-        "longest_run_s": pytest.approx(0.06),
-    }
-
-
-@pytest.mark.parametrize("n_frames", [0, 3])
-def test_nothing_masked_is_counted_as_0(n_frames):
-    back = coverage(np.zeros(n_frames, dtype=bool), SSL_CLOCK)
-    assert back == {"n_frames": n_frames, "n_masked": 0, "share": 0, "n_runs": 0, "mean_run_s": 0, "longest_run_s": 0}
+@pytest.mark.parametrize(
+    ("mask", "figures"),
+    [("x-xxx", (5, 4, 0.8, 2, 0.04, 0.06)), ("---", (3, 0, 0, 0, 0, 0)), ("", (0, 0, 0, 0, 0, 0))],
+)
+def test_coverage(mask, figures):
+    names = ("n_frames", "n_masked", "share", "n_runs", "mean_run_s", "longest_run_s")
+    masked = np.array([letter == "x" for letter in mask], dtype=bool)
+    assert coverage(masked, SSL_CLOCK) == pytest.approx(dict(zip(names, figures, strict=True)))
 
 
 def test_frames_near_changes(words):
@@ -90,8 +83,6 @@ def test_frames_near_changes(words):
     between = np.array([SSL_CLOCK.centre_s(5)[3:].mean()])  # halfway between frames 3 and 4
     for width_ms, n_frames in ((19, 0), (20, 2), (59, 2), (60, 4)):
         assert near(between, SSL_CLOCK, 11, width_ms).sum() == n_frames
-    with pytest.raises(InputError, match="width of 0 ms"):
-        near(between, SSL_CLOCK, 14, 0)
 
 
 def test_stretches_that_touch_are_one_where_their_labels_count_alike(words):
@@ -122,35 +113,10 @@ def test_textgrid_comes_back(tmp_path, words):
 
 def test_a_textgrid_of_praat_is_read(tmp_path):
     """The short form; a point tier is left out, intervals without text are gaps, spaces in a text are one."""
-    lines = [
-        'File type = "ooTextFile"',
-        'Object class = "TextGrid"',
-        "",
-        "0",
-        "1.5",
-        "<exists>",
-        "2",
-        '"IntervalTier"',
-        '"words"',
-        "0",
-        "1.5",
-        "2",
-        "0",
-        "0.5",
-        '""',
-        "0.5",
-        "1.5",
-        '"a  word "',
-        '"TextTier"',
-        '"clicks"',
-        "0",
-        "1.5",
-        "1",
-        "0.7",
-        '"click"',
-        "",
-    ]
-    (tmp_path / "x.TextGrid").write_text("\n".join(lines))
+    words = '"IntervalTier"\n"words"\n0\n1.5\n2\n0\n0.5\n""\n0.5\n1.5\n"a  word "\n'
+    clicks = '"TextTier"\n"clicks"\n0\n1.5\n1\n0.7\n"click"\n'
+    head = 'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n1.5\n<exists>\n2\n'
+    (tmp_path / "x.TextGrid").write_text(head + words + clicks)
     (tier,) = read_textgrid(tmp_path / "x.TextGrid")
     assert (tier.name, tier.labels, tier.duration_s) == ("words", ("a word",), 1.5)
     assert (tier.start_s, tier.end_s) == (0.5, 1.5)
@@ -165,7 +131,7 @@ def test_tiers_of_a_textgrid_are_of_one_recording(tmp_path, words):
 
 def test_a_faulty_textgrid_is_named(tmp_path, words):
     path = tmp_path / "x.TextGrid"
-    with pytest.raises(InputError, match=r"x\.TextGrid: no such file"):
+    with pytest.raises(InputError, match=r"x\.TextGrid: .*No such file"):
         read_textgrid(path)
     for text in ("", "no TextGrid\n" * 9, '{"a": 1}'):
         path.write_text(text)
@@ -198,19 +164,14 @@ def test_audacity_labels_are_put_in_order(tmp_path):
     [
         ("0.1\t0.2\ta\n0.1 0.2 b\n", "line 2: '0.1 0.2 b' is no label"),
         ("0.1\tx\ta\n", "line 1: .* is no label"),
-        ("0.1\t0.1\tpoint\n", "line 1: 'point' from 0.1 to 0.1 s"),
-        ("0.1\t0.2\t\n", "line 1: '' from"),
+        ("0.1\t0.1\tpoint\n", "stretch 1 .0.1 to 0.1 s, 'point'"),
+        ("0.1\t0.2\t\n", "stretch 1 .* a label is words"),
         ("0.1\t0.3\ta\n0.2\t0.4\tb\n", r"tier 'words': stretch 2 .* begins before"),
         ("0.1\t2.0\ta\n", "end by 1.0 s"),
+        ("0.1\t0.2\tä\n", "not a text in UTF-8"),
     ],
 )
 def test_faulty_audacity_labels_are_named(tmp_path, text, what):
-    (tmp_path / "x.txt").write_text(text)
+    (tmp_path / "x.txt").write_text(text, encoding="latin-1")
     with pytest.raises(InputError, match=rf"x\.txt.*{what}"):
-        read_audacity(tmp_path / "x.txt", "words", 1.0)
-
-
-def test_audacity_labels_are_text(tmp_path):
-    (tmp_path / "x.txt").write_bytes(b"0.1\t0.2\t\xff\n")
-    with pytest.raises(InputError, match=r"x\.txt: not UTF-8"):
         read_audacity(tmp_path / "x.txt", "words", 1.0)

@@ -12,6 +12,7 @@ SHADES = {
     "depth": Parameter(2, 1, 9),
     "gain": Parameter(None, 0, 1),
 }
+DARK = {"shade": "dark", "depth": 2}
 REGISTRY = {"colour": SimpleNamespace(name="colour", parameters=SHADES)}
 
 
@@ -49,11 +50,7 @@ def test_a_parameter_refuses_the_rest(parameter, text, accepted):
     ("line", "values", "text"),
     [
         ("colour(gain=1)", {"shade": "light", "depth": 2, "gain": 1.0}, "colour(gain=1)"),
-        (
-            " colour( gain = 0.50, shade=dark ) ",
-            {"shade": "dark", "depth": 2, "gain": 0.5},
-            "colour(shade=dark, gain=0.5)",
-        ),
+        (" colour( gain = 0.50, shade=dark ) ", {**DARK, "gain": 0.5}, "colour(shade=dark, gain=0.5)"),
         ("colour(gain=0, depth=2)", {"shade": "light", "depth": 2, "gain": 0.0}, "colour(gain=0)"),
     ],
 )

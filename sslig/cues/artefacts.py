@@ -52,43 +52,25 @@ PLAIN = {
     "tilt_db_per_octave": ("dB per octave", "slope of the spectrum, 0.1 to 7.5 kHz; missing in digital silence"),
     "high_band_db": ("dB", "power above 4 kHz over all power, at least -100; missing in digital silence"),
 }
-"""Name -> unit and meaning of the measures that do not need the pitch."""
+"""Name -> unit and meaning of the measures that do not need the pitch; the first ten are those of arXiv 2606.10912."""
 
 MEASURES = PLAIN | voice.MEASURES
 """Name -> unit and meaning of every measure; those of `sslig.cues.voice` are slow."""
 
-PUBLISHED = tuple(PLAIN)[:10]
-"""The measures of the release of arXiv 2606.10912, under its names."""
-
 
 def measure(samples: np.ndarray, speech: Tier | None = None, f0: bool = False) -> dict[str, float]:
-    """The measures of one recording.
+    """The measures of (samples,) at 16 kHz; NaN only where `MEASURES` says *missing*.
 
     Parameters
     ----------
-    samples
-        (samples,) at 16 kHz.
     speech
-        Tier with stretches labelled ``speech`` (`sslig.cues.voice`). By default, frames less than 35 dB below the
-        loud frames are speech (`sslig.audio.frame_levels_db`).
+        Tier with stretches labelled ``speech`` (`sslig.cues.voice`). By default, frames less than 35 dB below the loud
+        frames are speech (`sslig.audio.frame_levels_db`).
     f0
         Add the measures of `sslig.cues.voice`.
-
-    Returns
-    -------
-    dict
-        Value by name; NaN only where `MEASURES` says *missing*.
-
-    Raises
-    ------
-    AudioError
-        The samples are not one finite channel, there are none, or `speech` has another length.
     """
-    samples = np.asarray(samples)
-    if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
-        raise AudioError(f"samples of shape {samples.shape}; one channel of finite samples is needed")
     samples = samples.astype(np.float64, copy=False)
-    bounds = _audible(samples) if speech is None else _labelled(speech, len(samples))  # (stretch, 2)
+    bounds = _audible(samples) if speech is None else _labelled(speech)  # (stretch, 2)
     first, last = (bounds[0, 0], bounds[-1, 1]) if len(bounds) else (len(samples), 0)
     measures = _extent(len(samples), first, last) | _loudness(samples, first, last) | _pauses(bounds)
     measures |= _noise(samples, bounds) | _damage(samples) | _spectrum(samples)
@@ -98,18 +80,9 @@ def measure(samples: np.ndarray, speech: Tier | None = None, f0: bool = False) -
 def table(
     utterances: pd.DataFrame, *, by_vad: bool = True, f0: bool = False, workers: int = 1
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The measures of many recordings, in the order of `utterances`.
+    """The measures of many recordings, in the order of `utterances` (with ``utterance`` and ``path``).
 
-    Parameters
-    ----------
-    utterances
-        ``utterance`` and ``path``.
-    by_vad
-        Find speech with Silero VAD rather than by level.
-    f0
-        Add the measures of the voice.
-    workers
-        Processes.
+    Speech is found with Silero VAD, or by level. With `f0` the measures of the voice are added.
 
     Returns
     -------
@@ -158,11 +131,8 @@ def _audible(samples: np.ndarray) -> np.ndarray:
     return np.stack([starts * hop, np.minimum(ends * hop + size, len(samples))], axis=1)
 
 
-def _labelled(speech: Tier, n_samples: int) -> np.ndarray:
+def _labelled(speech: Tier) -> np.ndarray:
     """(stretch, 2) First sample, and one past the last, of each stretch that a tier labels as speech."""
-    if abs(speech.duration_s * SAMPLE_RATE_HZ - n_samples) > 1:
-        length_s = n_samples / SAMPLE_RATE_HZ
-        raise AudioError(f"tier {speech.name!r} belongs to a recording of {speech.duration_s:g} s, not {length_s:g} s")
     rows = speech.has([voice.SPEECH])
     bounds_s = np.stack([speech.start_s[rows], speech.end_s[rows]], axis=1)
     return np.rint(bounds_s * SAMPLE_RATE_HZ).astype(int)

@@ -154,23 +154,15 @@ def profiles(
     context: Context,
     tiers: Mapping[str, Mapping[str, Tier]],
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Explain utterances by the method of the study and keep where the evidence lies, not the maps.
+    """Explain utterances (with ``path``) by the method of the study and keep where the evidence lies, not the maps.
 
-    Parameters
-    ----------
-    utterances
-        `DESCRIPTION` and ``path``.
-    context
-        With the baseline of the study.
-    tiers
-        Utterance -> its tiers by name; in an utterance without any every segment is ``unknown``.
+    The `context` holds the baseline of the study. In an utterance without `tiers` every segment is ``unknown``.
 
     Returns
     -------
     regions
-        `REGION_COLUMNS`, a row a top region (`described`). ``level_dbfs`` is the RMS level of
-        what its frames see, ``above_floor_db`` that level over the noise floor of the recording, a proxy of how audible
-        it is.
+        `REGION_COLUMNS`, a row a top region (`described`). ``level_dbfs`` is the RMS level of what its frames see,
+        ``above_floor_db`` that level over the noise floor of the recording, a proxy of how audible it is.
     utterances
         `UTTERANCE_COLUMNS`, a row an utterance: how far its explanation adds up, `locality`, the noise floor, and
         `class_shares`.
@@ -277,8 +269,8 @@ def summary(
         Tables of `profiles`, of several detectors where there is a column ``detector``.
     by
         Columns that make groups, such as detector and attack.
-    seed, rounds, recordings
-        Of the bootstrap; whether recordings are resampled within speakers.
+    recordings
+        Whether recordings are resampled within speakers.
 
     Returns
     -------

@@ -29,8 +29,6 @@ DECIMALS = 12
 """Effects are rounded to this, so that a difference in the last digit of a sum is no effect."""
 
 ROW = ["detector", "seed", "mask", "utterance"]
-COLUMNS = (*ROW, "key", "speaker", "spoof_score", "masked_score", "control_scores", "status")
-"""Columns that `effects` reads; others may stand beside them."""
 
 
 def effects(
@@ -51,14 +49,14 @@ def effects(
     Parameters
     ----------
     masked
-        One row for each detector, training seed, mask and utterance, with `COLUMNS`, and ``recording`` for a second
-        stage. ``control_scores`` holds as many draws in every utterance, or none in any. An utterance in which the mask
-        covers no frames counts as unchanged by mask and control. An utterance that the mask covers whole may lack
-        draws, since moving the mask changes nothing; its masked score stands for them.
-    seed, rounds
-        Seed and number of the bootstrap draws; those that lack a class are left out.
-    level
-        Coverage of the percentile intervals.
+        A row for each ``detector``, training ``seed``, ``mask`` and ``utterance``, with ``key``, ``speaker``,
+        ``spoof_score``, ``masked_score``, ``control_scores``, ``status``, and ``recording`` where these are resampled.
+        ``control_scores`` holds as many draws in every utterance, or none in any. An utterance in which the mask covers
+        no frames counts as unchanged by mask and control. An utterance that the mask covers whole may lack draws, since
+        moving the mask changes nothing; its masked score stands for them.
+    seed, rounds, level
+        Seed and number of the bootstrap draws, and coverage of the percentile intervals. Draws without a class are left
+        out.
     resample_recordings
         Whether recordings are drawn within each drawn speaker.
 
@@ -75,15 +73,17 @@ def effects(
     Raises
     ------
     DataError
-        A column is missing, scores are not finite or do not vary, an utterance stands
-        twice, control draws do not match, or a class is missing. The message names detector, mask and utterance where
-        there is one.
+        Scores are not finite or do not vary, an utterance stands twice, control draws do not match, or a class is
+        missing. The message names detector, mask and utterance where there is one.
 
     References
     ----------
     S. Holm, "A simple sequentially rejective multiple test procedure", 1979.
     """
-    _check(masked, resample_recordings)
+    twice = masked.loc[masked.duplicated(ROW), ROW]
+    if len(twice):
+        names = ", ".join(map(str, twice.iloc[0]))
+        raise DataError(f"row {twice.index[0]} repeats {names}; one row a detector, seed, mask and utterance is needed")
     rows = []
     for (detector, model_seed), scores in masked.groupby(["detector", "seed"], sort=False):
         samples: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
@@ -279,16 +279,3 @@ def _controls(part: pd.DataFrame, masked: np.ndarray) -> np.ndarray:
         draws if len(draws) else [score] * n_draws for draws, score in zip(part["control_scores"], masked, strict=True)
     ]
     return np.array(filled, dtype=np.float64).T
-
-
-def _check(masked: pd.DataFrame, resample_recordings: bool) -> None:
-    needed = [*COLUMNS, *(["recording"] if resample_recordings else [])]
-    missing = [column for column in needed if column not in masked]
-    if missing:
-        raise DataError(f"the table lacks {', '.join(missing)}; it has {', '.join(map(str, masked.columns))}")
-    if not len(masked):
-        raise DataError("the table has 0 rows; at least one is needed")
-    twice = masked.loc[masked.duplicated(ROW), ROW]
-    if len(twice):
-        names = ", ".join(map(str, twice.iloc[0]))
-        raise DataError(f"row {twice.index[0]} repeats {names}; one row a detector, seed, mask and utterance is needed")

@@ -120,8 +120,6 @@ class Mask:
     spec, name, description
         The canonical text (parameters in the order of the registry, defaults left out), the key in `REGISTRY`, and one
         plain sentence.
-    space
-        `FEATURE` or `WAVEFORM`.
     place
         Where the mask acts: one of `PLACES`, with `PUBLISHED` before it where it is found as released, or
         `EDGE_SILENCE`; None for the whole recording.
@@ -160,13 +158,7 @@ class Mask:
 
 
 def parse(spec: str) -> Mask:
-    """The mask that a line such as ``band(lo_hz=600, hi_hz=1200)`` names.
-
-    Raises
-    ------
-    InputError
-        A name, a parameter or a value is not accepted; the message lists what is.
-    """
+    """The mask that a line such as ``band(lo_hz=600, hi_hz=1200)`` names; an InputError lists what is accepted."""
     definition, parameters = specs.read(spec, REGISTRY, "mask")
     if "lo_hz" in parameters and parameters["lo_hz"] >= parameters["hi_hz"]:
         raise InputError(
@@ -317,10 +309,7 @@ REGISTRY: Mapping[str, Definition] = MappingProxyType(
 def frame_mask(name: str, tiers: Mapping[str, Tier], clock: FrameClock, n_frames: int) -> np.ndarray:
     """(frame,) bool: the frames of a place that a tier gives; all False where the tier has nothing of the kind.
 
-    Raises
-    ------
-    InputError
-        No tier gives a place of this name, or the tier is not among `tiers`.
+    An InputError says that no tier gives a place of this name, or that the tier is not among `tiers`.
     """
     by_tier = [key for key, place in PLACES.items() if place.tier]
     if name not in by_tier:
@@ -348,12 +337,8 @@ class Places:
 
         A place is unknown where an utterance has no attribution or no tiers. Tiers cover a recording once, so their
         places are unknown where it was repeated to fill a crop. The (1, samples) waveform is trimmed to whole frames;
-        attributions rank only the `n_read` frames that the head reads.
-
-        Raises
-        ------
-        InputError
-            The place needs a tier that was not decoded, or an attribution has another number of frames.
+        attributions rank only the `n_read` frames that the head reads. An InputError says that the place needs a tier
+        that was not decoded, or that an attribution has another number of frames.
         """
         n_frames, place = clock.n_frames(waveform.shape[1]), mask.place
         if place is None:

@@ -64,15 +64,10 @@ BLANK, DELIMITER = "<blank>", "<delimiter>"
 
 
 def class_of(phone: str) -> str:
-    """The class of a phone, one of `CLASSES`.
+    """The class of a phone, one of `CLASSES`; an InputError says that it has none.
 
     Capitals are read as ARPAbet (with or without stress), everything else as IPA: the first letter decides, except
     that a plosive followed by a fricative other than h is an affricate. Marks of length, stress and tone are ignored.
-
-    Raises
-    ------
-    InputError
-        The phone is neither.
 
     References
     ----------
@@ -110,8 +105,8 @@ def letters(phone: str) -> list[str]:
 def pocketsphinx_phones(samples: np.ndarray) -> Tier:
     """The tier ``phones`` (ARPAbet, ``SIL``, ``+NSN+``, ``+SPN+``) that pocketsphinx decodes in (samples,) at 16 kHz.
 
-    The model is of US English and gives a phone of another language its nearest English one: read classes of phones
-    rather than phones. No phone is decoded in fewer than 26 ms.
+    A phone of another language becomes its nearest one of US English: read classes of phones rather than phones. No
+    phone is decoded in fewer than 26 ms.
     """
     return _decoded("phones", samples)
 
@@ -163,11 +158,6 @@ class CTC:
     A CTC model says in which order tokens come, and roughly when: it emits each in a few frames and a blank between
     them, in the middle of speech. A token therefore reaches halfway to its neighbours, at most `REACH_S` beyond the
     frames that emit it.
-
-    Raises
-    ------
-    InputError
-        The model has no convolutions that give its frame clock.
     """
 
     def __init__(self, model: Any, extractor: Any, tokenizer: Any, name: str) -> None:
@@ -186,10 +176,7 @@ class CTC:
     def from_pretrained(cls, name: str | os.PathLike) -> "CTC":
         """Load a pretrained model, by its name on the Hugging Face Hub or from a folder.
 
-        Raises
-        ------
-        InputError
-            There is no such model, or its weights do not fill it, as where it was never trained for CTC.
+        An InputError says that there is none, or that weights are missing, as where it was never trained for CTC.
         """
         from transformers import AutoFeatureExtractor, AutoModelForCTC, Wav2Vec2CTCTokenizer
 
@@ -228,11 +215,8 @@ class CTC:
     def phones(self, samples: np.ndarray) -> Tier:
         """The tier ``phones``: `tokens` that are phones; tokens without a letter (tones, marks) are left out.
 
-        Raises
-        ------
-        InputError
-            The vocabulary has tokens with letters and without class, such as that of a model of characters. Lower-case
-            characters look like IPA, so a model of these passes.
+        An InputError refuses a vocabulary with letters of no class, such as that of a model of characters. Lower-case
+        characters look like IPA, so a model of these passes.
         """
         phones = {token for token in self.vocabulary.values() if letters(token)}
         unknown = sorted(token for token in phones if known_class(token) is None)
@@ -247,13 +231,7 @@ class CTC:
         return self._tier("phones", tier.start_s[chosen], tier.end_s[chosen], labels, tier.duration_s)
 
     def words(self, samples: np.ndarray) -> Tier:
-        """The tier ``words``: `tokens` between word delimiters, joined.
-
-        Raises
-        ------
-        InputError
-            The model has no word delimiter.
-        """
+        """The tier ``words``: `tokens` between word delimiters, joined; a model without them has none (InputError)."""
         if self.delimiter is None:
             raise InputError(f"CTC model {self.name!r} has no word delimiter, so it does not say where words end")
         tier = self.tokens(samples)

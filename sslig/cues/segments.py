@@ -1,7 +1,7 @@
 """Segments of many recordings: tiers of named sources, decoded in parallel and stored as one table."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -38,19 +38,14 @@ class Decoded(NamedTuple):
 
 
 def source_of(name: str) -> Source:
-    """The source `name`: one of `SOURCES`, or ``ctc:<tier>:<model>`` with one of `CTC_TIERS`.
+    """The source `name`: one of `SOURCES`, or ``ctc:<tier>:<model>`` with one of `CTC_TIERS`; else an InputError.
 
     A model goes by its name on the Hugging Face Hub or by its folder, and is loaded once a process.
-
-    Raises
-    ------
-    InputError
-        There is no such source.
     """
     kind, _, rest = name.partition(":")
     tier, _, model = rest.partition(":")
     if kind == "ctc" and tier in CTC_TIERS and model:
-        return partial(_by_ctc, tier, model)
+        return lambda samples: getattr(_ctc(model), tier)(samples)
     if name not in SOURCES:
         raise InputError(
             f"unknown source {name!r}; accepted: {', '.join(SOURCES)}, ctc:<tier>:<model> with {', '.join(CTC_TIERS)}"
@@ -59,27 +54,15 @@ def source_of(name: str) -> Source:
 
 
 def decode(utterances: pd.DataFrame, sources: Sequence[str], workers: int = 1) -> Decoded:
-    """Decode the tiers of many recordings in `workers` processes, whose number does not change the result.
-
-    Parameters
-    ----------
-    utterances
-        A table with ``utterance`` and ``path``.
-    sources
-        Names for `source_of`; no two may give the same tier.
-    workers
-        Processes. Each loads its own models.
+    """Decode the tiers of `utterances` (with ``path``) in processes, whose number does not change the result.
 
     Raises
     ------
     InputError
-        A source is unknown, two give the same tier, or an utterance stands twice.
+        A name in `sources` is none for `source_of`, or two of them give the same tier.
     """
     from joblib import Parallel, delayed, parallel_config
 
-    twice = utterances.loc[utterances["utterance"].duplicated(), "utterance"]
-    if len(twice):
-        raise InputError(f"utterance {twice.iloc[0]!r} stands twice (again in row {twice.index[0]})")
     for name in sources:
         source_of(name)
     with parallel_config(backend="loky", inner_max_num_threads=1):
@@ -105,10 +88,6 @@ def by_utterance(table: pd.DataFrame) -> dict[str, dict[str, Tier]]:
     return tiers
 
 
-def _by_ctc(tier: str, model: str, samples: np.ndarray) -> Tier:
-    return getattr(_ctc(model), tier)(samples)
-
-
 @cache
 def _ctc(model: str) -> phones.CTC:
     return phones.CTC.from_pretrained(model)
@@ -128,9 +107,11 @@ def _tiers(path: str, sources: Sequence[str]) -> list[Tier] | str:
 
 
 def _rows(utterance: str, tiers: Sequence[Tier]) -> list[tuple[str, str, float, float, str, float]]:
-    rows = []
-    for tier in tiers:
-        stretches = zip(tier.start_s.tolist(), tier.end_s.tolist(), tier.labels, strict=True) if len(tier) else ()
-        for stretch in stretches or [(np.nan, np.nan, "")]:
-            rows.append((utterance, tier.name, *stretch, tier.duration_s))
-    return rows
+    stretches = {
+        tier: list(zip(tier.start_s.tolist(), tier.end_s.tolist(), tier.labels, strict=True)) for tier in tiers
+    }
+    return [
+        (utterance, tier.name, *stretch, tier.duration_s)
+        for tier, rows in stretches.items()
+        for stretch in rows or [(np.nan, np.nan, "")]
+    ]

@@ -1,12 +1,10 @@
 """Shortcuts: whether plain measures of recordings separate classes, follow the scores of detectors, or predict them."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from sslig.errors import DataError
 from sslig.labels import KEYS
 from sslig.stats.bootstrap import Statistic, Units, cliffs_delta, estimate, pearson, spearman
 from sslig.stats.metrics import eer, weighted
@@ -58,8 +56,6 @@ def separation(
         Whether recordings are resampled within speakers.
     seed, rounds
         Seed and least number of bootstrap rounds; up to `MOST_ROUNDS` are drawn where Holm's correction needs them.
-    workers
-        Processes.
 
     Returns
     -------
@@ -68,13 +64,7 @@ def separation(
         values or `NEITHER`; ``delta`` (Cliff's, positive where the second group has the larger values) with
         ``delta_low`` and ``delta_high``; ``p`` of a delta of 0 and ``p_holm``; ``n_first``, ``n_second`` and
         ``n_missing``. Figures are NaN where a group has no value, intervals where there is one unit to resample.
-
-    Raises
-    ------
-    DataError
-        A column is missing, or a value is infinite.
     """
-    _require(table, [by, "speaker", *(["recording"] if recordings else []), *measures])
     part = table[table[by].isin(pair)]
     rounds = enough_rounds(len(measures), Units.of_table(part, recordings=recordings).n, least=rounds, most=MOST_ROUNDS)
     jobs = [(part, names, by, pair, recordings, seed, rounds) for names in _alike(part, measures)]
@@ -97,7 +87,7 @@ def score_correlation(
     table
         A row per detector and utterance with ``detector``, ``utterance``, ``key``, ``speaker``, ``recording`` (where
         these are resampled), ``spoof_score`` and `measures`.
-    measures, recordings, seed, rounds, workers
+    measures, recordings, seed, rounds
         As for `separation`.
 
     Returns
@@ -106,22 +96,13 @@ def score_correlation(
         ``detector``, ``key`` (`ALL` or a class), ``measure``, ``pearson``, ``spearman`` with ``low``, ``high`` and
         ``p``, ``p_holm`` over the measures of a detector and class, ``n`` and ``n_missing``. A constant measure has no
         correlation (NaN).
-
-    Raises
-    ------
-    DataError
-        A column is missing, an utterance is repeated, or a value is infinite.
     """
-    _require_scores(table, ["recording"] if recordings else [], measures)
     n_units = min((Units.of_table(part, recordings=recordings).n for _, part in table.groupby("key")), default=0)
     rounds = enough_rounds(len(measures), n_units, least=rounds, most=MOST_ROUNDS)
-    jobs = [
-        (part, names, labels, recordings, seed, rounds)
-        for labels, part in _parts(table)
-        for names in _alike(part, measures)
-    ]
-    rows = [row for rows in _each(_correlation, jobs, workers) for row in rows]
-    return corrected(pd.DataFrame(rows), ["detector", "key"])
+    jobs = [(*part, names, recordings, seed, rounds) for part in _parts(table) for names in _alike(part[1], measures)]
+    return corrected(
+        pd.DataFrame([row for rows in _each(_correlation, jobs, workers) for row in rows]), ["detector", "key"]
+    )
 
 
 def score_models(
@@ -142,14 +123,12 @@ def score_models(
 
     Parameters
     ----------
-    table, measures, recordings, workers
+    table, measures, recordings
         As for `score_correlation`; `table` has the column `folds_of` too.
     folds_of
         ``recording`` or ``speaker``: no two folds share one.
-    seed
-        Seed of folds, models, shuffles and bootstrap.
-    rounds
-        Bootstrap rounds over the held-out predictions; models are not refitted.
+    seed, rounds
+        Seed of folds, models, shuffles and bootstrap; its rounds over the predictions. Models are not refitted.
 
     Returns
     -------
@@ -163,14 +142,8 @@ def score_models(
     ----------
     L. Breiman, "Random forests", 2001, section 10 (permutation importance).
     """
-    _require_scores(table, [folds_of, *(["recording"] if recordings else [])], measures)
-    options = (list(measures), folds_of, recordings, seed, rounds)
-    jobs = [
-        (part, labels, model, *options)
-        for labels, part in _parts(table)
-        for model in MODELS
-        if part[folds_of].nunique() >= 2
-    ]
+    parts = [part for part in _parts(table) if part[1][folds_of].nunique() >= 2]
+    jobs = [(*part, model, list(measures), folds_of, recordings, seed, rounds) for part in parts for model in MODELS]
     results = _each(_model, jobs, workers)
     fits, importances = [fit for fit, _ in results], [row for _, rows in results for row in rows]
     return pd.DataFrame(fits, columns=FIT_COLUMNS), pd.DataFrame(importances, columns=IMPORTANCE_COLUMNS)
@@ -211,16 +184,10 @@ def r2(scores: np.ndarray, predicted: np.ndarray) -> Statistic:
 
 
 def _separation(
-    table: pd.DataFrame,
-    measures: list[str],
-    by: str,
-    pair: tuple[str, str],
-    recordings: bool,
-    seed: int,
-    rounds: int,
+    table: pd.DataFrame, measures: list[str], by: str, pair: tuple[str, str], recordings: bool, seed: int, rounds: int
 ) -> list[dict[str, float | str]]:
     """The rows of measures with values for the same utterances, which share the draws of the bootstrap."""
-    part = table[_known(table, measures[0])]
+    part = table[table[measures[0]].notna()]
     second = (part[by] == pair[1]).to_numpy()
     counts = {"n_first": int((~second).sum()), "n_second": int(second.sum()), "n_missing": len(table) - len(part)}
     if not counts["n_first"] or not counts["n_second"]:
@@ -238,17 +205,16 @@ def _separation(
     figures = _estimated(statistics, part, recordings, seed, rounds)
     deltas = figures[::2].rename(columns={"value": "delta", "low": "delta_low", "high": "delta_high"})
     rates = figures[1::2].rename(columns={"value": "eer"}).drop(columns="p")
-    rows = rates.reset_index(drop=True).join(deltas.reset_index(drop=True))
-    rows = rows.assign(measure=measures, larger_in=larger_in, **counts)
-    order = ["measure", "eer", "low", "high", "larger_in", "delta", "delta_low", "delta_high", "p", *counts]
-    return rows[order].to_dict("records")
+    rates.insert(0, "measure", measures)
+    rows = rates.assign(larger_in=larger_in).reset_index(drop=True).join(deltas.reset_index(drop=True))
+    return rows.assign(**counts).to_dict("records")
 
 
 def _correlation(
-    table: pd.DataFrame, measures: list[str], labels: dict[str, str], recordings: bool, seed: int, rounds: int
+    labels: dict[str, str], table: pd.DataFrame, measures: list[str], recordings: bool, seed: int, rounds: int
 ) -> list[dict[str, float | str]]:
     """The rows of measures with values for the same utterances."""
-    part = table[_known(table, measures[0])]
+    part = table[table[measures[0]].notna()]
     counts = {"n": len(part), "n_missing": len(table) - len(part)}
     if part.empty:
         empty = dict.fromkeys(["pearson", "spearman", "low", "high", "p"], np.nan)
@@ -256,9 +222,10 @@ def _correlation(
     pairs = [(part[name].to_numpy(dtype=np.float64), part["spoof_score"].to_numpy()) for name in measures]
     linear = [float(pearson(*pair)(np.ones((1, len(part))))[0]) for pair in pairs]
     figures = _estimated([spearman(*pair) for pair in pairs], part, recordings, seed, rounds)
-    rows = figures.rename(columns={"value": "spearman"}).assign(measure=measures, pearson=linear, **counts)
-    order = ["measure", "pearson", "spearman", "low", "high", "p", *counts]
-    return [labels | row for row in rows[order].to_dict("records")]
+    figures.insert(0, "pearson", linear)
+    figures.insert(0, "measure", measures)
+    rows = figures.rename(columns={"value": "spearman"}).assign(**counts)
+    return [labels | row for row in rows.to_dict("records")]
 
 
 def _estimated(
@@ -274,8 +241,8 @@ def _estimated(
 
 
 def _model(
-    part: pd.DataFrame,
     labels: dict[str, str],
+    part: pd.DataFrame,
     model: str,
     measures: list[str],
     folds_of: str,
@@ -290,7 +257,7 @@ def _model(
     # Stratified, so that no fold lacks a class where the groups allow it.
     folds = StratifiedGroupKFold(min(FOLDS, n_groups), shuffle=True, random_state=seed)
     splits = [s for s in folds.split(part, part["key"], part[folds_of]) if len(s[0]) and len(s[1])]
-    predicted, importance = _held_out(part, measures, splits, partial(MODELS[model], seed), seed, model == LINEAR)
+    predicted, importance = _held_out(part, measures, splits, model, seed)
     units = Units.of_table(part, recordings=recordings)
     fit = estimate(r2(part["spoof_score"].to_numpy(), predicted), units, seed=seed, rounds=rounds)
     values = {"model": model, "r2": float(fit.value), "low": float(fit.low), "high": float(fit.high)}
@@ -300,27 +267,22 @@ def _model(
 
 
 def _held_out(
-    part: pd.DataFrame,
-    measures: list[str],
-    splits: list[tuple[np.ndarray, np.ndarray]],
-    make: Callable,
-    seed: int,
-    shuffled: bool,
+    part: pd.DataFrame, measures: list[str], splits: list[tuple[np.ndarray, np.ndarray]], model: str, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(row,) predictions by models that have not seen the row's group, and (measure,) importances if `shuffled`."""
+    """(row,) predictions by models that have not seen the row's group, and (measure,) importances in the linear one."""
     from sklearn.inspection import permutation_importance
 
     inputs, target = part[measures].to_numpy(dtype=np.float64), part["spoof_score"].to_numpy(dtype=np.float64)
     predicted, losses = np.full(len(part), np.nan), []
     options = {"scoring": "neg_mean_squared_error", "n_repeats": SHUFFLES, "random_state": seed}
     for train, test in splits:
-        model = make().fit(inputs[train], target[train])
-        predicted[test] = model.predict(inputs[test])
-        if shuffled:
-            loss = permutation_importance(model, inputs[test], target[test], **options).importances_mean
+        fitted = MODELS[model](seed).fit(inputs[train], target[train])
+        predicted[test] = fitted.predict(inputs[test])
+        if model == LINEAR:
+            loss = permutation_importance(fitted, inputs[test], target[test], **options).importances_mean
             losses.append(loss * len(test))
     # In units of the variance of all scores, because a fold may hold a single utterance.
-    return predicted, np.sum(losses, axis=0) / (len(part) * np.var(target)) if shuffled else np.empty(0)
+    return predicted, np.sum(losses, axis=0) / (len(part) * np.var(target)) if losses else np.empty(0)
 
 
 def _parts(table: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
@@ -343,29 +305,5 @@ def _alike(table: pd.DataFrame, measures: Sequence[str]) -> list[list[str]]:
     """The measures in groups with values for the same utterances."""
     groups: dict[bytes, list[str]] = {}
     for name in measures:
-        groups.setdefault(_known(table, name).tobytes(), []).append(name)
+        groups.setdefault(table[name].notna().to_numpy().tobytes(), []).append(name)
     return list(groups.values())
-
-
-def _known(table: pd.DataFrame, name: str) -> np.ndarray:
-    """(row,) bool: rows with a value."""
-    values = table[name].to_numpy(dtype=np.float64)
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        raise DataError(f"{name} in row {infinite[0]} is infinite ({len(infinite)} in all); a number or NaN is needed")
-    return np.isfinite(values)
-
-
-def _require(table: pd.DataFrame, columns: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise DataError(f"columns {missing} are missing; the table has {list(table.columns)}")
-
-
-def _require_scores(table: pd.DataFrame, columns: Sequence[str], measures: Sequence[str]) -> None:
-    _require(table, ["detector", "utterance", "key", "speaker", "spoof_score", *columns, *measures])
-    repeated = table[table.duplicated(["detector", "utterance"])]
-    if len(repeated):
-        raise DataError(f"{repeated['utterance'].iloc[0]} occurs twice for {repeated['detector'].iloc[0]}")
-    if not np.isfinite(table["spoof_score"]).all():
-        raise DataError("a spoof_score is NaN or infinite")

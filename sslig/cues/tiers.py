@@ -85,15 +85,8 @@ def runs(mask: ArrayLike) -> np.ndarray:
     return np.flatnonzero(padded[1:] != padded[:-1]).reshape(-1, 2)
 
 
-def coverage(mask: ArrayLike, clock: FrameClock) -> dict[str, float | int]:
-    """Measure how much of a (frame,) mask is True, in how many runs of what length.
-
-    Returns
-    -------
-    dict
-        ``n_frames``, ``n_masked``, ``share``, ``n_runs``, ``mean_run_s`` and ``longest_run_s``; 0 where nothing is.
-    """
-    mask = np.asarray(mask, dtype=bool)
+def coverage(mask: np.ndarray, clock: FrameClock) -> dict[str, float | int]:
+    """Measure how much of a (frame,) bool mask is True, in how many runs of what length; 0 where nothing is."""
     run_s = np.diff(runs(mask), axis=1).ravel() * clock.hop_s
     return {
         "n_frames": len(mask),
@@ -107,8 +100,6 @@ def coverage(mask: ArrayLike, clock: FrameClock) -> dict[str, float | int]:
 
 def near(times_s: np.ndarray, clock: FrameClock, n_frames: int, width_ms: float) -> np.ndarray:
     """(frame,) bool: the frame's centre is within half of `width_ms` of one of the sorted (time,) `times_s`."""
-    if not width_ms > 0:
-        raise InputError(f"a width of {width_ms} ms; it must be above 0")
     half_s = width_ms / 2000 + 1e-9  # so that rounding does not decide
     centre_s = clock.centre_s(n_frames)
     return np.searchsorted(times_s, centre_s - half_s) < np.searchsorted(times_s, centre_s + half_s, side="right")
@@ -117,10 +108,7 @@ def near(times_s: np.ndarray, clock: FrameClock, n_frames: int, width_ms: float)
 def write_textgrid(path: str | os.PathLike, tiers: Sequence[Tier]) -> None:
     """Write the tiers of one recording as a Praat TextGrid, which has no place for their `source`.
 
-    Raises
-    ------
-    InputError
-        There are no tiers, two have the same name, they differ in duration, or a stretch ends within the first 0.1 ms.
+    An InputError refuses no tiers, two of the same name, of different durations, or a stretch that ends within 0.1 ms.
     """
     from praatio import textgrid
     from praatio.utilities.errors import PraatioException
@@ -145,18 +133,14 @@ def write_textgrid(path: str | os.PathLike, tiers: Sequence[Tier]) -> None:
 def read_textgrid(path: str | os.PathLike) -> list[Tier]:
     """Read the interval tiers of a Praat TextGrid in their order; stretches without text are gaps.
 
-    Raises
-    ------
-    InputError
-        The file is missing or no TextGrid, does not start at 0 s, or a tier is faulty.
+    An InputError says that the file is missing or no TextGrid, does not start at 0 s, or has a faulty tier.
     """
     from praatio import textgrid
     from praatio.utilities.errors import PraatioException
 
-    path = _existing(path)
     try:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False, reportingMode="error")
-    except (PraatioException, ValueError, IndexError, KeyError, TypeError) as error:
+    except (PraatioException, OSError, ValueError, IndexError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a TextGrid that praatio reads ({type(error).__name__}: {error})") from error
     if grid.minTimestamp != 0:
         raise InputError(f"{path}: starts at {grid.minTimestamp} s; a TextGrid of a whole recording starts at 0")
@@ -173,16 +157,12 @@ def write_audacity(path: str | os.PathLike, tier: Tier) -> None:
 def read_audacity(path: str | os.PathLike, name: str, duration_s: float) -> Tier:
     r"""Read an Audacity label track as the tier `name`; lines of frequencies (they begin with ``\``) are skipped.
 
-    Raises
-    ------
-    InputError
-        The file is missing, a line is no label, or the stretches are faulty.
+    An InputError says that the file is missing, a line is no label, or the stretches are faulty.
     """
-    path = _existing(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error.reason})") from error
+        lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a text in UTF-8 that can be read ({error})") from error
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and line[0] != "\\"]
     rows = [_label(path, number, line) for number, line in numbered]
     return _read(path, "Audacity labels", name, sorted(rows), duration_s)
@@ -213,35 +193,22 @@ def _entries(tier: Tier) -> list[tuple[float, float, str]]:
     return list(zip(start_s, end_s, tier.labels, strict=True))
 
 
-def _existing(path: str | os.PathLike) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    return path
-
-
-def _label(path: Path, number: int, line: str) -> tuple[float, float, str]:
-    where = f"{path}, line {number}"
+def _label(path: str | os.PathLike, number: int, line: str) -> tuple[float, float, str]:
     try:
         start_s, end_s, label = line.split("\t", maxsplit=2)
-        start_s, end_s = float(start_s), float(end_s)
+        return float(start_s), float(end_s), label
     except ValueError as error:
         raise InputError(
-            f"{where}: {line!r} is no label; start, end (s) and text, separated by tabs, are needed"
+            f"{path}, line {number}: {line!r} is no label; start, end (s) and text, separated by tabs, are needed"
         ) from error
-    if not 0 <= start_s < end_s or not label.strip():
-        raise InputError(
-            f"{where}: {label!r} from {start_s} to {end_s} s; a stretch has a text and ends after it begins"
-        )
-    return start_s, end_s, label
 
 
-def _read(path: Path, tool: str, name: str, rows: Sequence[Sequence[Any]], duration_s: float) -> Tier:
+def _read(path: str | os.PathLike, tool: str, name: str, rows: Sequence[Sequence[Any]], duration_s: float) -> Tier:
     start_s, end_s = np.array([row[:2] for row in rows], dtype=np.float64).reshape(-1, 2).T
     touching = np.abs(start_s[1:] - end_s[:-1]) <= TOLERANCE_S
     start_s[1:][touching] = end_s[:-1][touching]
     labels = tuple(" ".join(row[2].split()) for row in rows)
     try:
-        return Tier(name, start_s, end_s, labels, duration_s, {"tool": tool, "file": path.name})
+        return Tier(name, start_s, end_s, labels, duration_s, {"tool": tool, "file": Path(path).name})
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
