@@ -69,8 +69,8 @@ def test_a_step_is_undone_and_redone_whole_and_nothing_is_deleted(store):
 
 
 def test_a_change_after_an_undo_ends_the_redo(store):
-    store.append("Ann", "u1", "comment", "one")
-    store.append("Ann", "u1", "comment", "two")
+    for text in ("one", "two"):
+        store.append("Ann", "u1", "comment", text)
     store.undo("Ann", "u1")
     store.append("Ann", "u1", "comment", "three")
     assert store.redo("Ann", "u1") == ()
@@ -90,15 +90,13 @@ def test_undo_and_redo_are_of_one_annotator_and_item(store):
     assert store.states("Ann") == {"u2": {"comment": "latest"}, "u1": {"comment": "Ann's"}}
 
 
-def test_text_comes_back_as_it_was_typed_but_for_control_characters(store):
-    for typed, expected in [
-        (MARKUP, MARKUP),
-        ("a\r\nb\tc\rd", "a\nb\tc\nd"),
-        ("x\x00\x07\ud800y", "xy"),
-        ("😀 ñ 中", "😀 ñ 中"),
-    ]:
-        store.append("Ann", "u1", "comment", typed)
-        assert store.state("Ann", "u1") == {"comment": expected}
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [(MARKUP, MARKUP), ("a\r\nb\tc\rd", "a\nb\tc\nd"), ("x\x00\x07\ud800y", "xy"), ("😀 ñ 中", "😀 ñ 中")],
+)
+def test_text_comes_back_as_it_was_typed_but_for_control_characters(store, typed, expected):
+    store.append("Ann", "u1", "comment", typed)
+    assert store.state("Ann", "u1") == {"comment": expected}
 
 
 def test_names_are_one_line_of_visible_characters(store):
@@ -160,15 +158,12 @@ def test_the_first_plan_of_a_key_stays(store):
 
 
 @pytest.mark.parametrize("verb", ["DELETE FROM changes", "UPDATE changes SET value = '1'", "DELETE FROM plans"])
-def test_the_file_itself_refuses_to_forget(store, path, verb):
+def test_the_file_itself_refuses_to_forget_and_every_commit_is_synchronous(store, path, verb):
     store.append("Ann", "u1", "done", True)
     store.keep_plan("Ann", "k", [1])
     with sqlite3.connect(path) as base, pytest.raises(sqlite3.IntegrityError, match="only grows"):
         base.execute(verb)
-
-
-def test_the_file_is_in_wal_mode_and_every_commit_is_synchronous(store):
-    assert store._base.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert base.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert store._base.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
@@ -204,18 +199,13 @@ def test_what_is_no_store_is_refused_and_left_alone(path, kind, fault, read_only
     assert before is None or path.read_bytes() == before
 
 
-def test_a_missing_file_is_made_to_write_and_missed_to_read(tmp_path):
-    Store(tmp_path / "new" / "s.sqlite").close()
+def test_what_cannot_be_read_or_written_is_said(tmp_path, path):
     with pytest.raises(InputError, match="no such file"):
-        Store(tmp_path / "none.sqlite", read_only=True)
-
-
-def test_what_cannot_be_written_is_said(tmp_path, path):
+        Store(path, read_only=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="a folder that can be written to is needed"):
         Store(tmp_path / "file" / "s.sqlite")
-    with Store(path) as store:
-        store.append("Ann", "u1", "done", True)
+    Store(path).close()
     with Store(path, read_only=True) as store, pytest.raises(InputError, match="opened to read only"):
         store.append("Ann", "u1", "done", True)
 
@@ -266,9 +256,8 @@ def test_processes_that_write_at_once_lose_nothing(path):
     with Store(path, read_only=True) as store:
         assert len(store.history()) == 240
         for annotator in store.annotators():
-            assert [change.value for change in store.history(annotator)] == [
-                f"{annotator} {number}" for number in range(60)
-            ]
+            texts = [f"{annotator} {number}" for number in range(60)]
+            assert [change.value for change in store.history(annotator)] == texts
 
 
 def test_kill_9_loses_nothing_whose_append_had_returned(path):
