@@ -15,8 +15,7 @@ form          what it is                                               a higher 
 import csv
 import os
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,28 +27,15 @@ from sslig.files import write_parquet, write_tsv
 from sslig.labels import KEYS
 from sslig.stats import metrics
 
-COLUMNS = {
-    "utterance": "text",
-    "spoof_score": "a finite number",
-    "key": "text",
-    "attack": "text",
-    "codec": "text",
-    "speaker": "text",
-    "duration_s": "a finite number",
-    "crop_s": "a finite number or null",
-    "seed": "an integer",
-    "checkpoint": "text",
-}
-"""Kind of each column: ``spoof_score`` is a logit (higher = spoof); ``crop_s`` is null where the whole was scored."""
+FROM_PROTOCOL = ["key", "attack", "codec", "speaker"]
+COLUMNS = ["utterance", "spoof_score", *FROM_PROTOCOL, "duration_s", "crop_s", "seed", "checkpoint"]
+"""``spoof_score`` is a logit (higher = spoof); ``crop_s`` is null where the whole utterance was scored."""
 
-RUN = ["checkpoint", "seed", "crop_s"]
-"""Columns that tell runs apart; an utterance has one score a run."""
-
+RUN = ["checkpoint", "seed", "crop_s"]  # columns that tell runs apart; an utterance has one score a run
 HIGHER = {"parquet": "spoof", "official": "bonafide"}
 OFFICIAL_HEADER = ["filename", "cm-score"]
 RELEASE_HEADER = ["utterance", "score", "label"]
 SEPARATORS = "\t,;"  # white space where the first line has none of them
-FROM_PROTOCOL = ["key", "attack", "codec", "speaker"]  # columns that this project's table takes from the protocol
 SHOWN = 5
 
 
@@ -58,13 +44,7 @@ class ScoreFileWarning(UserWarning):
 
 
 def write(path: str | os.PathLike, table: pd.DataFrame) -> None:
-    """Write `table` (columns `COLUMNS`, in any order) as Parquet, atomically.
-
-    Raises
-    ------
-    InputError
-        The table is not one of scores; nothing is written.
-    """
+    """Write `table` (columns `COLUMNS`, in any order) as Parquet; `InputError` where `read` would raise it."""
     write_parquet(path, _checked(path, table))
 
 
@@ -74,8 +54,8 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is missing or no Parquet, a column is missing, unknown or of another kind, the table is empty, a
-        score is NaN or infinite, a key is unknown, or a run has two scores of an utterance.
+        The file is missing or no Parquet, a column is missing or unknown, the table is empty, a score is not finite,
+        a key is unknown, or a run has two scores of an utterance.
     """
     import pyarrow
 
@@ -97,27 +77,20 @@ def write_official(path: str | os.PathLike, table: pd.DataFrame) -> None:
         The table is not one of scores, or an utterance has several.
     """
     table = _checked(path, table)
-    _refuse(path, table, table["utterance"].duplicated(), "utterance", "an official file holds one score of each")
+    several = "utterance {utterance} has several scores; an official file holds one score of each"
+    _refuse(path, table, table["utterance"].duplicated(), several)
     write_tsv(path, pd.DataFrame({"filename": table["utterance"], "cm-score": -table["spoof_score"]}))
 
 
-@dataclass(frozen=True)
-class ScoreFile:
-    """A score file of some system, as read.
+class ScoreFile(NamedTuple):
+    """A score file of some system."""
 
-    Attributes
-    ----------
-    table
-        ``utterance``, ``spoof_score`` and all other columns of the protocol, in its order.
-    form
-        ``parquet``, ``official``, ``release`` or ``csv``.
-    notes
-        What was recognised and left out, to be printed beside any figure made of the scores.
-    """
-
-    table: pd.DataFrame
-    form: str
-    notes: tuple[str, ...]
+    path: Path
+    table: (
+        pd.DataFrame
+    )  # in the order of the protocol, with its columns and ``spoof_score``; first the rows of the file
+    form: str  # ``parquet``, ``official``, ``release`` or ``csv``
+    notes: list[str]  # what was recognised and left out, to be printed beside any figure made of the scores
 
 
 def read_foreign(
@@ -132,12 +105,10 @@ def read_foreign(
 ) -> ScoreFile:
     """Read the scores of any system as spoof scores, checked against the protocol and joined with it.
 
-    Nothing is guessed from the scores themselves.
+    Nothing is guessed from the scores themselves; an EER above 50 % gives a `ScoreFileWarning`.
 
     Parameters
     ----------
-    path
-        The file.
     protocol
         The trials (`sslig.corpora.protocol`): ``utterance``, ``key`` and whatever else is to be joined.
     higher
@@ -151,16 +122,11 @@ def read_foreign(
         Whether utterances of the protocol without a score, and scores of utterances that are not in it, are an error
         (``refuse``) or left out with a note (``allow``).
 
-    Warns
-    -----
-    ScoreFileWarning
-        The EER is above 50 %: the direction may be reversed.
-
     Raises
     ------
     InputError
-        Form or direction are unclear, or a row has a wrong number of fields, a score that is no finite number, an
-        utterance that stands twice or is unknown, or a label that the protocol contradicts; the message names it.
+        Form or direction are unclear, or a row has a wrong number of fields, no finite score, an utterance that stands
+        twice or is unknown, or a label that the protocol contradicts; the message names the row.
     """
     path = _existing(path)
     if not {missing, unknown} <= {"refuse", "allow"}:
@@ -177,19 +143,7 @@ def read_foreign(
     if all(map(len, by_key)) and (eer := metrics.eer(*by_key)) > 0.5:
         rows.notes.append(f"the EER is {100 * eer:.1f} %, above 50 %: the direction may be reversed")
         warnings.warn(f"{path}: {rows.notes[-1]}", ScoreFileWarning, stacklevel=2)
-    return ScoreFile(table, rows.form, tuple(rows.notes))
-
-
-class _Rows(NamedTuple):
-    """Rows of a file: ``at`` (such as "line 3"), ``utterance``, ``score`` and what else the file states."""
-
-    path: Path
-    table: pd.DataFrame
-    form: str
-    notes: list[str]
-
-    def error(self, row: pd.Series, what: str) -> InputError:
-        return InputError(f"{self.path}, {row['at']}: {what}")
+    return rows._replace(table=table)
 
 
 def _existing(path: str | os.PathLike) -> Path:
@@ -199,43 +153,28 @@ def _existing(path: str | os.PathLike) -> Path:
 
 
 def _checked(path: str | os.PathLike, table: pd.DataFrame) -> pd.DataFrame:
-    """`table` with its columns in order; rows are counted from 0 in messages."""
-    missing = [column for column in COLUMNS if column not in table]
-    unknown = [str(column) for column in table.columns if column not in COLUMNS]
+    missing, unknown = (sorted(names) for names in (set(COLUMNS) - set(table), set(table) - set(COLUMNS)))
     if missing or unknown:
         raise InputError(f"{path}: missing columns {missing}, unknown columns {unknown}; accepted: {list(COLUMNS)}")
     if table.empty:
         raise InputError(f"{path}: no scores")
-    table = table[list(COLUMNS)].reset_index(drop=True)
-    if table["crop_s"].isna().all():  # a column of nulls has no kind
-        table["crop_s"] = table["crop_s"].astype("float64")
-    for column, kind in COLUMNS.items():
-        _refuse(path, table, ~_fits(table[column], kind), column, f"{kind} is needed")
-    _refuse(path, table, ~table["key"].isin(KEYS), "key", f"accepted: {', '.join(KEYS)}")
-    _refuse(path, table, table.duplicated(["utterance", *RUN]), "utterance", "stands before with the same run")
+    table = table[list(COLUMNS)].reset_index(drop=True).astype({"crop_s": np.float64})  # a column of nulls has no kind
+    finite, known = np.isfinite(table["spoof_score"]), table["key"].isin(KEYS)
+    _refuse(path, table, ~finite, "spoof_score is {spoof_score} in utterance {utterance}; a finite number is needed")
+    _refuse(path, table, ~known, f"key is {{key!r}} in utterance {{utterance}}; accepted: {', '.join(KEYS)}")
+    _refuse(path, table, table.duplicated(["utterance", *RUN]), "utterance {utterance} stands before with the same run")
     return table
 
 
-def _fits(values: pd.Series, kind: str) -> np.ndarray:
-    if kind == "text":
-        return np.array([isinstance(value, str) for value in values])
-    types = pd.api.types
-    is_kind = types.is_integer_dtype if kind == "an integer" else types.is_numeric_dtype
-    if not is_kind(values.dtype) or types.is_bool_dtype(values.dtype):
-        return np.zeros(len(values), dtype=bool)
-    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return np.isfinite(numbers) | (np.isnan(numbers) & ("null" in kind))
+def _refuse(path: str | os.PathLike, table: pd.DataFrame, faulty: pd.Series, what: str) -> None:
+    """Raise `what`, with the values of the columns that it names in braces, of the first faulty row."""
+    if faulty.any():
+        row = table[faulty].iloc[0]
+        at = row.get("at", f"row {row.name}")
+        raise InputError(f"{path}, {at}: {what.format(**row)} ({faulty.sum()} of {len(table)} rows)")
 
 
-def _refuse(path: str | os.PathLike, table: pd.DataFrame, faulty: Sequence[bool], column: str, why: str) -> None:
-    rows = np.flatnonzero(faulty)
-    if len(rows):
-        utterance, value = table["utterance"].iloc[rows[0]], table[column].iloc[rows[0]]
-        more = f" ({len(rows)} rows in all)" if len(rows) > 1 else ""
-        raise InputError(f"{path}, row {rows[0]}, utterance {utterance}: {column} is {value!r}; {why}{more}")
-
-
-def _read_rows(path: Path, columns: Mapping[str, str] | None) -> _Rows:
+def _read_rows(path: Path, columns: Mapping[str, str] | None) -> ScoreFile:
     with path.open("rb") as file:
         if file.read(4) != b"PAR1":
             return _read_text(path, columns)
@@ -247,22 +186,16 @@ def _read_rows(path: Path, columns: Mapping[str, str] | None) -> _Rows:
         first, second = runs.iloc[:2].to_dict("records")
         raise InputError(f"{path}: scores of {len(runs)} runs, such as {first} and {second}; one is needed")
     rows = table.rename(columns={"spoof_score": "score"}).assign(at=[f"row {number}" for number in range(len(table))])
-    return _Rows(path, rows[["at", "utterance", "score", *FROM_PROTOCOL]], "parquet", ["form parquet"])
+    return ScoreFile(path, rows[["at", "utterance", "score", *FROM_PROTOCOL]], "parquet", ["form parquet"])
 
 
-def _read_text(path: Path, columns: Mapping[str, str] | None) -> _Rows:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: neither Parquet nor UTF-8 text ({error})") from error
-    first = next((line for line in lines if line.strip()), None)
-    if first is None:
+def _read_text(path: Path, columns: Mapping[str, str] | None) -> ScoreFile:
+    fields = _fields(path)
+    if not fields:
         raise InputError(f"{path}: no scores")
-    separator = next((mark for mark in SEPARATORS if mark in first), None)
-    fields = _fields(path, lines, separator)
     header = fields[0][1]
     form, positions, has_header = _layout(path, header, columns)
-    body = fields[1:] if has_header else fields
+    body = fields[has_header:]
     if not body:
         raise InputError(f"{path}: a header and no scores")
     for number, row in body:
@@ -270,11 +203,17 @@ def _read_text(path: Path, columns: Mapping[str, str] | None) -> _Rows:
             raise InputError(f"{path}, line {number}: {len(row)} fields; the first line has {len(header)}")
     named = {name: [row[position] for _, row in body] for name, position in positions.items()}
     table = pd.DataFrame({"at": [f"line {number}" for number, _ in body]} | named)
-    return _Rows(path, table, form, [f"form {form}, {'with' if has_header else 'without'} header"])
+    return ScoreFile(path, table, form, [f"form {form}, {'with' if has_header else 'without'} header"])
 
 
-def _fields(path: Path, lines: list[str], separator: str | None) -> list[tuple[int, list[str]]]:
-    """Number and fields of each line that is not blank."""
+def _fields(path: Path) -> list[tuple[int, list[str]]]:
+    """Number and fields of each line that is not blank; the first of them shows the separator."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: neither Parquet nor UTF-8 text ({error})") from error
+    first = next(filter(str.strip, lines), "")
+    separator = next((mark for mark in SEPARATORS if mark in first), None)
     if separator is None:
         return [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
     rows = csv.reader(lines, delimiter=separator, strict=True)
@@ -289,7 +228,14 @@ def _layout(path: Path, header: list[str], columns: Mapping[str, str] | None) ->
     """Form of a text file, positions of utterance, score and label, and whether the first row is a header."""
     names = [name.lower() for name in header]
     if columns is not None:
-        return "csv", _named_positions(path, header, columns), True
+        if not {"utterance", "score"} <= set(columns) <= set(RELEASE_HEADER):
+            needed = "for a CSV they must name utterance and score, and may name label"
+            raise InputError(f"{path}: columns={dict(columns)}; {needed}. The file has {', '.join(header)}")
+        for column in columns.values():
+            if header.count(column) != 1:
+                problem = f"column {column!r} stands {header.count(column)} times in the header {', '.join(header)}"
+                raise InputError(f"{path}, line 1: {problem}; once is needed")
+        return "csv", {name: header.index(column) for name, column in columns.items()}, True
     if names == OFFICIAL_HEADER:
         return "official", {"utterance": 0, "score": 1}, True
     is_row = len(header) == 3 and pd.notna(pd.to_numeric(header[1], errors="coerce"))
@@ -300,18 +246,7 @@ def _layout(path: Path, header: list[str], columns: Mapping[str, str] | None) ->
     raise InputError(f"{path}, line 1: {', '.join(header)} shows no known form; accepted: {accepted}, or {named}")
 
 
-def _named_positions(path: Path, header: list[str], columns: Mapping[str, str]) -> dict[str, int]:
-    if not {"utterance", "score"} <= set(columns) <= set(RELEASE_HEADER):
-        needed = "for a CSV they must name utterance and score, and may name label"
-        raise InputError(f"{path}: columns={dict(columns)}; {needed}. The file has {', '.join(header)}")
-    for column in columns.values():
-        if header.count(column) != 1:
-            problem = f"column {column!r} stands {header.count(column)} times in the header {', '.join(header)}"
-            raise InputError(f"{path}, line 1: {problem}; once is needed")
-    return {name: header.index(column) for name, column in columns.items()}
-
-
-def _direction(rows: _Rows, higher: str | None) -> str:
+def _direction(rows: ScoreFile, higher: str | None) -> str:
     fixed = HIGHER.get(rows.form)
     if fixed and higher not in (None, fixed):
         raise InputError(f"{rows.path}: higher={higher!r}, but in form {rows.form} a higher score means {fixed}")
@@ -321,21 +256,16 @@ def _direction(rows: _Rows, higher: str | None) -> str:
     return fixed or higher
 
 
-def _finite_once(rows: _Rows) -> _Rows:
-    numbers = pd.to_numeric(rows.table["score"], errors="coerce").astype(np.float64)
-    faulty, twice = rows.table[~np.isfinite(numbers)], rows.table[rows.table["utterance"].duplicated()]
-    if len(faulty):
-        first, more = faulty.iloc[0], f" ({len(faulty)} rows in all)" if len(faulty) > 1 else ""
-        raise rows.error(first, f"score {first['score']!r} of {first['utterance']}; a finite number is needed{more}")
-    if len(twice):
-        second = twice.iloc[0]
-        first = rows.table[rows.table["utterance"] == second["utterance"]].iloc[0]
-        scores = f"score {first['score']} in {first['at']}, {second['score']} here"
-        raise rows.error(second, f"utterance {second['utterance']} stands twice: {scores} ({len(twice)} rows in all)")
-    return rows._replace(table=rows.table.assign(score=numbers))
+def _finite_once(rows: ScoreFile) -> ScoreFile:
+    table, numbers = rows.table, pd.to_numeric(rows.table["score"], errors="coerce").astype(np.float64)
+    _refuse(rows.path, table, ~np.isfinite(numbers), "score {score!r} of {utterance}; a finite number is needed")
+    first = table.groupby("utterance")[["at", "score"]].transform("first").add_prefix("first_")
+    twice = "utterance {utterance} stands twice: score {first_score} in {first_at}, {score} here"
+    _refuse(rows.path, table.join(first), table["utterance"].duplicated(), twice)
+    return rows._replace(table=table.assign(score=numbers))
 
 
-def _known(rows: _Rows, protocol: pd.DataFrame, policy: str) -> _Rows:
+def _known(rows: ScoreFile, protocol: pd.DataFrame, policy: str) -> ScoreFile:
     known = rows.table["utterance"].isin(protocol["utterance"])
     if known.all():
         return rows
@@ -344,46 +274,39 @@ def _known(rows: _Rows, protocol: pd.DataFrame, policy: str) -> _Rows:
     if policy == "refuse" or not known.any():
         bare = strange["utterance"].str.extract(r"([^/\\]+?)(?:\.\w+)?$")[0]
         hint = "; without folder and ending they would be" if bare.isin(protocol["utterance"]).all() else ""
-        raise rows.error(strange.iloc[0], f"{text}{hint}")
+        raise InputError(f"{rows.path}, {strange['at'].iloc[0]}: {text}{hint}")
     rows.notes.append(f"left out: {text}")
     return rows._replace(table=rows.table[known])
 
 
-def _refuse_contradictions(rows: _Rows, protocol: pd.DataFrame, spoof_label: str | None) -> None:
-    truth = protocol.set_index("utterance").loc[rows.table["utterance"]]
+def _refuse_contradictions(rows: ScoreFile, protocol: pd.DataFrame, spoof_label: str | None) -> None:
+    truth = protocol.set_index("utterance").loc[rows.table["utterance"]].set_index(rows.table.index)
     for column in [name for name in FROM_PROTOCOL if name in rows.table and name in truth]:
-        _refuse_contradiction(rows, column, rows.table[column], truth[column])
+        what = f"{column} {{{column}!r}} of {{utterance}}, but the protocol says {{truth!r}}"
+        table = rows.table.assign(truth=truth[column])
+        _refuse(rows.path, table, table[column] != table["truth"], what)
     if "label" in rows.table:
         meanings = _meanings(rows, truth["key"], spoof_label)
-        _refuse_contradiction(rows, "label", rows.table["label"].map(meanings), truth["key"])
+        what = "label {label!r} of {utterance} stands for {meant}, but the protocol says {truth!r}"
+        table = rows.table.assign(meant=rows.table["label"].map(meanings), truth=truth["key"])
+        _refuse(rows.path, table, table["meant"] != table["truth"], what)
         pairs = ", ".join(f"{label} = {key}" for label, key in meanings.items())
         rows.notes.append(f"labels agree with the protocol in all {len(truth)} rows: {pairs}")
     elif spoof_label is not None:
         raise InputError(f"{rows.path}: spoof_label={spoof_label!r}, but the file has no labels")
 
 
-def _meanings(rows: _Rows, keys: pd.Series, spoof_label: str | None) -> dict[str, str]:
-    """The key that each label stands for: as stated, by its word, or as most rows of the label have it."""
+def _meanings(rows: ScoreFile, keys: pd.Series, spoof_label: str | None) -> dict[str, str]:
     labels = sorted(rows.table["label"].unique())
     if spoof_label is not None:
         if spoof_label not in labels:
             raise InputError(f"{rows.path}: no label is {spoof_label!r}; the file has {', '.join(labels[:SHOWN])}")
         return {label: "spoof" if label == spoof_label else "bonafide" for label in labels}
-    usual = keys.groupby(rows.table["label"].to_numpy()).agg(lambda part: part.mode().iloc[0])
+    usual = keys.groupby(rows.table["label"]).agg(lambda part: part.mode().iloc[0])
     return usual.to_dict() | {label: label for label in labels if label in KEYS}
 
 
-def _refuse_contradiction(rows: _Rows, column: str, stated: pd.Series, truth: pd.Series) -> None:
-    faulty = np.flatnonzero(stated.to_numpy() != truth.to_numpy())
-    if len(faulty):
-        row, meant, key = rows.table.iloc[faulty[0]], stated.iloc[faulty[0]], truth.iloc[faulty[0]]
-        meaning = f", which stands for {meant}," if row[column] != meant else ""
-        contradiction = f"but the protocol says {key!r} ({len(faulty)} of {len(truth)} rows contradict it)"
-        raise rows.error(row, f"{column} {row[column]!r} of {row['utterance']}{meaning} {contradiction}")
-
-
-def _joined(rows: _Rows, protocol: pd.DataFrame, higher: str, policy: str) -> pd.DataFrame:
-    """Spoof scores with the columns of the protocol, in its order."""
+def _joined(rows: ScoreFile, protocol: pd.DataFrame, higher: str, policy: str) -> pd.DataFrame:
     by_utterance = rows.table.set_index("utterance")["score"] * (1 if higher == "spoof" else -1)
     table = protocol.assign(spoof_score=protocol["utterance"].map(by_utterance).astype(np.float64))
     absent = table.loc[table["spoof_score"].isna(), "utterance"]

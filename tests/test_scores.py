@@ -70,20 +70,16 @@ class TestTable:
         both = pd.concat([table, table.assign(seed=2)])
         scores.write(tmp_path / "s.parquet", both)
         assert len(scores.read(tmp_path / "s.parquet")) == 12
-        with pytest.raises(InputError, match=r"s\.tsv, row 6, utterance E_0001: .*one score of each"):
+        with pytest.raises(InputError, match=r"s\.tsv, row 6: utterance E_0001 .*one score of each"):
             scores.write_official(tmp_path / "s.tsv", both)
 
     @pytest.mark.parametrize(
         ("column", "value", "message"),
         [
-            ("spoof_score", np.nan, "row 1, utterance E_0002: spoof_score is .*nan.*; a finite number is needed"),
-            ("spoof_score", -np.inf, "row 1, utterance E_0002: spoof_score"),
-            ("key", "genuine", "row 1, utterance E_0002: key is 'genuine'; accepted: bonafide, spoof"),
-            ("utterance", "E_0001", "row 1, utterance E_0001: utterance is 'E_0001'; stands before"),
-            ("attack", None, "row 1, utterance E_0002: attack is .*; text is needed"),
-            ("crop_s", np.inf, "row 1, utterance E_0002: crop_s"),
-            ("duration_s", np.nan, "row 1, utterance E_0002: duration_s"),
-            ("seed", 1.5, r"seed is .*; an integer is needed \(6 rows in all\)"),
+            ("spoof_score", np.nan, "row 1: spoof_score is nan in utterance E_0002; a finite number is needed"),
+            ("spoof_score", -np.inf, "row 1: spoof_score is -inf"),
+            ("key", "genuine", "row 1: key is 'genuine' in utterance E_0002; accepted: bonafide, spoof"),
+            ("utterance", "E_0001", "row 1: utterance E_0001 stands before"),
             ("logit", 0.0, r"unknown columns \['logit'\]"),
         ],
     )

@@ -136,7 +136,6 @@ def test_where_an_end_lies_follows_from_the_binomial(rng):
         (["a", "b"], None, {"level": 95}, "level 95"),
         ([], None, {}, "0 rows"),
         (["a", None], None, {}, "speakers: 1 rows have none"),
-        (["a", "b"], ["r"], {}, "1 recordings for 2 speakers"),
     ],
 )
 def test_what_cannot_be_resampled_is_refused(speakers, recordings, options, message):

@@ -59,8 +59,8 @@ def error_rates(scores: Scores, points: pd.DataFrame) -> Figure:
     Parameters
     ----------
     points
-        ``detector``, ``point``, ``threshold``, ``fnmr`` and ``fmr`` (`sslig.stats.intervals.operating_points`). The EER is
-        a circle, a held rate a triangle at that rate; a rate of 0 lies on the lower edge.
+        ``detector``, ``point``, ``threshold``, ``fnmr`` and ``fmr`` (`sslig.stats.intervals.operating_points`). The EER
+        is a circle, a held rate a triangle at that rate; a rate of 0 lies on the lower edge.
     """
     figure, axes = panels(len(scores), 1.9, columns=1, width=5.6)
     curves = {name: _rates(*classes) for name, classes in scores.items()}

@@ -8,9 +8,8 @@ A *statistic* maps weights to figures, where ``weights[r, i]`` says how often ro
     change = means[0] - means[1]                            # paired: both from the same draws
 
 All statistics of the same units, seed and number of rounds meet the same draws, so the difference of two estimates is a
-paired difference and its interval is that of pairs. `mean`, `mean_of_cells`, `mean_of_pairs`, `pearson`, `spearman` and
-`cliffs_delta` make common statistics, and `sslig.stats.metrics.weighted` makes those of error rates; any function of
-(round, row) weights will do, such as ``lambda weights: ratio(weights @ hits, weights @ trials)``.
+paired difference. Any function of (round, row) weights is a statistic, such as
+``lambda weights: ratio(weights @ hits, weights @ trials)``; `sslig.stats.metrics.weighted` makes those of error rates.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,8 +59,6 @@ class Units:
         """
         speaker = _codes(speakers, "speakers")
         recording = speaker if recordings is None else _codes(recordings, "recordings")
-        if len(recording) != len(speaker):
-            raise DataError(f"{len(recording)} recordings for {len(speaker)} speakers; one of each per row is needed")
         n_recordings = recording.max(initial=0) + 1
         pairs, of_row = np.unique(speaker * n_recordings + recording, return_inverse=True)
         return cls(of_row, np.bincount(pairs // n_recordings), recordings is not None)
@@ -81,22 +78,22 @@ class Units:
         """Number of speakers."""
         return len(self.size)
 
-    def counts(self, rng: np.random.Generator, rounds: int) -> np.ndarray:
+    def _counts(self, rng: np.random.Generator, rounds: int) -> np.ndarray:
         """(round, unit) How often each unit is drawn in the next `rounds` rounds of `rng`."""
-        n_speakers = len(self.size)
         if self.second_stage:
             return np.array([self._two_stages(rng) for _ in range(rounds)])
-        cells = rng.integers(n_speakers, size=(rounds, n_speakers)) + n_speakers * np.arange(rounds)[:, None]
-        return np.bincount(cells.ravel(), minlength=rounds * n_speakers).reshape(rounds, n_speakers)
+        shape = rounds, self.n_speakers
+        cells = rng.integers(self.n_speakers, size=shape) + self.n_speakers * np.arange(rounds)[:, None]
+        return np.bincount(cells.ravel(), minlength=np.prod(shape)).reshape(shape)
 
     def weights(self, seed: int, rounds: int) -> Iterator[np.ndarray]:
         """(round, row) arrays of how often each row counts, as many rounds at a time as fit into `CHUNK`."""
         rng, step = np.random.default_rng(seed), max(1, CHUNK // len(self.of_row))
         for start in range(0, rounds, step):
-            yield self.counts(rng, min(step, rounds - start))[:, self.of_row].astype(np.float64)
+            yield self._counts(rng, min(step, rounds - start))[:, self.of_row].astype(np.float64)
 
     def _two_stages(self, rng: np.random.Generator) -> np.ndarray:
-        speakers = rng.integers(len(self.size), size=len(self.size))
+        speakers = rng.integers(self.n_speakers, size=self.n_speakers)
         first = np.cumsum(self.size) - self.size
         n_units = np.repeat(self.size[speakers], self.size[speakers])
         units = np.repeat(first[speakers], self.size[speakers]) + rng.integers(n_units)
@@ -141,13 +138,13 @@ class Estimate:
         p = [two_sided_p(column[np.isfinite(column)], self.n_units) for column in columns]
         return np.where(np.isnan(self.low), np.nan, np.reshape(p, np.shape(self.value)))[()]
 
-    def ends_between(self, errors: float = 3) -> np.ndarray:
+    def ends_between(self) -> np.ndarray:
         """(end, side, figure) Where each end of the interval lies, given how many rounds were drawn.
 
-        The number of n rounds below quantile q is binomial: an end lies between q -/+ `errors` sqrt(q (1 - q) / n).
+        The number of n rounds below quantile q is binomial: an end lies between q -/+ 3 sqrt(q (1 - q) / n).
         """
         ends = np.array([(1 - self.level) / 2, (1 + self.level) / 2])
-        reach = errors * np.sqrt(ends * (1 - ends) / max(np.min(self.n_rounds), 1))
+        reach = 3 * np.sqrt(ends * (1 - ends) / max(np.min(self.n_rounds), 1))
         around = np.clip(np.stack([ends - reach, ends + reach], axis=1), 0, 1)
         return self._quantiles(around.ravel()).reshape(2, 2, *np.shape(self.value))
 
@@ -187,16 +184,7 @@ def estimate(
 ) -> Estimate:
     """Resample `units` and compute `statistic` in each round.
 
-    Parameters
-    ----------
-    statistic
-        (round, row) weights -> (round,) or (round, figure) values.
-    units
-        Units of the rows that the statistic weighs.
-    seed, rounds, level
-        Seed and number of the draws, and coverage of the interval.
-    classes
-        (row,) A class of each row, such as ``key``: rounds that draw no row of a class are left out.
+    `classes` (row,) name a class of each row, such as ``key``: rounds that draw no row of a class are left out.
     """
     if rounds < 1 or not 0 < level < 1 or not len(units.of_row):
         given = f"{len(units.of_row)} rows, {rounds} rounds at level {level}"
@@ -230,18 +218,15 @@ def mean(values: ArrayLike) -> Statistic:
 
 
 def mean_of_cells(values: ArrayLike, cells: ArrayLike) -> Statistic:
-    """The mean over cells of the mean in each, so that a cell of many rows counts no more than a cell of few.
+    """The mean over (row,) cells of the `mean` in each, so that a cell of many rows counts no more than one of few.
 
-    `values` are (row,) or (row, column), NaN where a row has none; `cells` (row,) name the cell of each row. A cell
-    without any value in a round is left out of it.
+    A cell without any value in a round is left out of it.
     """
-    codes = pd.factorize(np.asarray(cells))[0]
-    statistics = [
-        (rows, mean(np.asarray(values)[rows])) for rows in map(np.flatnonzero, np.eye(codes.max() + 1)[:, codes])
-    ]
+    values, cells = np.asarray(values), np.asarray(cells)
+    means = [(cells == cell, mean(values[cells == cell])) for cell in pd.unique(cells)]
 
     def average(weights: np.ndarray) -> np.ndarray:
-        by_cell = np.stack([statistic(weights[:, rows]) for rows, statistic in statistics])  # (cell, round, ...)
+        by_cell = np.stack([statistic(weights[:, rows]) for rows, statistic in means])  # (cell, round, ...)
         return ratio(np.nansum(by_cell, axis=0), np.isfinite(by_cell).sum(axis=0))
 
     return average
@@ -277,9 +262,7 @@ def spearman(*columns: ArrayLike) -> Statistic:
 
 
 def cliffs_delta(values: ArrayLike, second: ArrayLike) -> Statistic:
-    """Probability that a row of the second group is larger, minus the probability that it is smaller: -1 to 1.
-
-    `values` are (row,) of both groups, `second` (row,) bool says which rows are of the second.
+    """Probability that a row of the `second` (row,) group is larger, minus the probability that it is smaller.
 
     References
     ----------

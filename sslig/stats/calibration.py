@@ -11,7 +11,7 @@ recognition evaluation 2006", 2007.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -35,6 +35,10 @@ WEAK = 1e4
 """Inverse strength for calibration: almost no penalty, but finite weights where the classes are separable."""
 
 FOLDS = 5
+BINS = 8
+
+Maps = dict[tuple[str, int], "LogisticMap"]
+"""Detector and seed -> its map."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class LogisticMap:
 
     def __call__(self, scores: ArrayLike) -> np.ndarray:
         """(trial,) Log-likelihood ratios of (trial, detector) spoof scores; higher = spoof."""
-        return _matrix(scores, len(self.weights)) @ np.array(self.weights) + self.offset
+        return np.asarray(scores, dtype=np.float64) @ np.array(self.weights) + self.offset
 
 
 def calibrate(scores: ArrayLike, labels: ArrayLike, detector: str = "") -> LogisticMap:
@@ -57,7 +61,7 @@ def calibrate(scores: ArrayLike, labels: ArrayLike, detector: str = "") -> Logis
 
     Both classes weigh the same, whatever their numbers; `labels` are those of `sslig.labels`.
     """
-    return _fit(_matrix(np.asarray(scores).reshape(-1, 1), 1), _classes(labels), (detector,), WEAK)
+    return _fit(np.asarray(scores, dtype=np.float64)[:, None], np.asarray(labels), [detector], WEAK)
 
 
 def fuse(
@@ -75,16 +79,13 @@ def fuse(
     labels, speakers, recordings
         (trial,) Labels (`sslig.labels`), speakers, and groups of coded variants of one recording.
     """
-    matrix, labels = _matrix(scores, len(detectors)), _classes(labels)
+    matrix, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
     disjoint_in, folds = _folds(labels, {"speakers": speakers, "recordings": recordings})
     strength = min(STRENGTHS, key=lambda strength: _held_out_cllr(matrix, labels, folds, strength))
-    fitted = _fit(matrix, labels, tuple(detectors), strength)
-    return LogisticMap(fitted.detectors, fitted.weights, fitted.offset, strength, disjoint_in)
+    return replace(_fit(matrix, labels, detectors, strength), disjoint_in=disjoint_in)
 
 
-def calibrated(
-    fitted_on: pd.DataFrame, applied_to: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[tuple[str, int], LogisticMap]]:
+def calibrated(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFrame, Maps]:
     """Calibrate each detector and seed on one set and apply the map to another.
 
     Returns `applied_to` with the column `RATIO`, and the map of each (detector, seed). Both tables have ``detector``,
@@ -98,7 +99,7 @@ def calibrated(
     return pd.concat(parts, ignore_index=True), maps
 
 
-def fused(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFrame, dict[tuple[str, int], LogisticMap]]:
+def fused(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFrame, Maps]:
     """Fuse all detectors of each seed on one set and apply the map to another.
 
     Returns the trials of `applied_to` that all detectors scored, as a detector `FUSION` whose `RATIO` and
@@ -116,18 +117,11 @@ def fused(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFra
     return pd.concat(parts, ignore_index=True), maps
 
 
-def reliability(
-    scores: pd.DataFrame, *, bins: int = 8, recordings: bool, seed: int, rounds: int = 1000
-) -> pd.DataFrame:
+def reliability(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: int = 1000) -> pd.DataFrame:
     """Claimed and observed shares of spoofs in bins with equal numbers of trials, at equal weight of both classes.
 
-    Of trials whose log-likelihood ratio is L, a share 1 / (1 + e^-L) is spoof where the ratio holds.
-
-    Parameters
-    ----------
-    scores
-        Trials of one detector and seed: `RATIO`, ``key``, ``speaker`` and, where `recordings` are resampled within
-        speakers, ``recording``.
+    Of trials whose log-likelihood ratio is L, a share 1 / (1 + e^-L) is spoof where the ratio holds. `scores` are
+    trials of one detector and seed: `RATIO`, ``key``, ``speaker`` and, where resampled, ``recording``.
 
     Returns
     -------
@@ -135,7 +129,7 @@ def reliability(
         A row a bin: ``claimed`` (mean of that share over its trials, both classes weighing the same), ``observed``
         (share of spoofs) with ``low`` and ``high``, and ``n`` trials.
     """
-    edges = np.unique(np.quantile(scores[RATIO], np.linspace(0, 1, bins + 1)[1:-1]))
+    edges = np.unique(np.quantile(scores[RATIO], np.linspace(0, 1, BINS + 1)[1:-1]))
     in_bin = np.searchsorted(edges, scores[RATIO], side="right")[:, None] == np.arange(len(edges) + 1)  # (trial, bin)
     is_spoof = (scores["key"] == "spoof").to_numpy()
 
@@ -150,9 +144,9 @@ def reliability(
     figures = estimate(observed, units, seed=seed, rounds=rounds, classes=is_spoof)
     balanced = 1 / np.where(is_spoof, is_spoof.sum(), (~is_spoof).sum())  # (trial,)
     claim = 1 / (1 + np.exp(-scores[RATIO].to_numpy()))
-    table = pd.DataFrame({"claimed": ratio((balanced * claim) @ in_bin, balanced @ in_bin), "observed": figures.value})
-    table = table.assign(low=figures.low, high=figures.high, n=in_bin.sum(axis=0))
-    return table.dropna(subset="observed").reset_index(drop=True)
+    table = figures.frame()[["value", "low", "high"]].rename(columns={"value": "observed"})
+    table.insert(0, "claimed", ratio((balanced * claim) @ in_bin, balanced @ in_bin))
+    return table.assign(n=in_bin.sum(axis=0)).dropna(subset="observed").reset_index(drop=True)
 
 
 def _side_by_side(scores: pd.DataFrame, detectors: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -162,22 +156,25 @@ def _side_by_side(scores: pd.DataFrame, detectors: list[str]) -> tuple[pd.DataFr
     return trials, wide.loc[trials["utterance"]]
 
 
-def _fit(matrix: np.ndarray, labels: np.ndarray, names: tuple[str, ...], strength: float) -> LogisticMap:
+def _fit(matrix: np.ndarray, labels: np.ndarray, names: Sequence[str], strength: float) -> LogisticMap:
     from sklearn.linear_model import LogisticRegression
 
+    classes = np.unique(labels)
+    if not np.array_equal(classes, [BONAFIDE, SPOOF]):
+        raise DataError(f"labels {classes[:5]}; both {BONAFIDE} (bona fide) and {SPOOF} (spoof) are needed")
     mean, deviation = matrix.mean(axis=0), matrix.std(axis=0)
     if not (deviation > 0).all():
         raise DataError(f"the scores of {names[int(np.argmin(deviation))]!r} do not vary")
     model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000)
     model.fit((matrix - mean) / deviation, labels == SPOOF)
     weights = model.coef_[0] / deviation
-    return LogisticMap(names, tuple(map(float, weights)), float(model.intercept_[0] - weights @ mean), strength)
+    return LogisticMap(tuple(names), tuple(map(float, weights)), float(model.intercept_[0] - weights @ mean), strength)
 
 
 def _held_out_cllr(matrix: np.ndarray, labels: np.ndarray, folds: list[tuple], strength: float) -> float:
     ratios = np.empty(len(labels))
     for fitted, held_out in folds:
-        llr = _fit(matrix[fitted], labels[fitted], tuple("*" * matrix.shape[1]), strength)
+        llr = _fit(matrix[fitted], labels[fitted], ["held out"] * matrix.shape[1], strength)
         ratios[held_out] = llr(matrix[held_out])
     return metrics.cllr(ratios[labels == BONAFIDE], ratios[labels == SPOOF])
 
@@ -188,8 +185,6 @@ def _folds(labels: np.ndarray, groupings: Mapping[str, Sequence[str]]) -> tuple[
 
     for name, groups in groupings.items():
         groups = np.asarray(groups)
-        if len(groups) != len(labels):
-            raise DataError(f"{len(groups)} {name} for {len(labels)} trials; one a trial is needed")
         n_folds = min(FOLDS, *(len(np.unique(groups[labels == label])) for label in (BONAFIDE, SPOOF)))
         if n_folds < 2:
             continue
@@ -197,19 +192,3 @@ def _folds(labels: np.ndarray, groupings: Mapping[str, Sequence[str]]) -> tuple[
         if all(len(np.unique(labels[fitted])) == 2 for fitted, _ in folds):
             return name, folds
     raise DataError("fewer than two recordings of a class: nothing can be held out")
-
-
-def _matrix(scores: ArrayLike, n_detectors: int) -> np.ndarray:
-    matrix = np.asarray(scores, dtype=np.float64)
-    if matrix.ndim != 2 or matrix.shape[1] != n_detectors:
-        raise DataError(f"scores of shape {matrix.shape}; (trial, {n_detectors}) is needed")
-    if not np.isfinite(matrix).all():
-        raise DataError(f"{np.count_nonzero(~np.isfinite(matrix))} scores are not finite")
-    return matrix
-
-
-def _classes(labels: ArrayLike) -> np.ndarray:
-    labels = np.asarray(labels)
-    if set(np.unique(labels)) != {BONAFIDE, SPOOF}:
-        raise DataError(f"labels {np.unique(labels)[:5]}; both {BONAFIDE} (bona fide) and {SPOOF} (spoof) are needed")
-    return labels
