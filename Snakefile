@@ -110,7 +110,7 @@ def judging():
 
 def retrained():
     """One line for each training that is there and was made with other values than the study has now."""
-    from sslig.training import changes
+    from sslig.training.recipe import changes
 
     for detector in S.detectors:
         for seed in SEEDS:

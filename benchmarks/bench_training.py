@@ -30,7 +30,7 @@ from sslig.data.dataset import BalancedSampler, Crops, Shares
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import Detector, select_device
 from sslig.study import Scoring, Training
-from sslig.training import make_detector, recipe
+from sslig.training.module import make_detector, optimiser
 
 GEOMETRY = {"model_type": "wavlm", **WavLMConfig(layerdrop=0.05).to_diff_dict()}
 HEAD = {"head": "camhfa", "context": 5}
@@ -68,7 +68,7 @@ def steps(
     detector: Detector, batches: Iterator[Any], device: torch.device, dtype: torch.dtype | None
 ) -> tuple[float, float]:
     """Seconds that all steps but the first took, and seconds that they waited for data."""
-    optimizer = recipe.optimiser(detector.train(), Training())
+    optimizer = optimiser(detector.train(), Training())
     took_s = waited_s = 0.0
     for number in range(sys.maxsize):
         start_s = synchronised_s(device)

@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from sslig.models.aasist import AASIST
-from sslig.models.graph import GraphPool
+from sslig.models.aasist import AASIST, GraphPool
 
 N_LAYERS, FEATURE_SIZE = 3, 16
 POOLS = ["pool_S", "pool_T", "pool_hS1", "pool_hT1", "pool_hS2", "pool_hT2"]
@@ -95,7 +94,7 @@ def test_a_selection_is_replayed_on_tiled_examples(head):
 
 def test_a_selection_that_does_not_divide_the_batch_is_refused(head):
     selection = head.select(features_of(batch=2))
-    with pytest.raises(ValueError, match="a selection for 2 examples cannot be replayed on a batch of 3"):
+    with pytest.raises(ValueError, match="a selection for 2 examples cannot be replayed on 3 rows"):
         head(features_of(batch=3), selection)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from safetensors.torch import load_file
 
 from sslig import scoring
@@ -18,9 +19,9 @@ from sslig.errors import DataError, StudyError
 from sslig.models.detector import Detector
 from sslig.stats import metrics
 from sslig.study import load
-from sslig.training import averaging, run
+from sslig.training import run
 from sslig.training.module import Fitting
-from sslig.training.run import CHECKPOINTS, RESUME, launcher, log_table, train
+from sslig.training.run import CHECKPOINTS, RESUME, foremost, launcher, log_table, mean, train
 
 HEAD = "camhfa"
 STILL = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0.0, "activation_dropout": 0.0}
@@ -134,13 +135,13 @@ def test_patience_ends_training(fit, judged):
 @pytest.mark.parametrize(("average_of", "averaged"), [("last", [2, 3]), ("best", [1, 3])])
 @pytest.mark.parametrize(("figure", "kept"), [(0.1, "average"), (0.3, "best epoch")])
 def test_an_average_of_epochs_is_kept_where_it_is_better(fit, judged, monkeypatch, average_of, averaged, figure, kept):
-    ends, save = {}, averaging.ModelCheckpoint.on_train_epoch_end
+    ends, save = {}, ModelCheckpoint.on_train_epoch_end
 
     def saving(self, trainer, module):
         ends[trainer.current_epoch] = {name: value.clone() for name, value in module.detector.state_dict().items()}
         save(self, trainer, module)
 
-    monkeypatch.setattr(averaging.ModelCheckpoint, "on_train_epoch_end", saving)
+    monkeypatch.setattr(ModelCheckpoint, "on_train_epoch_end", saving)
     judged(0.5, 0.2, 0.4, 0.3, figure)
     output = fit(epochs=4, average=2, average_of=average_of)
     made = record(output)
@@ -190,7 +191,7 @@ def test_a_loss_that_is_not_finite_names_the_utterances_of_its_batch(fit):
 def processes():
     """Starts of processes that share one import of the package."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sslig.training", "test_training_run"])
+    context.set_forkserver_preload(["sslig.training.run", "pytest"])
     return context
 
 
@@ -215,11 +216,12 @@ def train_and_fall(path, corpus, number, epoch, batch):
 KILL, TERM, USR1 = signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1
 
 
+@pytest.mark.xdist_group("processes")
 @pytest.mark.parametrize(
     ("recipe", "falls"),
     [
-        # before a checkpoint, while dev is scored for the first time, within the last epoch, during the average
-        ({}, [(KILL, 0, 1), (KILL, 0, None), (USR1, 2, 1), (KILL, 1, None)]),
+        # while dev is scored for the first time, within the last epoch, during the average
+        ({}, [(KILL, 0, None), (USR1, 2, 1), (KILL, 1, None)]),
         (
             {"workers": 1, "accumulate": 2, "schedule": "constant", "average_of": "last", "warmup_epochs": 0},
             [(TERM, 0, 1), (KILL, 1, 3)],  # the latter one batch after a checkpoint
@@ -357,6 +359,7 @@ def launch(processes, free_port, corpus):
     return started
 
 
+@pytest.mark.xdist_group("processes")
 def test_two_processes_give_what_one_gives(study, fit, launch):
     recipe = RECIPE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "backbone": STILL}
     single, pair = fit("single", **recipe), study("pair", **recipe)
@@ -367,6 +370,7 @@ def test_two_processes_give_what_one_gives(study, fit, launch):
         torch.testing.assert_close(weights(output)[name], value, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.xdist_group("processes")
 def test_two_processes_stop_and_resume_together(study, launch):
     recipe = RECIPE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "backbone": RESTLESS}
     whole, broken = study("whole", **recipe), study("broken", **recipe)
@@ -410,3 +414,25 @@ def test_of_a_step_done_twice_the_later_row_counts(tmp_path):
     log = log_table(tmp_path)
     assert (log["step"].tolist(), log["loss"].tolist()) == ([1, 2, 3, 4], [0.5, 0.4, 0.3, 0.2])
     assert log["lr_head"].tolist() == [1e-3] * 4
+
+
+def write(path, value, count):
+    torch.save({"state_dict": {"weight": torch.tensor([value]), "num_batches": torch.tensor(count)}}, path)
+    return path
+
+
+def test_the_mean_of_weights_keeps_the_last_counter(tmp_path):
+    paths = [write(tmp_path / f"{number}.ckpt", value, number) for number, value in enumerate([1.0, 2.0, 6.0])]
+    averaged = mean(paths)
+    assert (averaged["weight"].tolist(), averaged["num_batches"].item()) == ([3.0], 2)
+
+
+def test_the_foremost_checkpoints_are_those_on_disk_with_the_best_figures(tmp_path):
+    keeper = ModelCheckpoint(tmp_path, monitor="dev_min_dcf", mode="min", save_top_k=3)
+    figures = {3: 0.2, 0: 0.5, 7: 0.1, 2: 0.05}
+    paths = {epoch: tmp_path / f"epoch={epoch}-step={10 * epoch}.ckpt" for epoch in figures}
+    keeper.best_k_models = {str(paths[epoch]): torch.tensor(figure) for epoch, figure in figures.items()}
+    for epoch in (3, 0, 7):
+        paths[epoch].touch()
+    assert foremost(keeper, 2) == [(3, paths[3]), (7, paths[7])]
+    assert foremost(keeper, 1) == [(7, paths[7])]

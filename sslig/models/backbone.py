@@ -28,15 +28,8 @@ class Backbone(nn.Module):
     """An SSL encoder with one frame clock.
 
     The hidden states are read from the layers, and LayerDrop is done here: what a Hugging Face encoder returns as
-    hidden states depends on the release, and some releases leave dropped layers out.
-
-    Parameters
-    ----------
-    config
-        The encoder's Hugging Face configuration.
-    normalise
-        Scale each waveform to zero mean and unit variance first. The preprocessor file of a checkpoint decides:
-        WavLM Large and XLS-R want it, WavLM Base and Base+ do not.
+    hidden states depends on the release, and some releases leave dropped layers out. With `normalise`, each waveform
+    is first scaled to zero mean and unit variance, as WavLM Large and XLS-R want it, and WavLM Base and Base+ do not.
 
     Raises
     ------
@@ -50,29 +43,26 @@ class Backbone(nn.Module):
             self.clock = FrameClock.from_convolutions(config.conv_kernel, config.conv_stride)
             self.n_layers = config.num_hidden_layers + 1
             self.feature_size = config.hidden_size
-        except AttributeError as error:
+            model = AutoModel.from_config(config)
+            _ = model.encoder.layers[0]
+        except (AttributeError, IndexError) as error:
             raise DetectorError(f"{config.model_type!r} is not an SSL speech encoder: {error}") from error
-        self.normalise = normalise
-        self.layerdrop = getattr(config, "layerdrop", 0.0)
-        self.frozen = False
-        self._hold(AutoModel.from_config(config))
+        self.normalise, self.frozen, self.layerdrop = normalise, False, getattr(config, "layerdrop", 0.0)
+        self._hold(model)
 
     @classmethod
     def from_config(cls, values: dict[str, Any], normalise: bool = False) -> "Backbone":
         """Build an encoder with random weights from `model_type` and the values that differ from its defaults."""
-        values = dict(values)
         if "model_type" not in values:
             raise DetectorError(f"the values of a backbone need a model_type (wavlm ...); got {sorted(values)}")
         try:
-            return cls(AutoConfig.for_model(values.pop("model_type"), **values), normalise)
+            return cls(AutoConfig.for_model(**values), normalise)
         except REFUSED as error:
             raise DetectorError(f"the values of the backbone are rejected: {error}") from error
 
     @classmethod
     def from_pretrained(cls, name: str | os.PathLike, weights: bool = True) -> "Backbone":
-        """Load a pretrained encoder by its name on the Hugging Face Hub or from a folder.
-
-        With ``weights=False`` only the configuration is fetched, and the weights are random.
+        """Load an encoder by its name on the Hugging Face Hub or from a folder, or only its shape with random weights.
 
         Raises
         ------
@@ -94,19 +84,14 @@ class Backbone(nn.Module):
         return backbone
 
     def _hold(self, model: PreTrainedModel) -> None:
-        try:
-            _ = model.encoder.layers[0]
-        except (AttributeError, IndexError) as error:
-            raise DetectorError(f"{model.config.model_type!r} is not an SSL speech encoder: {error}") from error
         model.config.layerdrop = 0.0
         self.model = model
 
     @property
     def config(self) -> dict[str, Any]:
         """The values that rebuild the encoder: `model_type` and what differs from its defaults."""
-        values = self.model.config.to_diff_dict()
         ignored = {"transformers_version", "architectures", "_name_or_path", "torch_dtype", "dtype"}
-        named = {key: value for key, value in values.items() if key not in ignored}
+        named = {key: value for key, value in self.model.config.to_diff_dict().items() if key not in ignored}
         return {**named, "layerdrop": self.layerdrop, "model_type": self.model.config.model_type}
 
     def freeze(self, frozen: bool = True) -> None:
@@ -136,12 +121,10 @@ class Backbone(nn.Module):
             waveforms = centred / torch.sqrt(centred.var(dim=1, keepdim=True, correction=0) + NORMALISE_EPS)
         with self._listening() as states:
             self.model(waveforms)
-        features = torch.stack(states, dim=1)
-        if features.shape[2] != self.clock.n_frames(waveforms.shape[1]):
-            raise DetectorError(
-                f"{self.model.config.model_type!r} gives {features.shape[2]} frames for {waveforms.shape[1]} samples; "
-                f"its convolutions give {self.clock.n_frames(waveforms.shape[1])}"
-            )
+        features, n_samples = torch.stack(states, dim=1), waveforms.shape[1]
+        if (n_frames := features.shape[2]) != (implied := self.clock.n_frames(n_samples)):
+            given = f"{self.model.config.model_type!r} gives {n_frames} frames for {n_samples} samples"
+            raise DetectorError(f"{given}; its convolutions give {implied}")
         return features
 
     @contextmanager
@@ -153,8 +136,9 @@ class Backbone(nn.Module):
         hooks = [first.register_forward_pre_hook(lambda _, entering: states.append(entering[0]))]
         # The first layer is never dropped: in WavLM it computes the position bias for all layers.
         hooks += [layer.register_forward_hook(self._drop) for layer in rest]
-        for layer in encoder.layers:
-            hooks.append(layer.register_forward_hook(lambda *call: states.append(_state(call[-1]))))
+        hooks += [
+            layer.register_forward_hook(lambda *call: states.append(_state(call[-1]))) for layer in encoder.layers
+        ]
         hooks.append(encoder.register_forward_hook(lambda *call: states.__setitem__(-1, call[-1].last_hidden_state)))
         try:
             yield states
@@ -175,17 +159,11 @@ def _state(leaving: Any) -> Tensor:
 
 def _asks_for_normalisation(name: str | os.PathLike) -> bool:
     """Whether the preprocessor file asks for normalised waveforms; without the key, Hugging Face's default is yes."""
-    if Path(name).is_dir():
-        file = Path(name) / PREPROCESSOR_FILE
-        preprocessor = file if file.is_file() else None
-    else:
-        preprocessor = cached_file(name, PREPROCESSOR_FILE, _raise_exceptions_for_missing_entries=False)
-    if preprocessor is None:
-        raise DetectorError(
-            f"backbone {str(name)!r} has no {PREPROCESSOR_FILE}, which says whether it wants normalised waveforms"
-        )
-    values = json.loads(Path(preprocessor).read_text(encoding="utf-8"))
-    rate_hz = values.get("sampling_rate", SAMPLE_RATE_HZ)
-    if rate_hz != SAMPLE_RATE_HZ:
+    file = cached_file(name, PREPROCESSOR_FILE, _raise_exceptions_for_missing_entries=False)
+    if file is None:
+        missing = f"no {PREPROCESSOR_FILE}, which says whether it wants normalised waveforms"
+        raise DetectorError(f"backbone {str(name)!r} has {missing}")
+    values = json.loads(Path(file).read_text(encoding="utf-8"))
+    if (rate_hz := values.get("sampling_rate", SAMPLE_RATE_HZ)) != SAMPLE_RATE_HZ:
         raise DetectorError(f"backbone {str(name)!r} wants waveforms at {rate_hz} Hz; accepted: {SAMPLE_RATE_HZ}")
     return bool(values.get("do_normalize", True))

@@ -25,19 +25,7 @@ HEADS = {"aasist": AASIST, "camhfa": CAMHFA, "sls": SLS}
 
 
 class Detector(nn.Module, PyTorchModelHubMixin, library_name="sslig", tags=["audio", "deepfake-detection"]):
-    """One spoof logit for each waveform.
-
-    Parameters
-    ----------
-    backbone_config
-        Hugging Face values of the encoder, with `model_type`.
-    head
-        ``aasist``, ``camhfa`` or ``sls``.
-    head_config
-        Arguments of the head, for instance ``{"context": 5}``.
-    normalise
-        Whether the backbone wants waveforms with zero mean and unit variance.
-    """
+    """One spoof logit for each waveform: a `Backbone` by its Hugging Face values, and a head with its arguments."""
 
     def __init__(
         self,
@@ -54,7 +42,7 @@ class Detector(nn.Module, PyTorchModelHubMixin, library_name="sslig", tags=["aud
     @classmethod
     def assemble(cls, backbone: Backbone, head: str, head_config: dict[str, Any] | None = None) -> "Detector":
         """Put a random head on an existing backbone, for instance a pretrained one."""
-        detector = cls(backbone.config, head, head_config or {}, backbone.normalise)
+        detector = cls(backbone.config, head, head_config, backbone.normalise)
         detector.backbone = backbone
         return detector
 
@@ -104,10 +92,8 @@ class Detector(nn.Module, PyTorchModelHubMixin, library_name="sslig", tags=["aud
         if waveforms.ndim != 2:
             raise DetectorError(f"waveforms of shape {tuple(waveforms.shape)}; (batch, samples) is needed")
         if self.clock.n_frames(waveforms.shape[1]) < 1:
-            raise DetectorError(
-                f"{waveforms.shape[1]} samples are shorter than one frame of {self.clock.receptive_field_samples} "
-                "samples"
-            )
+            frame = f"one frame of {self.clock.receptive_field_samples} samples"
+            raise DetectorError(f"{waveforms.shape[1]} samples are shorter than {frame}")
         return self.backbone(waveforms)
 
     def forward(self, waveforms: Tensor) -> Tensor:
@@ -145,6 +131,5 @@ def fingerprint(folder: str | os.PathLike) -> str:
 
 def select_device(name: str = "auto") -> torch.device:
     """The device called `name`; ``auto`` is the GPU, or the CPU where there is none."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    available = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(available if name == "auto" else name)

@@ -41,16 +41,18 @@ def import_published(
     if head not in HEADS:
         raise DetectorError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
     state = _split(path, _load(path), head)
-    from_values = isinstance(backbone, dict)
-    encoder = Backbone.from_config(backbone) if from_values else Backbone.from_pretrained(backbone, weights=False)
+    encoder = (
+        Backbone.from_config(backbone)
+        if isinstance(backbone, dict)
+        else Backbone.from_pretrained(backbone, weights=False)
+    )
     try:
         config = HEADS[head].config_of(state["head"])
     except KeyError as error:
         raise DetectorError(f"{path}: no head {head!r}: the weight {error} is missing") from error
     except (ValueError, IndexError) as error:
         raise DetectorError(f"{path}: no head {head!r}: a weight has other axes ({error})") from error
-    axes = {"n_layers": encoder.n_layers, "feature_size": encoder.feature_size}
-    for name, value in axes.items():
+    for name, value in {"n_layers": encoder.n_layers, "feature_size": encoder.feature_size}.items():
         if config.pop(name, value) != value:
             raise DetectorError(f"{path}: the head was made for another {name} than the backbone's {value}")
     detector = Detector.assemble(encoder, head, config)
@@ -74,9 +76,8 @@ def _load(path: str | os.PathLike) -> dict[str, Tensor]:
     for wrapper in WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    ):
+    items = state.items() if isinstance(state, dict) else [(None, state)]
+    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in items):
         raise DetectorError(f"{path}: no state dict; accepted: tensors by name, bare or wrapped in one of {WRAPPERS}")
     return {key.removeprefix("module."): value for key, value in state.items()}
 
@@ -85,16 +86,11 @@ def _split(path: str | os.PathLike, state: dict[str, Tensor], head: str) -> dict
     parts: dict[str, dict[str, Tensor]] = {"backbone": {}, "head": {}}
     for key, value in state.items():
         if key.startswith(BACKBONE_PREFIX):
-            parts["backbone"][_modern(key.removeprefix(BACKBONE_PREFIX))] = value
+            for old, new in WEIGHT_NORM.items():
+                key = key.removesuffix(old) + new if key.endswith(old) else key
+            parts["backbone"][key.removeprefix(BACKBONE_PREFIX)] = value
         elif key.startswith(f"{head}."):
             parts["head"][key.removeprefix(f"{head}.")] = value
         else:
             raise DetectorError(f"{path}: unknown weight {key!r}; accepted prefixes: {BACKBONE_PREFIX!r}, '{head}.'")
     return parts
-
-
-def _modern(key: str) -> str:
-    for old, new in WEIGHT_NORM.items():
-        if key.endswith(old):
-            return key.removesuffix(old) + new
-    return key

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sslig import training
 from sslig.study import Study
+from sslig.training import run
 
 
 def train(study: Study, *, name: str, seed: int, corpus: Path, output: Path, start: Path | None = None) -> None:
@@ -19,4 +19,4 @@ def train(study: Study, *, name: str, seed: int, corpus: Path, output: Path, sta
     SystemExit
         A signal asked to stop, with status 75; the next call resumes.
     """
-    training.train(study, name, seed, corpus, output, start)
+    run.train(study, name, seed, corpus, output, start)

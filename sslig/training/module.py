@@ -1,39 +1,104 @@
-"""The step of training and the judgement after each epoch, as a Lightning module."""
+"""A detector in training, as a Lightning module: first weights, learning rates, the step, the judgement on dev."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import lightning
 import numpy as np
 import pandas as pd
 import torch
+from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor, distributed
 from torch.nn import functional
+from torch.optim.lr_scheduler import ExponentialLR, LRScheduler, OneCycleLR
 
 from sslig import scoring
 from sslig.errors import DataError
 from sslig.labels import KEYS
+from sslig.models.backbone import Backbone
 from sslig.models.detector import Detector
 from sslig.stats import metrics
 from sslig.study import Scoring, Training
-from sslig.training import recipe
 
 MONITOR = "dev_min_dcf"
 """The figure on dev that picks the best epoch."""
 
 
+def make_detector(backbone: str | dict[str, Any], detector: Mapping[str, Any], seed: int) -> Detector:
+    """Build a detector with a random head; the encoder is pretrained, or random where it is given by its values.
+
+    Raises
+    ------
+    DetectorError
+        The encoder or the head cannot be built.
+    """
+    arguments = {key: value for key, value in detector.items() if key != "head"}
+    with seeded(seed):
+        encoder = Backbone.from_config(backbone) if isinstance(backbone, dict) else Backbone.from_pretrained(backbone)
+        return Detector.assemble(encoder, detector.get("head"), arguments)
+
+
+@contextmanager
+def seeded(seed: int, rank: int = 0) -> Iterator[None]:
+    """Seed the global generators of torch (dropout) and NumPy (SpecAugment) in the block, and restore them afterwards.
+
+    Every process but the first derives a seed from its rank, so that no two processes drop the same units.
+    """
+    derived = int(np.random.SeedSequence((seed, rank)).generate_state(1)[0]) if rank else seed
+    with isolate_rng(include_cuda=False):
+        torch.manual_seed(derived)
+        np.random.seed(derived)  # noqa: NPY002
+        yield
+
+
+def backbone_groups(backbone: Backbone, lr: float, layer_decay: float) -> list[dict[str, Any]]:
+    """Group the parameters of the backbone by learning rate; the last group, or the only one, is called ``backbone``.
+
+    Layer l of L has the rate ``lr * layer_decay ** (L - l)`` (ELECTRA, Clark et al. 2020, arXiv 2003.10555, section
+    3.1). Parameters below layer 1 belong to a layer 0, and those above the last layer to the last layer.
+    """
+    if layer_decay == 1:
+        return [{"params": list(backbone.parameters()), "lr": lr, "name": "backbone"}]
+    encoder, top = backbone.model.encoder, len(backbone.model.encoder.layers)
+    depth = {id(p): number for number, layer in enumerate(encoder.layers, 1) for p in layer.parameters()}
+    if getattr(backbone.model.config, "do_stable_layer_norm", False):  # not every encoder has this value
+        depth |= {id(p): top for p in encoder.layer_norm.parameters()}
+    names = [*(f"layer{number}" for number in range(top)), "backbone"]
+    groups = [
+        {"params": [], "lr": lr * layer_decay ** (top - number), "name": name} for number, name in enumerate(names)
+    ]
+    for parameter in backbone.parameters():
+        groups[depth.get(id(parameter), 0)]["params"].append(parameter)
+    return groups
+
+
+def optimiser(detector: Detector, options: Training) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) over the groups of the backbone and the head."""
+    groups = backbone_groups(detector.backbone, options.lr_backbone, options.layer_decay)
+    groups.append({"params": list(detector.head.parameters()), "lr": options.lr_head, "name": "head"})
+    return torch.optim.AdamW(groups, weight_decay=options.weight_decay)
+
+
+def schedule(optimizer: torch.optim.Optimizer, options: Training, steps: int) -> LRScheduler | None:
+    """The schedule of all learning rates over `steps` optimiser steps; none where the rates are constant.
+
+    ``exponential`` is ``lr(t) = lr * lr_end ** (t / steps)``. ``one_cycle`` (Smith & Topin 2018, arXiv 1708.07120)
+    rises from lr / 25 to lr over the first 30 % of the steps and falls to lr / 250,000, both as half a cosine.
+    """
+    if options.schedule == "exponential":
+        return ExponentialLR(optimizer, options.lr_end ** (1 / steps))
+    if options.schedule == "one_cycle":
+        rates = [group["lr"] for group in optimizer.param_groups]
+        return OneCycleLR(optimizer, rates, total_steps=steps, cycle_momentum=False)
+    return None
+
+
 class Fitting(lightning.LightningModule):
     """Binary cross-entropy on the spoof logit, judged on dev after each epoch.
 
-    `sets` holds the utterances of ``train`` and ``dev``.
-
-    Attributes
-    ----------
-    losses
-        Loss of each batch of this epoch so far, averaged over all processes.
-    rows
-        The table of epochs so far.
-    stopping
-        Whether any process was asked to stop; all processes learn it with the loss of a batch.
+    `sets` holds the utterances of ``train`` and ``dev``; `losses` those of this epoch's batches so far, averaged over
+    all processes; `rows` the table of epochs so far; `stopping`, whether any process was asked to stop.
     """
 
     def __init__(
@@ -55,13 +120,7 @@ class Fitting(lightning.LightningModule):
         self.losses.clear()
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], number: int) -> Tensor:
-        """() The mean loss of (batch, samples) waveforms with (batch,) labels.
-
-        Raises
-        ------
-        DataError
-            The loss is NaN or infinite; the message names the utterances of the batch.
-        """
+        """() The mean loss of (batch, samples) waveforms with (batch,) labels; NaN or infinity is a `DataError`."""
         waveforms, labels, rows = batch
         loss = functional.binary_cross_entropy_with_logits(self.detector(waveforms), labels)
         self.losses.append(self._agree(loss))
@@ -84,18 +143,18 @@ class Fitting(lightning.LightningModule):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """AdamW, with a schedule that advances after each optimiser step."""
-        optimizer = recipe.optimiser(self.detector, self.options)
-        schedule = recipe.schedule(optimizer, self.options, int(self.trainer.estimated_stepping_batches))
-        stepping = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer} | ({} if schedule is None else {"lr_scheduler": stepping})
+        optimizer = optimiser(self.detector, self.options)
+        rates = schedule(optimizer, self.options, int(self.trainer.estimated_stepping_batches))
+        stepping = {"scheduler": rates, "interval": "step"}
+        return {"optimizer": optimizer} | ({} if rates is None else {"lr_scheduler": stepping})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store the losses of this epoch and the table of epochs."""
-        checkpoint["fitting"] = {"losses": list(self.losses), "rows": list(self.rows)}
+        checkpoint["fitting"] = list(self.losses), list(self.rows)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore them."""
-        self.losses, self.rows = checkpoint["fitting"]["losses"], checkpoint["fitting"]["rows"]
+        self.losses, self.rows = checkpoint["fitting"]
 
     def _freeze(self) -> None:
         self.detector.backbone.freeze(self.options.freeze_backbone or self.current_epoch < self.options.warmup_epochs)

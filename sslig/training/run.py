@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ from sslig.errors import StudyError
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import Detector, select_device
 from sslig.study import Study, Training
-from sslig.training import averaging, recipe
-from sslig.training.module import MONITOR, Fitting, gathered, judge
+from sslig.training import recipe
+from sslig.training.module import MONITOR, Fitting, gathered, judge, make_detector, seeded
 
 CHECKPOINTS, RESUME, STARTED, LOG = "checkpoints", "resume.ckpt", "started.json", "log"
 """Folder below a run of what is needed until it is finished, and what is in it."""
@@ -51,15 +51,15 @@ def train(study: Study, name: str, seed: int, corpus: Path, output: Path, start:
     cluster, per_node, nodes = launcher()
     sets = {set_name: protocol.load_set(corpus, set_name) for set_name in ("train", "dev")}
     source = (study.backbone_source(), study.detector(name), seed)
-    detector = recipe.make_detector(*source) if start is None else Detector.from_pretrained(start).train()
-    recipe.check(study, detector, sets)
+    detector = make_detector(*source) if start is None else Detector.from_pretrained(start).train()
+    recipe.check(study, detector.clock, detector.min_frames, sets)
     made_with = {"values": recipe.values(study, name, seed), "files": recipe.contents(study, corpus, start)}
     work, rank = output / CHECKPOINTS, cluster.global_rank()
     resumed, begun = _begin(work, study, name, seed, made_with, rank == 0)
     if rank == 0:
         print(f"{name} seed {seed}: {begun}", file=sys.stderr)
     module = Fitting(detector, study.training, study.scoring, sets)
-    with recipe.seeded(seed, rank), warnings.catch_warnings():
+    with seeded(seed, rank), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         loader = _loader(sets["train"], study.training, seed, cluster)
         best, *others = _keepers(work, study.training)
@@ -70,7 +70,7 @@ def train(study: Study, name: str, seed: int, corpus: Path, output: Path, start:
     trainer.strategy.barrier()  # until all processes have read the checkpoints that are removed
     if rank == 0:
         module.load_state_dict(weights, strict=True)
-        _save(detector.cpu(), output / "detector")
+        detector.cpu().save_pretrained(output / "detector")
         files.write_tsv(output / "epochs.tsv", pd.DataFrame(module.rows))
         with files.atomic(output / "log.csv") as part:
             log_table(work / LOG).to_csv(part, index=False)
@@ -205,11 +205,39 @@ def _begin(
 
 def _keepers(work: Path, options: Training) -> list[ModelCheckpoint]:
     """What keeps the weights of the best epochs and, where these are averaged, of the last ones."""
-    count, monitored = options.average or 1, (work / "best", MONITOR, "min")
-    if options.average_of == "best":
-        return [averaging.keeper(*monitored, count)]
-    last = averaging.keeper(work / "last", "epoch", "max", count)
-    return [averaging.keeper(*monitored, 1), *([last] if options.average else [])]
+    of_last = options.average is not None and options.average_of == "last"
+    kept = {"best": (MONITOR, "min", 1 if of_last else options.average or 1)}
+    kept |= {"last": ("epoch", "max", options.average)} if of_last else {}
+    # One more: Lightning removes a checkpoint before the checkpoint to resume from, which still lists it, is replaced.
+    # A run that is killed in between resumes with the last of its list missing, which is never among the foremost.
+    return [
+        ModelCheckpoint(work / name, monitor=monitor, mode=mode, save_top_k=count + 1, save_weights_only=True)
+        for name, (monitor, mode, count) in kept.items()
+    ]
+
+
+def foremost(checkpoints: ModelCheckpoint, count: int) -> list[tuple[int, Path]]:
+    """Epoch and file of the `count` foremost checkpoints, or of all where there are fewer; earliest epoch first."""
+    models = {Path(path): float(value) for path, value in checkpoints.best_k_models.items() if Path(path).is_file()}
+    ranked = sorted(models, key=models.get, reverse=checkpoints.mode == "max")[:count]
+    return sorted((int(path.stem.split("-")[0].removeprefix("epoch=")), path) for path in ranked)
+
+
+def _stored(path: Path) -> dict[str, Tensor]:
+    return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+
+
+def mean(paths: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of the weights in checkpoints (Izmailov et al. 2018, arXiv 1803.05407, equation 2).
+
+    Running statistics of batch normalisation are averaged like weights; counters are those of the last checkpoint.
+    """
+    first, *others = paths
+    total = _stored(first)
+    for path in others:
+        for name, value in _stored(path).items():
+            total[name] = total[name] + value if value.is_floating_point() else value
+    return {name: value / len(paths) if value.is_floating_point() else value for name, value in total.items()}
 
 
 def _loader(table: pd.DataFrame, options: Training, seed: int, cluster: Cluster) -> DataLoader:
@@ -259,21 +287,14 @@ def _chosen(
     module: Fitting, best: ModelCheckpoint, others: list[ModelCheckpoint], device: torch.device
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The weights of the best epoch, or an average of epochs that is better; and what decided between them."""
-    ((epoch, path),) = averaging.foremost(best, 1)
+    ((epoch, path),) = foremost(best, 1)
     if not module.options.average:
-        return averaging.weights(path), {"best_epoch": epoch}
-    epochs, paths = zip(*averaging.foremost([best, *others][-1], module.options.average), strict=True)
-    averaged = averaging.mean(paths)
+        return _stored(path), {"best_epoch": epoch}
+    epochs, paths = zip(*foremost([best, *others][-1], module.options.average), strict=True)
+    averaged = mean(paths)
     module.load_state_dict(averaged, strict=True)
     judged = judge(module.detector, module.sets["dev"], module.scoring, device)
     better = judged[MONITOR] < min(row[MONITOR] for row in module.rows)
     figures = {f"averaged_{name}": judged[name] for name in ("dev_eer", MONITOR)}
     choice = {"best_epoch": epoch, "averaged_epochs": list(epochs), "kept": "average" if better else "best epoch"}
-    return averaged if better else averaging.weights(path), choice | figures
-
-
-def _save(detector: Detector, folder: Path) -> None:
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    detector.save_pretrained(part)
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    return averaged if better else _stored(path), choice | figures
