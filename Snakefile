@@ -147,6 +147,7 @@ PAGES = {
     + [path("segments_eval")],
     "05_mask": [
         *every("detector", "masks", "left_out_masks", "scores_dev", "scores_eval", "attributions", seeds=FIRST),
+        *every("baseline", "nonspeech", seeds=FIRST),
         path("segments_eval"),
         path("segment_sources"),
     ],

@@ -10,6 +10,7 @@ from sslig import audio
 from sslig.errors import InputError, StudyError
 from sslig.frames import SSL_CLOCK
 from sslig.labels import KEYS
+from sslig.pipeline import outputs
 from sslig.stats import calibration
 from sslig.study import load
 from sslig.widgets import bench as module
@@ -26,6 +27,13 @@ def bench(explained_study, inside_rule):
 @pytest.fixture(scope="module")
 def opened(bench):
     return bench.open("E_0000")
+
+
+def test_the_pipeline_is_asked_once(explained_study, inside_rule, monkeypatch):
+    requests = []
+    monkeypatch.setattr(outputs, "request", lambda study, paths: requests.append(len(paths)))
+    Bench(explained_study).open("E_0003")
+    assert requests == [6 * len(HEADS) + 1]  # six files of each detector, and the segments
 
 
 def test_stored_explanations_are_read_and_not_computed_again(bench, monkeypatch):

@@ -1,56 +1,71 @@
+"""An open recording: its tables, its exports without markup from names, and files that are refused."""
+
 import io
+import json
+import re
+import xml.etree.ElementTree as ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 from sslig.attribution.explanation import Explanation
 from sslig.audio import AudioError
+from sslig.cues.cue_profile import top_regions
 from sslig.cues.tiers import Tier
 from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
-from sslig.widgets.recording import ExplainedRecording, Upload, read_file, shown_name
+from sslig.widgets.recording import ExplainedRecording, Upload, exported, player, read_file, region_tiers, shown_name
 
 ABOUT = {"key": "spoof", "attack": "A07", "codec": "C02", "speaker": "S9", "group": "middle wrong"}
+PLAIN = {"smooth": False, "common": False, "maps": False, "hidden": []}
+HOSTILE = "<script>alert('x')</script> & Co"
 
 
-def recording(waveform, frames, about=ABOUT, **values):
-    """A recording explained by SLS, with `frames` in the first of two layers."""
-    explanation = Explanation(np.stack([frames, 0 * frames]), 2.5, 0.25, **values)
-    tiers = {name: Tier(name, [0.1], [0.6], (name,), 1.0, {}) for name in ("voicing", "speech")}
-    return ExplainedRecording(
-        "E_1", about, waveform[: SSL_CLOCK.n_samples(49)], SSL_CLOCK, {"sls": explanation}, {"sls": -0.5}, tiers
-    )
+def recording(tone, about=ABOUT, name="E_1", label="one"):
+    """A second of a tone: evidence for spoof from frame 10 to 19, for bona fide from 30 to 34."""
+    frames = np.zeros(49)
+    frames[10:20], frames[30:35] = 1.0, -0.5
+    explanation = Explanation(np.stack([frames / 4, 3 * frames / 4]), 8.0, 0.5, -0.25, 32, "jump", "frozen")
+    tiers = {"words": Tier("words", [0.1, 0.5], [0.3, 0.9], (label, "two"), 1.0, {})}
+    tiers["voicing"] = Tier("voicing", [0.1], [0.6], ("voiced",), 1.0, {})
+    waveform = tone[: SSL_CLOCK.n_samples(49)]
+    return ExplainedRecording(name, about, waveform, SSL_CLOCK, {"sls": explanation}, {"sls": 1.5}, tiers)
 
 
 @pytest.fixture
-def spiky(tone):
-    """One frame with three of four logits for spoof, and one with the fourth for bona fide."""
-    frames = np.zeros(49)
-    frames[10], frames[40] = 3.0, -1.0
-    return recording(tone, frames, residual=-0.25, steps=32, status="jump", selection="frozen")
+def spoof(tone):
+    return recording(tone)
 
 
-def test_scores_come_with_their_completeness(spiky):
-    (row,) = spiky.scores().to_dict("records")
-    assert (row["detector"], row["spoof_score"], row["spoof_llr"], row["baseline_score"]) == ("sls", 2.5, -0.5, 0.25)
-    assert row["relative_residual"] == pytest.approx(0.25 / 2.25)
+@pytest.fixture
+def hostile(tone):
+    return recording(tone, ABOUT, HOSTILE, HOSTILE)
+
+
+def content(recording, kind, options=PLAIN, region=None):
+    return exported(recording, kind, options, region).content
+
+
+def test_scores_come_with_their_completeness(spoof):
+    (row,) = spoof.scores().to_dict("records")
+    assert (row["detector"], row["spoof_score"], row["spoof_llr"], row["baseline_score"]) == ("sls", 8.0, 1.5, 0.5)
+    assert row["relative_residual"] == pytest.approx(0.25 / 7.5)
     assert (row["status"], row["steps"], row["selection"]) == ("jump", 32, "frozen")
 
 
-def test_the_strongest_region_is_where_the_evidence_is(spiky):
-    first = spiky.top_segments().iloc[0]
-    assert (first["detector"], first["rank"], first["sign"], first["segment_class"]) == ("sls", 1, 1, "speech")
-    # Frame 10 is drawn from 0.2025 to 0.2225 s.
-    assert first["start_s"] <= 0.2026 < 0.2224 <= first["end_s"]
-    assert first["share"] == pytest.approx(0.75)
-    assert len(spiky.top_segments(1)) == 1
+def test_the_strongest_region_is_where_the_evidence_is(spoof):
+    first = spoof.top_segments().iloc[0]
+    assert (first["detector"], first["rank"], first["sign"]) == ("sls", 1, 1)
+    # Frames 10 to 19 are drawn from 0.2025 to 0.4025 s.
+    assert first["start_s"] <= 0.2226 < 0.3824 <= first["end_s"]
 
 
-def test_the_view_has_a_lane_for_each_detector_and_the_tiers_in_order(spiky):
-    message = spiky.view()
-    assert [(lane["name"], lane["note"]) for lane in message["lanes"]] == [("sls", "score +2.50")]
-    assert [tier["name"] for tier in message["tiers"]] == ["speech"]  # voicing serves masks only
+def test_the_view_has_a_lane_for_each_detector_and_the_tiers_in_order(spoof):
+    message = spoof.view()
+    assert [(lane["name"], lane["note"]) for lane in message["lanes"]] == [("sls", "score +8.00")]
+    assert [tier["name"] for tier in message["tiers"]] == ["words"]  # voicing serves masks only
     assert message["maps"][0]["rows"] == 2
 
 
@@ -63,17 +78,96 @@ def test_the_view_has_a_lane_for_each_detector_and_the_tiers_in_order(spiky):
     ],
 )
 def test_the_title_names_label_codec_speaker_and_group(tone, about, title):
-    assert recording(tone, np.zeros(49), about).title() == title
+    assert recording(tone, about).title() == title
 
 
-def test_numbers_that_are_not_finite_are_none(tone):
-    flat = recording(tone, np.zeros(49), residual=0.2, steps=16, status="not converged")
-    flat.explanations["sls"].__dict__["baseline_score"] = 2.5  # F(x) - F(b) = 0
-    numbers = flat.numbers()
+def test_numbers_that_are_not_finite_are_none(spoof):
+    spoof.explanations["sls"].__dict__["baseline_score"] = 8.0  # F(x) - F(b) = 0
+    numbers = spoof.numbers()
     assert numbers["scores"][0]["relative_residual"] is None
-    assert numbers["scores"][0]["spoof_llr"] == -0.5
-    assert numbers["segments"] == []
+    assert numbers["scores"][0]["spoof_llr"] == 1.5
     assert numbers["decoded"] is True
+
+
+# ---------------------------------------------------------------- exports
+
+
+def test_frames_are_a_table(spoof):
+    table = pd.read_csv(io.BytesIO(content(spoof, "csv")), keep_default_na=False)
+    assert table.columns.tolist() == ["frame", "time_s", "sls", "words", "voicing"]
+    assert table["time_s"].iloc[0] == 0.0125
+    np.testing.assert_array_equal(table["sls"], spoof.explanations["sls"].by_frame)
+    assert table.loc[table["words"] == "one", "time_s"].between(0.1, 0.3).all()
+    assert set(table["words"]) == {"", "one", "two"}
+
+
+def test_segments_regions_and_selection_are_tiers(spoof):
+    words, _, top, selection = region_tiers(spoof, (0.25, 0.5))
+    assert (top.name, selection.name) == ("sls top regions", "selection")
+    assert words.labels == ("one", "two")
+    strongest = top_regions(spoof.explanations["sls"].by_frame)[0]
+    assert strongest.sign == 1
+    assert top.labels[0] == f"1 spoof {100 * strongest.share:.0f} % unknown"
+    # Frame t is drawn from 0.0025 + 0.02 t s.
+    assert top.start_s[0] == pytest.approx(0.0025 + 0.02 * strongest.start)
+    assert top.end_s[0] == pytest.approx(0.0025 + 0.02 * strongest.stop)
+    assert (selection.start_s[0], selection.end_s[0]) == (0.25, 0.5)
+
+
+def test_a_textgrid_has_all_tiers(spoof):
+    text = content(spoof, "textgrid", region=(0.25, 0.5)).decode()
+    assert [name in text for name in ('"words"', '"sls top regions"', '"selection"')] == [True] * 3
+
+
+def test_regions_are_labels_of_audacity(spoof):
+    rows = [line.split("\t") for line in content(spoof, "audacity").decode().splitlines()]
+    assert rows[0][2].startswith("sls: 1 spoof ")
+    assert float(rows[0][0]) < float(rows[0][1])
+    assert len(rows) == len(top_regions(spoof.explanations["sls"].by_frame))
+
+
+@pytest.mark.parametrize("options", [PLAIN, {"smooth": True, "common": True, "maps": True, "hidden": []}])
+def test_pictures_are_drawn_like_the_view(spoof, options):
+    assert content(spoof, "png", options, (0.2, 0.4)).startswith(b"\x89PNG")
+    picture = content(spoof, "svg", options)
+    assert ElementTree.fromstring(picture).tag.endswith("svg")
+    assert len(content(spoof, "svg", options | {"hidden": ["sls", "tier:words"]})) < len(picture)
+
+
+def embedded_data(page):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+
+
+def test_a_page_holds_all_it_needs(spoof):
+    page = content(spoof, "html").decode()
+    data = embedded_data(page)
+    assert data["numbers"]["scores"][0]["spoof_llr"] == 1.5
+    assert data["view"]["mime"] == "audio/flac"
+    assert data["view"]["audio"]["base64"].startswith("ZkxhQ")  # fLaC
+    assert not re.search(r"""(?:src|href)=["']?http|@import|url\(http""", page)
+    assert page.count("</script>") == 2
+
+
+def test_names_in_a_page_are_text(hostile):
+    page = content(hostile, "html").decode()
+    assert page.count("</script>") == 2
+    assert "<script>alert" not in page
+    assert embedded_data(page)["view"]["name"] == HOSTILE
+    assert exported(hostile, "html", PLAIN).name == "_script_alert__x____script____Co.html"
+
+
+def test_a_player_is_one_frame_of_a_book(hostile):
+    frame = player(hostile).data
+    attributes = dict(re.findall(r'([\w-]+)="([^"]*)"', frame))
+    assert "<" not in attributes["srcdoc"]
+    assert "width: 100%" in attributes["style"]
+    assert frame.count("<iframe") == 1
+    assert "<script>alert" not in frame
+
+
+def test_an_unknown_kind_is_refused(spoof):
+    with pytest.raises(InputError, match="export as 'docx'; accepted: png, svg, csv, textgrid, audacity, html"):
+        content(spoof, "docx")
 
 
 # ---------------------------------------------------------------- uploaded files
@@ -87,7 +181,7 @@ def coded(samples, rate=16_000, form="WAV"):
 
 @pytest.mark.parametrize(("ending", "form"), [("wav", "WAV"), ("FLAC", "FLAC"), ("mp3", "MP3"), ("ogg", "OGG")])
 def test_four_formats_become_whole_frames(tone, ending, form):
-    samples = read_file(f"my file.{ending}", coded(tone, form=form), SSL_CLOCK, max_s=60)
+    samples = read_file(f"my file.{ending}", coded(tone, form=form), SSL_CLOCK, max_s=60, min_frames=1)
     n_frames = SSL_CLOCK.n_frames(len(samples))
     assert len(samples) == SSL_CLOCK.n_samples(n_frames)
     assert n_frames >= 49
@@ -95,9 +189,9 @@ def test_four_formats_become_whole_frames(tone, ending, form):
 
 
 def test_stereo_at_another_rate_is_averaged_and_resampled():
-    time_s = np.arange(44_100) / 44_100
-    sound = np.sin(2 * np.pi * 440 * time_s)
-    samples = read_file("a.wav", coded(np.stack([sound, np.zeros_like(sound)], axis=1), 44_100), SSL_CLOCK, max_s=60)
+    sound = np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100)
+    content = coded(np.stack([sound, np.zeros_like(sound)], axis=1), 44_100)
+    samples = read_file("a.wav", content, SSL_CLOCK, max_s=60, min_frames=1)
     assert len(samples) == SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(16_000))
     assert np.abs(samples).max() == pytest.approx(0.5, abs=0.02)
 
@@ -107,29 +201,22 @@ def test_stereo_at_another_rate_is_averaged_and_resampled():
     [
         ("notes.txt", b"x", InputError, "'notes.txt': accepted are WAV, FLAC, MP3, OGG"),
         ("wav", b"x", InputError, "'wav': accepted are"),
-        ("a.wav", b"", InputError, "'a.wav': 0.0 MiB; accepted are files that are not empty and have at most 50 MiB"),
+        ("a.wav", b"", InputError, "'a.wav': 0.0 MiB; accepted are files that are not empty, of at most 50 MiB"),
         ("a.wav", b"no sound at all", AudioError, "'a.wav': not a sound file"),
         ("../../etc/passwd.wav", b"no sound", AudioError, "passwd.wav': not a sound file"),
     ],
 )
 def test_files_without_sound_are_refused_by_the_name_they_came_with(name, content, error, message):
     with pytest.raises(error, match=message) as caught:
-        read_file(name, content, SSL_CLOCK, max_s=60)
+        read_file(name, content, SSL_CLOCK, max_s=60, min_frames=1)
     assert "/tmp" not in str(caught.value)
 
 
 def test_length_has_limits(tone):
     with pytest.raises(InputError, match=r"'a.wav': 1.0 s long; at most 0.5 s are accepted"):
-        read_file("a.wav", coded(tone), SSL_CLOCK, max_s=0.5)
+        read_file("a.wav", coded(tone), SSL_CLOCK, max_s=0.5, min_frames=1)
     with pytest.raises(InputError, match=r"'a.wav': 0.06 s long; at least 0.12 s are needed"):
         read_file("a.wav", coded(tone[:1000]), SSL_CLOCK, max_s=60, min_frames=6)
-
-
-def test_an_upload_comes_in_parts():
-    upload = Upload("a.wav", 5)
-    assert not upload.add(b"abc")
-    assert upload.add(memoryview(b"de"))
-    assert upload.content == b"abcde"
 
 
 def test_a_large_upload_is_refused_before_it_comes():

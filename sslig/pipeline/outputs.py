@@ -85,9 +85,9 @@ def files(
     PipelineError
         The name is unknown, or a file could not be made.
     """
-    paths = _paths(study, name, detectors, seeds, kinds)
-    request(study, list(paths.values()))
-    return {key: path.parent if name.endswith("detector") else path for key, path in paths.items()}
+    by_key = paths(study, name, detectors, seeds, kinds)
+    request(study, list(by_key.values()))
+    return {key: path.parent if name.endswith("detector") else path for key, path in by_key.items()}
 
 
 def tables(
@@ -101,9 +101,9 @@ def tables(
 
     Parameters and errors are those of `files`. Rows keep the order of kinds, detectors and seeds.
     """
-    paths = {name: _paths(study, name, detectors, seeds, kinds) for name in names}
-    request(study, [path for of_name in paths.values() for path in of_name.values()])
-    return {name: _concatenated(of_name) for name, of_name in paths.items()}
+    by_name = {name: paths(study, name, detectors, seeds, kinds) for name in names}
+    request(study, [path for by_key in by_name.values() for path in by_key.values()])
+    return {name: read(by_key) for name, by_key in by_name.items()}
 
 
 def chosen(study: Study, detectors: Any = None, seeds: Any = None) -> tuple[list[str], list[int]]:
@@ -144,9 +144,14 @@ def request(study: Study, paths: Sequence[Path]) -> None:
         raise PipelineError(f"{study.path}: Snakemake could not make {', '.join(targets[:3])}; see its messages above")
 
 
-def _paths(
-    study: Study, name: str, detectors: Sequence[str] | None, seeds: Sequence[int] | None, kinds: Sequence[str] | None
+def paths(
+    study: Study,
+    name: str,
+    detectors: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    kinds: Sequence[str] | None = None,
 ) -> dict[tuple, Path]:
+    """Where the files of a name lie, without asking for them; arguments and keys are those of `files`."""
     if name not in PATTERNS:
         raise PipelineError(f"no table or file {name!r}; there are {', '.join(PATTERNS)}")
     if name in OF_STUDY:
@@ -159,7 +164,8 @@ def _paths(
     return {(kind, *key): planted.run(*key) / OF_PLANTED[name] for kind, planted in folders.items() for key in runs}
 
 
-def _concatenated(paths: dict[tuple, Path]) -> pd.DataFrame:
+def read(paths: dict[tuple, Path]) -> pd.DataFrame:
+    """The rows of the tables at `paths`, with their keys as columns (`tables`)."""
     parts = []
     for key, path in paths.items():
         columns = dict(zip(("kind", "detector", "seed")[-len(key) :] if key else (), key, strict=True))

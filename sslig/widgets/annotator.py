@@ -268,7 +268,7 @@ def _views(
         ]
         source = _within(study.corpus_root, Path(row.path))
         waveform = audio.read(source, length=clock.n_samples(len(lanes[0].frames)))
-        yield view.message(view.Recording(row.utterance, waveform, clock, lanes))
+        yield view.message(row.utterance, waveform, clock, lanes)
 
 
 def _within(root: Path, path: Path) -> Path:

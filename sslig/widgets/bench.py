@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sslig import pipeline
 from sslig.attribution import baselines, methods
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import BONAFIDE_MEAN, Context
@@ -23,6 +22,7 @@ from sslig.data.dataset import Utterances
 from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.models.detector import Detector, select_device
+from sslig.pipeline import outputs
 from sslig.scoring import evaluating
 from sslig.stats import calibration
 from sslig.study import Study
@@ -32,6 +32,9 @@ from sslig.widgets.recording import ExplainedRecording, read_file
 REGION = "region"
 CHANCE = (2.5, 97.5)
 """Percentiles of the random controls; a change between them is what chance gives."""
+
+TABLES = ("scores_dev", "scores_eval", "attributions", "segments_eval")
+MEANS = ("baseline", "nonspeech")
 
 Progress = Callable[[str, float], None]
 """Takes what is being done and the share that is done."""
@@ -50,7 +53,7 @@ class Bench:
     Parameters
     ----------
     study
-        The study; the pipeline makes what is missing.
+        The study; the pipeline makes what is missing, in one request.
     detectors, seed
         Detectors and seed of the study; none: all detectors, and the first seed.
 
@@ -58,40 +61,36 @@ class Bench:
     ----------
     names, catalogue
         The detectors, and the utterances that can be opened.
-
-    Raises
-    ------
-    StudyError
-        The study has no such detector or seed.
     """
 
     def __init__(self, study: Study, detectors: Sequence[str] | None = None, seed: int | None = None) -> None:
         self.study, self.device = study, select_device(study.device)
         self.seed = study.seeds[0] if seed is None else seed
         self.names = list(detectors or study.detectors)
-        self._chosen = {"detectors": self.names, "seeds": [self.seed]}
         self._detectors: dict[str, Detector] = {}
         self._masked: dict[str, tuple[np.ndarray, MaskedUtterance]] = {}
-        tables = pipeline.tables(study, "scores_dev", "scores_eval", "attributions", "segments_eval", **self._chosen)
+        wanted = ("detector", *MEANS, *TABLES)
+        self._paths = {file: outputs.paths(study, file, self.names, [self.seed]) for file in wanted}
+        outputs.request(study, [path for paths in self._paths.values() for path in paths.values()])
+        tables = {name: outputs.read(self._paths[name]) for name in TABLES}
         self._attributions = tables["attributions"].set_index(["detector", "utterance"])
         self._segments = dict(list(tables["segments_eval"].groupby("utterance")))
         _, self._calibrations = calibration.calibrated(tables["scores_dev"], tables["scores_eval"])
         explained = set.intersection(*(set(self._attributions.loc[name].index) for name in self.names))
-        self._folders = pipeline.files(study, "detector", **self._chosen)
         self.catalogue = Catalogue(study.corpus_root, tables["scores_eval"], explained)
 
     def detector(self, name: str) -> Detector:
         """The detector `name`, in evaluation mode on the device of the study."""
         if name not in self._detectors:
-            detector = Detector.from_pretrained(self._folders[name, self.seed])
+            detector = Detector.from_pretrained(self._paths["detector"][name, self.seed].parent)
             self._detectors[name] = detector.to(self.device).eval()
         return self._detectors[name]
 
     @cached_property
     def _means(self) -> dict[tuple[str, str], Baseline]:
         """(``baseline`` or ``nonspeech``, detector) -> mean features of bona fide frames."""
-        paths = {kind: pipeline.files(self.study, kind, **self._chosen) for kind in ("baseline", "nonspeech")}
-        return {(kind, name): baselines.load(paths[kind][name, self.seed]) for kind in paths for name in self.names}
+        paths = {(mean, name): self._paths[mean][name, self.seed] for mean in MEANS for name in self.names}
+        return {key: baselines.load(path) for key, path in paths.items()}
 
     @property
     def clock(self) -> FrameClock:
@@ -150,21 +149,18 @@ class Bench:
 
     def decoded(self, recording: ExplainedRecording, progress: Progress = silent) -> ExplainedRecording:
         """Decode the segments of a recording with the sources of the study."""
-        sources, tiers = self.study.masking.segments, {}
+        sources, tiers = self.study.masking.segments, []
         for number, source in enumerate(sources):
             progress(f"segments by {source}", number / len(sources))
-            tier = segments.source_of(source)(recording.waveform)
-            tiers[tier.name] = tier
-        return dataclasses.replace(recording, tiers=tiers)
+            tiers.append(segments.source_of(source)(recording.waveform))
+        return dataclasses.replace(recording, tiers={tier.name: tier for tier in tiers})
 
     # ------------------------------------------------------------ what if
 
     def changes(
         self, recording: ExplainedRecording, trials: Sequence[Trial], progress: Progress = silent
     ) -> Iterator[dict[str, Any]]:
-        """Score a recording with every detector after every change, beside matched random controls.
-
-        The controls are as many as in the study, and drawn in the same way.
+        """Score a recording with every detector after every change, beside random controls drawn as in the study.
 
         Yields
         ------
@@ -190,13 +186,12 @@ class Bench:
 
     def changed(self, recording: ExplainedRecording, trials: Sequence[Trial]) -> np.ndarray | None:
         """(samples,) The recording after the first change in waveform space, as it is scored; None without one."""
-        name = self.names[0]
-        for trial in trials:
-            if trial[0].space == WAVEFORM:
-                with torch.inference_mode():
-                    frames = self._frames(recording, trial, name)
-                    return self.masked(name, recording).recording(trial[0], frames).cpu().numpy()
-        return None
+        name, audible = self.names[0], [trial for trial in trials if trial[0].space == WAVEFORM]
+        if not audible:
+            return None
+        with torch.inference_mode():
+            frames = self._frames(recording, audible[0], name)
+            return self.masked(name, recording).recording(audible[0][0], frames).cpu().numpy()
 
     def masked(self, name: str, recording: ExplainedRecording) -> MaskedUtterance:
         """A recording with its features, ready for masks; the last one of each detector is cached."""
@@ -223,23 +218,16 @@ class Bench:
 
 
 def without_region(start_s: float, end_s: float, fill: str = "noise") -> list[Trial]:
-    """Remove a region in both spaces: its frames become the mean of their neighbours, its samples `fill`.
-
-    Raises
-    ------
-    InputError
-        The region is empty or the fill is unknown.
-    """
+    """Remove a region in both spaces: its frames become the mean of their neighbours, its samples `fill`."""
     if not (np.isfinite([start_s, end_s]).all() and 0 <= start_s < end_s):
         raise InputError(f"a region from {start_s} to {end_s} s; it must begin at 0 or later and end after that")
     if fill not in FILLS:
         raise InputError(f"fill {fill!r}; accepted: {', '.join(FILLS)}")
     # Masks of the registry find their place by its name; here the place is given, and the change is the same.
     where = f"from {start_s:.3f} to {end_s:.3f} s"
-    nearest, filled = parse("pauses"), parse(f"time:pauses(fill={fill})")
     texts = {
-        nearest: f"Frames {where} are replaced by the mean of the nearest kept frame before and after.",
-        filled: f"The recording {where} is replaced by {fill}.",
+        parse("pauses"): f"Frames {where} are replaced by the mean of the nearest kept frame before and after.",
+        parse(f"time:pauses(fill={fill})"): f"The recording {where} is replaced by {fill}.",
     }
     changes = {mask: {"spec": mask.spec.replace("pauses", REGION), "description": texts[mask]} for mask in texts}
     return [(dataclasses.replace(mask, place=REGION, **changes[mask]), (start_s, end_s)) for mask in texts]
@@ -272,18 +260,15 @@ def region_frames(recording: ExplainedRecording, start_s: float, end_s: float) -
 def beside_chance(spoof_score: float, masked_score: float, control_scores: np.ndarray) -> dict[str, Any]:
     """The change of a score, and the changes that matched random controls make.
 
-    Returns
-    -------
-    dict
-        ``spoof_score``, ``masked_score``, ``change`` (masked - spoof score); of the changes by controls
-        ``control_mean`` and, at `CHANCE`, ``control_low`` and ``control_high``; ``draws``, and ``as_extreme``, the
-        number of controls that move the score at least as far. Without controls, these are None.
+    The result has ``spoof_score``, ``masked_score``, ``change`` (masked - spoof score) and ``draws``; of the changes by
+    controls ``control_mean``, at `CHANCE` ``control_low`` and ``control_high``, and ``as_extreme``, the number of
+    controls that move the score at least as far. Without controls, these are None.
     """
-    scores = {"spoof_score": spoof_score, "masked_score": float(masked_score)}
-    change, controls = scores["masked_score"] - spoof_score, np.asarray(control_scores, dtype=np.float64) - spoof_score
-    mean = low = high = as_extreme = None
+    change, controls = float(masked_score) - spoof_score, np.asarray(control_scores, dtype=np.float64) - spoof_score
+    row = {"spoof_score": spoof_score, "masked_score": float(masked_score), "change": change, "draws": len(controls)}
+    chance = dict.fromkeys(("control_mean", "control_low", "control_high", "as_extreme"))
     if len(controls):
-        mean, (low, high) = float(controls.mean()), np.percentile(controls, CHANCE).tolist()
-        as_extreme = int((np.abs(controls) >= abs(change)).sum())
-    chance = {"control_mean": mean, "control_low": low, "control_high": high, "as_extreme": as_extreme}
-    return scores | {"change": change, "draws": len(controls)} | chance
+        chance["control_mean"] = float(controls.mean())
+        chance["control_low"], chance["control_high"] = np.percentile(controls, CHANCE).tolist()
+        chance["as_extreme"] = int((np.abs(controls) >= abs(change)).sum())
+    return row | chance

@@ -19,14 +19,8 @@ COLUMNS = ("key", "attack", "codec", "speaker", "group")
 class Filter(BaseModel):
     """Which utterances are listed; an empty field lets all through.
 
-    Attributes
-    ----------
-    text
-        Part of the name, in any case.
-    detector, low, high
-        A detector, and the lowest and the highest of its spoof scores.
-    explained
-        Only utterances that the study has explained; the others are explained when they are opened.
+    `text` is a part of the name in any case, `low` and `high` bound the spoof scores of `detector`, and `explained`
+    lists only utterances that the study has explained; the others are explained when they are opened.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -56,16 +50,16 @@ class Filter(BaseModel):
 
 
 class Catalogue:
-    """The scored utterances of *eval*, with what is known before they are opened.
+    """The utterances of *eval* that all detectors have scored, with what is known before they are opened.
 
     Parameters
     ----------
     root
         Folder of the corpus.
     scores
-        Rows of `sslig.scores` with ``detector``: the scores of all detectors on *eval*.
+        Rows of `sslig.scores` with ``detector``.
     explained
-        Names of the utterances that all of them have explained.
+        Names of the utterances that all detectors have explained.
 
     Attributes
     ----------
@@ -76,9 +70,7 @@ class Catalogue:
 
     def __init__(self, root: Path, scores: pd.DataFrame, explained: set[str]) -> None:
         self.root, self.detectors = root, list(scores["detector"].unique())
-        # An utterance that a detector could not score has no group.
-        complete = scores.groupby("utterance")["utterance"].transform("size") == len(self.detectors)
-        scores = scores[complete]
+        scores = scores[scores.groupby("utterance")["utterance"].transform("size") == len(self.detectors)]
         table = agreement.groups(scores).set_index("utterance")[list(COLUMNS)]
         table = table.join(scores.pivot(index="utterance", columns="detector", values="spoof_score"))
         paths = protocol.load_set(root, "eval").set_index("utterance")["path"]
@@ -86,11 +78,9 @@ class Catalogue:
 
     def choices(self) -> dict[str, list[str]]:
         """Column -> its values, for a list to choose from."""
+        values = {name: sorted(set(self.table[name])) for name in COLUMNS}
         order = {"key": list(KEYS), "group": list(agreement.GROUPS)}
-        values = {name: set(self.table[name]) for name in COLUMNS}
-        return {
-            name: [value for value in order.get(name, sorted(values[name])) if value in values[name]] for name in values
-        }
+        return values | {name: sorted(values[name], key=order[name].index) for name in order}
 
     @property
     def orders(self) -> list[str]:
@@ -102,20 +92,18 @@ class Catalogue:
         """The rows of `table` that a filter lets through, sorted; ties stay in the order of names."""
         if order not in self.orders:
             raise InputError(f"order {order!r}; accepted: {', '.join(self.orders)}")
-        table = self.table
-        chosen = table["explained"] | (not wanted.explained)
-        chosen &= table["utterance"].str.contains(wanted.text.strip(), case=False, regex=False)
+        chosen = self.table["explained"] | (not wanted.explained)
+        chosen &= self.table["utterance"].str.contains(wanted.text.strip(), case=False, regex=False)
         for column in COLUMNS:
             if value := getattr(wanted, column):
-                chosen &= table[column] == value
+                chosen &= self.table[column] == value
         if wanted.low is not None or wanted.high is not None:
-            low, high = (
-                (-np.inf if wanted.low is None else wanted.low),
-                (np.inf if wanted.high is None else wanted.high),
-            )
-            chosen &= self._scores(wanted.detector).between(low, high)
+            if wanted.detector not in self.detectors:
+                raise InputError(f"a range of scores of {wanted.detector!r}; accepted: {', '.join(self.detectors)}")
+            low, high = pd.Series([wanted.low, wanted.high], dtype=float).fillna({0: -np.inf, 1: np.inf})
+            chosen &= self.table[wanted.detector].between(low, high)
         column, ascending = order.removeprefix("-"), not order.startswith("-")
-        return table[chosen].sort_values(column, ascending=ascending, kind="stable", ignore_index=True)
+        return self.table[chosen].sort_values(column, ascending=ascending, kind="stable", ignore_index=True)
 
     def row(self, name: str) -> dict[str, Any]:
         """The row of the utterance `name`."""
@@ -129,13 +117,5 @@ class Catalogue:
         """The file of the utterance `name`; a link that leads out of the corpus is refused."""
         path = Path(self.row(name)["path"])
         if not path.resolve().is_relative_to(self.root.resolve()):
-            raise InputError(
-                f"{path}: leads out of the corpus {self.root}, to {path.resolve()}; the file of an utterance must lie "
-                "in the corpus"
-            )
+            raise InputError(f"{path}: leads out of the corpus {self.root}, to {path.resolve()}")
         return path
-
-    def _scores(self, detector: str) -> pd.Series:
-        if detector not in self.detectors:
-            raise InputError(f"a range of scores of {detector!r}; accepted: {', '.join(self.detectors)}")
-        return self.table[detector]

@@ -11,10 +11,11 @@ import traitlets
 from sslig import audio
 from sslig.errors import InputError
 from sslig.study import Study, load
-from sslig.widgets import bench, export, view
+from sslig.widgets import bench, view
+from sslig.widgets import recording as recordings
 from sslig.widgets.bench import Bench
 from sslig.widgets.catalogue import Filter
-from sslig.widgets.recording import ENDINGS, LARGEST_BYTES, PART_BYTES, ExplainedRecording, Upload, shown_name
+from sslig.widgets.recording import ExplainedRecording, Exported, Upload, shown_name
 
 LISTED = 300
 """Utterances that are sent to the browser at once; nobody scrolls through a list of a hundred thousand."""
@@ -47,11 +48,6 @@ class Explorer(anywidget.AnyWidget):
         The rows of the last `what_if`, and the changed recording as a FLAC file, where there is one.
     problem
         The message of the last refusal; empty after a success.
-
-    Raises
-    ------
-    StudyError
-        The study has no such detector or seed.
     """
 
     utterance = traitlets.Unicode(read_only=True).tag(sync=True)
@@ -132,11 +128,6 @@ class Explorer(anywidget.AnyWidget):
         """Score every detector again under a mask, beside matched random controls (`Bench.changes`).
 
         Without a mask, the selection is removed, from the features and from the recording, where `fill` replaces it.
-
-        Raises
-        ------
-        InputError
-            There is no selection, or the mask is unknown or finds no place in this recording.
         """
         if spec is None and len(self.selection) != 2:
             raise InputError("nothing is selected; drag over the recording, or name a mask")
@@ -151,17 +142,18 @@ class Explorer(anywidget.AnyWidget):
         self._progress("", 1)
         return pd.DataFrame(rows)
 
-    def export(self, kind: str) -> export.Exported:
-        """The open recording as a file of one of `sslig.widgets.export.KINDS`."""
+    def export(self, kind: str) -> Exported:
+        """The open recording as a file of one of `sslig.widgets.recording.KINDS`."""
         region = tuple(self.selection) if len(self.selection) == 2 else None
-        return export.exported(self.recording, kind, self.options, region)
+        return recordings.exported(self.recording, kind, OPTIONS | self.options, region)
 
     # ------------------------------------------------------------ messages of the browser
 
     def _answer(self, _: Any, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         """Do what a message asks for; the message of an error is shown on the page."""
         request = dict(content)
-        actions = self._actions()
+        actions = {"open": self.show, "export": self._save, "upload": self._upload}
+        actions |= {name: getattr(self, name) for name in ("next", "previous", "what_if", "decode")}
         action = actions.get(request.pop("do", None))
         try:
             if action is None:
@@ -171,10 +163,6 @@ class Explorer(anywidget.AnyWidget):
         except (ValueError, TypeError) as error:
             self._set(problem=str(error))
         self._progress("", 1)
-
-    def _actions(self) -> dict[str, Any]:
-        actions = {"open": self.show, "export": self._save, "upload": self._upload}
-        return actions | {name: getattr(self, name) for name in ("next", "previous", "what_if", "decode")}
 
     def _upload(self, part: bytes, name: str, size: int, first: bool) -> None:
         if first:
@@ -187,8 +175,8 @@ class Explorer(anywidget.AnyWidget):
             self.show_file(content, name)
 
     def _save(self, kind: str) -> None:
-        file = self.export(kind)
-        self.send({"file": file.name, "mime": file.mime}, [file.content])
+        name, mime, content = self.export(kind)
+        self.send({"file": name, "mime": mime}, [content])
 
     def _list(self) -> None:
         self._listed = self.catalogue.find(Filter.parse(self.filters), self.order)
@@ -200,9 +188,9 @@ class Explorer(anywidget.AnyWidget):
         self._set(listing={"rows": rows, "start": start, "total": len(names), "place": place})
 
     def _choices(self) -> dict[str, Any]:
-        exports = {kind: description for kind, (description, _, _) in export.KINDS.items()}
+        exports = {kind: description for kind, (description, _, _) in recordings.KINDS.items()}
         masks = {"fills": list(bench.FILLS), "interventions": bench.suggestions(self.study), "exports": exports}
-        files = {"endings": list(ENDINGS), "part_bytes": PART_BYTES, "largest_bytes": LARGEST_BYTES}
+        files = {name.lower(): getattr(recordings, name) for name in ("ENDINGS", "PART_BYTES", "LARGEST_BYTES")}
         detectors = {"detectors": self.bench.names, "orders": self.catalogue.orders}
         return self.catalogue.choices() | detectors | masks | files
 

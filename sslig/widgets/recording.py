@@ -1,16 +1,22 @@
-"""A recording that is open: its sound, the explanation of each detector, its segments; and files of a visitor."""
+"""An open recording: sound, explanations and segments; its tables and exports; and files that visitors bring."""
 
+import base64
+import io
 import json
+import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from string import Template
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sslig import audio
+from sslig.cues import tiers
 from sslig.cues.cue_profile import described, top_regions
 from sslig.cues.tiers import Tier
 from sslig.errors import InputError
@@ -26,6 +32,22 @@ LARGEST_BYTES = 50 * 2**20
 
 PART_BYTES = 2**20
 """Size of one message of an upload; notebook servers refuse messages above 10 MiB."""
+
+UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+"""Characters that could end a script, and how JSON writes them otherwise."""
+
+KINDS = {
+    "png": ("picture (PNG)", ".png", "image/png"),
+    "svg": ("picture (SVG)", ".svg", "image/svg+xml"),
+    "csv": ("frames (CSV)", ".csv", "text/csv"),
+    "textgrid": ("segments and regions (TextGrid)", ".TextGrid", "text/plain"),
+    "audacity": ("top regions (Audacity labels)", ".txt", "text/plain"),
+    "html": ("page that plays by itself (HTML)", ".html", "text/html"),
+}
+"""Kind of export -> its description, and the ending and the type of the file."""
+
+Region = tuple[float, float]
+"""Start and end in seconds."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +89,7 @@ class ExplainedRecording:
             view.Lane(name, explanation.by_frame, explanation.by_layer, f"score {explanation.spoof_score:+.2f}")
             for name, explanation in self.explanations.items()
         ]
-        return view.message(view.Recording(self.name, self.waveform, self.clock, lanes, self.shown_tiers()))
+        return view.message(self.name, self.waveform, self.clock, lanes, self.shown_tiers())
 
     def title(self) -> str:
         """Name and label in one line."""
@@ -87,10 +109,10 @@ class ExplainedRecording:
             for name, explanation in self.explanations.items()
         )
 
-    def top_segments(self, n: int = 5) -> pd.DataFrame:
-        """The `n` strongest regions of each detector: ``detector`` and the columns of `cue_profile.described`."""
+    def top_segments(self) -> pd.DataFrame:
+        """The strongest regions of each detector (`top_regions`): ``detector`` and the columns of `described`."""
         parts = [
-            described(top_regions(explanation.by_frame, n=n), self.clock, self.tiers or None).assign(detector=name)
+            described(top_regions(explanation.by_frame), self.clock, self.tiers).assign(detector=name)
             for name, explanation in self.explanations.items()
         ]
         table = pd.concat(parts, ignore_index=True)
@@ -98,12 +120,135 @@ class ExplainedRecording:
 
     def numbers(self) -> dict[str, Any]:
         """The tables beside the view as plain values; None replaces what is not a finite number."""
-        tables = {"scores": _records(self.scores()), "segments": _records(self.top_segments())}
-        return tables | {"title": self.title(), "duration_s": self.duration_s, "decoded": bool(self.tiers)}
+        tables = {"scores": self.scores(), "segments": self.top_segments()}
+        records = {key: table.to_json(orient="records", double_precision=15) for key, table in tables.items()}
+        about = {"title": self.title(), "duration_s": self.duration_s, "decoded": bool(self.tiers)}
+        return {key: json.loads(text) for key, text in records.items()} | about
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return json.loads(table.to_json(orient="records", double_precision=15))
+# ---------------------------------------------------------------- exports
+
+
+class Exported(NamedTuple):
+    """A file: its name, its type and its content."""
+
+    name: str
+    mime: str
+    content: bytes
+
+
+def exported(
+    recording: ExplainedRecording, kind: str, options: Mapping[str, Any], region: Region | None = None
+) -> Exported:
+    """An open recording as a file of one of `KINDS`, drawn with the `options` of the view and the selected `region`."""
+    writers = {
+        "png": lambda: _picture(recording, kind, options, region),
+        "svg": lambda: _picture(recording, kind, options, region),
+        "csv": lambda: frames_table(recording).to_csv(index=False, lineterminator="\n").encode(),
+        "textgrid": lambda: _textgrid(region_tiers(recording, region)),
+        "audacity": lambda: _audacity(recording, region).encode(),
+        "html": lambda: html_page(recording, options).encode(),
+    }
+    if kind not in KINDS:
+        raise InputError(f"export as {kind!r}; accepted: {', '.join(KINDS)}")
+    _, ending, mime = KINDS[kind]
+    stem = re.sub(r"[^\w.-]", "_", recording.name).strip(".") or "view"
+    return Exported(f"{stem}{ending}", mime, writers[kind]())
+
+
+def frames_table(recording: ExplainedRecording) -> pd.DataFrame:
+    """One row a frame: its centre, the attribution of each detector, and the label of each tier at the centre."""
+    n_frames = recording.clock.n_frames(len(recording.waveform))
+    centre_s = recording.clock.centre_s(n_frames)
+    table = pd.DataFrame({"frame": np.arange(n_frames), "time_s": centre_s.round(6)})
+    for name, explanation in recording.explanations.items():
+        table[name] = explanation.by_frame
+    for name, tier in recording.tiers.items():
+        at = np.searchsorted(tier.start_s, centre_s, side="right") - 1
+        inside = tier.mask(recording.clock, n_frames)
+        table[name] = [tier.labels[i] if here else "" for i, here in zip(at, inside, strict=True)]
+    return table
+
+
+def region_tiers(recording: ExplainedRecording, region: Region | None) -> list[Tier]:
+    """The segments, the top regions of each detector (rank, direction and share of the evidence), the selection."""
+    duration_s = recording.duration_s
+    result = [
+        replace(tier, end_s=np.minimum(tier.end_s, duration_s), duration_s=duration_s)
+        for tier in recording.tiers.values()
+    ]
+    regions = recording.top_segments().sort_values("start_s", kind="stable")
+    for name in recording.explanations:
+        part = regions[regions["detector"] == name]
+        labels = [
+            f"{row.rank} {'spoof' if row.sign > 0 else 'bona fide'} {100 * row.share:.0f} % {row.segment_class}"
+            for row in part.itertuples()
+        ]
+        result.append(Tier(f"{name} top regions", part["start_s"], part["end_s"], tuple(labels), duration_s, {}))
+    if region is not None:
+        result.append(Tier("selection", [region[0]], [min(region[1], duration_s)], ("selection",), duration_s, {}))
+    return result
+
+
+def html_page(recording: ExplainedRecording, options: Mapping[str, Any] | None = None) -> str:
+    """A page that shows and plays one recording; it loads nothing and needs no kernel."""
+    content = {"view": recording.view(), "numbers": recording.numbers(), "options": options or {}}
+    data = json.dumps(content, default=_coded, allow_nan=False)
+    for letter, replacement in UNSAFE.items():
+        data = data.replace(letter, replacement)
+    values = {"title": escape(recording.title()), "data": data, "module": view.module("player")}
+    return Template(view.static("player.html")).substitute(values)
+
+
+def player(recording: ExplainedRecording) -> Any:
+    """The page of a recording in a frame, for a book; the frame takes the height of the page once that is loaded."""
+    from IPython.display import HTML
+
+    title, page = escape(recording.title()), escape(html_page(recording))
+    look = 'loading="lazy" style="width: 100%; height: 640px; border: 0;"'
+    return HTML(f'<div class="sslig-recording"><iframe title="{title}" srcdoc="{page}" {look}></iframe></div>')
+
+
+def _coded(value: bytes) -> dict[str, str]:
+    """Bytes in JSON, as ``static/signals.js`` reads them."""
+    return {"base64": base64.b64encode(value).decode("ascii")}
+
+
+def _picture(recording: ExplainedRecording, form: str, options: Mapping[str, Any], region: Region | None) -> bytes:
+    from sslig.plots.evidence import lanes
+
+    shown = {name: part for name, part in recording.explanations.items() if name not in options["hidden"]}
+    figure = lanes(
+        recording.waveform,
+        {name: explanation.by_frame for name, explanation in shown.items()},
+        recording.clock,
+        tiers={name: tier for name, tier in recording.shown_tiers().items() if f"tier:{name}" not in options["hidden"]},
+        layers={name: explanation.by_layer for name, explanation in shown.items()} if options["maps"] else {},
+        common_scale=options["common"],
+        smooth=options["smooth"],
+        region_s=region,
+        title=recording.title(),
+    )
+    picture = io.BytesIO()
+    figure.savefig(picture, format=form, dpi=200)
+    return picture.getvalue()
+
+
+def _textgrid(parts: list[Tier]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "view.TextGrid"
+        tiers.write_textgrid(path, parts)
+        return path.read_bytes()
+
+
+def _audacity(recording: ExplainedRecording, region: Region | None) -> str:
+    """All regions as one label track, since Audacity lets labels overlap; each label begins with its detector."""
+    rows = [
+        (start_s, end_s, f"{tier.name.removesuffix(' top regions')}: {label}")
+        for tier in region_tiers(recording, region)[len(recording.tiers) :]
+        for start_s, end_s, label in zip(tier.start_s, tier.end_s, tier.labels, strict=True)
+    ]
+    return "".join(f"{start_s:.6f}\t{end_s:.6f}\t{label}\n" for start_s, end_s, label in sorted(rows))
 
 
 # ---------------------------------------------------------------- uploaded files
@@ -118,7 +263,7 @@ class Upload:
     content: bytearray = field(default_factory=bytearray)
 
     def __post_init__(self) -> None:
-        check_file(self.name, self.size)
+        _check_file(self.name, self.size)
 
     def add(self, part: bytes) -> bool:
         """Append the next part and return whether the file is complete."""
@@ -128,28 +273,17 @@ class Upload:
         return len(self.content) == self.size
 
 
-def check_file(name: str, n_bytes: int) -> None:
-    """Refuse a file by its ending or size."""
-    if _ending(name) not in ENDINGS:
-        raise InputError(f"{name!r}: accepted are {', '.join(ending[1:].upper() for ending in ENDINGS)}")
-    if not 0 < n_bytes <= LARGEST_BYTES:
-        raise InputError(
-            f"{name!r}: {n_bytes / 2**20:.1f} MiB; accepted are files that are not empty and have at most "
-            f"{LARGEST_BYTES / 2**20:.0f} MiB"
-        )
-
-
-def read_file(name: str, content: bytes, clock: FrameClock, *, max_s: float, min_frames: int = 1) -> np.ndarray:
+def read_file(name: str, content: bytes, clock: FrameClock, *, max_s: float, min_frames: int) -> np.ndarray:
     """(samples,) at 16 kHz of an uploaded sound file, trimmed to whole frames.
 
     Raises
     ------
     InputError
-        The name or the size is not accepted, or the recording is too long or too short.
+        The name, the size or the length of the recording is not accepted.
     AudioError
         It is no sound file.
     """
-    check_file(name, len(content))
+    _check_file(name, len(content))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"recording{_ending(name)}"
         path.write_bytes(content)
@@ -175,3 +309,11 @@ def shown_name(name: str) -> str:
 
 def _ending(name: str) -> str:
     return PurePosixPath(shown_name(name)).suffix.lower()
+
+
+def _check_file(name: str, n_bytes: int) -> None:
+    if _ending(name) not in ENDINGS:
+        raise InputError(f"{name!r}: accepted are {', '.join(ending[1:].upper() for ending in ENDINGS)}")
+    if not 0 < n_bytes <= LARGEST_BYTES:
+        largest = f"of at most {LARGEST_BYTES / 2**20:.0f} MiB"
+        raise InputError(f"{name!r}: {n_bytes / 2**20:.1f} MiB; accepted are files that are not empty, {largest}")

@@ -30,9 +30,6 @@ TOKEN = "JUPYTER_TOKEN"
 IDLE_S = 600
 """Time after which a kernel ends whose page was lost without notice (a crash, a broken network)."""
 
-LARGEST_BYTES = 100 * 2**20
-"""Largest message from a browser."""
-
 EXTENSIONS = ["anywidget", "@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
 """The JupyterLab extensions that a page of widgets needs; no other is loaded."""
 
@@ -74,7 +71,7 @@ def settings(address: str, port: int, token: str) -> dict[str, dict[str, Any]]:
         )
     headers = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
     tornado = {"allow_remote_access": not loopback, "local_hostnames": ["localhost"], "headers": headers}
-    tornado["websocket_max_message_size"] = LARGEST_BYTES
+    tornado["websocket_max_message_size"] = 100 * 2**20
     # A closed page ends its kernel by a request that Voila sends without the XSRF token, so with the check the kernel
     # would stay. A forged request would need the random id of the kernel and this origin.
     tornado["disable_check_xsrf"] = True
@@ -137,9 +134,8 @@ def main() -> None:
     parser.add_argument("--page", choices=PAGES, default=PAGES[0])
     parser.add_argument("--address", default="127.0.0.1", help="an address of this machine (127.0.0.1: local only)")
     parser.add_argument("--port", type=int, default=8866)
-    parser.add_argument(
-        "--token", action="store_true", help=f"require a new random token; {TOKEN} sets a token of yours"
-    )
+    text = f"require a new random token; {TOKEN} sets a token of yours"
+    parser.add_argument("--token", action="store_true", help=text)
     arguments = parser.parse_args()
     token = os.environ.get(TOKEN) or (secrets.token_urlsafe(32) if arguments.token else "")
     try:

@@ -3,25 +3,21 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sslig import audio
 from sslig.cues.tiers import Tier
-from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
-
-LIBRARY = "wavesurfer"
-"""The Python package that ships the released files of wavesurfer.js and its plugins."""
 
 PLUGINS = ("Regions", "Timeline", "Hover", "Zoom")
 SCRIPTS = {"WaveSurfer": "js/wavesurfer.min.js"} | {name: f"js/plugins/{name.lower()}.min.js" for name in PLUGINS}
-"""Name in our modules -> file of `LIBRARY`."""
+"""Name in our modules -> file of the Python package wavesurfer, which ships releases of wavesurfer.js."""
 
 STATIC = Path(__file__).with_name("static")
 LICENCE = "wavesurfer.LICENSE.txt"
@@ -64,20 +60,14 @@ def _in_order(name: str, above: list[str]) -> list[str]:
 def _library(name: str, file: str) -> str:
     """A file of the library as a constant; the CommonJS ``module`` keeps it from setting globals of the page."""
     # Located, not imported: the package loads codecs that the browser files do not need.
-    spec = find_spec(LIBRARY)
-    path = Path(*(spec.submodule_search_locations if spec else [LIBRARY]), file)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; install the package {LIBRARY} with {', '.join(SCRIPTS.values())}")
+    path = Path(metadata.distribution("wavesurfer").locate_file(f"wavesurfer/{file}"))
     scope = f"{{\n{path.read_text(encoding='utf-8')}\nreturn module.exports;\n}}"
     return f"const {name} = ((module, exports, define) => {scope})({{exports: {{}}}}, {{}});"
 
 
 def static(name: str) -> str:
     """The text of a file in ``static/``."""
-    path = STATIC / name
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    return path.read_text(encoding="utf-8")
+    return (STATIC / name).read_text(encoding="utf-8")
 
 
 # ---------------------------------------------------------------- messages
@@ -110,20 +100,17 @@ def join(message: Any, buffers: Sequence[bytes]) -> Any:
 # ---------------------------------------------------------------- recordings
 
 
-@dataclass(frozen=True)
-class Lane:
+class Lane(NamedTuple):
     """The evidence of one detector.
 
     Attributes
     ----------
-    name
-        The detector.
+    name, note
+        The detector, and a few words shown beside it.
     frames
         (frame,) Attribution in logits; positive is evidence for spoof.
     by_layer
         (layer, frame) The same by layer, for a heat map; None for no heat map.
-    note
-        A few words shown beside the name.
     """
 
     name: str
@@ -132,19 +119,21 @@ class Lane:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Recording:
-    """One recording: (samples,) at 16 kHz in whole frames of the clock, evidence lanes, and segments by name."""
+def message(
+    name: str,
+    waveform: np.ndarray,
+    clock: FrameClock,
+    lanes: Sequence[Lane] = (),
+    tiers: Mapping[str, Tier] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """What ``view.show`` in ``static/lanes.js`` draws: text and numbers as they are, arrays as bytes.
 
-    name: str
-    waveform: np.ndarray
-    clock: FrameClock
-    lanes: list[Lane] = field(default_factory=list)
-    tiers: Mapping[str, Tier] = field(default_factory=dict)
-
-
-def message(recording: Recording) -> dict[str, Any]:
-    """The argument of ``view.show`` in ``static/lanes.js``: text and numbers as they are, arrays as bytes.
+    Parameters
+    ----------
+    waveform
+        (samples,) at 16 kHz in whole frames of the clock.
+    lanes, tiers
+        Evidence on the frames of the clock, and segments by name.
 
     Returns
     -------
@@ -153,28 +142,21 @@ def message(recording: Recording) -> dict[str, Any]:
         ``clock`` (``start_s``, ``hop_s``: frame t is drawn from start_s + t hop_s, one hop wide around its centre),
         ``spectrogram``, ``lanes`` (float32 ``frames`` and ``trend``), ``maps`` (float32 by layer and frame) and
         ``tiers`` with their ``stretches`` of start, end and label.
-
-    Raises
-    ------
-    InputError
-        The recording is shorter than a frame, or a lane has another number of frames.
     """
     from sslig.plots.style import detector_styles
 
-    clock = recording.clock
-    _check(recording, clock.n_frames(len(recording.waveform)))
-    styles = detector_styles([lane.name for lane in recording.lanes])
+    styles = detector_styles([lane.name for lane in lanes])
     return {
-        "name": recording.name,
-        "duration_s": len(recording.waveform) / SAMPLE_RATE_HZ,
-        "audio": audio.flac_bytes(recording.waveform, recording.name),
+        "name": name,
+        "duration_s": len(waveform) / SAMPLE_RATE_HZ,
+        "audio": audio.flac_bytes(waveform, name),
         "mime": "audio/flac",
-        "peaks": peaks(recording.waveform),
+        "peaks": peaks(waveform),
         "clock": {"start_s": float(clock.centre_s(1)[0] - clock.hop_s / 2), "hop_s": clock.hop_s},
-        "spectrogram": _spectrogram(recording),
-        "lanes": [_lane(lane, styles[lane.name]["color"]) for lane in recording.lanes],
-        "maps": [_map(lane) for lane in recording.lanes if lane.by_layer is not None],
-        "tiers": [_tier(name, tier) for name, tier in recording.tiers.items()],
+        "spectrogram": _spectrogram(waveform, clock),
+        "lanes": [_lane(lane, styles[lane.name]["color"]) for lane in lanes],
+        "maps": [_map(lane) for lane in lanes if lane.by_layer is not None],
+        "tiers": [_tier(key, tier) for key, tier in tiers.items()],
     }
 
 
@@ -186,23 +168,11 @@ def peaks(waveform: np.ndarray) -> bytes:
     return np.round(127 * np.clip(extremes, -1, 1)).astype(np.int8).tobytes()
 
 
-def _check(recording: Recording, n_frames: int) -> None:
-    name, needed = recording.name, recording.clock.receptive_field_samples
-    if n_frames < 1:
-        raise InputError(f"{name}: {len(recording.waveform)} samples; one frame needs {needed}")
-    for lane in recording.lanes:
-        shapes = {np.shape(lane.frames), *([] if lane.by_layer is None else [np.shape(lane.by_layer)[1:]])}
-        if shapes != {(n_frames,)}:
-            raise InputError(
-                f"{name}: evidence of {lane.name} has shape {sorted(shapes)}; {n_frames} frames are needed"
-            )
-
-
 def _lane(lane: Lane, color: str) -> dict[str, Any]:
-    from sslig.plots.evidence import TREND_FRAMES, trend
+    from sslig.plots.evidence import trend
 
     described = {"key": lane.name, "name": lane.name, "note": lane.note, "color": color}
-    return described | {"frames": _floats(lane.frames), "trend": _floats(trend(lane.frames, TREND_FRAMES))}
+    return described | {"frames": _floats(lane.frames), "trend": _floats(trend(lane.frames))}
 
 
 def _map(lane: Lane) -> dict[str, Any]:
@@ -210,10 +180,10 @@ def _map(lane: Lane) -> dict[str, Any]:
     return {"key": lane.name, "rows": rows, "columns": columns, "values": _floats(lane.by_layer)}
 
 
-def _spectrogram(recording: Recording) -> dict[str, Any]:
+def _spectrogram(waveform: np.ndarray, clock: FrameClock) -> dict[str, Any]:
     from sslig.plots.evidence import RANGE_DB, TICKS_KHZ, mel_decibel, mel_share
 
-    decibel = mel_decibel(recording.waveform, recording.clock)  # (mel band, frame)
+    decibel = mel_decibel(waveform, clock)  # (mel band, frame)
     loudness = np.clip(1 + (decibel - decibel.max()) / RANGE_DB, 0, 1)
     ticks = [[mel_share(khz), f"{khz:g}"] for khz in TICKS_KHZ[:-1]]
     values = np.round(255 * loudness).astype(np.uint8).tobytes()
