@@ -10,8 +10,9 @@ ALL = {**codecs.CODECS, "G.722": codecs.G722}
 
 
 @pytest.mark.parametrize("code", ALL)
-def test_a_codec_keeps_length_and_alignment(code):
+def test_a_codec_keeps_length_and_alignment_and_repeats_itself(code):
     coded = codecs.apply(SAMPLES, ALL[code])
+    assert np.array_equal(codecs.apply(SAMPLES, ALL[code]), coded)
     lags = correlate(coded, SAMPLES)
     assert coded.dtype == np.float32
     assert coded.shape == SAMPLES.shape
@@ -24,11 +25,6 @@ def test_a_codec_keeps_length_and_alignment(code):
 def test_a_higher_quality_index_is_nearer_to_the_original(code):
     errors = [np.sum((codecs.apply(SAMPLES, codecs.CODECS[code], quality) - SAMPLES) ** 2) for quality in (1, 3)]
     assert errors[1] < errors[0]
-
-
-@pytest.mark.parametrize("code", ALL)
-def test_the_same_samples_give_the_same_bytes(code):
-    assert np.array_equal(codecs.apply(SAMPLES, ALL[code]), codecs.apply(SAMPLES, ALL[code]))
 
 
 @pytest.mark.parametrize("length", [1, 159, 161, 4001])

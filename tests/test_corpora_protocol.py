@@ -28,12 +28,7 @@ def test_a_protocol_is_a_table_with_labels(written):
     assert list(table.columns) == [*protocol.COLUMNS, "label"]
     assert list(table["label"]) == [BONAFIDE, SPOOF]
     spoof = table.iloc[1]
-    assert (spoof["utterance"], spoof["codec"], spoof["codec_q"], spoof["attack"]) == (
-        "E_0009538969",
-        "C05",
-        "2",
-        "A26",
-    )
+    assert spoof[["utterance", "codec", "codec_q", "attack"]].tolist() == ["E_0009538969", "C05", "2", "A26"]
 
 
 def test_what_is_written_comes_back(written, tmp_path):
@@ -55,6 +50,10 @@ def test_a_coded_trial_shares_the_recording_of_its_original(written, tmp_path):
     table = protocol.read(written(BONAFIDE_LINE, SPOOF_LINE, original))
     expected = ["E_0000000001", "E_0009486171", "E_0009486171"]
     assert protocol.with_recordings(tmp_path, table)["recording"].tolist() == expected
+    # Tables of scores lack the column; the protocols of the corpus know the originals.
+    protocol.write(tmp_path / protocol.SETS["eval"][0], table)
+    scores = table[["utterance"]]
+    assert protocol.with_recordings(tmp_path, scores)["recording"].tolist() == expected
 
 
 def test_recordings_come_from_the_table_of_the_corpus(written, tmp_path):
@@ -75,14 +74,9 @@ def test_blank_lines_windows_line_ends_and_a_byte_order_mark_do_no_harm(written)
     ("line", "message"),
     [
         ("E_1607 E_2 M - - - bonafide bonafide -", "line 2: 9 columns; an ASVspoof 5 protocol has 10"),
-        ("E_1607 E_2 M - - - - - - genuine -", "line 2: 11 columns"),
         ("E_1607 E_2 M - - - - - genuine -", "line 2: key 'genuine' of E_2; accepted: bonafide, spoof"),
         (BONAFIDE_LINE, "line 2: utterance E_0000000001 already stands in line 1"),
-        (
-            "E_1607 ../../etc/passwd M - - - - - spoof -",
-            "line 2: utterance '../../etc/passwd' is not a plain file name",
-        ),
-        ("E_1607 /etc/passwd M - - - - - spoof -", "line 2: utterance '/etc/passwd' is not a plain"),
+        ("E_1607 ../etc/passwd M - - - - - spoof -", "line 2: utterance '../etc/passwd' is not a plain file name"),
         ("E_1607 .. M - - - - - spoof -", r"line 2: utterance '\.\.' is not a plain"),
         ("E_1607 a\\b M - - - - - spoof -", "line 2: utterance .* is not a plain"),
         (b"E_1607 \xff\xfe M - - - - - spoof -", "line 2: not UTF-8"),
@@ -93,12 +87,9 @@ def test_a_faulty_line_is_named(written, line, message):
         protocol.read(written(BONAFIDE_LINE, line))
 
 
-def test_an_empty_protocol(written):
+def test_an_empty_or_missing_protocol(written, tmp_path):
     with pytest.raises(CorpusError, match=r"protocol\.tsv: the protocol is empty"):
         protocol.read(written("", "  "))
-
-
-def test_a_missing_protocol(tmp_path):
     with pytest.raises(CorpusError, match=r"gone\.tsv: no such protocol file"):
         protocol.read(tmp_path / "gone.tsv")
 

@@ -20,15 +20,9 @@ def test_a_resynthesis_is_like_the_recording_but_not_it(name):
     spoof = ATTACKS[name](SAMPLES, np.random.default_rng(1), None)
     assert spoof.dtype == np.float32
     assert spoof.shape == SAMPLES.shape
-    assert np.isfinite(spoof).all()
+    assert np.abs(spoof).max() < 3 * np.abs(SAMPLES).max()
     assert np.corrcoef(log_mel(SAMPLES).ravel(), log_mel(spoof).ravel())[0, 1] > 0.8
     assert np.mean((spoof - SAMPLES) ** 2) > 0.05 * np.mean(SAMPLES**2)
-
-
-@pytest.mark.parametrize("name", RESYNTHESES)
-def test_a_resynthesis_has_no_clicks(name):
-    spoof = ATTACKS[name](SAMPLES, np.random.default_rng(1), None)
-    assert np.abs(spoof).max() < 3 * np.abs(SAMPLES).max()
 
 
 @pytest.mark.parametrize("name", RESYNTHESES)
@@ -45,10 +39,6 @@ def test_text_to_speech_lasts_as_long_as_the_recording():
     assert 0.8 * len(SAMPLES) < len(first) <= len(SAMPLES)
     assert np.array_equal(first, again)
     assert 0.01 < np.abs(first).max() < 1.5
-
-
-def test_codes_are_unique():
-    assert len({attack.code for attack in ATTACKS.values()}) == len(ATTACKS)
 
 
 @pytest.mark.parametrize("pitch_hz", [90.0, 150.0, 240.0])

@@ -93,8 +93,8 @@ def build(
     sets: Mapping[str, str],
     root: Path,
     *,
-    seed: int = 0,
-    at_most: Mapping[str, int | None] | None = None,
+    seed: int,
+    at_most: Mapping[str, int | None],
     workers: int = 2,
 ) -> None:
     """Write FLAC files, protocols, ``recordings.tsv`` and ``corpus.json`` to `root`, or those that are missing there.
@@ -102,14 +102,7 @@ def build(
     Sound files of the same recordings and values are reused and others removed. Each utterance has its own generator,
     from the seed and its name, so the samples depend neither on `workers` nor on where an earlier build was killed.
 
-    Parameters
-    ----------
-    utterances
-        In any order.
-    sets
-        The set (``train``, ``dev`` or ``eval``) of each speaker.
-    at_most
-        Recordings used at most, by set, in place of `AT_MOST`.
+    `utterances` come in any order, `sets` names the set of each speaker, and `at_most` replaces values of `AT_MOST`.
 
     Raises
     ------
@@ -117,7 +110,7 @@ def build(
         No corpus can be made from these recordings, `root` contains sound files from elsewhere, or an utterance
         cannot be made.
     """
-    limits = {**AT_MOST, **(at_most or {})}
+    limits = {**AT_MOST, **at_most}
     trials = plan(utterances, sets, seed, limits)
     options = {
         "seed": seed,
@@ -148,17 +141,11 @@ def plan(
         A set has no recording, a speaker has no set or an unknown one, or the id of a recording is not unique.
     """
     _check(utterances, sets, at_most)
-    by_set = {name: [recording for recording in utterances if sets[recording.speaker] == name] for name in SETS}
-    return [trial for name in SETS for trial in _plan(name, by_set[name], seed, at_most.get(name))]
-
-
-def make(trial: Trial, seed: int) -> np.ndarray:
-    """(samples,) float32 of an uncoded utterance, from its recording to the last channel."""
-    generator = np.random.default_rng([seed, int(trial.utterance.rpartition("_")[2]), ord(trial.set[0])])
-    samples = audio.trim(trial.recording.sound())
-    if trial.attack is not None:
-        samples = ATTACKS[trial.attack](samples, generator, trial.recording.english)
-    return condition(samples, generator)
+    trials = []
+    for name in SETS:
+        of_set = [recording for recording in utterances if sets[recording.speaker] == name]
+        trials += _plan(name, of_set, seed, at_most.get(name))
+    return trials
 
 
 def condition(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -172,7 +159,10 @@ def condition(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray
     band_pass = butter(6, BAND_HZ, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
     speech = audio.trim(sosfiltfilt(band_pass, samples), lead_s, trail_s)
     noise = audio.rms(speech) * 10 ** (floor_db / 20) * generator.standard_normal(len(speech))
-    coded = codecs.apply(_at_level(speech + noise, level_dbfs), codecs.G722)
+    mixed = speech + noise
+    # At the drawn level, or below it where the peak would clip.
+    factor = min(10 ** (level_dbfs / 20) / audio.rms(mixed), PEAK / np.abs(mixed).max())
+    coded = codecs.apply((factor * mixed).astype(np.float32), codecs.G722)
     # Again, because G.722 responds to the peaks of pulse-like signals with an offset.
     high_pass = butter(6, BAND_HZ[0], "highpass", fs=SAMPLE_RATE_HZ, output="sos")
     return sosfiltfilt(high_pass, coded).astype(np.float32)
@@ -194,20 +184,14 @@ def recordings_table(trials: Sequence[Trial]) -> pd.DataFrame:
     """One row per trial: its recording, and the language and words that are heard in it."""
     rows = []
     for trial in trials:
-        recording = trial.recording
-        synthesised = trial.attack is not None and ATTACKS[trial.attack].needs_transcript
-        rows.append(
-            {
-                "utterance": trial.utterance,
-                "recording": recording.id,
-                "language": "en" if synthesised else recording.language,
-                "speaker": recording.speaker,
-                "licence": recording.licence,
-                "source": recording.source,
-                "transcript": (recording.english if synthesised else recording.transcript) or NONE,
-            }
-        )
-    return pd.DataFrame(rows)
+        spoken = trial.recording
+        language, words = spoken.language, spoken.transcript
+        if trial.attack and ATTACKS[trial.attack].needs_transcript:
+            language, words = "en", spoken.english
+        origin = (spoken.speaker, spoken.licence, spoken.source)
+        rows.append((trial.utterance, spoken.id, language, *origin, words or NONE))
+    columns = ["utterance", "recording", "language", "speaker", "licence", "source", "transcript"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def fingerprint(content: str) -> str:
@@ -285,17 +269,15 @@ def _samples(root: Path, seed: int, trial: Trial) -> np.ndarray:
         # From the written file, so that a resumed build codes the same samples.
         original = audio.read(sound_path(root, trial.set, trial.original))
         return codecs.apply(original, codecs.CODECS[trial.codec], trial.codec_q)
+    generator = np.random.default_rng([seed, int(trial.utterance.rpartition("_")[2]), ord(trial.set[0])])
     try:
-        return make(trial, seed)
+        samples = audio.trim(trial.recording.sound())
+        if trial.attack is not None:
+            samples = ATTACKS[trial.attack](samples, generator, trial.recording.english)
+        return condition(samples, generator)
     except (ValueError, RuntimeError, ImportError, OSError) as error:
         what = f"{trial.attack or 'bona fide'} of recording {trial.recording.id}"
         raise CorpusError(f"{trial.utterance} ({what}): {type(error).__name__}: {error}") from error
-
-
-def _at_level(samples: np.ndarray, level_dbfs: float) -> np.ndarray:
-    """(samples,) The samples at this RMS level, or below it where their peak would clip."""
-    gain = 10 ** (level_dbfs / 20) / audio.rms(samples)
-    return (samples * min(gain, PEAK / np.abs(samples).max())).astype(np.float32)
 
 
 def _summary(table: pd.DataFrame, trials: Sequence[Trial]) -> dict[str, Any]:
@@ -375,6 +357,5 @@ def _check(utterances: Sequence[Recording], sets: Mapping[str, str], at_most: Ma
     for name in SETS:
         if at_most.get(name) == 0 or not any(sets[recording.speaker] == name for recording in utterances):
             raise CorpusError(f"set {name} has no recordings; each of {', '.join(SETS)} needs one speaker or more")
-    repeated = [name for name, n in Counter(recording.id for recording in utterances).items() if n > 1]
-    if repeated:
+    if repeated := [name for name, n in Counter(recording.id for recording in utterances).items() if n > 1]:
         raise CorpusError(f"recording {min(repeated)} occurs more than once; the id of a recording is unique")

@@ -122,8 +122,8 @@ def with_recordings(root: str | os.PathLike, table: pd.DataFrame) -> pd.DataFram
         if len(missing):
             raise CorpusError(f"{path}: no recording for {len(missing)} utterances, the first is {missing.iloc[0]}")
         return joined
-    original = (table if "codec_seed" in table else _originals(root, table["utterance"]))["codec_seed"].to_numpy()
-    return table.assign(recording=np.where(pd.isna(original) | (original == NONE), table["utterance"], original))
+    original = table["codec_seed"] if "codec_seed" in table else table["utterance"].map(_originals(root))
+    return table.assign(recording=original.where(original.notna() & (original != NONE), table["utterance"]))
 
 
 def draw(table: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
@@ -138,16 +138,8 @@ def draw(table: pd.DataFrame, n: int | None, seed: int) -> pd.DataFrame:
 def stratified(table: pd.DataFrame, n: int, seed: int) -> pd.DataFrame:
     """Up to `n` utterances, half of them bona fide, the spoofs spread evenly over the attacks.
 
-    An attack that is short gives all it has, and the other attacks fill in.
-
-    Parameters
-    ----------
-    table
-        Utterances with ``utterance``, ``key`` and ``attack``; the order of the rows does not matter.
-    n
-        Size of the sample; a class with fewer than half of it is taken whole.
-    seed
-        Seed of the draw.
+    An attack that is short gives all it has, and the other attacks fill in; a class that is short is taken whole. The
+    order of the rows does not matter.
     """
     classes = []
     for key in sorted(KEYS):
@@ -173,13 +165,11 @@ def shard_of(table: pd.DataFrame, shard: str) -> pd.DataFrame:
     return table.iloc[int(match[1]) :: int(match[2])].reset_index(drop=True)
 
 
-def _originals(root: str | os.PathLike, utterances: pd.Series) -> pd.DataFrame:
-    """``codec_seed`` of each utterance, from as few sets as possible; reading a large protocol takes seconds."""
-    rows = pd.DataFrame({"codec_seed": []}, dtype=object)
-    for file, _ in reversed(SETS.values()):
-        if (path := Path(root) / file).is_file() and not utterances.isin(rows.index).all():
-            rows = pd.concat([rows, read(path).set_index("utterance")[["codec_seed"]]])
-    return rows[~rows.index.duplicated()].reindex(utterances)
+def _originals(root: str | os.PathLike) -> dict[str, str]:
+    """``codec_seed`` of each utterance of the corpus."""
+    paths = [Path(root) / file for file, _ in SETS.values()]
+    tables = [read(path)[["utterance", "codec_seed"]] for path in paths if path.is_file()]
+    return {name: original for table in tables for name, original in table.to_numpy()}
 
 
 def _fault(row: list[str], first_line: dict[str, int]) -> str | None:
