@@ -153,8 +153,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, text, fault):
     assert fault in str(caught.value)
     with pytest.raises(InputError, match=r"no such file|no known form"):
         interchange.read(tmp_path / "none.csv")
-    with pytest.raises(InputError, match="unknown form 'xml'; accepted: release"):
-        interchange.write(path, table(), "xml")
 
 
 def test_faults_of_tiers_name_file_and_label(tmp_path):

@@ -22,7 +22,7 @@ def export_annotations(study: Study, path: Path, form: str, annotator: str | Non
         table, names = annotations(store), store.annotators()
     if annotator is not None and annotator not in names:
         raise InputError(f"no annotator {annotator!r}; the store has {', '.join(names) or 'none'}")
-    table = table[table["annotator"].isin(names if annotator is None else [annotator])]
+    table = table if annotator is None else table[table["annotator"] == annotator]
     known = known_utterances(study.corpus_root, table["utterance"])
     interchange.write(path, table, form, known.set_index("utterance")["duration_s"].to_dict())
     return [f"{path}: {len(table):,} regions of {table['annotator'].nunique()} annotators"]

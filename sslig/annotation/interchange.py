@@ -57,9 +57,9 @@ CONTROLS = {
     "cue": ("choices", "choices"),
     "locality": ("rating", "rating"),
     "audible": ("choices", "choices"),
-    "comment": ("textarea", "text"),
+    **dict.fromkeys(("comment", *WHOLE), ("textarea", "text")),
 }
-"""Controls of a region in Label Studio: type, and key of the value."""
+"""Controls in Label Studio: type, and key of the value."""
 
 TASK = ("annotator", "utterance", "repeat", "group", "item")
 
@@ -102,9 +102,9 @@ def read(path: Path, form: str | None = None, annotator: str = ANNOTATOR) -> Imp
     Raises
     ------
     InputError
-        The form is unknown, or the file as a whole cannot be read.
+        The file as a whole cannot be read.
     """
-    form = _known(form or form_of(path))
+    form = form or form_of(path)
     rows = {"release": _release_rows, "tidy": _tidy_rows, "label_studio": _task_rows}.get(form, _tier_rows)
     files = sorted(path.glob(f"*.{ENDINGS[form]}")) if path.is_dir() else [path]
     parts = [_gathered(file, rows(file, annotator)) for file in files] or [_gathered(path, ())]
@@ -119,10 +119,10 @@ def write(path: Path, table: pd.DataFrame, form: str, duration_s: Mapping[str, f
     Raises
     ------
     InputError
-        The form is unknown or cannot hold the table.
+        The form cannot hold the table.
     """
     names = table["annotator"].unique().tolist()
-    if _known(form) in ("release", "textgrid", "audacity") and len(names) > 1:
+    if form in ("release", "textgrid", "audacity") and len(names) > 1:
         raise InputError(f"{path}: the form holds one annotator; there are {', '.join(names)}: choose one")
     if form in ("textgrid", "audacity"):
         _write_tiers(path, table, form, duration_s or {})
@@ -142,12 +142,6 @@ def label_studio_config(detectors: Sequence[str]) -> str:
         f'<Choices name="cue" {region}>{cues}</Choices><Rating name="locality" maxRating="{LOCALITY[1]}" {region}/>'
         f'<Choices name="audible" {region}>{heard}</Choices><TextArea name="comment" {region}/>{texts}</View>'
     )
-
-
-def _known(form: str) -> str:
-    if form not in FORMS:
-        raise InputError(f"unknown form {form!r}; accepted: {', '.join(FORMS)}")
-    return form
 
 
 def _gathered(path: Path, rows: Iterable[tuple[int, str, Callable]]) -> Imported:
@@ -233,10 +227,8 @@ def _check_length(row: Mapping[str | None, str | None]) -> None:
 
 def _write_release(path: Path, table: pd.DataFrame) -> None:
     """Write one row an utterance; decoys, repeats and proposed regions have no place in the release."""
-    table, places = plain(table), list(DETECTORS)
-    names = sorted(
-        set(table["detector"]), key=lambda name: (name not in places, name in places and places.index(name), name)
-    )
+    table, ranks = plain(table), {name: rank for rank, name in enumerate(DETECTORS)}
+    names = sorted(set(table["detector"]), key=lambda name: (ranks.get(name, len(ranks)), name))
     utterances = table["utterance"].unique()
     whole = table.drop_duplicates("utterance").set_index("utterance")
     regions = table.set_index(["utterance", "detector"]).map(_cell).unstack()
@@ -353,10 +345,9 @@ def _write_tasks(path: Path, table: pd.DataFrame) -> None:
     tasks = []
     for (annotator, item), part in table.groupby(["annotator", "item"], sort=False):
         about = part[[*TASK, *WHOLE]].to_dict("records")[0]
-        texts = {name: text for name in WHOLE if (text := about.pop(name))}
+        texts = {name: [text] for name in WHOLE if (text := about.pop(name))}
         results = [result for row in marked(part).to_dict("records") for result in _results(row)]
-        for name, text in texts.items():
-            results.append(_result(f"{annotator}/{item}/{name}", name, "textarea", {"text": [text]}))
+        results += [_result(f"{annotator}/{item}/{name}", name, text) for name, text in texts.items()]
         data = {AUDIO: f"{about['utterance']}.flac", **about}
         tasks.append({"data": data, "annotations": [{"result": results}]})
     write_text(path, json.dumps(tasks, indent=1, ensure_ascii=False) + "\n")
@@ -369,13 +360,13 @@ def _results(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     values |= {"comment": [row["comment"]]} if row["comment"] else {}
     number = f"{row['annotator']}/{row['item']}/{row['track']}"
     where = {"start": row["start_s"], "end": row["end_s"], "channel": 0}
-    return [
-        _result(number, name, CONTROLS[name][0], {**where, CONTROLS[name][1]: value}) for name, value in values.items()
-    ]
+    return [_result(number, name, value, **where) for name, value in values.items()]
 
 
-def _result(number: str, name: str, kind: str, value: dict[str, Any]) -> dict[str, Any]:
-    return {"id": number, "from_name": name, "to_name": AUDIO, "type": kind, "origin": "manual", "value": value}
+def _result(number: str, name: str, content: Any, **where: float) -> dict[str, Any]:
+    kind, key = CONTROLS[name]
+    about = {"id": number, "from_name": name, "to_name": AUDIO, "type": kind, "origin": "manual"}
+    return about | {"value": {**where, key: content}}
 
 
 def _task_rows(path: Path, annotator: str) -> Rows:
@@ -418,28 +409,20 @@ def _task_regions(results: Any, about: Mapping[str, Any]) -> list[dict[str, Any]
     texts, regions = dict.fromkeys(WHOLE, ""), defaultdict(dict)
     for result in results:
         name, value = result.get("from_name"), result.get("value")
-        if not isinstance(value, dict) or name not in (*CONTROLS, *WHOLE):
-            raise InputError(f"a result {name!r}; accepted: {', '.join((*CONTROLS, *WHOLE))}, each with a value")
+        if not isinstance(value, dict) or name not in CONTROLS:
+            raise InputError(f"a result {name!r}; accepted: {', '.join(CONTROLS)}, each with a value")
+        content = value.get(CONTROLS[name][1])
+        contents = content if isinstance(content, list) else [content]
+        text, first = "\n".join("" if part is None else str(part) for part in contents), next(iter(contents), None)
         if name in WHOLE:
-            texts[name] = _joined(value.get("text"))
+            texts[name] = text
+            continue
+        values = {f"{end}_s": value[end] for end in ("start", "end") if end in value}
+        if name == "detector":
+            values |= {"detector": str(first).removesuffix(DECOY), "decoy": str(first).endswith(DECOY)}
         else:
-            regions[str(result.get("id"))] |= _control(name, value)
+            values |= {name: {"comment": text, "audible": HEARD.get(str(first), first)}.get(name, first)}
+        regions[str(result.get("id"))] |= values
     if faulty := [number for number, region in regions.items() if "detector" not in region]:
         raise InputError(f"region {faulty[0]!r} has no detector; a label of one is needed")
     return [{**about, **texts, **region} for region in regions.values()]
-
-
-def _control(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """What one control holds of its region."""
-    content = value.get(CONTROLS[name][1])
-    first = content[0] if isinstance(content, list) and content else content
-    where = {f"{end}_s": value[end] for end in ("start", "end") if end in value}
-    if name == "detector":
-        return {**where, "detector": str(first).removesuffix(DECOY), "decoy": str(first).endswith(DECOY)}
-    if name == "comment":
-        return {**where, "comment": _joined(content)}
-    return {**where, name: HEARD.get(first, first) if name == "audible" else first}
-
-
-def _joined(text: Any) -> str:
-    return "\n".join(map(str, text)) if isinstance(text, list) else str(text or "")

@@ -5,11 +5,9 @@ no round differs, as for a cue that nobody named, there is no interval; a share 
 draws as there are speakers or utterances.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,16 +65,16 @@ def cue_shares(table: pd.DataFrame, how: Resampling, by: Sequence[str] = ("detec
     return _joined(tables, [*by, "cue", "n", "labels", "share", "low", "high"])
 
 
-def judgements(table: pd.DataFrame, how: Resampling, by: Sequence[str] = ("detector",)) -> pd.DataFrame:
-    """The mean locality and the share of audible cues of each group (``what``); rows without a cue are left out."""
+def judgements(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
+    """The mean locality and the share of audible cues by detector (``what``); rows without a cue are left out."""
     tables = []
-    for group, part in judged(plain(table)).groupby(list(by), sort=False):
+    for detector, part in judged(plain(table)).groupby("detector", sort=False):
         for what in ("locality", "audible"):
             rows = part[part[what].notna()]
             if len(rows):
                 figures = _spread(mean(rows[what].to_numpy(dtype=float)), rows, how, shares=what == "audible")
-                tables.append(figures.assign(**dict(zip(by, group, strict=True)), what=what, n=len(rows)))
-    return _joined(tables, [*by, "what", "n", *INTERVAL])
+                tables.append(figures.assign(detector=detector, what=what, n=len(rows)))
+    return _joined(tables, ["detector", "what", "n", *INTERVAL])
 
 
 def overlaps(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
@@ -136,11 +134,8 @@ def decoys(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
 def between(table: pd.DataFrame, how: Resampling, duration_s: Mapping[str, float] | None = None) -> pd.DataFrame:
     """Agreement of each two annotators on the regions that both judged; decoys and repeats are left out.
 
-    Parameters
-    ----------
-    duration_s
-        Length of each recording by utterance, for the frames; without it the last mark ends the recording, which
-        leaves out frames that nobody marked.
+    The frames are those of `duration_s`, by utterance; without it the last mark ends the recording, which leaves out
+    frames that nobody marked.
 
     Returns
     -------
@@ -171,15 +166,27 @@ def of_all(table: pd.DataFrame, how: Resampling) -> pd.DataFrame:
 
     Alpha is ordinal for locality, else nominal. The table (``what``, ``statistic``, ``annotators``, ``n``, ``value``,
     ``low``, ``high``) is empty with one annotator.
+
+    References
+    ----------
+    A. F. Hayes and K. Krippendorff, "Answering the call for a standard reliability measure for coding data", 2007.
+    J. L. Fleiss, "Measuring nominal scale agreement among many raters", 1971.
     """
+    from krippendorff import alpha
+    from statsmodels.stats.inter_rater import fleiss_kappa
+
     table, tables = judged(plain(table)), []
     annotators = table["annotator"].nunique()
     for what, answers in CATEGORIES.items() if annotators > 1 else ():
         regions, counts = _counts(table[table[what].notna()], what, answers)
         level, n_answers = "ordinal" if what == "locality" else "nominal", counts.sum(axis=1)
         for statistic, rows, measure in (
-            (f"Krippendorff's alpha ({level})", n_answers >= 2, partial(alpha, level=level)),
-            ("Fleiss' kappa", n_answers == annotators, fleiss),
+            (
+                f"Krippendorff's alpha ({level})",
+                n_answers >= 2,
+                lambda units, level=level: alpha(value_counts=units, level_of_measurement=level),
+            ),
+            ("Fleiss' kappa", n_answers == annotators, fleiss_kappa),
         ):
             if rows.any():
                 figures = _spread(_of_units(counts[rows], measure), regions[rows], how)
@@ -216,10 +223,7 @@ def guess_agreement(rows: pd.DataFrame, how: Resampling) -> pd.DataFrame:
 def cohen(counts: np.ndarray, *, linear: bool = False) -> np.ndarray:
     """Cohen's kappa of (..., answer, answer) counts, one for each round; NaN where chance cannot disagree.
 
-    Parameters
-    ----------
-    linear
-        Whether a disagreement counts by the distance of the answers; otherwise all count the same.
+    If `linear`, a disagreement counts by the distance of the answers; otherwise all count the same.
 
     References
     ----------
@@ -232,32 +236,6 @@ def cohen(counts: np.ndarray, *, linear: bool = False) -> np.ndarray:
     return 1 - ratio((weights * counts).sum(axis=(-2, -1)) * total, (weights * expected).sum(axis=(-2, -1)))
 
 
-def fleiss(units: np.ndarray) -> float:
-    """Fleiss' kappa of (unit, answer) counts of equally many annotators; NaN where only one answer was given.
-
-    References
-    ----------
-    J. L. Fleiss, "Measuring nominal scale agreement among many raters", 1971.
-    """
-    from statsmodels.stats.inter_rater import fleiss_kappa
-
-    return np.nan if np.count_nonzero(units.sum(axis=0)) < 2 else float(fleiss_kappa(units))
-
-
-def alpha(units: np.ndarray, level: str) -> float:
-    """Krippendorff's alpha of (unit, answer) counts of two annotators or more; NaN where only one answer was given.
-
-    References
-    ----------
-    A. F. Hayes and K. Krippendorff, "Answering the call for a standard reliability measure for coding data", 2007.
-    """
-    import krippendorff
-
-    if np.count_nonzero(units.sum(axis=0)) < 2:
-        return np.nan
-    return float(krippendorff.alpha(value_counts=units, level_of_measurement=level))
-
-
 def intersection_over_union(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     """(first, second) Overlap of each of (first, 2) with each of (second, 2) regions."""
     first, second = np.reshape(first, (-1, 2)).astype(float), np.reshape(second, (-1, 2)).astype(float)
@@ -267,9 +245,9 @@ def intersection_over_union(first: ArrayLike, second: ArrayLike) -> np.ndarray:
 
 
 def _estimated(statistic: Statistic, table: pd.DataFrame, how: Resampling) -> Estimate:
-    known = "speaker" in table and table["speaker"].notna().all()
-    second_stage = how.recordings and "recording" in table and table["recording"].notna().all()
-    units = Units.of(table["speaker" if known else "utterance"], table["recording"] if second_stage else None)
+    known, nested = (name in table and table[name].notna().all() for name in ("speaker", "recording"))
+    speakers = table["speaker" if known else "utterance"]
+    units = Units.of(speakers, table["recording"] if how.recordings and nested else None)
     return estimate(statistic, units, seed=how.seed, rounds=how.rounds)
 
 
@@ -353,9 +331,14 @@ def _counts(table: pd.DataFrame, what: str, answers: Sequence) -> tuple[pd.DataF
     return regions, counts.to_numpy()
 
 
-def _of_units(units: np.ndarray, measure: Any) -> Statistic:
-    """A measure of (unit, answer) counts, with each unit as often as it is drawn."""
-    return lambda weights: np.array([measure(np.repeat(units, row.astype(int), axis=0)) for row in weights])
+def _of_units(units: np.ndarray, measure: Callable[[np.ndarray], float]) -> Statistic:
+    """A measure of (unit, answer) counts, each unit as often as it is drawn; NaN where only one answer was given."""
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        drawn = (np.repeat(units, row.astype(int), axis=0) for row in weights)
+        return np.array([measure(counts) if np.count_nonzero(counts.sum(axis=0)) > 1 else np.nan for counts in drawn])
+
+    return statistic
 
 
 def _joined(tables: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
