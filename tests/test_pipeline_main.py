@@ -30,7 +30,7 @@ def test_words_become_arguments_of_the_annotated_types():
     [
         (["scores=a", "seed=3"], "rule: shards= is missing"),
         (["scores=a", "seed=three", "shards=a"], "rule: seed=three; accepted: int"),
-        (["scores=a", "b", "seed=3", "shards=a"], "rule: scores= takes one value, 2 were given"),
+        (["scores=a", "b", "seed=3", "shards=a"], "rule: scores=a b; accepted: Path"),
         (["score=a"], "rule: 'score=a'; accepted: scores=, seed=, shards=, start="),
         (["a"], "rule: 'a'; accepted: scores="),
     ],

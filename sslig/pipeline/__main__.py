@@ -5,11 +5,12 @@ import importlib
 import inspect
 import sys
 import time
-import types
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from sslig.errors import PipelineError
 from sslig.study import load
@@ -49,17 +50,12 @@ def bind(rule: Callable, words: Sequence[str]) -> dict[str, Any]:
 
 
 def _converted(rule: str, name: str, texts: list[str], hint: Any) -> Any:
-    if typing.get_origin(hint) is list:
-        (kind,) = typing.get_args(hint)
-        return [kind(text) for text in texts]
-    if typing.get_origin(hint) is types.UnionType:
-        hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
-    if len(texts) != 1:
-        raise PipelineError(f"{rule}: {name}= takes one value, {len(texts)} were given")
+    alone = len(texts) == 1 and typing.get_origin(hint) is not list
     try:
-        return hint(texts[0])
-    except ValueError as error:
-        raise PipelineError(f"{rule}: {name}={texts[0]}; accepted: {hint.__name__}") from error
+        return TypeAdapter(hint).validate_python(texts[0] if alone else texts)
+    except ValidationError as error:
+        accepted = getattr(hint, "__name__", hint)
+        raise PipelineError(f"{rule}: {name}={' '.join(texts)}; accepted: {accepted}") from error
 
 
 def main(words: Sequence[str] | None = None) -> None:

@@ -66,42 +66,29 @@ READERS = {
 }
 
 
-def files(
-    study: Study,
-    name: str,
-    *,
-    detectors: Sequence[str] | None = None,
-    seeds: Sequence[int] | None = None,
-    kinds: Sequence[str] | None = None,
-) -> dict[tuple, Path]:
+def files(study: Study, name: str, **of: Sequence[str | int] | None) -> dict[tuple, Path]:
     """Ask for a file of every detector, seed and kind of planted cue that its name depends on.
 
     The result is (), (detector, seed) or (kind, detector, seed) -> path. `name` is a key of `PATTERNS`; ``detector``
-    and ``planted_detector`` give the folder of the detector. Detectors, seeds and kinds are those of the study unless
-    given.
+    and ``planted_detector`` give the folder of the detector. `of` are ``detectors``, ``seeds`` and ``kinds``; those not
+    given are all of the study.
 
     Raises
     ------
     PipelineError
         The name is unknown, or a file could not be made.
     """
-    by_key = paths(study, name, detectors, seeds, kinds)
+    by_key = paths(study, name, **of)
     request(study, list(by_key.values()))
     return {key: path.parent if name.endswith("detector") else path for key, path in by_key.items()}
 
 
-def tables(
-    study: Study,
-    *names: str,
-    detectors: Sequence[str] | None = None,
-    seeds: Sequence[int] | None = None,
-    kinds: Sequence[str] | None = None,
-) -> dict[str, pd.DataFrame]:
+def tables(study: Study, *names: str, **of: Sequence[str | int] | None) -> dict[str, pd.DataFrame]:
     """Ask for tables by name and read them, with columns ``kind``, ``detector`` and ``seed`` where they apply.
 
-    Parameters and errors are those of `files`. Rows keep the order of kinds, detectors and seeds.
+    `of` are the detectors, seeds and kinds of `files`. Rows keep their order.
     """
-    by_name = {name: paths(study, name, detectors, seeds, kinds) for name in names}
+    by_name = {name: paths(study, name, **of) for name in names}
     request(study, [path for by_key in by_name.values() for path in by_key.values()])
     return {name: read(by_key) for name, by_key in by_name.items()}
 

@@ -30,10 +30,8 @@ def plant(study: Study, *, kind: str, corpus: Path, output: Path, workers: int =
     AudioError
         A recording cannot be read.
     """
-    originals = bonafide(study, kind, corpus, workers)
-    severity = study.validation.severity.get(kind)
-    seed = study.corpus.seed
-    planted.build_planted(kind, originals, output, severity=severity, seed=seed, workers=workers)
+    originals, severity = bonafide(study, kind, corpus, workers), study.validation.severity.get(kind)
+    planted.build_planted(kind, originals, output, severity=severity, seed=study.corpus.seed, workers=workers)
 
 
 def bonafide(study: Study, kind: str, corpus: Path, workers: int = 1) -> list[Original]:
