@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import spearmanr
 
 from sslig.errors import DataError
 from sslig.stats import bootstrap
@@ -130,17 +130,15 @@ def test_where_an_end_lies_follows_from_the_binomial(rng):
 
 
 @pytest.mark.parametrize(
-    ("speakers", "recordings", "options", "message"),
+    ("speakers", "message"),
     [
-        (["a", "b"], None, {"rounds": 0}, "0 rounds"),
-        (["a", "b"], None, {"level": 95}, "level 95"),
-        ([], None, {}, "0 rows"),
-        (["a", None], None, {}, "speakers: 1 rows have none"),
+        ([], "no rows"),
+        (["a", None], "speakers: 1 rows have none"),
     ],
 )
-def test_what_cannot_be_resampled_is_refused(speakers, recordings, options, message):
+def test_what_cannot_be_resampled_is_refused(speakers, message):
     with pytest.raises(DataError, match=message):
-        estimate(mean(np.zeros(2)), Units.of(speakers, recordings), seed=0, **options)
+        estimate(mean(np.zeros(2)), Units.of(speakers), seed=0)
 
 
 def repeated(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -153,11 +151,10 @@ def weights(rng) -> np.ndarray:
     return rng.integers(0, 4, size=(30, 12)).astype(float)
 
 
-@pytest.mark.parametrize(("statistic", "plain"), [(bootstrap.pearson, pearsonr), (bootstrap.spearman, spearmanr)])
-def test_a_weighted_correlation_is_that_of_repeated_rows(rng, weights, statistic, plain):
+def test_a_weighted_correlation_is_that_of_repeated_rows(rng, weights):
     first, second = rng.integers(0, 6, size=(2, 12)).astype(float)
-    expected = [plain(repeated(first, round_), repeated(second, round_))[0] for round_ in weights]
-    assert statistic(first, second)(weights) == pytest.approx(expected)
+    expected = [spearmanr(repeated(first, round_), repeated(second, round_))[0] for round_ in weights]
+    assert bootstrap.spearman(first, second)(weights) == pytest.approx(expected)
 
 
 def test_a_constant_has_no_correlation():

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from sslig.labels import KEYS
-from sslig.stats.bootstrap import Statistic, Units, cliffs_delta, estimate, pearson, spearman
+from sslig.stats.bootstrap import Statistic, Units, cliffs_delta, estimate, spearman
 from sslig.stats.metrics import eer, weighted
-from sslig.stats.tests import NO_SPREAD, corrected, enough_rounds
+from sslig.stats.tests import NO_SPREAD, corrected, correlation, enough_rounds
 
 ALL = "all"
 """Both classes together; a correlation there may only reflect the classes."""
@@ -220,7 +220,7 @@ def _correlation(
         empty = dict.fromkeys(["pearson", "spearman", "low", "high", "p"], np.nan)
         return [labels | {"measure": name} | empty | counts for name in measures]
     pairs = [(part[name].to_numpy(dtype=np.float64), part["spoof_score"].to_numpy()) for name in measures]
-    linear = [float(pearson(*pair)(np.ones((1, len(part))))[0]) for pair in pairs]
+    linear = [correlation(*pair, ranks=False) for pair in pairs]
     figures = _estimated([spearman(*pair) for pair in pairs], part, recordings, seed, rounds)
     figures.insert(0, "pearson", linear)
     figures.insert(0, "measure", measures)

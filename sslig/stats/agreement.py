@@ -6,7 +6,6 @@ have different scales; only thresholds and ranks within a detector are used.
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,8 @@ from sslig.stats import metrics
 from sslig.stats.bootstrap import Units, estimate, ratio, spearman
 from sslig.study import Stratum
 
-RATE = 0.001
-"""A detector is confident where at most this share of the other class lies."""
+RATE = 0.001  # a detector is confident where at most this share of the other class lies
+MOST_DETECTORS = 8  # of `shared_errors`, which lists 2 ** n sets
 
 CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG = "confidently right", "confidently wrong"
 MIDDLE_RIGHT, MIDDLE_WRONG, MIXED = "middle right", "middle wrong", "mixed"
@@ -29,29 +28,21 @@ GROUPS = (*VERDICTS, MIXED)
 """Verdicts that the detectors share; `MIXED` where they differ."""
 
 SCOPES = {"all": tuple(KEYS), "bona fide": ("bonafide",), "spoof": ("spoof",)}
-MOST_DETECTORS = 8
-"""Detectors that `shared_errors` takes: for n, it lists 2 ** n sets."""
 
 
-class Thresholds(NamedTuple):
-    """The cuts of one detector."""
+def thresholds(scores: pd.DataFrame, rate: float = RATE) -> list[float]:
+    """Thresholds of one detector: at most the rate of spoofs scores below the first, and of bona fide reaches the second.
 
-    low: float  # at most the rate of spoofs scores below it
-    high: float  # at most the rate of bona fide trials reaches it
-    eer: float
-
-
-def thresholds(scores: pd.DataFrame, rate: float = RATE) -> Thresholds:
-    """The cuts of one detector, from its scores (``spoof_score`` and ``key``)."""
+    The third is that of the EER. `scores` have ``spoof_score`` and ``key``.
+    """
     classes = metrics.by_class(scores)
-    points = [metrics.operating_point(*classes, kind, rate) for kind in ("fmr", "fnmr", "eer")]
-    return Thresholds(*(point.threshold for point in points))
+    return [metrics.operating_point(*classes, kind, rate).threshold for kind in ("fmr", "fnmr", "eer")]
 
 
 def groups(scores: pd.DataFrame, rate: float = RATE) -> pd.DataFrame:
     """The verdict of each detector on each utterance, and the group that these put the utterance in.
 
-    A detector calls an utterance spoof from its EER threshold on. It is *confident* beyond all of its `Thresholds`:
+    A detector calls an utterance spoof from its EER threshold on. It is *confident* beyond all of its `thresholds`:
     below the lowest, or from the highest on. An utterance is in the group of a verdict where all detectors give that
     verdict; else it is mixed. A class with fewer than 1 / `rate` trials has none beyond the cut that admits that share
     of it, so a small set has no confident errors.
@@ -69,7 +60,7 @@ def groups(scores: pd.DataFrame, rate: float = RATE) -> pd.DataFrame:
     DataFrame
         A row an utterance, in their order: ``utterance``, ``key``, ``attack``, ``speaker``, ``group``, ``n_right``
         and ``n_confident`` (detectors), ``spoof_rank`` (mean over detectors of the share of utterances that do not
-        score higher: 1 is the most spoof-like), and ``verdict_<detector>`` for each.
+        score higher), and ``verdict_<detector>`` for each.
 
     Raises
     ------
@@ -81,7 +72,7 @@ def groups(scores: pd.DataFrame, rate: float = RATE) -> pd.DataFrame:
     verdicts = pd.DataFrame(index=wide.index)
     for detector in wide:
         cuts = thresholds(trials.assign(spoof_score=wide[detector]), rate)
-        right = (wide[detector] >= cuts.eer) == is_spoof
+        right = (wide[detector] >= cuts[2]) == is_spoof
         confident = (wide[detector] < min(cuts)) | (wide[detector] >= max(cuts))
         verdicts[detector] = np.select([confident & right, right, ~confident], VERDICTS[:3], VERDICTS[3])
     first = verdicts.iloc[:, 0]
@@ -100,14 +91,7 @@ def select(groups: pd.DataFrame, strata: Sequence[Stratum], *, seed: int) -> tup
     Where attacks differ in size, their utterances are taken in turns: one of each attack, then a second of each. In a
     random order, that of the attacks is random too; else the attack with the most extreme utterance comes first.
 
-    Parameters
-    ----------
-    groups
-        Utterances (`groups`), in any order.
-    strata
-        In the order in which they draw; an utterance that one stratum took is not available to later ones.
-    seed
-        Each stratum draws from this seed and its position.
+    Each stratum draws from `seed` and its position.
 
     Returns
     -------
@@ -198,7 +182,7 @@ def shared_errors(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: 
 
 
 def _wide(scores: pd.DataFrame, more: Sequence[str] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(utterance, detector) scores, and key, attack, speaker and the like of each utterance, in the same order."""
+    """(utterance, detector) scores, and a row for each utterance."""
     twice = scores[scores.duplicated(["detector", "utterance"])]
     if len(twice):
         raise DataError(f"{twice['detector'].iloc[0]} scored {twice['utterance'].iloc[0]} twice; one score is needed")
@@ -216,7 +200,7 @@ def _wide(scores: pd.DataFrame, more: Sequence[str] = ()) -> tuple[pd.DataFrame,
 
 
 def _ordered(candidates: pd.DataFrame, stratum: Stratum, rng: np.random.Generator) -> pd.DataFrame:
-    """Candidates in the order in which they are taken; they come by name, which decides between equal ranks."""
+    """Candidates in the order in which they are taken; names decide between equal ranks."""
     if stratum.order == "random":
         return candidates.iloc[rng.permutation(len(candidates))]
     highest_first = (KEYS[stratum.key] != BONAFIDE) == (stratum.order == "best")
@@ -224,7 +208,6 @@ def _ordered(candidates: pd.DataFrame, stratum: Stratum, rng: np.random.Generato
 
 
 def _in_turns(ordered: pd.DataFrame, stratum: Stratum) -> Iterator[str]:
-    """Utterances from each attack in turn, until the stratum is full or nothing is left."""
     queues = [zip(part["utterance"], part["speaker"], strict=True) for _, part in ordered.groupby("attack", sort=False)]
     limit = stratum.n if stratum.per_attack is None else stratum.per_attack * len(queues)
     turns, speakers, n_taken = stratum.per_attack or stratum.n, set(), 0

@@ -27,11 +27,8 @@ from sslig.stats.tests import NO_SPREAD, two_sided_p
 Statistic = Callable[[np.ndarray], np.ndarray]
 """(round, row) weights -> (round,) or (round, figure) values, NaN where a round does not define one."""
 
-CHUNK = 2**17
-"""Weights that are drawn at a time; larger blocks leave the cache and are slower."""
-
-LEVEL = 0.95
-"""Coverage of intervals."""
+CHUNK = 2**17  # weights that are drawn at a time; larger blocks leave the cache and are slower
+LEVEL = 0.95  # coverage of intervals
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Units:
     """What a round draws: speakers with replacement, then recordings with replacement within each drawn speaker.
 
     Rows of one speaker, and coded copies of one recording, depend on each other; resampling rows would make intervals
-    far too narrow. With fewer than some twenty speakers a percentile interval is still too narrow.
+    far too narrow. With fewer than some twenty speakers they are still too narrow.
 
     References
     ----------
@@ -53,10 +50,7 @@ class Units:
 
     @classmethod
     def of(cls, speakers: ArrayLike, recordings: ArrayLike | None = None) -> "Units":
-        """Units of rows with these (row,) speakers and, for the second stage, recordings.
-
-        Pass utterances as `speakers` where no speakers are known. Rows in another order give the same draws.
-        """
+        """Units of (row,) speakers and, for the second stage, recordings; rows in any order give the same draws."""
         speaker = _codes(speakers, "speakers")
         recording = speaker if recordings is None else _codes(recordings, "recordings")
         n_recordings = recording.max(initial=0) + 1
@@ -70,7 +64,7 @@ class Units:
 
     @property
     def n(self) -> int:
-        """Number of units, the n of `sslig.stats.tests.two_sided_p`."""
+        """Number of units, as `sslig.stats.tests.two_sided_p` takes it."""
         return int(self.size.sum())
 
     @property
@@ -104,7 +98,7 @@ class Units:
 class Estimate:
     """Figures with their bootstrap rounds; arrays lose the figure axis where the statistic is one number.
 
-    Intervals and p-values are NaN where the value or all rounds are, or where there is one unit, hence no round.
+    Intervals and p-values are NaN where the value or all rounds are, or where one unit leaves nothing to resample.
     """
 
     value: np.ndarray  # (figure,) where each row counts once
@@ -186,9 +180,8 @@ def estimate(
 
     `classes` (row,) name a class of each row, such as ``key``: rounds that draw no row of a class are left out.
     """
-    if rounds < 1 or not 0 < level < 1 or not len(units.of_row):
-        given = f"{len(units.of_row)} rows, {rounds} rounds at level {level}"
-        raise DataError(f"{given}; at least one row, one round and a level between 0 and 1 are needed")
+    if not len(units.of_row):
+        raise DataError("no rows to resample; at least one is needed")
     value = np.asarray(statistic(np.ones((1, len(units.of_row)))), dtype=np.float64)
     if units.n == 1:
         return Estimate(value[0], np.empty((0, *value.shape[1:])), 1, level)
@@ -240,16 +233,10 @@ def mean_of_pairs(values: ArrayLike, groups: ArrayLike) -> Statistic:
     return lambda weights: ratio(((weights @ values) * weights).sum(axis=1), ((weights @ apart) * weights).sum(axis=1))
 
 
-def pearson(first: ArrayLike, second: ArrayLike) -> Statistic:
-    """Correlation of two (row,) arrays; NaN where one of them does not vary."""
-    pair = [np.asarray(values, dtype=np.float64) for values in (first, second)]
-    return lambda weights: _correlation(*pair, weights)
-
-
 def spearman(*columns: ArrayLike) -> Statistic:
     """Correlation of the mid-ranks of two (row,) arrays, ranked anew in each round; NaN where one does not vary.
 
-    For more than two arrays, a figure for each pair in the order of `itertools.combinations`.
+    More than two arrays give a figure for each pair, in the order of `itertools.combinations`.
     """
     rankers = [_ranker(np.asarray(values)) for values in columns]
 
@@ -301,7 +288,7 @@ def _ranker(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(round,) Correlation of two arrays of shape (row,) or (round, row)."""
+    """(round,) Correlation of two (round, row) arrays."""
     share = weights / weights.sum(axis=1, keepdims=True)
 
     def average(values: np.ndarray) -> np.ndarray:

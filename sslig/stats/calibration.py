@@ -26,7 +26,7 @@ RATIO = "spoof_llr"
 """Column of log p(scores | spoof) / p(scores | bona fide), natural logarithm."""
 
 FUSION = "fusion"
-"""Name of the fusion of all detectors among them."""
+"""Name of the fusion among the detectors."""
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e3)
 """Inverse strengths of the penalty on the weights of standardised scores that cross-validation chooses from."""
@@ -57,10 +57,7 @@ class LogisticMap:
 
 
 def calibrate(scores: ArrayLike, labels: ArrayLike, detector: str = "") -> LogisticMap:
-    """Fit the affine map of one detector's (trial,) spoof scores to log-likelihood ratios, which minimises Cllr.
-
-    Both classes weigh the same, whatever their numbers; `labels` are those of `sslig.labels`.
-    """
+    """Fit the affine map of (trial,) spoof scores to log-likelihood ratios that minimises Cllr at equal class weights."""
     return _fit(np.asarray(scores, dtype=np.float64)[:, None], np.asarray(labels), [detector], WEAK)
 
 
@@ -71,13 +68,7 @@ def fuse(
 
     The penalty on the weights is the one with the lowest Cllr over held-out trials, in folds that share no speaker;
     where a class has speakers for one fold only, in folds that share no recording (`LogisticMap.disjoint_in`).
-
-    Parameters
-    ----------
-    scores
-        (trial, detector) Spoof scores, their columns named by `detectors`.
-    labels, speakers, recordings
-        (trial,) Labels (`sslig.labels`), speakers, and groups of coded variants of one recording.
+    `scores` are (trial, detector); `labels`, `speakers` and `recordings` (trial,).
     """
     matrix, labels = np.asarray(scores, dtype=np.float64), np.asarray(labels)
     disjoint_in, folds = _folds(labels, {"speakers": speakers, "recordings": recordings})
@@ -86,10 +77,9 @@ def fuse(
 
 
 def calibrated(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFrame, Maps]:
-    """Calibrate each detector and seed on one set and apply the map to another.
+    """`applied_to` with the column `RATIO`, and the maps, each fitted on the same detector and seed of the other set.
 
-    Returns `applied_to` with the column `RATIO`, and the map of each (detector, seed). Both tables have ``detector``,
-    ``seed``, ``key`` and ``spoof_score``.
+    Both tables have ``detector``, ``seed``, ``key`` and ``spoof_score``.
     """
     maps, parts = {}, []
     for (detector, seed), part in applied_to.groupby(["detector", "seed"], sort=False):
@@ -100,11 +90,10 @@ def calibrated(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.Da
 
 
 def fused(fitted_on: pd.DataFrame, applied_to: pd.DataFrame) -> tuple[pd.DataFrame, Maps]:
-    """Fuse all detectors of each seed on one set and apply the map to another.
+    """The trials of `applied_to` that all detectors scored, as a detector `FUSION`, and the map of each seed.
 
-    Returns the trials of `applied_to` that all detectors scored, as a detector `FUSION` whose `RATIO` and
-    ``spoof_score`` are the fused ratio, and the map of each (`FUSION`, seed). Both tables have ``detector``, ``seed``,
-    ``utterance``, ``key``, ``speaker``, ``recording`` and ``spoof_score``.
+    Its `RATIO` and ``spoof_score`` are the ratio of the map, which is fitted on the other set. Both tables have
+    ``detector``, ``seed``, ``utterance``, ``key``, ``speaker``, ``recording`` and ``spoof_score``.
     """
     maps, parts, detectors = {}, [], list(applied_to["detector"].unique())
     for seed in applied_to["seed"].unique():
@@ -150,7 +139,6 @@ def reliability(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: in
 
 
 def _side_by_side(scores: pd.DataFrame, detectors: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The trials that all detectors scored, in the order of the first, and their (trial, detector) scores."""
     wide = scores.pivot(index="utterance", columns="detector", values="spoof_score")[detectors].dropna()
     trials = scores[(scores["detector"] == detectors[0]) & scores["utterance"].isin(wide.index)]
     return trials, wide.loc[trials["utterance"]]
@@ -180,7 +168,7 @@ def _held_out_cllr(matrix: np.ndarray, labels: np.ndarray, folds: list[tuple], s
 
 
 def _folds(labels: np.ndarray, groupings: Mapping[str, Sequence[str]]) -> tuple[str, list[tuple]]:
-    """The first grouping that gives at least two folds with both classes left to fit on, and those folds."""
+    """The first grouping that gives at least two folds with both classes left to fit on."""
     from sklearn.model_selection import GroupKFold
 
     for name, groups in groupings.items():

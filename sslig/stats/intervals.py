@@ -13,16 +13,13 @@ from sslig.stats.bootstrap import Estimate, Units, estimate
 from sslig.stats.metrics import METRICS, Trials, by_class, conditions, operating_point, position, weighted
 
 SCORES = dict.fromkeys(METRICS, "spoof_score")
-"""Metric -> column of scores that it is computed on: all on the scores as they are."""
-
 RATES = (0.01, 0.001)
-"""Error rates that `operating_points` hold."""
 
 
 def estimates(
     trials: pd.DataFrame, columns: Mapping[str, str] = SCORES, *, recordings: bool, seed: int, rounds: int = 1000
 ) -> dict[str, Estimate]:
-    """Estimate metrics of each detector, averaged over its seeds.
+    """Detector -> estimate of (metric,) in the order of `columns`, averaged over its seeds.
 
     Detectors with the same trials meet the same draws, so the difference of two estimates is paired.
 
@@ -32,11 +29,6 @@ def estimates(
         ``detector``, ``seed``, ``utterance``, ``key``, ``speaker``, scores and, where resampled, ``recording``.
     columns
         Metric (`sslig.stats.metrics.METRICS`) -> column of scores that it is computed on.
-
-    Returns
-    -------
-    dict
-        Detector -> estimate of (metric,) in the order of `columns`.
 
     Raises
     ------
@@ -106,14 +98,8 @@ def operating_points(
 ) -> pd.DataFrame:
     """The EER, the FNMR at each FMR and the FMR at each FNMR of one detector, with intervals.
 
-    Each round takes its own thresholds, because the figure is that of the best threshold for the trials at hand.
-
-    Parameters
-    ----------
-    scores
-        ``spoof_score``, ``key``, ``speaker`` and, where resampled, ``recording`` of one detector's trials.
-    rates
-        Error rates to hold, between 0 and 1.
+    `rates` are the error rates to hold. Each round takes its own thresholds, because the figure is that of the best
+    threshold for the trials at hand.
 
     Returns
     -------

@@ -36,8 +36,7 @@ BAYES_SPOOF_SCORE = np.log(MISS_WEIGHT / FA_WEIGHT)
 
 METRICS = ("eer", "min_dcf", "act_dcf", "cllr")
 
-SPOOF_ONLY_COLUMNS = ("attack", "attack_tag")
-"""Columns that do not describe bona fide trials; groups by them share the bona fide trials."""
+SPOOF_ONLY_COLUMNS = ("attack", "attack_tag")  # columns that do not describe bona fide trials
 
 
 def error_rates(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -87,7 +86,7 @@ def operating_point(bonafide: ArrayLike, spoof: ArrayLike, kind: str, rate: floa
 
 
 def position(kind: str, rate: float, p_miss: np.ndarray, p_fa: np.ndarray) -> np.ndarray:
-    """(...) Where an `operating_point` stands among the thresholds, which descend: P_miss rises and P_fa falls."""
+    """(...) Where an `operating_point` stands along the last axis."""
     if kind == "eer":
         return nearest(p_miss, p_fa)
     if kind == "fmr":
@@ -177,12 +176,6 @@ def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = M
     """Metrics of (trial,) scores as a statistic of `sslig.stats.bootstrap`: (round, trial) -> (round, metric).
 
     With whole weights each round has exactly the metrics of the trials repeated that often; NaN without a class.
-
-    Examples
-    --------
-    >>> eer = weighted([0.0, 1.0, 2.0, 3.0], [True, False, True, False], ["eer"])
-    >>> eer(np.array([[1, 1, 1, 1], [1, 1, 0, 1]])).ravel().tolist()
-    [0.5, 0.0]
     """
     scores, is_bonafide = np.asarray(scores), np.asarray(is_bonafide, dtype=bool)
     trials = Trials.of(scores[is_bonafide], scores[~is_bonafide])

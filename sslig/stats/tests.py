@@ -6,27 +6,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-ALPHA = 0.05
-"""An effect is significant where its p-value after Holm's correction is below this."""
-
-NO_SPREAD = 1e-20
-"""A variance that is this small a share of the mean square is what rounding leaves of a constant."""
+ALPHA = 0.05  # an effect is significant where its p-value after Holm's correction is below this
+NO_SPREAD = 1e-20  # a variance that is this small a share of the mean square is what rounding leaves of a constant
 
 
 def two_sided_p(rounds: np.ndarray, n_units: int) -> np.ndarray:
-    """p-value of each effect being 0, from its bootstrap rounds.
+    """p-value of each effect being 0, from (round, ...) values of a bootstrap of so many units.
 
     The tail probability is twice the smaller share of rounds on either side of 0; a round at 0 counts on both sides,
     and one is added to the rounds and to each count. A bootstrap of n units is too narrow by sqrt((n - 1) / n) and has
     the tails of a normal rather than of a t distribution, which matters once p-values are corrected for many tests. The
     normal deviate z is therefore read as the deviate sqrt((n - 1) / n) z of t with n - 1 degrees of freedom.
-
-    Parameters
-    ----------
-    rounds
-        (round, ...) Bootstrap values of effects.
-    n_units
-        Units that were resampled: speakers, or recordings where these are drawn within speakers.
 
     References
     ----------
