@@ -241,8 +241,6 @@ def test_tables_that_allow_no_statistics(trials):
         effects(table[table["key"] == "spoof"], **OPTIONS)
     with pytest.raises(DataError, match="spoof_score hardly varies within the classes of 80 utterances"):
         effects(table.assign(spoof_score=1.0), **OPTIONS)
-    with pytest.raises(DataError, match="100 rounds at level 95"):
-        effects(table, **OPTIONS, level=95)
 
 
 def test_effects_of_golden_scores_are_those_of_the_metrics(golden):

@@ -76,9 +76,9 @@ def test_an_interval_has_its_nominal_coverage_of_speakers(rng):
     covered = 0
     for trial in range(200):
         means = np.repeat(rng.normal(size=30), 3)
-        result = estimate(mean(means), Units.of(np.repeat(np.arange(30), 3)), seed=trial, rounds=300, level=0.9)
+        result = estimate(mean(means), Units.of(np.repeat(np.arange(30), 3)), seed=trial, rounds=300)
         covered += result.low <= 0 <= result.high
-    assert covered / 200 == pytest.approx(0.9, abs=0.06)
+    assert covered / 200 == pytest.approx(0.95, abs=0.045)
 
 
 def test_one_number_loses_the_figure_axis():

@@ -18,7 +18,7 @@ from sslig.annotation.store import CUES, LOCALITY
 from sslig.cues.phones import CLASSES
 from sslig.cues.voice import NON_SPEECH, SPEECH
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
-from sslig.stats.bootstrap import Estimate, Statistic, Units, estimate, mean, mean_of_pairs, ratio
+from sslig.stats.bootstrap import LEVEL, Estimate, Statistic, Units, estimate, mean, mean_of_pairs, ratio
 
 NO_CUE_HEARD = "unclear"
 """The cue of a region in which none was heard."""
@@ -260,7 +260,7 @@ def _interval(draws: Estimate, *, shares: bool = False) -> pd.DataFrame:
     table.loc[same, ["low", "high"]] = np.nan
     for row in table.index[same & table["value"].isin([0, 1])] if shares else ():
         hits = draws.n_units * table.loc[row, "value"]
-        table.loc[row, ["low", "high"]] = proportion_confint(hits, draws.n_units, 1 - draws.level, "wilson")
+        table.loc[row, ["low", "high"]] = proportion_confint(hits, draws.n_units, 1 - LEVEL, "wilson")
     return table
 
 

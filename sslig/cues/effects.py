@@ -31,9 +31,7 @@ DECIMALS = 12
 ROW = ["detector", "seed", "mask", "utterance"]
 
 
-def effects(
-    masked: pd.DataFrame, *, seed: int, rounds: int = 5000, level: float = 0.95, resample_recordings: bool
-) -> pd.DataFrame:
+def effects(masked: pd.DataFrame, *, seed: int, rounds: int = 5000, resample_recordings: bool) -> pd.DataFrame:
     """Estimate the effect of each mask on each detector, with paired intervals and corrected tests.
 
     The *change* is a statistic of the masked minus that of the unmasked scores. The *excess* is a statistic of the
@@ -54,9 +52,8 @@ def effects(
         ``control_scores`` holds as many draws in every utterance, or none in any. An utterance in which the mask covers
         no frames counts as unchanged by mask and control. An utterance that the mask covers whole may lack draws, since
         moving the mask changes nothing; its masked score stands for them.
-    seed, rounds, level
-        Seed and number of the bootstrap draws, and coverage of the percentile intervals. Draws without a class are left
-        out.
+    seed, rounds
+        Seed and number of the bootstrap draws. Draws without a class are left out.
     resample_recordings
         Whether recordings are drawn within each drawn speaker.
 
@@ -92,7 +89,7 @@ def effects(
             samples.setdefault(tuple(part["utterance"]), {})[mask] = part
         for parts in samples.values():
             try:
-                by_mask = _sample(parts, seed, rounds, level, resample_recordings)
+                by_mask = _sample(parts, seed, rounds, resample_recordings)
             except DataError as error:
                 raise DataError(f"{detector}, seed {model_seed}, {error}") from error
             rows += [part.assign(detector=detector, seed=model_seed) for part in by_mask]
@@ -194,9 +191,7 @@ def _errors(trials: Trials, weights: np.ndarray, threshold: np.ndarray) -> np.nd
     return np.stack([*curve, p_fa[rows, n_called_spoof], p_miss[rows, n_called_spoof]], axis=1)
 
 
-def _sample(
-    parts: dict[str, pd.DataFrame], seed: int, rounds: int, level: float, resample_recordings: bool
-) -> list[pd.DataFrame]:
+def _sample(parts: dict[str, pd.DataFrame], seed: int, rounds: int, resample_recordings: bool) -> list[pd.DataFrame]:
     """The tables of masks that were applied to the same utterances."""
     trials = {}
     for mask, part in parts.items():
@@ -212,9 +207,7 @@ def _sample(
         values = np.stack([statistic(weights) for statistic in trials.values()], axis=1)
         return np.round(values[:, :, [1]] - values[:, :, [0, 2]], DECIMALS)
 
-    estimate = bootstrap.estimate(
-        differences, units, seed=seed, rounds=rounds, level=level, classes=first["label"].to_numpy()
-    )
+    estimate = bootstrap.estimate(differences, units, seed=seed, rounds=rounds, classes=first["label"].to_numpy())
     p, n_rounds, rows = estimate.p, int(np.max(estimate.n_rounds)), []
     for at, (mask, part) in enumerate(parts.items()):
         unmasked, masked, control = trials[mask](np.ones((1, len(part))))[0]

@@ -31,10 +31,7 @@ SCOPES = {"all": tuple(KEYS), "bona fide": ("bonafide",), "spoof": ("spoof",)}
 
 
 def thresholds(scores: pd.DataFrame, rate: float = RATE) -> list[float]:
-    """Thresholds of one detector: at most the rate of spoofs scores below the first, and of bona fide reaches the second.
-
-    The third is that of the EER. `scores` have ``spoof_score`` and ``key``.
-    """
+    """Cuts that at most `rate` of the spoofs lie below and of the bona fide lie above, and the threshold of the EER."""
     classes = metrics.by_class(scores)
     return [metrics.operating_point(*classes, kind, rate).threshold for kind in ("fmr", "fnmr", "eer")]
 

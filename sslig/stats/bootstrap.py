@@ -29,6 +29,7 @@ Statistic = Callable[[np.ndarray], np.ndarray]
 
 CHUNK = 2**17  # weights that are drawn at a time; larger blocks leave the cache and are slower
 LEVEL = 0.95  # coverage of intervals
+ENDS = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,10 @@ class Estimate:
     value: np.ndarray  # (figure,) where each row counts once
     rounds: np.ndarray  # (round, figure), NaN where a round does not define a figure
     n_units: int
-    level: float = LEVEL
 
     @cached_property
     def _interval(self) -> np.ndarray:
-        return self._quantiles([(1 - self.level) / 2, (1 + self.level) / 2])
+        return self._quantiles(ENDS)
 
     @property
     def low(self) -> np.ndarray:
@@ -137,21 +137,20 @@ class Estimate:
 
         The number of n rounds below quantile q is binomial: an end lies between q -/+ 3 sqrt(q (1 - q) / n).
         """
-        ends = np.array([(1 - self.level) / 2, (1 + self.level) / 2])
-        reach = 3 * np.sqrt(ends * (1 - ends) / max(np.min(self.n_rounds), 1))
-        around = np.clip(np.stack([ends - reach, ends + reach], axis=1), 0, 1)
+        reach = 3 * np.sqrt(ENDS * (1 - ENDS) / max(np.min(self.n_rounds), 1))
+        around = np.clip(np.stack([ENDS - reach, ENDS + reach], axis=1), 0, 1)
         return self._quantiles(around.ravel()).reshape(2, 2, *np.shape(self.value))
 
     def __getitem__(self, figure: int | slice | np.ndarray) -> "Estimate":
         """The estimate of some of the figures."""
-        return Estimate(self.value[figure], self.rounds[:, figure], self.n_units, self.level)
+        return Estimate(self.value[figure], self.rounds[:, figure], self.n_units)
 
     def __sub__(self, other: "Estimate") -> "Estimate":
         """The paired difference of two estimates from the same units, seed and rounds."""
         if self.n_units != other.n_units or len(self.rounds) != len(other.rounds):
             draws = [f"{len(estimate.rounds)} rounds of {estimate.n_units} units" for estimate in (self, other)]
             raise DataError(f"{' and '.join(draws)}; a paired difference needs the same draws")
-        return Estimate(self.value - other.value, self.rounds - other.rounds, self.n_units, self.level)
+        return Estimate(self.value - other.value, self.rounds - other.rounds, self.n_units)
 
     def frame(self) -> pd.DataFrame:
         """A row a figure: ``value``, ``low``, ``high`` and ``p``."""
@@ -173,7 +172,6 @@ def estimate(
     *,
     seed: int,
     rounds: int = 1000,
-    level: float = LEVEL,
     classes: ArrayLike | None = None,
 ) -> Estimate:
     """Resample `units` and compute `statistic` in each round.
@@ -184,7 +182,7 @@ def estimate(
         raise DataError("no rows to resample; at least one is needed")
     value = np.asarray(statistic(np.ones((1, len(units.of_row)))), dtype=np.float64)
     if units.n == 1:
-        return Estimate(value[0], np.empty((0, *value.shape[1:])), 1, level)
+        return Estimate(value[0], np.empty((0, *value.shape[1:])), 1)
     members = [] if classes is None else [np.asarray(classes) == name for name in pd.unique(np.asarray(classes))]
     drawn = []
     for weights in units.weights(seed, rounds):
@@ -193,7 +191,7 @@ def estimate(
         if complete.any():
             values[complete] = statistic(weights if complete.all() else weights[complete])
         drawn.append(values)
-    return Estimate(value[0], np.concatenate(drawn), units.n, level)
+    return Estimate(value[0], np.concatenate(drawn), units.n)
 
 
 def ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ class LogisticMap:
 
 
 def calibrate(scores: ArrayLike, labels: ArrayLike, detector: str = "") -> LogisticMap:
-    """Fit the affine map of (trial,) spoof scores to log-likelihood ratios that minimises Cllr at equal class weights."""
+    """Fit the affine map of (trial,) scores to log-likelihood ratios that minimises Cllr at equal class weights."""
     return _fit(np.asarray(scores, dtype=np.float64)[:, None], np.asarray(labels), [detector], WEAK)
 
 
