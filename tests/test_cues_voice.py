@@ -62,11 +62,6 @@ def test_frames_are_voiced_where_the_voice_is():
     assert not track[(centre_s < 0.45) | (centre_s > 1.55)].any()
 
 
-@pytest.mark.parametrize("n_samples", [0, 100, 400, 720])
-def test_a_recording_too_short_for_a_pitch_has_unvoiced_frames(n_samples):
-    assert set(voice.voicing(np.full(n_samples, 0.1)).labels) <= {"unvoiced"}
-
-
 def spoken(length_s: float) -> np.ndarray:
     """(samples,) Pulses of falling pitch through three resonances, another vowel every 0.2 s: speech to Silero."""
     generator, vowels = np.random.default_rng(0), []
@@ -134,16 +129,11 @@ def test_what_has_no_length_is_left_out(silero, bounds, labels, cuts_s):
     assert tier.end_s.tolist() == [*cuts_s, 1]
 
 
-@pytest.mark.parametrize("length", [1, 100, 600])
-def test_any_length_is_decided(length):
-    for tier in (speech(np.zeros(length, dtype=np.float32)), voicing(np.zeros(length, dtype=np.float32))):
-        assert (len(tier), tier.end_s[-1]) == (1, length / RATE)
-
-
-@pytest.mark.parametrize("tier_of", [speech, voicing])
-def test_nothing_gives_nothing(tier_of):
-    tier = tier_of(np.zeros(0, dtype=np.float32))
-    assert (len(tier), tier.duration_s) == (0, 0)
+@pytest.mark.parametrize("length", [0, 1, 100, 600, 720])
+@pytest.mark.parametrize(("tier_of", "label"), [(speech, "leading"), (voicing, "unvoiced")])
+def test_any_length_is_decided(tier_of, label, length):
+    tier = tier_of(np.zeros(length, dtype=np.float32))
+    assert (tier.labels, tier.duration_s) == ((label,) * (length > 0), length / RATE)
 
 
 def test_speech_does_not_depend_on_company(utterance):

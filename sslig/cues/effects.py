@@ -100,16 +100,9 @@ def effects(masked: pd.DataFrame, *, seed: int, rounds: int = 5000, resample_rec
 
 @dataclass(frozen=True)
 class MaskedTrials:
-    """The scores of a detector under a mask and its controls, as a statistic of `sslig.stats.bootstrap`.
+    """Scores under a mask, as a statistic of `sslig.stats.bootstrap`: (trial,), and (draw, trial) under its controls.
 
-    Attributes
-    ----------
-    n_bonafide
-        Bona fide trials, which come first; the others are spoof.
-    unmasked, masked
-        (trial,) Spoof scores.
-    controls
-        (draw, trial) Spoof scores under each control draw; no draw where the mask has no control.
+    The first `n_bonafide` trials are bona fide, the others spoof. A mask without control has no draws.
     """
 
     n_bonafide: int
@@ -172,8 +165,8 @@ class MaskedTrials:
 def _eer_thresholds(trials: Trials, p_miss: np.ndarray, p_fa: np.ndarray) -> np.ndarray:
     """(round,) Thresholds of the EER, halfway between the trial it stands on and the next lower one that was drawn.
 
-    The rates of the unmasked scores are those at `sslig.stats.metrics.eer_threshold`, which is the score of a trial.
-    Masked scores are cut by it too, and a change of that one score in its last digit would count as an error there.
+    At `sslig.stats.metrics.eer_threshold`, the score of a trial, unmasked scores have the same rates, but a change of
+    that masked score in its last digit would count as an error.
     """
     rows, at = np.arange(len(p_miss)), nearest(p_miss, p_fa)
     scores = np.append(np.inf, trials.scores[trials.steps])

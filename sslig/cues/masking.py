@@ -47,8 +47,6 @@ def mask_scores(
 
     Parameters
     ----------
-    utterances
-        With the columns of `sslig.corpora.protocol` and ``path``.
     places
         Where the masks act. Where the place is unknown in an utterance (it has no attribution, say), the table has no
         row for that mask.
@@ -63,10 +61,9 @@ def mask_scores(
     Returns
     -------
     masked, left_out
-        One row an utterance and mask: ``utterance``, ``key``, ``attack``, ``codec``, ``speaker``, ``mask``,
-        ``spoof_score``, ``masked_score``, ``control_scores`` (draw,), ``status`` (`APPLIED`, `NO_FRAMES` or
-        `ALL_FRAMES`) and the coverage of the mask (`sslig.cues.tiers.coverage`); and the utterances that could not be
-        read, with the reason.
+        One row an utterance and mask: `DESCRIPTION`, ``mask``, ``spoof_score``, ``masked_score``, ``control_scores``
+        (draw,), ``status`` (`APPLIED`, `NO_FRAMES` or `ALL_FRAMES`) and the coverage of the mask
+        (`sslig.cues.tiers.coverage`); and the utterances that could not be read, with the reason.
 
     Raises
     ------
@@ -95,10 +92,7 @@ class MaskedUtterance:
     Make and use it without gradients, the detector in evaluation mode (`sslig.scoring.evaluating`), of a (1, samples)
     waveform that is trimmed to whole frames. The `name` decides draws, as `draws` and `seed` do in `mask_scores`.
 
-    Attributes
-    ----------
-    score, n_frames, n_read
-        Spoof logit without a mask; frames of the utterance, and how many of them the head reads.
+    `score` is the spoof logit without a mask; of the `n_frames` the head reads the first `n_read`.
     """
 
     def __init__(self, detector: Detector, name: str, waveform: Tensor, draws: int, seed: int) -> None:

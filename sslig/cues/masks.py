@@ -10,7 +10,7 @@ References
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -214,36 +214,34 @@ def of_study(masks: Sequence[str] | None, sweeps: Sequence[str] | None) -> dict[
     }
 
 
-def _families(swept: Iterable[Mask], every: Sequence[Mask]) -> dict[Mask, dict[str, Any]]:
+def _families(swept: Sequence[Mask], every: Sequence[Mask]) -> dict[Mask, dict[str, Any]]:
+    curves: dict[tuple[str, str], list[Mask]] = {}
+    for mask in every:
+        for name in _numbers(mask):
+            fixed = {key: value for key, value in mask.parameters.items() if key != name}
+            family = specs.written(mask.name, REGISTRY[mask.name].parameters, fixed)
+            curves.setdefault((family, name), []).append(mask)
     families: dict[Mask, dict[str, Any]] = {}
-    for mask in swept:
-        curves = {name: curve for name in _numbers(mask) if len(curve := _curve(mask, name, every)) > 1}
-        if not curves:
-            raise InputError(
-                f"masking.sweeps: {mask.spec} differs from no other mask in one number alone; accepted: at least two "
-                "masks of one name, in masking.sweeps or one of them in masking.masks, that are equal but for "
-                f"{' or '.join(_numbers(mask)) or 'a number; it has none'}"
-            )
-        for name, member in ((name, member) for name, curve in curves.items() for member in curve):
-            fixed = {key: value for key, value in member.parameters.items() if key != name}
-            family = specs.written(member.name, REGISTRY[member.name].parameters, fixed)
-            row = {"family": family, "parameter": name, "value": float(member.parameters[name])}
-            if families.setdefault(member, row) != row:
+    for (family, name), masks in curves.items():
+        for mask in masks if len(masks) > 1 and not set(masks).isdisjoint(swept) else ():
+            row = {"family": family, "parameter": name, "value": float(mask.parameters[name])}
+            if families.setdefault(mask, row) != row:
                 raise InputError(
-                    f"masking.sweeps: {member.spec} stands in two curves, by {families[member]['parameter']} and by "
+                    f"masking.sweeps: {mask.spec} stands in two curves, by {families[mask]['parameter']} and by "
                     f"{name}; accepted: one parameter of a mask at a time"
                 )
+    alone = [mask for mask in swept if mask not in families]
+    if alone:
+        raise InputError(
+            f"masking.sweeps: {alone[0].spec} differs from no other mask in one number alone; accepted: at least two "
+            "masks of one name, in masking.sweeps or one of them in masking.masks, that are equal but for "
+            f"{' or '.join(_numbers(alone[0])) or 'a number; it has none'}"
+        )
     return families
 
 
 def _numbers(mask: Mask) -> list[str]:
     return [name for name, value in mask.parameters.items() if type(value) in (int, float)]
-
-
-def _curve(mask: Mask, swept: str, every: Iterable[Mask]) -> list[Mask]:
-    """The masks that are equal to `mask` but for the parameter `swept`, itself among them."""
-    fixed = {name: value for name, value in mask.parameters.items() if name != swept}
-    return [other for other in every if other.name == mask.name and fixed.items() <= dict(other.parameters).items()]
 
 
 def _at_places() -> Iterator[Definition]:

@@ -39,17 +39,15 @@ def separation(
     rounds: int = 1000,
     workers: int = 1,
 ) -> pd.DataFrame:
-    """How well each measure alone separates two groups of utterances, in its better direction.
+    """How well each measure alone separates two groups of utterances, in the direction with fewer errors.
 
-    The better direction is the one with fewer errors in `table`. The bootstrap keeps it, so an interval reaches above
-    50 % where another sample could have the other direction.
+    The bootstrap keeps that direction, so an interval reaches above 50 % where another sample could have the other.
 
     Parameters
     ----------
     table
-        A row per utterance with `by`, ``speaker``, ``recording`` (where these are resampled) and `measures`.
-    measures
-        Columns to use as detectors. Missing values are left out and counted.
+        A row per utterance with `by`, ``speaker``, ``recording`` (where these are resampled) and `measures`, whose
+        missing values are left out and counted.
     by, pair
         Column of the groups, and the two groups to compare; other rows are ignored.
     recordings
@@ -85,10 +83,8 @@ def score_correlation(
     Parameters
     ----------
     table
-        A row per detector and utterance with ``detector``, ``utterance``, ``key``, ``speaker``, ``recording`` (where
-        these are resampled), ``spoof_score`` and `measures`.
-    measures, recordings, seed, rounds
-        As for `separation`.
+        A row per detector and utterance with ``detector``, ``key``, ``speaker``, ``recording`` (where these are
+        resampled), ``spoof_score`` and `measures`; the other parameters are those of `separation`.
 
     Returns
     -------
@@ -123,8 +119,8 @@ def score_models(
 
     Parameters
     ----------
-    table, measures, recordings
-        As for `score_correlation`; `table` has the column `folds_of` too.
+    table
+        As for `score_correlation`, with the column `folds_of` too.
     folds_of
         ``recording`` or ``speaker``: no two folds share one.
     seed, rounds

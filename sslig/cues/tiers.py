@@ -25,19 +25,13 @@ SHORTEST_WRITTEN_S = 1e-4
 class Tier:
     """Labelled stretches of one recording, in order and without overlap; what lies between them has no label.
 
-    Attributes
-    ----------
-    name
-        What the labels are: ``speech``, ``phones``, ``words`` ...
-    start_s, end_s, labels
-        (stretch,) Start, end and label of each stretch; a label is words with single spaces between them.
-    duration_s, source
-        Length of the recording, and what the stretches come from: tool, version, model, parameters.
+    `source` says what the (stretch,) times and labels come from: tool, version, model, parameters.
 
     Raises
     ------
     InputError
-        The stretches do not fit together, overlap, are empty or leave the recording, or a label is refused.
+        The stretches do not fit together, overlap, are empty or leave the recording, or a label is not words with
+        single spaces between them.
     """
 
     name: str
