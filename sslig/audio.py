@@ -37,25 +37,15 @@ def n_samples(path: str | os.PathLike) -> int:
 
 
 def read(path: str | os.PathLike, start: int = 0, length: int | None = None) -> np.ndarray:
-    """(samples,) The recording as mono float32 at 16 kHz.
+    """(samples,) The recording, or `length` samples of it from `start` on, as mono float32 at 16 kHz.
 
-    Channels are averaged; another sampling rate is converted with soxr.
-
-    Parameters
-    ----------
-    path
-        Any file libsndfile reads: FLAC, WAV, Ogg, MP3 ...
-    start, length
-        The part to read, in samples at 16 kHz; the whole recording by default.
+    libsndfile reads FLAC, WAV, Ogg, MP3 and more. Channels are averaged; another sampling rate is converted with soxr.
 
     Raises
     ------
     AudioError
-        The file is missing, empty, truncated, not a sound file, or holds NaN or infinite samples; or `start` or
-        `length` is negative.
+        The file is missing, empty, truncated, not a sound file, or holds NaN or infinite samples.
     """
-    if start < 0 or (length is not None and length < 0):
-        raise AudioError(f"{path}: start {start} and length {length}; neither may be negative")
     header = _header(path)
     native = header.samplerate == SAMPLE_RATE_HZ
     try:
@@ -76,13 +66,7 @@ def read(path: str | os.PathLike, start: int = 0, length: int | None = None) -> 
 
 
 def write_flac(path: str | os.PathLike, samples: np.ndarray) -> None:
-    """Write (samples,) float in [-1, 1] at 16 kHz as 16-bit FLAC, atomically.
-
-    Raises
-    ------
-    AudioError
-        The samples are not one finite channel, or there are none.
-    """
+    """Write (samples,) float in [-1, 1] at 16 kHz as 16-bit FLAC, atomically; see `flac_bytes`."""
     coded = flac_bytes(samples, path)
     with atomic(path) as part:
         part.write_bytes(coded)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sslig.data.dataset import EqualLengthBatches, Loaded, Utterances
+from sslig.data.dataset import Loaded, Utterances, equal_length_batches
 from sslig.errors import DataError, DetectorError, StudyError
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import Detector
@@ -66,7 +66,7 @@ def batches(table: pd.DataFrame, detector: Detector, options: Scoring) -> tuple[
     n_frames, faults = utterances.n_frames()
     loader = DataLoader(
         utterances,
-        batch_sampler=EqualLengthBatches(n_frames, options.batch_size),
+        batch_sampler=equal_length_batches(n_frames, options.batch_size),
         num_workers=options.workers,
         collate_fn=_stack,
     )

@@ -188,21 +188,11 @@ class Utterances(Dataset):
         return Loaded(row, torch.from_numpy(samples[:used]))
 
 
-class EqualLengthBatches(BatchSampler):
-    """Batches of utterances with equal numbers of frames, without padding; rows with 0 frames are left out.
+def equal_length_batches(n_frames: np.ndarray, batch_size: int) -> list[list[int]]:
+    """Rows in batches of equal numbers of frames (utterance,), without padding; rows with 0 frames are left out.
 
     An SSL encoder that normalises over time computes other features for a padded waveform, and a score would depend on
     the batch.
     """
-
-    def __init__(self, n_frames: np.ndarray, batch_size: int) -> None:
-        groups = [np.flatnonzero(n_frames == length).tolist() for length in np.unique(n_frames[n_frames > 0])]
-        self.batches = [
-            group[start : start + batch_size] for group in groups for start in range(0, len(group), batch_size)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self.batches)
+    groups = [np.flatnonzero(n_frames == length).tolist() for length in np.unique(n_frames[n_frames > 0])]
+    return [group[start : start + batch_size] for group in groups for start in range(0, len(group), batch_size)]
