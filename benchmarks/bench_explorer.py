@@ -56,9 +56,9 @@ def explaining(bench: Bench) -> ExplainedRecording:
     names = bench.catalogue.find(Filter())["utterance"]
     longest = max((bench.open(name).waveform for name in names), key=len)
     samples = np.resize(longest, bench.clock.n_samples(bench.clock.n_frames(int(16_000 * FILE_S))))
-    bench.explained("warm", samples)
+    bench.explained("warm", samples, {})
     what = f"explain a file of {FILE_S:g} s with {len(bench.names)} detectors"
-    recording = timed(what, lambda: bench.explained("file", samples))
+    recording = timed(what, lambda: bench.explained("file", samples, {}))
     for name in bench.names:
         timed(f"  {name}", lambda name=name: bench.explain(name, samples))
     return timed("decode its segments", lambda: bench.decoded(recording))

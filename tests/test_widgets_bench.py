@@ -13,8 +13,7 @@ from sslig.labels import KEYS
 from sslig.pipeline import outputs
 from sslig.stats import calibration
 from sslig.study import load
-from sslig.widgets import bench as module
-from sslig.widgets.bench import Bench, beside_chance, named, region_frames, without_region
+from sslig.widgets.bench import Bench, beside_chance, named, region_frames, suggestions, without_region
 
 HEADS = ["aasist", "camhfa", "sls"]
 
@@ -79,9 +78,7 @@ def test_segments_are_decoded_with_progress(bench, opened):
     steps = []
     recording = bench.decoded(opened, lambda what, share: steps.append(what))
     assert steps == ["segments by vad", "segments by voicing", "segments by pocketsphinx:phones"]
-    assert {name: tier.labels for name, tier in recording.tiers.items()} == {
-        name: tier.labels for name, tier in opened.tiers.items()
-    }
+    assert [tier.labels for tier in recording.tiers.values()] == [tier.labels for tier in opened.tiers.values()]
 
 
 def test_only_detectors_and_seeds_of_the_study_are_accepted(explained_study, inside_rule):
@@ -96,9 +93,8 @@ def test_only_detectors_and_seeds_of_the_study_are_accepted(explained_study, ins
 
 def test_a_region_is_removed_in_both_spaces_from_every_detector(bench, opened):
     rows = list(bench.changes(opened, without_region(0.1, 0.2)))
-    assert [(row["space"], row["detector"]) for row in rows] == [
-        (space, name) for space in ("feature", "waveform") for name in HEADS
-    ]
+    assert [row["detector"] for row in rows] == 2 * HEADS
+    assert [row["space"] for row in rows] == 3 * ["feature"] + 3 * ["waveform"]
     for row in rows:
         assert row["spoof_score"] == pytest.approx(opened.explanations[row["detector"]].spoof_score, abs=1e-4)
         assert row["share"] == pytest.approx(5 / SSL_CLOCK.n_frames(len(opened.waveform)))
@@ -164,11 +160,11 @@ def test_impossible_changes_are_refused(bench, opened):
 
 
 def test_suggestions_are_the_masks_of_the_study_and_all_without_required_parameters(explained_study):
-    suggestions = module.suggestions(explained_study)
-    assert suggestions[0] == "noise"
-    assert "phone:vowel" in suggestions
-    assert "lowpass" not in suggestions  # it needs a frequency
-    assert pd.Series(suggestions).is_unique
+    masks = suggestions(explained_study)
+    assert masks[0] == "noise"
+    assert "phone:vowel" in masks
+    assert "lowpass" not in masks  # it needs a frequency
+    assert len(set(masks)) == len(masks)
 
 
 # ---------------------------------------------------------------- golden numbers

@@ -29,9 +29,8 @@ def test_it_lists_scored_utterances_and_marks_explained_ones(catalogue):
 
 
 def test_an_utterance_that_a_detector_could_not_score_is_not_listed(catalogue, corpus):
-    table = catalogue.table.melt(
-        ["utterance", "key", "attack", "codec", "speaker"], ["aasist", "sls"], "detector", "spoof_score"
-    )
+    about = ["utterance", "key", "attack", "codec", "speaker"]
+    table = catalogue.table.melt(about, ["aasist", "sls"], "detector", "spoof_score")
     assert names(Catalogue(corpus, table.iloc[1:], set()).table)[0] == "E_0001"
 
 
@@ -57,11 +56,6 @@ def test_a_range_of_scores_needs_a_detector(catalogue):
         catalogue.find(Filter(low=0.0))
 
 
-def test_groups_are_those_of_all_detectors(catalogue):
-    for group, members in catalogue.table.groupby("group")["utterance"]:
-        assert names(catalogue.find(Filter(explained=False, group=group))) == members.tolist()
-
-
 def test_it_is_sorted_both_ways(catalogue):
     assert names(catalogue.find(Filter(explained=False), "sls"))[0] == "E_0007"
     assert names(catalogue.find(Filter(explained=False), "-utterance"))[0] == "E_0007"
@@ -82,7 +76,6 @@ def test_choices_are_the_values_that_occur(catalogue):
         ({"mood": "x"}, "unknown filter 'mood'; accepted: text, key"),
         ({"text": 3}, "filter text is 3; "),
         ({"low": "3"}, "filter low is '3'; "),
-        ({"low": True}, "filter low is True; "),
         ({"explained": "yes"}, "filter explained is 'yes'; "),
     ],
 )
@@ -97,17 +90,13 @@ def test_only_names_of_the_protocol_are_opened(catalogue, name):
         catalogue.path(name)
 
 
-@pytest.mark.parametrize("inside", [True, False])
-def test_a_link_is_followed_within_the_corpus_only(catalogue, tmp_path, inside):
-    catalogue.root = tmp_path / "corpus"
+def test_a_link_is_followed_within_the_corpus_only(catalogue, tmp_path):
+    catalogue.root, link = tmp_path / "corpus", tmp_path / "corpus" / "E_0000.flac"
     catalogue.root.mkdir()
-    target = (catalogue.root if inside else tmp_path) / "target.flac"
-    target.write_bytes(b"")
-    link = catalogue.root / "E_0000.flac"
-    link.symlink_to(target)
     catalogue.table = catalogue.table.assign(path=str(link))
-    if inside:
-        assert catalogue.path("E_0000") == link
-    else:
-        with pytest.raises(InputError, match=r"E_0000.flac: leads out of the corpus .*, to .*target.flac"):
-            catalogue.path("E_0000")
+    link.symlink_to(catalogue.root / "target.flac")
+    assert catalogue.path("E_0000") == link
+    link.unlink()
+    link.symlink_to(tmp_path / "target.flac")
+    with pytest.raises(InputError, match=r"E_0000.flac: leads out of the corpus .*, to .*target.flac"):
+        catalogue.path("E_0000")

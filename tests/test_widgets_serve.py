@@ -210,7 +210,6 @@ def test_a_token_is_asked_for_by_page_and_kernel(folder, free_port):
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "localhost", "::1"])
 def test_loopback_needs_no_token(address):
-    assert serve.is_loopback(address)
     assert not serve.settings(address, 8866, "")["Voila"]["tornado_settings"]["allow_remote_access"]
 
 
@@ -237,10 +236,3 @@ def test_the_command_line_refuses_in_one_line(monkeypatch, experiment):
     monkeypatch.setattr(sys, "argv", ["serve", str(experiment.path), "--address", "0.0.0.0"])
     with pytest.raises(SystemExit, match=r"error: address '0\.0\.0\.0' can be reached from other machines"):
         serve.main()
-
-
-def test_unknown_parameters_are_refused(folder, tmp_path):
-    with pytest.raises(InputError, match="unknown parameter 'n'; known: experiment"):
-        serve.parameterised(folder / "page.ipynb", tmp_path / "copy.ipynb", {"n": 1})
-    with pytest.raises(InputError, match="no such notebook"):
-        serve.parameterised(folder / "none.ipynb", tmp_path / "copy.ipynb", {})

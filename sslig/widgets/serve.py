@@ -13,10 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from sslig.errors import InputError, PipelineError
-from sslig.files import write_text
 from sslig.study import load
 
 PAGES = ("annotate", "explore")
@@ -93,32 +90,18 @@ def url(address: str, port: int, token: str) -> str:
     return f"http://{host}:{port}/" + (f"?token={token}" if token else "")
 
 
-def parameterised(notebook: Path, target: Path, parameters: Mapping[str, Any]) -> Path:
-    """Write a copy of `notebook` with `parameters`, each of which it must have, to `target`."""
-    import papermill
-    from papermill.iorw import load_notebook_node
-    from papermill.parameterize import parameterize_notebook
-
-    if not notebook.is_file():
-        raise InputError(f"{notebook}: no such notebook")
-    known = list(papermill.inspect_notebook(str(notebook)))
-    unknown = sorted(set(parameters) - set(known))
-    if unknown:
-        raise InputError(f"{notebook}: unknown parameter {unknown[0]!r}; known: {', '.join(known)}")
-    write_text(target, nbformat.writes(parameterize_notebook(load_notebook_node(str(notebook)), dict(parameters))))
-    return target
-
-
 def serve(notebook: Path, parameters: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> None:
     """Serve a copy of `notebook`, alone in a folder, with `parameters` and `settings` until the server is stopped."""
     # Set before Voila is imported: it looks for templates here, and kernels inherit the number of threads.
     os.environ["JUPYTER_PATH"] = os.pathsep.join([str(TEMPLATES), *filter(None, [os.environ.get("JUPYTER_PATH")])])
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    import papermill
     from traitlets.config import Config
     from voila.app import Voila
 
     with tempfile.TemporaryDirectory(prefix="sslig-page-") as folder:
-        copy = parameterised(notebook, Path(folder) / notebook.name, parameters)
+        copy = Path(folder) / notebook.name
+        papermill.execute_notebook(notebook, copy, dict(parameters), prepare_only=True)
         # Configuration files of other Voila servers on this machine are not read.
         application = Voila(config=Config({name: dict(part) for name, part in values.items()}), config_file_paths=[])
         application.initialize([str(copy)])
@@ -150,7 +133,7 @@ def main() -> None:
         if arguments.token and not os.environ.get(TOKEN):
             print(f"open {url(arguments.address, arguments.port, token)}", flush=True)  # Voila does not print tokens
         serve(study.root / "notebooks" / f"{arguments.page}.ipynb", {"experiment": str(study.path)}, values)
-    except (ValueError, PipelineError) as error:
+    except (OSError, ValueError, PipelineError) as error:
         raise SystemExit(f"error: {error}") from error
 
 
