@@ -127,7 +127,7 @@ onstart:
 wildcard_constraints:
     detector="|".join(S.detectors),
     seed="|".join(map(str, SEEDS)),
-    kind="|".join(KINDS) or "none",
+    kind="|".join(KINDS),
     set_name="dev|eval",
     which="eval|train|profile",
     shard=r"\d+of\d+",

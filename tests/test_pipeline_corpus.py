@@ -25,9 +25,3 @@ def test_a_protocol_that_a_ready_made_corpus_lacks_is_named(tmp_path, write_expe
     study = write_experiment(tmp_path, corpus={"root": str(tmp_path)})
     with pytest.raises(CorpusError, match=r"no ASVspoof5\.train\.tsv; set corpus\.root in .*experiment\.yaml"):
         rule(study)
-
-
-def test_a_source_that_is_missing_is_named(tmp_path, write_experiment):
-    study = write_experiment(tmp_path, corpus={"source": str(tmp_path / "nowhere"), "root": "made"})
-    with pytest.raises(CorpusError, match="nowhere: no such folder"):
-        rule(study)

@@ -1,12 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from sslig.attribution.baselines import Baseline, save
 from sslig.corpora import protocol
 from sslig.corpora.protocol import stratified
 from sslig.cues import segments
-from sslig.errors import InputError
 from sslig.files import write_parquet
 from sslig.frames import SSL_CLOCK
 from sslig.pipeline.mask import mask
@@ -24,8 +24,6 @@ def study(tmp_path, write_experiment):
 @pytest.fixture
 def run(study, tmp_path, corpus, tiny_detector):
     """Masks a shard with a tiny detector, four explained utterances and voice activity."""
-    import torch
-
     utterances = stratified(protocol.load_set(corpus, "eval"), 8, 0)
     decoded = segments.decode(utterances, ["vad"])
     write_parquet(tmp_path / "segments.parquet", decoded.table)
@@ -38,7 +36,7 @@ def run(study, tmp_path, corpus, tiny_detector):
     save(tmp_path / "nonspeech.safetensors", Baseline("nonspeech_mean", torch.zeros(3, 16), {}))
     tiny_detector().save_pretrained(tmp_path / "detector")
 
-    def make(shard: str, study=study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def make(shard: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         inputs = {name: tmp_path / f"{name}.parquet" for name in ("segments", "attributions")}
         outputs = {name: tmp_path / f"{name}.parquet" for name in ("masks", "left_out")}
         mask(
@@ -77,12 +75,6 @@ def test_results_do_not_depend_on_the_shard(run):
     pd.testing.assert_frame_equal(
         parts.sort_values(order, ignore_index=True), whole.sort_values(order, ignore_index=True)
     )
-
-
-def test_an_unknown_mask_is_refused_with_what_is_known(run, study):
-    masking = study.masking.model_copy(update={"masks": ["vowels"]})
-    with pytest.raises(InputError, match="mask 'vowels'; accepted: noise, phonemes"):
-        run("0of1", study.model_copy(update={"masking": masking}))
 
 
 @pytest.mark.parametrize("name", ["camhfa", "sls"])

@@ -89,10 +89,8 @@ def test_faithfulness_is_measured_in_each_space_and_towards_the_decision(present
     assert set(table["aggregation"]) == {"signed", "absolute", "l2"}
     scores = item.spaces("bonafide_mean")["features", "bonafide_mean"]
     whole, nothing = scores(np.stack([np.zeros(29, dtype=bool), np.ones(29, dtype=bool)]))
-    sufficiency = table[(table["statistic"] == "sufficiency") & (table["replacement"] == "bonafide_mean")][
-        "value"
-    ].iloc[0]
-    insertion = table[(table["statistic"] == "insertion") & (table["replacement"] == "bonafide_mean")]["value"]
+    values = table[table["replacement"] == "bonafide_mean"].set_index("statistic")["value"]
+    sufficiency, insertion = values["sufficiency"], values["insertion"]
     assert sufficiency == pytest.approx(insertion.mean() - item.direction * (whole - nothing), abs=1e-6)
 
 

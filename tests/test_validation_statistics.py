@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sslig.validation.statistics import STATISTICS, Controls, measured, rolled, shifts
+from sslig.validation.statistics import STATISTICS, measured, rolled, shifts
 
 
 def test_a_value_stands_beside_chance():
@@ -33,8 +33,3 @@ def test_each_shift_comes_once_before_any_comes_twice():
 def test_shifts_go_around_the_end():
     frames = np.array([[1, 2, 3], [4, 5, 6]])
     assert rolled(frames, np.array([1])).tolist() == [[[3, 1, 2], [6, 4, 5]]]
-
-
-def test_controls_start_at_the_same_draws():
-    controls = Controls(n_read=9, draws=4, seed=3)
-    assert controls.generator().integers(100) == controls.generator().integers(100)
