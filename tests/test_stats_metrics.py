@@ -74,13 +74,6 @@ def test_act_dcf_decides_at_log_1_9():
     assert metrics.act_dcf([below], [below]) == pytest.approx(1)
 
 
-def test_decision_metrics_depend_on_the_order_only(rng):
-    bonafide, spoof = rng.normal(size=300), rng.normal(1, 1, size=500)
-    assert metrics.eer(np.exp(bonafide), np.exp(spoof)) == metrics.eer(bonafide, spoof)
-    assert metrics.min_dcf(np.exp(bonafide), np.exp(spoof)) == metrics.min_dcf(bonafide, spoof)
-    assert metrics.min_dcf(bonafide, spoof) <= 2.9 * metrics.eer(bonafide, spoof)
-
-
 def test_ties_are_one_step_as_if_each_threshold_were_counted_anew(rng):
     bonafide, spoof = rng.integers(0, 12, size=200), rng.integers(4, 16, size=300)
     p_miss, p_fa = np.array([[np.mean(bonafide >= t), np.mean(spoof < t)] for t in range(17)]).T
@@ -130,7 +123,6 @@ def test_a_rate_outside_0_to_1_is_refused(kind, rate):
         ([1.0], [], "no spoof scores"),
         ([1.0], [0.0, np.nan, np.inf], "2 of 3 spoof scores are NaN or infinite, first at 1"),
         ([[1.0], [2.0]], [1.0], r"bona fide scores have shape \(2, 1\)"),
-        (["high"], [1.0], "bona fide scores are no numbers"),
     ],
 )
 def test_scores_without_a_metric_say_which_class_is_at_fault(metric, bonafide, spoof, message):

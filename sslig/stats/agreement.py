@@ -21,12 +21,8 @@ MOST_DETECTORS = 8  # of `shared_errors`, which lists 2 ** n sets
 
 CONFIDENTLY_RIGHT, CONFIDENTLY_WRONG = "confidently right", "confidently wrong"
 MIDDLE_RIGHT, MIDDLE_WRONG, MIXED = "middle right", "middle wrong", "mixed"
-VERDICTS = (CONFIDENTLY_RIGHT, MIDDLE_RIGHT, MIDDLE_WRONG, CONFIDENTLY_WRONG)
-"""Verdicts of one detector on one utterance."""
-
-GROUPS = (*VERDICTS, MIXED)
-"""Verdicts that the detectors share; `MIXED` where they differ."""
-
+VERDICTS = (CONFIDENTLY_RIGHT, MIDDLE_RIGHT, MIDDLE_WRONG, CONFIDENTLY_WRONG)  # of one detector on one utterance
+GROUPS = (*VERDICTS, MIXED)  # verdicts that the detectors share; mixed where they differ
 SCOPES = {"all": tuple(KEYS), "bona fide": ("bonafide",), "spoof": ("spoof",)}
 
 
@@ -86,9 +82,8 @@ def select(groups: pd.DataFrame, strata: Sequence[Stratum], *, seed: int) -> tup
     """Draw the utterances of each stratum in turn, none twice, and list what the strata lack.
 
     Where attacks differ in size, their utterances are taken in turns: one of each attack, then a second of each. In a
-    random order, that of the attacks is random too; else the attack with the most extreme utterance comes first.
-
-    Each stratum draws from `seed` and its position.
+    random order, that of the attacks is random too; else the attack with the most extreme utterance comes first. Each
+    stratum draws from `seed` and its position.
 
     Returns
     -------

@@ -25,8 +25,7 @@ from sslig.stats.bootstrap import Units, estimate, ratio
 RATIO = "spoof_llr"
 """Column of log p(scores | spoof) / p(scores | bona fide), natural logarithm."""
 
-FUSION = "fusion"
-"""Name of the fusion among the detectors."""
+FUSION = "fusion"  # its name among the detectors
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e3)
 """Inverse strengths of the penalty on the weights of standardised scores that cross-validation chooses from."""

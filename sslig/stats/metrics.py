@@ -203,10 +203,7 @@ def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = M
 
 
 def _checked(scores: ArrayLike, name: str) -> np.ndarray:
-    try:
-        scores = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} scores are no numbers ({error})") from error
+    scores = np.asarray(scores, dtype=np.float64)
     if scores.ndim != 1:
         raise DataError(f"{name} scores have shape {scores.shape}; one axis of trials is needed")
     if not len(scores):
