@@ -1,5 +1,6 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import resources
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.signal import lfilter
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Model
 
 from sslig.cues import phones
-from sslig.cues.phones import BLANK, CLASSES, CTC, DELIMITER, class_of, pocketsphinx_phones, pocketsphinx_words
+from sslig.cues.phones import BLANK, CLASSES, CTC, DELIMITER, class_of, pocketsphinx
 from sslig.errors import InputError
 
 CHARACTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", "A", "E", "T")
@@ -64,7 +65,7 @@ def test_every_phone_of_pocketsphinx_has_a_class():
 
 
 def test_phones_cover_the_recording(speech):
-    tier = pocketsphinx_phones(speech)
+    tier = pocketsphinx("phones", speech)
     assert (tier.name, tier.start_s[0], tier.end_s[-1], tier.duration_s) == ("phones", 0, 1, 1)
     assert len(tier) > 2
     np.testing.assert_array_equal(tier.start_s[1:], tier.end_s[:-1])
@@ -77,15 +78,15 @@ def test_phones_cover_the_recording(speech):
 
 
 def test_digital_silence_is_silence():
-    tier = pocketsphinx_phones(np.zeros(16_000))
+    tier = pocketsphinx("phones", np.zeros(16_000))
     assert (tier.labels, tier.start_s, tier.end_s) == (("SIL",), 0, 1)
-    assert len(pocketsphinx_words(np.zeros(16_000))) == 0
+    assert len(pocketsphinx("words", np.zeros(16_000))) == 0
 
 
-@pytest.mark.parametrize("decode", [pocketsphinx_phones, pocketsphinx_words])
+@pytest.mark.parametrize("name", ["phones", "words"])
 @pytest.mark.parametrize("length", [0, 1, 399, 410, 800])
-def test_short_recordings_have_no_or_few_phones(decode, length):
-    tier = decode(0.1 * np.random.default_rng(0).standard_normal(length))
+def test_short_recordings_have_no_or_few_phones(name, length):
+    tier = pocketsphinx(name, 0.1 * np.random.default_rng(0).standard_normal(length))
     assert tier.duration_s == length / 16_000
     assert len(tier) <= 1
 
@@ -93,22 +94,22 @@ def test_short_recordings_have_no_or_few_phones(decode, length):
 def test_decoding_does_not_depend_on_company(speech):
     """Neither on what was decoded before, nor on other threads."""
     parts = [speech, speech[::-1], 0.1 * speech, speech[4_000:]]
-    alone = [pocketsphinx_phones(part).labels for part in parts]
+    alone = [pocketsphinx("phones", part).labels for part in parts]
     with ThreadPoolExecutor(4) as pool:
-        assert [tier.labels for tier in pool.map(pocketsphinx_phones, parts[::-1])] == alone[::-1]
+        assert [tier.labels for tier in pool.map(partial(pocketsphinx, "phones"), parts[::-1])] == alone[::-1]
 
 
 def test_decoding_is_quiet(speech, capfd):
     phones._decoder.cache_clear()
-    pocketsphinx_phones(speech)
-    pocketsphinx_words(speech)
+    pocketsphinx("phones", speech)
+    pocketsphinx("words", speech)
     assert capfd.readouterr() == ("", "")
 
 
 def test_words_lose_what_is_between_them_and_their_variants(monkeypatch):
     segments = [("<s>", 0, 9), ("the(2)", 10, 29), ("<sil>", 30, 39), ("[SPEECH]", 40, 49), ("end", 50, 98)]
     monkeypatch.setattr(phones, "_segments", lambda tier, samples: segments)
-    tier = pocketsphinx_words(np.zeros(16_000))
+    tier = pocketsphinx("words", np.zeros(16_000))
     assert (tier.name, tier.labels) == ("words", ("the", "end"))
     np.testing.assert_allclose(tier.start_s, [0.1078125, 0.5078125])
     np.testing.assert_allclose(tier.end_s, [0.3078125, 1.0])

@@ -83,16 +83,16 @@ def effects(masked: pd.DataFrame, *, seed: int, rounds: int = 5000, resample_rec
         raise DataError(f"row {twice.index[0]} repeats {names}; one row a detector, seed, mask and utterance is needed")
     rows = []
     for (detector, model_seed), scores in masked.groupby(["detector", "seed"], sort=False):
-        samples: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
+        samples: dict[tuple[str, ...], dict[str, tuple[pd.DataFrame, MaskedTrials]]] = {}
         for mask, part in scores.groupby("mask", sort=False):
             part = part.assign(label=part["key"].map(KEYS)).sort_values(["label", "utterance"])
-            samples.setdefault(tuple(part["utterance"]), {})[mask] = part
-        for parts in samples.values():
             try:
-                by_mask = _sample(parts, seed, rounds, resample_recordings)
+                samples.setdefault(tuple(part["utterance"]), {})[mask] = part, _trials(part)
             except DataError as error:
-                raise DataError(f"{detector}, seed {model_seed}, {error}") from error
-            rows += [part.assign(detector=detector, seed=model_seed) for part in by_mask]
+                raise DataError(f"{detector}, seed {model_seed}, {mask}: {error}") from error
+        for parts in samples.values():
+            tables = _sample(parts, seed, rounds, resample_recordings)
+            rows += [table.assign(detector=detector, seed=model_seed) for table in tables]
     table = tests.corrected(pd.concat(rows), ["statistic", "seed"])
     table["significant"] = table["p_holm"] < tests.ALPHA
     return masked[ROW[:3]].drop_duplicates().merge(table, on=ROW[:3], sort=False)
@@ -184,27 +184,23 @@ def _errors(trials: Trials, weights: np.ndarray, threshold: np.ndarray) -> np.nd
     return np.stack([*curve, p_fa[rows, n_called_spoof], p_miss[rows, n_called_spoof]], axis=1)
 
 
-def _sample(parts: dict[str, pd.DataFrame], seed: int, rounds: int, resample_recordings: bool) -> list[pd.DataFrame]:
+def _sample(
+    parts: dict[str, tuple[pd.DataFrame, MaskedTrials]], seed: int, rounds: int, resample_recordings: bool
+) -> list[pd.DataFrame]:
     """The tables of masks that were applied to the same utterances."""
-    trials = {}
-    for mask, part in parts.items():
-        try:
-            trials[mask] = _trials(part)
-        except DataError as error:
-            raise DataError(f"{mask}: {error}") from error
-    first = next(iter(parts.values()))
+    first, _ = next(iter(parts.values()))
     units = Units.of_table(first, recordings=resample_recordings)
 
     def differences(weights: np.ndarray) -> np.ndarray:
         """(round, mask, 2, statistic) Changes and excesses."""
-        values = np.stack([statistic(weights) for statistic in trials.values()], axis=1)
+        values = np.stack([statistic(weights) for _, statistic in parts.values()], axis=1)
         return np.round(values[:, :, [1]] - values[:, :, [0, 2]], DECIMALS)
 
     estimate = bootstrap.estimate(differences, units, seed=seed, rounds=rounds, classes=first["label"].to_numpy())
     p, n_rounds, rows = estimate.p, int(np.max(estimate.n_rounds)), []
-    for at, (mask, part) in enumerate(parts.items()):
-        unmasked, masked, control = trials[mask](np.ones((1, len(part))))[0]
-        tested = int(len(trials[mask].controls) > 0)
+    for at, (mask, (part, trials)) in enumerate(parts.items()):
+        unmasked, masked, control = trials(np.ones((1, len(part))))[0]
+        tested = int(len(trials.controls) > 0)
         columns = {"unmasked": unmasked, "masked": masked, "control": control, "p": p[at, tested]}
         for kind, *names in (
             (0, "change", "change_low", "change_high"),
@@ -216,8 +212,8 @@ def _sample(parts: dict[str, pd.DataFrame], seed: int, rounds: int, resample_rec
         about = {
             "mask": mask,
             "statistic": STATISTICS,
-            "n_bonafide": trials[mask].n_bonafide,
-            "n_spoof": len(part) - trials[mask].n_bonafide,
+            "n_bonafide": trials.n_bonafide,
+            "n_spoof": len(part) - trials.n_bonafide,
             "n_speakers": units.n_speakers,
             "n_units": units.n,
             "n_applied": int((part["status"] != NO_FRAMES).sum()),

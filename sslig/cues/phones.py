@@ -102,21 +102,12 @@ def letters(phone: str) -> list[str]:
     return [letter for letter in plain if unicodedata.category(letter) in {"Ll", "Lu", "Lo"}]
 
 
-def pocketsphinx_phones(samples: np.ndarray) -> Tier:
-    """The tier ``phones`` (ARPAbet, ``SIL``, ``+NSN+``, ``+SPN+``) that pocketsphinx decodes in (samples,) at 16 kHz.
+def pocketsphinx(tier: str, samples: np.ndarray) -> Tier:
+    """The tier ``phones`` (ARPAbet, ``SIL``, ``+NSN+``, ``+SPN+``) or ``words`` that pocketsphinx hears in (samples,).
 
-    A phone of another language becomes its nearest one of US English: read classes of phones rather than phones. No
-    phone is decoded in fewer than 26 ms.
+    The model is of US English, and a phone of another language becomes its nearest English one: read classes of phones
+    rather than phones. No phone is decoded in fewer than 26 ms. What is no word is a gap.
     """
-    return _decoded("phones", samples)
-
-
-def pocketsphinx_words(samples: np.ndarray) -> Tier:
-    """The tier ``words`` that pocketsphinx recognises in (samples,) at 16 kHz, US English only; the rest are gaps."""
-    return _decoded("words", samples)
-
-
-def _decoded(tier: str, samples: np.ndarray) -> Tier:
     duration_s = len(samples) / SAMPLE_RATE_HZ
     segments = _segments(tier, samples) if len(samples) else []
     frames = np.array([bounds for _, *bounds in segments]).reshape(-1, 2) + (0, 1)  # (stretch, 2)

@@ -1,7 +1,7 @@
 """Segments of many recordings: tiers of named sources, decoded in parallel and stored as one table."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +20,8 @@ Source = Callable[[np.ndarray], Tier]
 
 SOURCES: Mapping[str, Source] = {
     "vad": voice.speech,
-    "pocketsphinx:phones": phones.pocketsphinx_phones,
-    "pocketsphinx:words": phones.pocketsphinx_words,
+    "pocketsphinx:phones": partial(phones.pocketsphinx, "phones"),
+    "pocketsphinx:words": partial(phones.pocketsphinx, "words"),
     "voicing": voice.voicing,
 }
 """Sources by name. ``ctc:<tier>:<model>`` is one too, for any CTC model and the tiers of `CTC_TIERS`."""

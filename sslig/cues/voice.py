@@ -78,7 +78,8 @@ def voicing(samples: np.ndarray) -> Tier:
     """
     duration_s = len(samples) / SAMPLE_RATE_HZ
     _, pitch = _pitch(samples)
-    time_s, voiced = (np.zeros(1), np.zeros(1, bool)) if pitch is None else (pitch.xs(), _f0_hz(pitch) > 0)
+    time_s = np.zeros(1) if pitch is None else pitch.xs()
+    voiced = np.zeros(1, bool) if pitch is None else pitch.selected_array["frequency"] > 0
     change = np.flatnonzero(voiced[1:] != voiced[:-1]) + 1
     cuts_s = np.concatenate([[0.0], (time_s[change - 1] + time_s[change]) / 2, [duration_s]])
     labels = np.where(voiced[np.concatenate([[0], change])], "voiced", "unvoiced").tolist()
@@ -97,7 +98,7 @@ def measure(samples: np.ndarray) -> dict[str, float]:
     sound", 1993.
     """
     sound, pitch = _pitch(samples)
-    f0_hz = np.empty(0) if pitch is None else _f0_hz(pitch)  # (frame,)
+    f0_hz = np.empty(0) if pitch is None else pitch.selected_array["frequency"]  # (frame,), 0 in unvoiced ones
     voiced_hz = f0_hz[f0_hz > 0]
     if not len(voiced_hz):
         return dict.fromkeys(MEASURES, math.nan) | {"voiced_share": 0.0}
@@ -139,11 +140,6 @@ def _pitch(samples: np.ndarray) -> tuple[Any, Any]:
     if len(samples) < SHORTEST_S * SAMPLE_RATE_HZ or not np.any(samples):
         return sound, None
     return sound, sound.to_pitch_ac(time_step=STEP_S, pitch_floor=FLOOR_HZ, pitch_ceiling=CEILING_HZ)
-
-
-def _f0_hz(pitch: Any) -> np.ndarray:
-    """(frame,) F0 of Praat's frames, 0 in unvoiced ones."""
-    return pitch.selected_array["frequency"]
 
 
 def _perturbation(sound: Any, pitch: Any) -> dict[str, float]:
