@@ -82,24 +82,15 @@ CHECKS: Mapping[str, Check] = {
 
 @dataclass(frozen=True)
 class Track:
-    """A region to judge.
+    """A region to judge: the one of a detector, or a decoy as long as that.
 
-    Attributes
-    ----------
-    name
-        Display name of the detector, or a letter in a blind plan; fields in the store begin with it: ``A.cue``.
-    detector
-        The detector whose region it is; for a decoy, the one whose region has the same length.
-    region
-        Proposed start and end in seconds; none where the detector has no evidence.
-    shift_s
-        Distance of a decoy from the real region, by which its curve is rotated: else the curve would give it away.
+    The curve of a decoy is rotated by `shift_s`, its distance from the real region: else it would give the decoy away.
     """
 
-    name: str
+    name: str  # display name of the detector, or a letter in a blind plan; fields in the store begin with it: A.cue
     detector: str
     decoy: bool
-    region: tuple[float, float] | None
+    region: tuple[float, float] | None  # proposed start and end in seconds; none where the detector has no evidence
     shift_s: float = 0.0
 
 

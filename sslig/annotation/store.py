@@ -190,34 +190,23 @@ SCHEMA = (
         for verb in ("UPDATE", "DELETE")
     ),
 )
-COLUMNS = ("at", "annotator", "item", "field", "value", "step", "kind", "of")
 SELECT = "SELECT id, at, annotator, item, field, value, coalesce(step, id), kind, of FROM changes"
-INSERT = f"INSERT INTO changes ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+INSERT = "INSERT INTO changes (at, annotator, item, field, value, step, kind, of) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True)
 class Change:
-    """A line of the log; a value of None clears the field.
-
-    Attributes
-    ----------
-    at
-        UTC, ISO 8601 with milliseconds.
-    step
-        Id of the first of the changes that were made together.
-    of
-        The step that an undo or a redo refers to.
-    """
+    """A line of the log; a value of None clears the field."""
 
     id: int
-    at: str
+    at: str  # UTC, ISO 8601 with milliseconds
     annotator: str
     item: str
     field: str
     value: Any
-    step: int
+    step: int  # id of the first of the changes that were made together
     kind: str
-    of: int | None
+    of: int | None  # the step that an undo or a redo refers to
 
 
 class Store:
