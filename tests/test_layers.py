@@ -136,53 +136,35 @@ def fake(tmp_path):
 HOUSE = ["cellar", "floors", "attic"]
 
 
-def test_a_sound_house_has_no_faults(fake):
-    house = fake(cellar="import os", floors__of__one="from house import cellar", attic="from house.floors import one")
-    assert violations(house, HOUSE) == []
-    assert oversized(house) == []
-
-
 @pytest.mark.parametrize(
     "source",
     [
         "import house.attic",
         "from house import attic",
         "from house.attic import lamp",
-        "from . import attic",
         "from .attic import lamp",
         "def late():\n    from house import attic",
     ],
 )
 def test_an_import_that_climbs_is_found(fake, source):
-    house = fake(cellar=source, attic="lamp = 1")
-    assert violations(house, HOUSE) == ["house.cellar imports house.attic, which stands above it"]
-
-
-def test_an_import_that_climbs_out_of_a_folder_is_found(fake):
-    house = fake(floors__of____init__="", floors__of__one="from ..attic import lamp", attic="lamp = 1")
-    assert violations(house, HOUSE) == ["house.floors.one imports house.attic, which stands above it"]
-
-
-def test_a_cycle_within_a_folder_is_found(fake):
-    house = fake(floors__of__one="from house.floors import two", floors__of__two="from house.floors import one")
-    (fault,) = violations(house, HOUSE)
-    assert fault.startswith("import cycle")
+    house = fake(cellar=source, attic="from house import cellar")
+    assert "house.cellar imports house.attic, which stands above it" in violations(house, HOUSE)
 
 
 def test_other_faults_are_found(fake):
-    house = fake(shed="", cellar="import torchaudio.functional", __init__="from house import cellar")
-    assert violations(house, HOUSE) == [
+    sources = {f"floors__of__{name}": f"from house.floors import {other}" for name, other in ("ab", "ba")}
+    house = fake(shed="", cellar="import torchaudio.functional", __init__="from house import cellar", **sources)
+    *faults, cycle = violations(house, HOUSE)
+    assert faults == [
         "house imports house.cellar: it only names things",
         "house.cellar imports torchaudio, which is forbidden",
         "house.shed stands on no stair",
     ]
+    assert cycle.startswith("import cycle")
 
 
 def test_long_functions_and_modules_are_found(fake):
     house = fake(cellar="def long():\n" + "    x = 1\n" * 61, attic="x = 1\n" * 500)
     (house / "floors.py").write_text("x = 1\n")
-    assert oversized(house) == [
-        "house.cellar.long has 61 lines",
-        "house.floors has no docstring",
-        "attic.py has 502 lines",
-    ]
+    faults = ["house.cellar.long has 61 lines", "house.floors has no docstring", "attic.py has 502 lines"]
+    assert oversized(house) == faults

@@ -166,17 +166,9 @@ def test_missing_weights_are_refused_but_for_the_mask(folder):
     save_file(weights, place / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(DetectorError, match=r"lacks 1 weights: encoder\.layer_norm\.weight"):
         Backbone.from_pretrained(place)
-
-
-def test_its_values_rebuild_it(tiny_backbone):
-    backbone = Backbone.from_config(tiny_backbone)
-    again = Backbone.from_config(backbone.config)
-    assert again.config == backbone.config
-    assert {name: value.shape for name, value in again.state_dict().items()} == {
-        name: value.shape for name, value in backbone.state_dict().items()
-    }
-    assert backbone.config["model_type"] == "wavlm"
-    json.dumps(backbone.config)
+    (place / "model.safetensors").write_bytes((place / "model.safetensors").read_bytes()[:999])
+    with pytest.raises(DetectorError, match="cannot be loaded"):
+        Backbone.from_pretrained(place)
 
 
 @pytest.mark.parametrize(
@@ -209,17 +201,3 @@ def test_a_checkpoint_with_another_preprocessor_is_refused(folder, preprocessor,
     with pytest.raises(DetectorError, match=message) as error:
         Backbone.from_pretrained(place)
     assert str(place) in str(error.value)
-
-
-@pytest.mark.parametrize("fault", ["truncated", "bert", "empty"])
-def test_a_folder_without_an_encoder_is_refused(folder, fault):
-    place = folder({"do_normalize": False})
-    weights, config = place / "model.safetensors", place / "config.json"
-    if fault == "truncated":
-        weights.write_bytes(weights.read_bytes()[:999])
-    elif fault == "bert":
-        config.write_text(json.dumps({"model_type": "bert", "hidden_size": 16}))
-    else:
-        config.unlink()
-    with pytest.raises(DetectorError, match=r"not an SSL speech encoder|cannot be loaded"):
-        Backbone.from_pretrained(place)

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sslig.errors import DetectorError
-from sslig.models.detector import HEADS, Detector, build_head, fingerprint, select_device
+from sslig.models.detector import HEADS, Detector, build_head, fingerprint
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 ONE = torch.zeros(1)
@@ -41,6 +41,27 @@ def test_one_logit_for_each_waveform(tiny_detector, waveforms, head):
     detector = tiny_detector(head)
     assert detector(waveforms).shape == (2,)
     torch.testing.assert_close(detector(waveforms), detector.head(detector.features(waveforms)))
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("aasist", {"feature_size": 48, "n_bins": 128}),
+        ("camhfa", {"n_layers": 4, "feature_size": 48, "compression": 16, "n_heads": 64, "context": 1}),
+        ("camhfa_context", {"n_layers": 4, "feature_size": 48, "compression": 16, "n_heads": 8, "context": 5}),
+        ("sls", {"feature_size": 48, "n_frames": 201}),
+    ],
+)
+def test_heads_give_the_published_logits(reference_head, name, config):
+    weights, cases = reference_head(name)
+    head = HEADS[name.split("_")[0]]
+    assert head.config_of(weights) == config
+    published = head(**{"n_layers": 4} | config).eval()
+    published.load_state_dict(weights, strict=True)
+    assert list(cases) == [60, 201, 230]
+    with torch.no_grad():
+        for features, logit in cases.values():
+            torch.testing.assert_close(published(features), logit, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -122,8 +143,3 @@ def test_an_unknown_head_or_argument_is_refused(head, message):
 def test_a_head_reads_all_frames_or_its_number(tiny_detector):
     assert [tiny_detector(head).read_frames(50) for head in HEADS] == [50, 50, 30]
     assert tiny_detector("sls").read_frames(20) == 20
-
-
-def test_a_device_is_chosen_by_name():
-    assert select_device("cuda:1") == torch.device("cuda", 1)
-    assert select_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")

@@ -89,7 +89,7 @@ def lacking_a_weight(state):
     [
         (dict, "sls", r"unknown weight 'camhfa\.\w+.*'; accepted prefixes: 'wavlm\.', 'sls\.'"),
         (lambda state: state | {"ssl.weight": torch.zeros(1)}, "camhfa", "unknown weight 'ssl.weight'"),
-        (lacking_a_weight, "camhfa", "no head 'camhfa': the weight 'weights_k' is missing"),
+        (lacking_a_weight, "camhfa", "no head 'camhfa': a weight is missing .*weights_k"),
         (lambda state: {"camhfa.pooling_fc.bias": torch.zeros(1)}, "camhfa", "no head 'camhfa'"),
         (lambda state: state | {"camhfa.att_head.weight": torch.zeros(3)}, "camhfa", "no head 'camhfa'"),
         (lambda state: state | {"camhfa.weights_k": torch.zeros(5)}, "camhfa", "another n_layers than .* 3"),
@@ -123,7 +123,10 @@ def test_a_truncated_file_is_refused(tiny_detector, tiny_backbone, save, share):
 
 @pytest.mark.parametrize(
     ("head", "message"),
-    [("lcnn", "unknown head 'lcnn'; known: aasist, camhfa, sls"), ("camhfa", r"none\.pt: no such checkpoint")],
+    [
+        ("lcnn", "unknown head 'lcnn'; known: aasist, camhfa, sls"),
+        ("camhfa", r"none\.pt: .*No such file"),
+    ],
 )
 def test_an_unknown_head_and_a_missing_file_are_refused(tmp_path, tiny_backbone, head, message):
     with pytest.raises(DetectorError, match=message):

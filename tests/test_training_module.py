@@ -11,7 +11,7 @@ from sslig.models.backbone import Backbone
 from sslig.models.detector import Detector
 from sslig.study import Scoring, Training
 from sslig.training import module
-from sslig.training.module import Fitting, backbone_groups, gathered, judge, make_detector, optimiser, schedule, seeded
+from sslig.training.module import Fitting, backbone_groups, judge, make_detector, optimiser, schedule, seeded
 
 HEAD = "camhfa"
 
@@ -26,10 +26,6 @@ def test_dev_is_judged_by_its_scores(monkeypatch, tiny_detector):
     assert judged["dev_eer"] == pytest.approx(0.5)
     assert judged["dev_left_out"] == 2
     assert module.MONITOR in judged
-
-
-def test_one_process_gathers_its_own_value():
-    assert gathered("a") == ["a"]
 
 
 @pytest.mark.parametrize(("epoch", "still"), [(0, True), (1, False)])

@@ -142,18 +142,11 @@ class GraphPool(nn.Module):
 
 
 class AASIST(nn.Module):
-    """Graph attention over spectral and temporal nodes of the last layer.
+    """Graph attention over spectral and temporal nodes of the last layer; `n_bins` is the number of spectral rows.
 
     Graph pooling selects the better half of the nodes, so the logit jumps where a node enters or leaves the selection,
     and Integrated Gradients are not complete along such a path. `select` therefore records the selection for an input,
     and `forward` replays it: the logit is then continuous, and unchanged at that input.
-
-    Parameters
-    ----------
-    n_layers, feature_size
-        Axes of the features; the head reads the last layer only.
-    n_bins
-        Spectral rows that each frame is projected to.
 
     References
     ----------
@@ -183,11 +176,9 @@ class AASIST(nn.Module):
         self.GAT_layer_T = GraphAttention(NODE_SIZE)
         self.pool_S, self.pool_T = GraphPool(NODE_SIZE), GraphPool(NODE_SIZE)
         for branch in (1, 2):
-            first = HeterogeneousGraphAttention(NODE_SIZE, BRANCH_SIZE)
-            second = HeterogeneousGraphAttention(BRANCH_SIZE, BRANCH_SIZE)
+            self.add_module(f"HtrgGAT_layer_ST{branch}1", HeterogeneousGraphAttention(NODE_SIZE, BRANCH_SIZE))
+            self.add_module(f"HtrgGAT_layer_ST{branch}2", HeterogeneousGraphAttention(BRANCH_SIZE, BRANCH_SIZE))
             self.register_parameter(f"master{branch}", nn.Parameter(torch.randn(1, 1, NODE_SIZE)))
-            self.add_module(f"HtrgGAT_layer_ST{branch}1", first)
-            self.add_module(f"HtrgGAT_layer_ST{branch}2", second)
             self.add_module(f"pool_hS{branch}", GraphPool(BRANCH_SIZE))
             self.add_module(f"pool_hT{branch}", GraphPool(BRANCH_SIZE))
         self.drop_way = nn.Dropout(0.2)
@@ -202,7 +193,7 @@ class AASIST(nn.Module):
 
     def forward(self, features: Tensor, selection: Selection | None = None) -> Tensor:
         """(batch,) Spoof logits of (batch, layer, frame, feature) features, with the nodes of `select` or free ones."""
-        return self._run(self.project(features), selection)[0]
+        return self._run(self.project(features), dict(selection or {}))
 
     def project(self, features: Tensor) -> Tensor:
         """(batch, 1, frame, bin) The frames of the last layer, each through one affine map: the input of `decide`."""
@@ -210,22 +201,24 @@ class AASIST(nn.Module):
 
     def decide(self, projected: Tensor) -> Tensor:
         """(batch,) Spoof logits of the output of `project`."""
-        return self._run(projected, None)[0]
+        return self._run(projected, {})
 
     @torch.no_grad()
     def select(self, features: Tensor) -> Selection:
         """The nodes that each graph pool selects for (batch, layer, frame, feature) features."""
-        return self._run(self.project(features), None)[1]
+        selection: Selection = {}
+        self._run(self.project(features), selection)
+        return selection
 
-    def _run(self, projected: Tensor, selection: Selection | None) -> tuple[Tensor, Selection]:
-        chosen: Selection = {}
+    def _run(self, projected: Tensor, selection: Selection) -> Tensor:
+        """(batch,) Logits; pools that are not in `selection` select for themselves, and are entered there."""
         temporal, spectral = self._nodes(self._encode(projected))
-        spectral = self._pool("pool_S", self.GAT_layer_S(spectral), selection, chosen)
-        temporal = self._pool("pool_T", self.GAT_layer_T(temporal), selection, chosen)
-        branches = [self._branch(branch, temporal, spectral, selection, chosen) for branch in (1, 2)]
+        spectral = self._pool("pool_S", self.GAT_layer_S(spectral), selection)
+        temporal = self._pool("pool_T", self.GAT_layer_T(temporal), selection)
+        branches = [self._branch(branch, temporal, spectral, selection) for branch in (1, 2)]
         temporal, spectral, master = (torch.maximum(a, b) for a, b in zip(*branches, strict=True))
         readout = [temporal.abs().amax(1), temporal.mean(1), spectral.abs().amax(1), spectral.mean(1), master[:, 0]]
-        return self.out_layer(self.drop(torch.cat(readout, dim=1))).squeeze(-1), chosen
+        return self.out_layer(self.drop(torch.cat(readout, dim=1))).squeeze(-1)
 
     def _encode(self, projected: Tensor) -> Tensor:
         image = projected.transpose(2, 3)  # (batch, 1, bin, frame)
@@ -238,17 +231,14 @@ class AASIST(nn.Module):
         temporal = (x * weights.softmax(dim=-2)).sum(dim=-2).transpose(1, 2)  # (batch, frame // 3, channel)
         return temporal, spectral
 
-    def _pool(self, name: str, nodes: Tensor, selection: Selection | None, chosen: Selection) -> Tensor:
-        pooled, chosen[name] = getattr(self, name)(nodes, None if selection is None else selection[name])
+    def _pool(self, name: str, nodes: Tensor, selection: Selection) -> Tensor:
+        pooled, selection[name] = getattr(self, name)(nodes, selection.get(name))
         return pooled
 
-    def _branch(
-        self, branch: int, temporal: Tensor, spectral: Tensor, selection: Selection | None, chosen: Selection
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        first = getattr(self, f"HtrgGAT_layer_ST{branch}1")
-        second = getattr(self, f"HtrgGAT_layer_ST{branch}2")
+    def _branch(self, branch: int, temporal: Tensor, spectral: Tensor, selection: Selection) -> tuple[Tensor, ...]:
+        first, second = (getattr(self, f"HtrgGAT_layer_ST{branch}{layer}") for layer in (1, 2))
         temporal, spectral, master = first(temporal, spectral, getattr(self, f"master{branch}"))
-        spectral = self._pool(f"pool_hS{branch}", spectral, selection, chosen)
-        temporal = self._pool(f"pool_hT{branch}", temporal, selection, chosen)
+        spectral = self._pool(f"pool_hS{branch}", spectral, selection)
+        temporal = self._pool(f"pool_hT{branch}", temporal, selection)
         added = second(temporal, spectral, master)
         return tuple(self.drop_way(x + y) for x, y in zip((temporal, spectral, master), added, strict=True))

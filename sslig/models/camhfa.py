@@ -11,12 +11,8 @@ class CAMHFA(nn.Module):
 
     Parameters
     ----------
-    n_layers, feature_size
-        Axes of the features.
     compression
         Size C of the compressed keys and values.
-    n_heads
-        Number H of attention heads.
     context
         Odd number of frames that an attention head sees: 1 in the published release, 5 in the paper.
 

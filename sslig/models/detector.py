@@ -47,7 +47,7 @@ class Detector(nn.Module, PyTorchModelHubMixin, library_name="sslig", tags=["aud
         return detector
 
     @classmethod
-    def from_pretrained(cls, name: str | os.PathLike, **options: Any) -> "Detector":
+    def from_pretrained(cls, name: str | os.PathLike) -> "Detector":
         """Load a detector from a folder or from the Hub, in evaluation mode.
 
         Raises
@@ -57,7 +57,7 @@ class Detector(nn.Module, PyTorchModelHubMixin, library_name="sslig", tags=["aud
         """
         try:
             if not Path(name).exists():
-                return super().from_pretrained(name, **{"strict": True, **options}).eval()
+                return super().from_pretrained(name, strict=True).eval()
             for file in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE):
                 if not (Path(name) / file).is_file():
                     raise OSError(f"no {file}; a detector is a folder with {CONFIG_NAME} and {SAFETENSORS_SINGLE_FILE}")

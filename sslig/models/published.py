@@ -2,7 +2,7 @@
 
 import os
 import pickle
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,8 +28,6 @@ def import_published(
     path
         A state dict whose keys start with ``wavlm.`` or the name of the head, optionally behind ``module.``; the dict
         may be wrapped in ``model`` or ``state_dict``.
-    head
-        ``aasist``, ``camhfa`` or ``sls``; the weights give its sizes.
     backbone
         Where the configuration of the encoder comes from: a name, a folder, or values with `model_type`.
 
@@ -41,17 +39,12 @@ def import_published(
     if head not in HEADS:
         raise DetectorError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
     state = _split(path, _load(path), head)
-    encoder = (
-        Backbone.from_config(backbone)
-        if isinstance(backbone, dict)
-        else Backbone.from_pretrained(backbone, weights=False)
-    )
+    load = Backbone.from_config if isinstance(backbone, dict) else partial(Backbone.from_pretrained, weights=False)
+    encoder = load(backbone)
     try:
         config = HEADS[head].config_of(state["head"])
-    except KeyError as error:
-        raise DetectorError(f"{path}: no head {head!r}: the weight {error} is missing") from error
-    except (ValueError, IndexError) as error:
-        raise DetectorError(f"{path}: no head {head!r}: a weight has other axes ({error})") from error
+    except (KeyError, ValueError, IndexError) as error:
+        raise DetectorError(f"{path}: no head {head!r}: a weight is missing or has other axes ({error})") from error
     for name, value in {"n_layers": encoder.n_layers, "feature_size": encoder.feature_size}.items():
         if config.pop(name, value) != value:
             raise DetectorError(f"{path}: the head was made for another {name} than the backbone's {value}")
@@ -65,13 +58,11 @@ def import_published(
 
 
 def _load(path: str | os.PathLike) -> dict[str, Tensor]:
-    if not Path(path).is_file():
-        raise DetectorError(f"{path}: no such checkpoint")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DetectorError(f"{path}: refused, because loading it would run pickled code ({error})") from error
-    except (RuntimeError, EOFError, OSError) as error:  # OSError: truncated
+    except (RuntimeError, EOFError, OSError) as error:
         raise DetectorError(f"{path}: not a checkpoint that torch can read ({error})") from error
     for wrapper in WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):

@@ -10,8 +10,8 @@ class SLS(nn.Module):
 
     Parameters
     ----------
-    n_layers, feature_size
-        Axes of the features. All layers share the gate, so `n_layers` only documents the input.
+    n_layers
+        Not needed, because all layers share the gate.
     n_frames
         Frames that the classifier reads: longer input is cut, shorter input is padded with zeros. The published
         201 frames are 4.02 s.
@@ -33,12 +33,9 @@ class SLS(nn.Module):
 
     @staticmethod
     def config_of(state: dict[str, Tensor]) -> dict[str, int]:
-        """The arguments of the constructor for a state dict of this head, without `n_layers`.
-
-        Pooling by 3 hides up to two frames; an odd multiple of 3 is assumed, as in the release.
-        """
+        """The arguments of the constructor for a state dict of this head, without `n_layers`."""
         feature_size = state["fc0.weight"].shape[1]
-        pooled_frames = state["fc1.weight"].shape[1] // (feature_size // 3)
+        pooled_frames = state["fc1.weight"].shape[1] // (feature_size // 3)  # pooling by 3 hides up to two frames
         return {"feature_size": feature_size, "n_frames": 3 * pooled_frames}
 
     def forward(self, features: Tensor) -> Tensor:

@@ -50,8 +50,10 @@ def train(study: Study, name: str, seed: int, corpus: Path, output: Path, start:
     """
     cluster, per_node, nodes = launcher()
     sets = {set_name: protocol.load_set(corpus, set_name) for set_name in ("train", "dev")}
-    source = (study.backbone_source(), study.detector(name), seed)
-    detector = make_detector(*source) if start is None else Detector.from_pretrained(start).train()
+    if start is None:
+        detector = make_detector(study.backbone_source(), study.detector(name), seed)
+    else:
+        detector = Detector.from_pretrained(start).train()
     recipe.check(study, detector.clock, detector.min_frames, sets)
     made_with = {"values": recipe.values(study, name, seed), "files": recipe.contents(study, corpus, start)}
     work, rank = output / CHECKPOINTS, cluster.global_rank()
