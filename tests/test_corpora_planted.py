@@ -237,10 +237,6 @@ class TestCues:
             assert (changed != speech)[start:stop].mean() > 0.9
             assert changed[start:stop].mean() == pytest.approx(speech[start:stop].mean(), abs=1e-7)
 
-    @pytest.mark.parametrize("name", KINDS)
-    def test_without_severity_the_recording_is_unchanged(self, name, speech):
-        assert np.array_equal(plant(KINDS[name], speech, PLACES, None, np.random.default_rng(0)), speech)
-
     @pytest.mark.parametrize("name", ["phone_glitch", "boundary", "band", "splice"])
     def test_a_place_keeps_its_loudness(self, name, speech):
         changed = plant(KINDS[name], speech, PLACES, KINDS[name].severity, np.random.default_rng(0))

@@ -123,11 +123,9 @@ def build(
     groups: dict[str, list[Trial]] = {}
     for trial in trials:
         groups.setdefault(trial.original or trial.utterance, []).append(trial)
-    write_sounds(root, fingerprint("\n".join(content)), list(groups.values()), partial(_write, root, seed), workers)
-    table = protocol_table(trials).assign(set=[trial.set for trial in trials])
-    write_protocols(root, table)
-    files.write_tsv(root / protocol.RECORDINGS, recordings_table(trials))
-    files.write_json(root / SUMMARY, {"options": options} | _summary(table, trials))
+    write_sounds(root, "\n".join(content), list(groups.values()), partial(_write, root, seed), workers)
+    table = protocol_table(trials)
+    write_tables(root, table, recordings_table(trials), {"options": options} | _summary(table, trials))
 
 
 def plan(
@@ -169,15 +167,15 @@ def condition(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray
 
 
 def protocol_table(trials: Sequence[Trial]) -> pd.DataFrame:
-    """The rows of `trials` with the columns of an ASVspoof 5 protocol."""
+    """The rows of `trials` with the columns of an ASVspoof 5 protocol and ``set``."""
     rows = []
     for trial in trials:
         codec = (trial.codec, str(trial.codec_q), trial.original) if trial.codec else (NONE, NONE, NONE)
         attack = (NONE, NONE, "bonafide")
         if trial.attack:
             attack = (ATTACKS[trial.attack].tag, ATTACKS[trial.attack].code, "spoof")
-        rows.append((trial.speaker, trial.utterance, trial.recording.gender, *codec, *attack, NONE))
-    return pd.DataFrame(rows, columns=protocol.COLUMNS)
+        rows.append((trial.speaker, trial.utterance, trial.recording.gender, *codec, *attack, NONE, trial.set))
+    return pd.DataFrame(rows, columns=[*protocol.COLUMNS, "set"])
 
 
 def recordings_table(trials: Sequence[Trial]) -> pd.DataFrame:
@@ -194,18 +192,13 @@ def recordings_table(trials: Sequence[Trial]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def fingerprint(content: str) -> str:
-    """Sixteen hex digits of all that decides the sound files of a corpus."""
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
 def write_sounds(
-    root: Path, mark: str, groups: Sequence[Sequence[Any]], write: Callable[[Sequence[Any]], None], workers: int
+    root: Path, content: str, groups: Sequence[Sequence[Any]], write: Callable[[Sequence[Any]], None], workers: int
 ) -> None:
     """Call `write` for every group of trials that lacks a sound file, in parallel processes.
 
     Trials have a `set` and an `utterance`. Sound files in `root` are reused if an earlier build wrote them for the same
-    `mark`, the fingerprint of the corpus.
+    `content`, all that decides the sound files of the corpus.
 
     Raises
     ------
@@ -216,7 +209,7 @@ def write_sounds(
     from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
-    _claim(root, mark)
+    _claim(root, hashlib.sha256(content.encode()).hexdigest()[:16])
     todo = [group for group in groups if not all(sound_path(root, t.set, t.utterance).is_file() for t in group)]
     # One thread in every process: the sums of linear algebra depend on the number of threads.
     with threadpool_limits(1), parallel_config(backend="loky", inner_max_num_threads=1):
@@ -226,15 +219,17 @@ def write_sounds(
             pass
 
 
-def write_protocols(root: Path, table: pd.DataFrame) -> None:
-    """Write the protocol of each set from `table`, which has a column ``set``."""
+def write_tables(root: Path, table: pd.DataFrame, sources: pd.DataFrame, summary: Mapping[str, Any]) -> None:
+    """Write the protocols of `table`, which has a column ``set``, ``recordings.tsv`` and ``corpus.json``."""
     for name, (file, _) in SETS.items():
         protocol.write(root / file, table[table["set"] == name])
+    files.write_tsv(root / protocol.RECORDINGS, sources)
+    files.write_json(root / SUMMARY, summary)
 
 
 def counts(table: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
     """How often each value of `column` occurs in each set of a protocol table with ``set``."""
-    return {name: dict(sorted(Counter(part[column]).items())) for name, part in table.groupby("set")}
+    return {name: part[column].value_counts().sort_index().to_dict() for name, part in table.groupby("set")}
 
 
 def _claim(root: Path, mark: str) -> None:

@@ -115,19 +115,18 @@ def build_planted(
     severity = kind_of(kind).severity if severity is None else severity
     twins = plan(kind, originals, severity, seed)
     sizes = [Path(twin.original.path).stat().st_size for twin in twins]  # they stand for the content
-    content = [(t.utterance, t.set, t.original.utterance, size, t.places) for t, size in zip(twins, sizes, strict=True)]
-    mark = build.fingerprint(json.dumps([content, kind, severity, seed, VERSION]))
+    about = [(t.utterance, t.set, t.original.utterance, size, t.places) for t, size in zip(twins, sizes, strict=True)]
+    content = json.dumps([about, kind, severity, seed, VERSION])
     pairs = list(zip(twins[::2], twins[1::2], strict=True))
-    build.write_sounds(root, mark, pairs, partial(_write, root, kind, severity, seed), workers)
-    table = _table(kind, twins)
-    build.write_protocols(root, table)
-    files.write_tsv(root / protocol.RECORDINGS, table[["utterance", "recording", "original"]])
+    build.write_sounds(root, content, pairs, partial(_write, root, kind, severity, seed), workers)
     files.write_tsv(root / PLACES, _places(twins))
+    table = _table(kind, twins)
     without_room = Counter(original.set for original in originals)
     without_room.subtract(twin.set for twin in twins if twin.spoof)
     summary = {"kind": kind, "severity": severity, "unit": KINDS[kind].unit, "without_room": dict(without_room)}
     names = {kind: f"planted: {KINDS[kind].description}"}
-    files.write_json(root / build.SUMMARY, summary | {"counts": build.counts(table, "key"), "attack_names": names})
+    summary |= {"counts": build.counts(table, "key"), "attack_names": names}
+    build.write_tables(root, table, table[["utterance", "recording", "original"]], summary)
 
 
 def truth(root: Path, set_name: str) -> pd.DataFrame:
@@ -203,16 +202,15 @@ def draw_places(kind: Kind, original: Original, generator: np.random.Generator) 
 
 
 def plant(
-    kind: Kind, samples: np.ndarray, places: Places, severity: float | None, generator: np.random.Generator
+    kind: Kind, samples: np.ndarray, places: Places, severity: float, generator: np.random.Generator
 ) -> np.ndarray:
-    """(samples,) float32 The recording with the cue in its `places`; without a severity, the recording itself.
+    """(samples,) float32 The recording with the cue in its `places`, which do not overlap.
 
-    `samples` are (samples,) float32 at 16 kHz, `severity` is in the unit of the kind, places do not overlap, and the
-    generator gives the noise and phases of the cue.
+    `samples` are (samples,) float32 at 16 kHz, `severity` is in the unit of the kind, and the generator gives the noise
+    and phases of the cue.
     """
-    changed = samples if severity is None else kind.change(samples, places, severity, generator)
     share = fades(len(samples), places)
-    difference = share * (changed - samples)
+    difference = share * (kind.change(samples, places, severity, generator) - samples)
     for start, stop in places:
         # Recordings have almost no offset, so an offset in the places would reveal spoofs by their mean sample.
         difference[start:stop] -= share[start:stop] * (difference[start:stop].sum() / share[start:stop].sum())
@@ -331,11 +329,12 @@ def kind_of(name: str) -> Kind:
 
 def _write(root: Path, kind: str, severity: float, seed: int, pair: Sequence[Twin]) -> None:
     """Write both twins of a recording."""
-    samples = audio.read(pair[0].original.path)
-    for twin in pair:
-        generator = _generator(seed, kind, twin.original.utterance, "cue")
-        planted = plant(KINDS[kind], samples, twin.places, severity if twin.spoof else None, generator)
-        audio.write_flac(sound_path(root, twin.set, twin.utterance), planted)
+    bonafide, spoof = pair
+    samples = audio.read(bonafide.original.path)
+    generator = _generator(seed, kind, spoof.original.utterance, "cue")
+    planted = plant(KINDS[kind], samples, spoof.places, severity, generator)
+    for twin, sound in ((bonafide, samples), (spoof, planted)):
+        audio.write_flac(sound_path(root, twin.set, twin.utterance), sound)
 
 
 def _generator(seed: int, *names: str) -> np.random.Generator:

@@ -6,11 +6,10 @@ the generator that it is given. A pair of numbers is the range that a value is d
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from scipy import fft
 from scipy.signal import oaconvolve
 
@@ -263,12 +262,6 @@ def defaults(name: str) -> dict[str, Any]:
     return dict(FILTERS[name].ranges if name in FILTERS else STEPS[name].__kwdefaults__)
 
 
-@cache
-def _model(name: str) -> type[BaseModel]:
-    fields = {key: (ACCEPTED[key], value) for key, value in defaults(name).items()}
-    return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
-
-
 def check(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a step as the step takes them, checked before anything is drawn.
 
@@ -277,13 +270,14 @@ def check(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     StudyError
         The step or a parameter is unknown, or a value is not accepted.
     """
-    known = defaults(name)
-    try:
-        checked = _model(name).model_validate(dict(parameters))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
-            raise StudyError(f"{name} has no parameter {fault['loc'][0]!r}; known: {', '.join(known)}") from error
-        key = ".".join(map(str, (name, *fault["loc"])))
-        raise StudyError(f"{key} is {fault['input']!r}; {fault['msg'].removeprefix('Value error, ')}") from error
-    return {key: getattr(checked, key) for key in parameters}
+    known, accepted = defaults(name), {}
+    for key, value in parameters.items():
+        if key not in known:
+            raise StudyError(f"{name} has no parameter {key!r}; known: {', '.join(known)}")
+        try:
+            accepted[key] = TypeAdapter(ACCEPTED[key]).validate_python(value)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place, message = (name, key, *map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
+            raise StudyError(f"{'.'.join(place)} is {fault['input']!r}; {message}") from error
+    return accepted
