@@ -182,11 +182,3 @@ def test_utterances_count_by_what_the_cue_changes():
     assert carried(table) == pytest.approx((2 / 3, 0.5 / 3))
     assert np.isnan(carried(table[2:])).all()
     assert np.isnan(carried(table.assign(own_score=-1.0))).all()  # the cue does not raise the score
-
-
-@pytest.mark.parametrize(
-    ("place", "rest", "rests"),
-    [(0.9, 0.1, True), (0.5, 0.5, True), (0.6, 0.7, False), (0.4, 0.1, False), (np.nan, np.nan, False)],
-)
-def test_a_decision_rests_on_a_place_that_carries_half_and_no_less_than_the_rest(place, rest, rests):
-    assert localisation.rests_on_place(place, rest) is rests

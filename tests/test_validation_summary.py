@@ -124,6 +124,9 @@ def test_an_option_is_compared_where_both_are_defined():
         (0.2, [1.0, -1.0, -0.8, 0.8], True, True),
         (0.21, [1.0, -1.0, -0.8, 0.8], False, False),
         (0.1, [1.0, -1.0, 0.2, -0.4], True, False),
+        (0.1, [1.0, -1.0, 0.2, 0.8], True, False),
+        (0.1, [1.0, -1.0, -0.2, -0.6], True, False),
+        (0.1, [1.0, -1.0, 0.0, 0.0], True, True),
     ],
 )
 def test_a_kind_is_decided_at_its_place_where_it_is_learnt_and_the_place_carries_it(eer, scores, learnt, decided):

@@ -101,11 +101,17 @@ def integrate(target: Target, options: Options) -> Explanation:
     Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, equation 1 and proposition 1; quadrature
     by Gauss and Legendre.
     """
+    from captum.attr import IntegratedGradients
+
     difference = target.spoof_score - target.baseline_score
     allowed = allowance(difference, options.tolerance)
+    rows = max(target.rows_at_once, len(target.starts))  # captum gives each point of the path to all starts
+    quadrature = {"method": "gausslegendre", "internal_batch_size": rows}
+    gradients, x = IntegratedGradients(target.logit), target.x.expand_as(target.starts)
     earlier, steps = None, options.min_steps
     while True:
-        by_feature = _integral(target, steps)  # (layer, frame, feature)
+        by_start = gradients.attribute(x, target.starts, n_steps=steps, **quadrature)  # (start, layer, frame, feature)
+        by_feature = by_start.detach().double().mean(dim=0)
         residual = by_feature.sum().item() - difference
         if abs(residual) <= allowed or 2 * steps > options.max_steps:
             break
@@ -114,18 +120,6 @@ def integrate(target: Target, options: Options) -> Explanation:
     settled = JUMP if change is not None and change <= allowed else NOT_CONVERGED
     status = COMPLETE if abs(residual) <= allowed else settled
     return of_features(target, by_feature, steps=steps, residual=residual, uncertainty=change, status=status)
-
-
-def _integral(target: Target, steps: int) -> Tensor:
-    """(layer, frame, feature) in float64: (x - b) * integral of dF/dx from b to x, averaged over the starts b."""
-    from captum.attr import IntegratedGradients
-
-    rows = max(target.rows_at_once, len(target.starts))  # captum gives each point of the path to all starts
-    x = target.x.expand_as(target.starts)
-    quadrature = {"n_steps": steps, "method": "gausslegendre", "internal_batch_size": rows}
-    by_feature = IntegratedGradients(target.logit).attribute(x, target.starts, **quadrature)
-    # (start, layer, frame, feature)
-    return by_feature.detach().double().mean(dim=0)
 
 
 def integrated_gradients(target: Target, context: Context, *, baseline: str, selection: str) -> Explanation:

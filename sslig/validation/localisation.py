@@ -101,17 +101,16 @@ def over_shifts(frames: Frames, truth: Frames, clock: FrameClock = SSL_CLOCK) ->
 
     Some frames have to lie in the place and some outside.
     """
-    near = {name: _widened(truth, tolerance_s, clock) for name, tolerance_s in TOLERANCES_S.items()}
+    hops = {
+        name: int(tolerance_s / clock.hop_s + 1e-9) for name, tolerance_s in TOLERANCES_S.items()
+    }  # exactly one hop is one
+    near = {name: binary_dilation(truth, iterations=n_frames) for name, n_frames in hops.items()}
     return {name: _correlated(weights(frames, truth), near.get(name, truth)) for name, weights in WEIGHTS.items()}
 
 
 def rows(frames: Frames, truth: Frames, clock: FrameClock = SSL_CLOCK) -> Rows:
     """A row (`sslig.validation.statistics.measured`) for each measure of one map; all circular shifts are chance."""
     return [measured(name, values[0], values) for name, values in over_shifts(frames, truth, clock).items()]
-
-
-def _widened(truth: Frames, tolerance_s: float, clock: FrameClock) -> Frames:
-    return binary_dilation(truth, iterations=int(tolerance_s / clock.hop_s + 1e-9))  # exactly one hop is one frame
 
 
 def _correlated(weights: Frames, wanted: Frames) -> np.ndarray:
@@ -189,8 +188,3 @@ def carried(table: pd.DataFrame) -> tuple[float, float]:
     if not spoof - twin > 0:
         return float("nan"), float("nan")
     return float((spoof - place) / (spoof - twin)), float((spoof - rest) / (spoof - twin))
-
-
-def rests_on_place(place: float, rest: float) -> bool:
-    """Whether a decision rests on the place, which carries at least `LEAST_SHARE` of it and no less than the rest."""
-    return bool(place >= LEAST_SHARE and place >= rest)

@@ -8,7 +8,7 @@ import pandas as pd
 from sslig.attribution.explanation import COMPLETE, NOT_PROMISED, SIGNED
 from sslig.attribution.explanation import summary as certificates
 from sslig.stats.bootstrap import Estimate, Statistic, Units, estimate, mean, mean_of_cells
-from sslig.validation.localisation import LIMITS, PLAIN, PLAIN_MAPS, carried, rests_on_place
+from sslig.validation.localisation import LEAST_SHARE, LIMITS, PLAIN, PLAIN_MAPS, carried
 from sslig.validation.statistics import STATISTICS
 
 WHAT = ("method", "aggregation", "space", "replacement", "statistic", "at")
@@ -122,7 +122,7 @@ def decisions(localisation: pd.DataFrame, eer: pd.DataFrame) -> pd.DataFrame:
         (place, rest), learnt = carried(utterances), bool(pair["eer"] <= LEARNT_EER)
         pair |= {"explained": len(utterances), "place_share": float(utterances["place_share"].mean())}
         pair |= {"place_carries": place, "rest_carries": rest, "learnt": learnt}
-        rows.append(pair | {"decided": learnt and rests_on_place(place, rest)})
+        rows.append(pair | {"decided": learnt and place >= LEAST_SHARE and place >= rest})
     return pd.DataFrame(rows)
 
 
