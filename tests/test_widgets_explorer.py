@@ -137,7 +137,7 @@ def test_it_explores_some_of_the_detectors(explained_study, inside_rule):
     explorer = Explorer(explained_study, ["sls"], utterance="E_0001")
     assert [lane["name"] for lane in explorer.view["lanes"]] == ["sls"]
     assert explorer.utterance == "E_0001"
-    with pytest.raises(InputError, match="unknown filter 'mood'"):
+    with pytest.raises(InputError, match="filter mood is 'x'"):
         explorer.filters = {"mood": "x"}
     with pytest.raises(StudyError, match="unknown detector 'resnet'"):
         Explorer(explained_study, ["resnet"])

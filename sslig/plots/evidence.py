@@ -100,7 +100,8 @@ def lanes(
     rows = [SPECTROGRAM_IN]
     for name in maps:
         rows += [EVIDENCE_IN, *([LAYERS_IN] if name in layers else [])]
-    figure, axes = figure_grid(len(rows) + len(tiers), rows + [TIER_IN] * len(tiers), sharex=True)
+    rows += [TIER_IN] * len(tiers)
+    figure, axes = figure_grid(len(rows), rows, sharex=True)
     remaining = iter(axes)
     _draw_mel(next(remaining), mel_decibel(waveform, clock), clock)
     axes[0].set_ylabel("frequency\n(kHz, mel scale)")
@@ -116,7 +117,11 @@ def lanes(
             _draw_layers(next(remaining), layers[name], clock)
     for name, tier in tiers.items():
         _draw_tier(next(remaining), name, tier)
-    _mark(axes, places_s, region_s)
+    for axis in axes:
+        for start_s, end_s in places_s:
+            axis.axvspan(start_s, end_s, zorder=2 if axis is axes[0] else 0.5, **PLACE)
+        if region_s is not None:
+            axis.axvspan(*region_s, color=ORANGE, alpha=0.2, lw=0)
     axes[0].set_xlim(0, len(waveform) / SAMPLE_RATE_HZ)
     axes[-1].set_xlabel(TIME)
     handles = [Patch(color=EVIDENCE[key], alpha=0.75, label=f"evidence for {word}") for key, word in WORDS.items()]
@@ -240,11 +245,3 @@ def _draw_tier(axis: Axes, name: str, tier: Tier) -> None:
     axis.set_yticks([0.5], [name])
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(0, 1)
-
-
-def _mark(axes: Sequence[Axes], places_s: Sequence[tuple[float, float]], region_s: tuple[float, float] | None) -> None:
-    for axis in axes:
-        for start_s, end_s in places_s:
-            axis.axvspan(start_s, end_s, zorder=2 if axis is axes[0] else 0.5, **PLACE)
-        if region_s is not None:
-            axis.axvspan(*region_s, color=ORANGE, alpha=0.2, lw=0)

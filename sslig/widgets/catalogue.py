@@ -42,11 +42,9 @@ class Filter(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            fault = error.errors()[0]
-            name = fault["loc"][0]
-            if fault["type"] == "extra_forbidden":
-                raise InputError(f"unknown filter {name!r}; accepted: {', '.join(cls.model_fields)}") from error
-            raise InputError(f"filter {name} is {fault['input']!r}; {fault['msg']}") from error
+            fault, names = error.errors()[0], ", ".join(cls.model_fields)
+            message = f"filter {fault['loc'][0]} is {fault['input']!r}; {fault['msg']}; the filters are {names}"
+            raise InputError(message) from error
 
 
 class Catalogue:

@@ -32,9 +32,7 @@ class Explorer(anywidget.AnyWidget):
     Parameters
     ----------
     study
-        A study or its file.
-    detectors, seed
-        Detectors and seed of the study; none: all detectors, and the first seed.
+        A study or its file; with detectors and a seed as in `Bench`.
     utterance
         The utterance that is opened first; none: the first of the list.
 

@@ -26,9 +26,6 @@ LICENCE = "wavesurfer.LICENSE.txt"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+)\.js";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class)\b)", re.MULTILINE)
 
-PLACEHOLDER = "bytes"
-"""A message refers to its buffers by number: ``{"bytes": 0}`` is the first."""
-
 POINTS_PER_S = 800
 """Points of the drawn waveform: finer than a pixel until one second fills the window."""
 
@@ -74,7 +71,7 @@ def static(name: str) -> str:
 
 
 def split(message: Any) -> tuple[Any, list[bytes]]:
-    """Separate a message of mappings, lists and plain values from its bytes, which are returned in order."""
+    """Separate a message of mappings, lists and plain values from its bytes: ``{"bytes": 0}`` stands for the first."""
     buffers: list[bytes] = []
     return _split(message, buffers), buffers
 
@@ -82,7 +79,7 @@ def split(message: Any) -> tuple[Any, list[bytes]]:
 def _split(message: Any, buffers: list[bytes]) -> Any:
     if isinstance(message, bytes):
         buffers.append(message)
-        return {PLACEHOLDER: len(buffers) - 1}
+        return {"bytes": len(buffers) - 1}
     if isinstance(message, dict):
         return {name: _split(value, buffers) for name, value in message.items()}
     return [_split(value, buffers) for value in message] if isinstance(message, list | tuple) else message
@@ -91,8 +88,8 @@ def _split(message: Any, buffers: list[bytes]) -> Any:
 def join(message: Any, buffers: Sequence[bytes]) -> Any:
     """Put the bytes of a message back; the inverse of `split`."""
     if isinstance(message, dict):
-        if message.keys() == {PLACEHOLDER} and isinstance(message[PLACEHOLDER], int):
-            return buffers[message[PLACEHOLDER]]
+        if message.keys() == {"bytes"} and isinstance(message["bytes"], int):
+            return buffers[message["bytes"]]
         return {name: join(value, buffers) for name, value in message.items()}
     return [join(value, buffers) for value in message] if isinstance(message, list) else message
 
