@@ -23,13 +23,10 @@ from sslig.study import Study
 
 SMOOTH_FRAMES = 3
 """Frames that evidence is averaged over, with its sign."""
-
 LEVEL = 0.5
 """Share of the evidence that the regions are made from."""
-
 GAP_FRAMES = 2
 """Frames without evidence that do not part a region."""
-
 ROUNDING = 1e-9
 """Means that differ by no more than this share of themselves are equal."""
 
@@ -37,8 +34,6 @@ UNKNOWN = "unknown"
 """Class of a frame of which nothing is known."""
 
 REGION = ("rank", "start_s", "end_s", "duration_s", "share", "sign", "segment_class")
-
-
 DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker", "recording")
 CLASSES = (*NON_SPEECH, *phones.CLASSES, SPEECH, UNKNOWN)
 """Classes of segments (`frame_classes`)."""
@@ -91,8 +86,8 @@ class Region:
     sign: int
 
 
-def top_regions(frames: np.ndarray, n: int | None = 5) -> list[Region]:
-    """The `n` regions (none: all) that hold the most evidence, strongest first; those of equal share in order of time.
+def top_regions(frames: np.ndarray, n: int = 5) -> list[Region]:
+    """The `n` regions that hold the most evidence, strongest first; those of equal share in order of time.
 
     The evidence of (frame,), positive for spoof, is averaged over `SMOOTH_FRAMES` with its sign. The fewest means,
     largest first, that together hold half of their absolute sum make the regions (with any that equal the smallest of

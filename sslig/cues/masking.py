@@ -11,7 +11,7 @@ from torch import Tensor
 from sslig import scoring
 from sslig.cues.edits import NYQUIST_HZ, band_gain
 from sslig.cues.masks import BAND, CUT, FEATURE, SHIFT, Mask, Places
-from sslig.cues.tiers import coverage
+from sslig.cues.tiers import coverage, runs
 from sslig.errors import DataError
 from sslig.models.detector import Detector
 from sslig.study import Scoring
@@ -232,8 +232,7 @@ def bands(lo_hz: float, hi_hz: float, draws: int, generator: torch.Generator) ->
 
 def _placed(mask: Tensor, draws: int, generator: torch.Generator) -> Tensor:
     """(draw, frame) The runs of a mask in random order, all ways to leave gaps between them as likely."""
-    step = torch.diff(mask.int(), prepend=torch.zeros(1, dtype=torch.int), append=torch.zeros(1, dtype=torch.int))
-    lengths = (step == -1).nonzero()[:, 0] - (step == 1).nonzero()[:, 0]  # (run,)
+    lengths = torch.from_numpy(np.diff(runs(mask.numpy()), axis=1).ravel())  # (run,)
     n_runs, n_free = len(lengths), len(mask) - int(lengths.sum()) - max(0, len(lengths) - 1)
     order = torch.rand(draws, n_runs, generator=generator).argsort(dim=1)
     lengths = lengths[order]  # (draw, run)
