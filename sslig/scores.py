@@ -70,11 +70,7 @@ def write_official(path: str | os.PathLike, table: pd.DataFrame) -> None:
     """Write the file that the official evaluation reads: ``filename`` and ``cm-score``, tab-separated.
 
     This is the only place of the official direction, higher = bona fide: ``cm-score`` is the negated ``spoof_score``.
-
-    Raises
-    ------
-    InputError
-        The table is not one of scores, or an utterance has several.
+    `InputError` where `read` would raise it, or an utterance has several scores.
     """
     table = _checked(path, table)
     several = "utterance {utterance} has several scores; an official file holds one score of each"
@@ -86,9 +82,7 @@ class ScoreFile(NamedTuple):
     """A score file of some system."""
 
     path: Path
-    table: (
-        pd.DataFrame
-    )  # in the order of the protocol, with its columns and ``spoof_score``; first the rows of the file
+    table: pd.DataFrame  # in the order of the protocol: ``utterance``, ``spoof_score`` and the protocol's columns
     form: str  # ``parquet``, ``official``, ``release`` or ``csv``
     notes: list[str]  # what was recognised and left out, to be printed beside any figure made of the scores
 
@@ -105,7 +99,7 @@ def read_foreign(
 ) -> ScoreFile:
     """Read the scores of any system as spoof scores, checked against the protocol and joined with it.
 
-    Nothing is guessed from the scores themselves; an EER above 50 % gives a `ScoreFileWarning`.
+    An EER above 50 % gives a `ScoreFileWarning`; nothing is guessed from the scores.
 
     Parameters
     ----------
@@ -135,7 +129,6 @@ def read_foreign(
         raise InputError(f"{path}: the protocol has {', '.join(protocol)}; utterance and key are needed")
     rows = _read_rows(path, columns)
     higher = _direction(rows, higher)
-    rows.notes.append(f"a higher score in the file means {higher}")
     rows = _known(_finite_once(rows), protocol, unknown)
     _refuse_contradictions(rows, protocol, spoof_label)
     table = _joined(rows, protocol.drop(columns="spoof_score", errors="ignore"), higher, missing)
@@ -241,9 +234,9 @@ def _layout(path: Path, header: list[str], columns: Mapping[str, str] | None) ->
     is_row = len(header) == 3 and pd.notna(pd.to_numeric(header[1], errors="coerce"))
     if names == RELEASE_HEADER or is_row:
         return "release", {"utterance": 0, "score": 1, "label": 2}, names == RELEASE_HEADER
-    accepted = f"a Parquet table of scores, the header {' '.join(OFFICIAL_HEADER)}, {' '.join(RELEASE_HEADER)}"
-    named = 'any CSV with its columns={"utterance": ..., "score": ...}'
-    raise InputError(f"{path}, line 1: {', '.join(header)} shows no known form; accepted: {accepted}, or {named}")
+    headers = f"the header {' '.join(OFFICIAL_HEADER)}, {' '.join(RELEASE_HEADER)}, any CSV with `columns`"
+    problem = f"{', '.join(header)} shows no known form; accepted: a Parquet table of scores, {headers}"
+    raise InputError(f"{path}, line 1: {problem}")
 
 
 def _direction(rows: ScoreFile, higher: str | None) -> str:
@@ -253,6 +246,7 @@ def _direction(rows: ScoreFile, higher: str | None) -> str:
     if not fixed and higher not in KEYS:
         problem = f"form {rows.form} does not say what a higher score means: pass {' or '.join(KEYS)}"
         raise InputError(f"{rows.path}: higher={higher!r}; {problem}")
+    rows.notes.append(f"a higher score in the file means {fixed or higher}")
     return fixed or higher
 
 

@@ -19,6 +19,9 @@ seeds: [0, 1]
 """
 
 
+EMPTY = {"seeds": list, "detectors": dict, "selection": list}
+
+
 @pytest.fixture
 def write(tmp_path):
     """Writes an experiment file into a folder marked as the root of a repository; `more` follows the minimal lines."""
@@ -31,12 +34,6 @@ def write(tmp_path):
         return path
 
     return to_file
-
-
-def without(key):
-    values = yaml.safe_load(MINIMAL)
-    del values[key]
-    return yaml.safe_dump(values)
 
 
 def with_value(**values):
@@ -55,15 +52,12 @@ def test_paths_follow_from_the_file(write, tmp_path):
     assert (study.path, study.root) == (tmp_path / "experiments" / "small.yaml", tmp_path)
     assert study.corpus_root == tmp_path / "corpora" / "synthetic"
     assert study.run("camhfa", 1) == tmp_path / "runs" / "small" / "camhfa" / "seed1"
+    assert load(write(text=with_value(corpus={"source": "asvspoof5", "root": "/data"}))).corpus_root == Path("/data")
 
 
 def test_paths_start_at_the_file_where_no_folder_is_marked(tmp_path):
     (tmp_path / "mine.yaml").write_text(MINIMAL)
     assert load(tmp_path / "mine.yaml").root == tmp_path
-
-
-def test_a_corpus_may_lie_anywhere(write):
-    assert load(write(text=with_value(corpus={"source": "asvspoof5", "root": "/data"}))).corpus_root == Path("/data")
 
 
 def test_a_backbone_that_is_a_folder_starts_at_the_root(write, tmp_path):
@@ -97,9 +91,6 @@ def test_the_study_of_a_planted_cue_has_a_corpus_and_a_recipe_of_its_kind(write,
     assert planted.run("camhfa", 0) == tmp_path / "runs" / "small" / "planted" / "splice" / "camhfa" / "seed0"
     assert (planted.training.epochs, planted.training.lr_head) == (5, 1e-3)
     assert study.training.epochs == 3
-
-
-def test_a_faulty_recipe_of_planted_cues_is_refused(write):
     with pytest.raises(StudyError, match=r"unknown key validation\.training\.epoch; known: epochs"):
         load(write("validation: {training: {epoch: 5}}")).planted("splice")
 
@@ -108,18 +99,14 @@ def test_a_faulty_recipe_of_planted_cues_is_refused(write):
     ("more", "message"),
     [
         ("moods: 3", r"unknown key moods; known: name, corpus, .*, device$"),
-        ("root: /data", "unknown key root"),
         ("training: {epoch: 3}", "unknown key training.epoch; known: epochs, steps_per_epoch"),
         ("scoring: 16", "scoring is 16; .*dictionary"),
-        ("training: {epochs: 2.5}", "training.epochs is 2.5; .*valid integer"),
         ("training: {epochs: 0}", "training.epochs is 0; .*greater than or equal to 1"),
         ("training: {epochs: yes}", "training.epochs is True; .*valid integer"),
         ("training: {epochs: '2'}", "training.epochs is '2'; .*valid integer"),
-        ("training: {lr_head: small}", "training.lr_head is 'small'; .*valid number"),
         ("training: {schedule: cosine}", "training.schedule is 'cosine'; .*'constant', 'exponential' or 'one_cycle'"),
         ("annotation: {repeats: 2.0}", "annotation.repeats is 2.0; .*less than or equal to 0.5"),
         ("validation: {planted: []}", r"validation.planted is \[\]; .*at least 1 item"),
-        ("device: 0", "device is 0; .*valid string"),
         ("device: cpu\ndevice: cuda", "(?s)key 'device' stands twice.*line 8"),
         ("training: {epochs: 1, epochs: 2}", "key 'epochs' stands twice"),
     ],
@@ -134,15 +121,11 @@ def test_a_wrong_key_or_value_is_named(write, more, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (without("backbone"), "key backbone is missing"),
         (with_value(corpus={"source": "synthetic"}), "key corpus.root is missing"),
-        (with_value(seeds=["one"]), r"seeds\.0 is 'one'; .*valid integer"),
-        (with_value(seeds=[]), r"seeds is \[\]; .*at least 1 item"),
-        (with_value(detectors={}), r"detectors is \{\}; .*at least 1 item"),
+        *((with_value(**{key: type_()}), rf"{key} is .*at least 1 item") for key, type_ in EMPTY.items()),
         (with_value(name="../../evil"), r"name is '\.\./\.\./evil'; .*match pattern"),
         (with_value(detectors={"a`b": {"head": "sls"}}), "detectors.a`b.*match pattern"),
         ("name: [small", "no valid YAML"),
-        ("- name\n- corpus", "a mapping of keys to values is needed"),
         ("", "a mapping of keys to values is needed"),
     ],
 )
@@ -162,11 +145,8 @@ STRATUM = {"name": "b", "key": "spoof"}
         ("two spoofs", "selection.1 is 'two spoofs'; Input should be a valid dictionary"),
         (STRATUM | {"n": 3, "size": 3}, r"unknown key selection\.1\.size; known: name, key, group, n"),
         ({"key": "spoof", "n": 3}, "key selection.1.name is missing"),
-        (STRATUM | {"key": "fake", "n": 3}, "selection.1.key is 'fake'; Input should be 'bonafide' or 'spoof'"),
-        (STRATUM | {"group": "right", "n": 3}, "group is 'right'; .* 'confidently right'"),
         (STRATUM, "n is None and per_attack is None; exactly one"),
         (STRATUM | {"n": 3, "per_attack": 1}, "n is 3 and per_attack is 1; exactly one"),
-        (STRATUM | {"n": 0}, "n is 0; .*greater than or equal to 1"),
         (STRATUM | {"key": "bonafide", "per_attack": 2}, "bona fide utterances have no attack"),
         (STRATUM | {"name": "a", "n": 3}, "several strata 'a'"),
     ],
@@ -180,8 +160,6 @@ def test_the_selection_is_that_of_the_paper_or_rows_of_the_file(write):
     assert load(write()).selection == PAPER
     rows = [STRATUM | {"group": "middle wrong", "per_attack": 2, "order": "worst"}]
     assert load(write(text=with_value(selection=rows))).selection == [Stratum(**rows[0])]
-    with pytest.raises(StudyError, match=r"selection is .*at least 1 item"):
-        load(write(text=with_value(selection=[])))
 
 
 def test_a_value_that_is_to_be_filled_in_is_named(write):
