@@ -99,12 +99,10 @@ class TestCorpus:
             bonafide, spoof = (np.array([measure(pair[i]) for pair in pairs], float) for i in (0, 1))
             assert 0.4 <= eer(bonafide, spoof) <= 0.6
 
-    def test_sets_share_no_recording(self, corpus):
+    def test_sets_share_no_recording_and_only_spoofs_have_places(self, corpus):
         table = pd.read_csv(corpus / protocol.RECORDINGS, sep="\t")
         assert table.groupby("recording")["utterance"].agg(lambda names: names.str[0].nunique()).eq(1).all()
         assert table.groupby("recording").size().eq(2).all()
-
-    def test_only_spoofs_have_places(self, corpus):
         for name in protocol.SETS:
             spoofs = protocol.load_set(corpus, name).query("key == 'spoof'")["utterance"]
             assert sorted(planted.truth(corpus, name)["utterance"].unique()) == sorted(spoofs)

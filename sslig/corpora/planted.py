@@ -375,22 +375,14 @@ def _as_loud(changed: np.ndarray, samples: np.ndarray, places: Places) -> np.nda
 
 def _table(kind: str, twins: Sequence[Twin]) -> pd.DataFrame:
     """The rows of `twins` in a protocol, with ``set``, ``recording`` and ``original``, by utterance."""
-    rows = [
-        dict.fromkeys(protocol.COLUMNS, NONE)
-        | {
-            "speaker": twin.original.speaker,
-            "utterance": twin.utterance,
-            "gender": twin.original.gender,
-            "attack_tag": TAG if twin.spoof else NONE,
-            "attack": kind if twin.spoof else NONE,
-            "key": "spoof" if twin.spoof else "bonafide",
-            "set": twin.set,
-            "recording": twin.original.recording,
-            "original": twin.original.utterance,
-        }
-        for twin in twins
-    ]
-    return pd.DataFrame(rows).sort_values("utterance")
+    rows = []
+    for twin in twins:
+        original = twin.original
+        attack = (TAG, kind, "spoof") if twin.spoof else (NONE, NONE, "bonafide")
+        trial = (original.speaker, twin.utterance, original.gender, NONE, NONE, NONE, *attack, NONE)
+        rows.append((*trial, twin.set, original.recording, original.utterance))
+    columns = [*protocol.COLUMNS, "set", "recording", "original"]
+    return pd.DataFrame(rows, columns=columns).sort_values("utterance")
 
 
 def _places(twins: Sequence[Twin]) -> pd.DataFrame:
