@@ -16,15 +16,7 @@ from torch import Tensor
 
 from sslig import specs
 from sslig.attribution.context import BASELINES, BONAFIDE_MEAN, Context, drawing_from
-from sslig.attribution.explanation import (
-    COMPLETE,
-    JUMP,
-    NOT_CONVERGED,
-    Explanation,
-    allowance,
-    measured,
-    of_features,
-)
+from sslig.attribution.explanation import COMPLETE, JUMP, NOT_CONVERGED, Explanation, allowance, measured, of_features
 from sslig.attribution.target import FREE, FROZEN, Logit, Target, check, of_head, of_projected
 from sslig.errors import DetectorError
 from sslig.specs import Parameter

@@ -59,11 +59,7 @@ PATTERNS = {
 }
 """Name -> path below the runs of a study, with wildcards."""
 
-READERS = {
-    ".parquet": pd.read_parquet,
-    ".tsv": lambda path: pd.read_csv(path, sep="\t"),
-    ".csv": pd.read_csv,
-}
+READERS = {".parquet": pd.read_parquet, ".tsv": lambda path: pd.read_csv(path, sep="\t"), ".csv": pd.read_csv}
 
 
 def files(study: Study, name: str, **of: Sequence[str | int] | None) -> dict[tuple, Path]:
@@ -120,9 +116,7 @@ def request(study: Study, paths: Sequence[Path]) -> None:
     if os.environ.get(IN_RULE):
         missing = [str(path) for path in paths if not path.exists()]
         if missing:
-            raise PipelineError(
-                f"{missing[0]} is missing: the Snakefile does not name it among the inputs of this rule"
-            )
+            raise PipelineError(f"{missing[0]} is missing: the Snakefile does not name it among this rule's inputs")
         return
     targets = [os.path.relpath(path, study.root) for path in paths]
     command = [sys.executable, "-m", "snakemake", "--cores", str(os.cpu_count() or 1)]

@@ -12,7 +12,7 @@ from sslig.files import atomic
 from sslig.study import Study
 
 KERNEL = "python3"
-PARAMETERS, INJECTED = "parameters", "injected-parameters"
+INJECTED = "injected-parameters"
 
 QUIET = {
     "PYTHONWARNINGS": "ignore::FutureWarning,ignore::DeprecationWarning",
@@ -80,15 +80,8 @@ def _run(notebook: Path, executed: Path, parameters: dict[str, Any], sockets: st
     from papermill.exceptions import PapermillExecutionError
 
     try:
-        papermill.execute_notebook(
-            str(notebook),
-            str(executed),
-            parameters,
-            kernel_name=KERNEL,
-            progress_bar=False,
-            log_output=False,
-            config=_kernel(sockets),
-        )
+        options = {"kernel_name": KERNEL, "progress_bar": False, "log_output": False, "config": _kernel(sockets)}
+        papermill.execute_notebook(str(notebook), str(executed), parameters, **options)
     except PapermillExecutionError as error:
         raise PipelineError(f"{notebook}: cell {error.exec_count} raised {error.ename}: {error.evalue}") from error
     except (DeadKernelError, RuntimeError) as error:

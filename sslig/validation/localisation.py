@@ -101,9 +101,8 @@ def over_shifts(frames: Frames, truth: Frames, clock: FrameClock = SSL_CLOCK) ->
 
     Some frames have to lie in the place and some outside.
     """
-    hops = {
-        name: int(tolerance_s / clock.hop_s + 1e-9) for name, tolerance_s in TOLERANCES_S.items()
-    }  # exactly one hop is one
+    # 1e-9: a tolerance of exactly one hop is one frame
+    hops = {name: int(tolerance_s / clock.hop_s + 1e-9) for name, tolerance_s in TOLERANCES_S.items()}
     near = {name: binary_dilation(truth, iterations=n_frames) for name, n_frames in hops.items()}
     return {name: _correlated(weights(frames, truth), near.get(name, truth)) for name, weights in WEIGHTS.items()}
 
