@@ -43,14 +43,7 @@ class LeftOut:
 def batches(table: pd.DataFrame, detector: Detector, options: Scoring) -> tuple[Iterator[Batch], LeftOut]:
     """Batches of equal-length waveforms, and the list of the utterances left out, which fills while they are drawn.
 
-    Parameters
-    ----------
-    table
-        Utterances with their ``path``.
-    detector
-        The detector whose frame clock trims waveforms to whole frames.
-    options
-        Batch size, crop, longest utterance and number of reading processes.
+    Waveforms are trimmed to whole frames of the detector's clock.
 
     Raises
     ------
@@ -113,15 +106,6 @@ def score(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compute the spoof logits of utterances; a score does not depend on the other utterances.
 
-    Parameters
-    ----------
-    detector
-        Used in evaluation mode, and returned to its mode.
-    table
-        Utterances with ``utterance`` and ``path``.
-    options, device
-        How and where to score.
-
     Returns
     -------
     scores, left_out
@@ -162,7 +146,7 @@ def evaluating(module: nn.Module, device: str | torch.device) -> Iterator[nn.Mod
     """
     training = module.training
     cudnn = torch.backends.cudnn
-    values = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+    values = {name: getattr(cudnn, name) for name in ("enabled", "benchmark", "deterministic")}
     try:
         with cudnn.flags(**values, allow_tf32=False):
             yield module.to(device).eval()

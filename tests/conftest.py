@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
 
 from sslig import audio
 from sslig.corpora import protocol
@@ -47,37 +46,25 @@ LENGTHS = (6_000, 8_000, 8_000, 9_500)
 """Samples of the utterances of the tiny corpus, in turn: two lengths stand once, one stands twice."""
 
 
+def folder_of(name: str) -> Path:
+    """A folder of numbers to compare with: by its variable, or below ``shared/`` beside the repository."""
+    variable = f"SSLIG_{name.upper()}"
+    folder = Path(os.environ.get(variable, REPOSITORY.parent / "shared" / name))
+    if not folder.is_dir():
+        pytest.skip(f"no {name} data: set {variable} to their folder")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def reference() -> Path:
-    """The folder of reference data: ``SSLIG_REFERENCE``, or ``shared/reference`` beside the repository."""
-    folder = Path(os.environ.get("SSLIG_REFERENCE", REPOSITORY.parent / "shared" / "reference"))
-    if not folder.is_dir():
-        pytest.skip("no reference data: set SSLIG_REFERENCE to their folder")
-    return folder
+    """The folder of reference data: ``SSLIG_REFERENCE``, or ``shared/reference``."""
+    return folder_of("reference")
 
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """The folder of golden numbers: ``SSLIG_GOLDEN``, or ``shared/golden`` beside the repository."""
-    folder = Path(os.environ.get("SSLIG_GOLDEN", REPOSITORY.parent / "shared" / "golden"))
-    if not folder.is_dir():
-        pytest.skip("no golden numbers: set SSLIG_GOLDEN to their folder")
-    return folder
-
-
-@pytest.fixture
-def reference_head(
-    reference: Path,
-) -> Callable[[str], tuple[dict[str, torch.Tensor], dict[int, tuple[torch.Tensor, ...]]]]:
-    """Reads the weights of a reference head, and its features and logits by number of frames."""
-
-    def read(name: str) -> tuple[dict[str, torch.Tensor], dict[int, tuple[torch.Tensor, ...]]]:
-        tensors = load_file(reference / f"head_{name}.safetensors")
-        weights = {key.removeprefix("weights."): value for key, value in tensors.items() if key.startswith("weights.")}
-        lengths = sorted(int(key.removeprefix("logit_")) for key in tensors if key.startswith("logit_"))
-        return weights, {length: (tensors[f"features_{length}"], tensors[f"logit_{length}"]) for length in lengths}
-
-    return read
+    """The folder of golden numbers: ``SSLIG_GOLDEN``, or ``shared/golden``."""
+    return folder_of("golden")
 
 
 @pytest.fixture(scope="session")

@@ -79,9 +79,9 @@ def test_a_crop_is_recorded_and_is_another_score(detector, table):
     assert (scored.set_index("utterance")["spoof_score"] - scores_of(model, table)).abs().max() > 1e-3
 
 
-def test_reading_processes_change_nothing(detector, table):
-    model = detector()
-    assert (scores_of(model, table, workers=2) == scores_of(model, table)).all()
+def test_reading_processes_and_the_mode_of_the_detector_change_nothing(detector, table):
+    model = detector().train()
+    assert (scores_of(model, table, workers=2) == scores_of(model.eval(), table)).all()
 
 
 @pytest.fixture
@@ -162,32 +162,16 @@ def test_a_detector_that_gives_nan_is_refused(detector, table):
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_a_detector_is_scored_in_evaluation_mode_and_left_as_it_came(detector, table, training):
-    model = detector().train(training)
-    first = scores_of(model, table)
-    assert model.training is training
-    assert (scores_of(model.eval(), table) == first).all()
-
-
-def test_a_module_comes_back_in_its_mode_after_an_error():
-    module = nn.Dropout().train()
+def test_a_module_is_used_in_evaluation_mode_and_comes_back_in_its_own_after_an_error(training):
+    module = nn.Dropout().train(training)
 
     def fail():
-        with evaluating(module, "cpu"):
-            assert not module.training
-            raise KeyError
+        assert not module.training
+        raise KeyError
 
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError), evaluating(module, "cpu"):
         fail()
-    assert module.training
-
-
-def test_batches_name_the_rows_of_the_table(detector, table):
-    drawn, left_out = scoring.batches(table, detector(), Scoring(batch_size=2))
-    rows = {row: batch.waveforms.shape for batch in drawn for row in batch.rows}
-    assert sorted(rows) == list(range(len(table)))
-    assert {shape[1] for shape in rows.values()} == {5_840, 7_760, 9_360}
-    assert left_out.faults == {}
+    assert module.training is training
 
 
 def test_single_utterances_come_in_front_of_an_evaluating_detector(detector, mixed):
