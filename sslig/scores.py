@@ -125,13 +125,11 @@ def read_foreign(
     path = _existing(path)
     if not {missing, unknown} <= {"refuse", "allow"}:
         raise InputError(f"{path}: missing={missing!r}, unknown={unknown!r}; accepted: refuse, allow")
-    if not {"utterance", "key"} <= set(protocol):
-        raise InputError(f"{path}: the protocol has {', '.join(protocol)}; utterance and key are needed")
     rows = _read_rows(path, columns)
     higher = _direction(rows, higher)
     rows = _known(_finite_once(rows), protocol, unknown)
     _refuse_contradictions(rows, protocol, spoof_label)
-    table = _joined(rows, protocol.drop(columns="spoof_score", errors="ignore"), higher, missing)
+    table = _joined(rows, protocol, higher, missing)
     by_key = [table.loc[table["key"] == key, "spoof_score"] for key in KEYS]
     if all(map(len, by_key)) and (eer := metrics.eer(*by_key)) > 0.5:
         rows.notes.append(f"the EER is {100 * eer:.1f} %, above 50 %: the direction may be reversed")
@@ -148,10 +146,10 @@ def _existing(path: str | os.PathLike) -> Path:
 def _checked(path: str | os.PathLike, table: pd.DataFrame) -> pd.DataFrame:
     missing, unknown = (sorted(names) for names in (set(COLUMNS) - set(table), set(table) - set(COLUMNS)))
     if missing or unknown:
-        raise InputError(f"{path}: missing columns {missing}, unknown columns {unknown}; accepted: {list(COLUMNS)}")
+        raise InputError(f"{path}: missing columns {missing}, unknown columns {unknown}; accepted: {COLUMNS}")
     if table.empty:
         raise InputError(f"{path}: no scores")
-    table = table[list(COLUMNS)].reset_index(drop=True).astype({"crop_s": np.float64})  # a column of nulls has no kind
+    table = table[COLUMNS].reset_index(drop=True).astype({"crop_s": np.float64})  # a column of nulls has no kind
     finite, known = np.isfinite(table["spoof_score"]), table["key"].isin(KEYS)
     _refuse(path, table, ~finite, "spoof_score is {spoof_score} in utterance {utterance}; a finite number is needed")
     _refuse(path, table, ~known, f"key is {{key!r}} in utterance {{utterance}}; accepted: {', '.join(KEYS)}")

@@ -146,10 +146,6 @@ class TestForms:
         assert file.table["utterance"].tolist() == NAMES
         assert file.table["spoof_score"].tolist() == SPOOF_SCORES
 
-    def test_a_score_column_of_the_protocol_is_not_taken_for_the_score(self, protocol, write):
-        file = read_foreign(write(*release()), protocol.assign(spoof_score=9.0), higher="spoof")
-        assert file.table["spoof_score"].tolist() == SPOOF_SCORES
-
     @pytest.mark.parametrize(
         ("content", "columns", "message"),
         [
@@ -279,8 +275,3 @@ def test_a_score_that_is_no_finite_number_is_named(protocol, write, value):
 def test_unknown_options_are_refused(protocol, write, options, message):
     with pytest.raises(InputError, match=message):
         read_foreign(write(*release()), protocol, **options)
-
-
-def test_a_protocol_without_keys_is_refused(protocol, write):
-    with pytest.raises(InputError, match="utterance and key are needed"):
-        read_foreign(write(*release()), protocol.drop(columns="key"), higher="spoof")
