@@ -4,18 +4,8 @@ import torch
 
 from sslig import audio, scoring
 from sslig.corpora import protocol
-from sslig.cues import edits
-from sslig.cues.masking import (
-    ALL_FRAMES,
-    APPLIED,
-    NO_FRAMES,
-    MaskedUtterance,
-    bands,
-    cuts,
-    mask_scores,
-    shifted,
-    with_controls,
-)
+from sslig.cues import edits, masking
+from sslig.cues.masking import ALL_FRAMES, APPLIED, NO_FRAMES, MaskedUtterance, bands, cuts, mask_scores, shifted
 from sslig.cues.masks import Places, parse
 from sslig.cues.tiers import Tier
 from sslig.errors import DataError
@@ -160,7 +150,7 @@ def test_controls_stay_among_the_frames_that_the_head_reads(run, tiny_detector, 
     table, _ = run("noise", head="sls", profile=torch.zeros(3, 16))
     short = table[table["utterance"] == utterances["utterance"].iloc[0]].iloc[0]
     assert short["n_frames"] == 18
-    moved = with_controls(parse("noise"), torch.arange(18)[None] < 4, 15, 20, torch.Generator().manual_seed(0))
+    moved = masking.with_controls(parse("noise"), torch.arange(18)[None] < 4, 15, 20, torch.Generator().manual_seed(0))
     assert moved.sum(dim=1).tolist() == [4] * 21
     assert not moved[:, 15:].any()
 
