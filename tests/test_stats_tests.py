@@ -35,10 +35,10 @@ def test_the_rounds_needed_are_the_fewest_with_which_p_can_be_reached(p, n_units
 
 
 def test_enough_rounds_are_drawn_where_they_can_help():
-    assert enough_rounds(1, 40, least=1000, most=10_000) == 1000
-    assert enough_rounds(50, 40, least=100, most=10_000) == rounds_needed(ALPHA / 50, 40)
-    assert enough_rounds(50, 3, least=100, most=10_000) == 100
-    assert enough_rounds(1, 1, least=100, most=10_000) == 100
+    assert enough_rounds(1, 40, least=1000) == 1000
+    assert enough_rounds(50, 40, least=100) == rounds_needed(ALPHA / 50, 40)
+    assert enough_rounds(50, 3, least=100) == 100
+    assert enough_rounds(1, 1, least=100) == 100
 
 
 def test_holm_multiplies_by_the_tests_that_remain():

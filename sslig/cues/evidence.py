@@ -12,9 +12,6 @@ from sslig.frames import FrameClock
 from sslig.stats.bootstrap import Units, estimate, mean, ratio
 from sslig.stats.tests import ALPHA, corrected, enough_rounds, standardised
 
-MOST_ROUNDS = 10_000
-"""Rounds at most where Holm's correction needs more than a study asks for."""
-
 EVIDENCE = {"size": np.abs, "signed": np.asarray}
 """What is followed: the size of the evidence, or the evidence for spoof (negative for bona fide)."""
 
@@ -41,7 +38,7 @@ def contribution_table(
     recordings
         Whether recordings are resampled within speakers.
     seed, rounds
-        Seed and least number of bootstrap rounds; up to `MOST_ROUNDS` are drawn where Holm's correction needs them.
+        Seed and least number of bootstrap rounds; more are drawn where Holm's correction needs them (`enough_rounds`).
 
     Returns
     -------
@@ -63,7 +60,7 @@ def contribution_table(
     rows, names = [], list(next(iter(segments.values()), {}))
     groups = list(attributions.groupby(["detector", "key"]))
     fewest = min((Units.of_table(part, recordings=recordings).n for _, part in groups), default=0)
-    rounds = enough_rounds(len(names), fewest, least=rounds, most=MOST_ROUNDS)
+    rounds = enough_rounds(len(names), fewest, least=rounds)
     for (detector, key), part in groups:
         units = Units.of_table(part, recordings=recordings)
         for name in names:

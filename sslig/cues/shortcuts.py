@@ -16,9 +16,6 @@ ALL = "all"
 NEITHER = "neither"
 """Marks a measure with equal errors in both directions and a Cliff's delta of 0."""
 
-MOST_ROUNDS = 10_000
-"""Rounds at most where Holm's correction needs more than a study asks for."""
-
 FOLDS = 5
 PENALTIES = np.logspace(0, 4, 9)
 """Ridge penalties, for standardised measures, among which the training part of a fold chooses."""
@@ -53,7 +50,7 @@ def separation(
     recordings
         Whether recordings are resampled within speakers.
     seed, rounds
-        Seed and least number of bootstrap rounds; up to `MOST_ROUNDS` are drawn where Holm's correction needs them.
+        Seed and least number of bootstrap rounds; more are drawn where Holm's correction needs them (`enough_rounds`).
 
     Returns
     -------
@@ -64,7 +61,7 @@ def separation(
         ``n_missing``. Figures are NaN where a group has no value, intervals where there is one unit to resample.
     """
     part = table[table[by].isin(pair)]
-    rounds = enough_rounds(len(measures), Units.of_table(part, recordings=recordings).n, least=rounds, most=MOST_ROUNDS)
+    rounds = enough_rounds(len(measures), Units.of_table(part, recordings=recordings).n, least=rounds)
     jobs = [(part, names, by, pair, recordings, seed, rounds) for names in _alike(part, measures)]
     return corrected(pd.DataFrame([row for rows in _each(_separation, jobs, workers) for row in rows]))
 
@@ -94,7 +91,7 @@ def score_correlation(
         correlation (NaN).
     """
     n_units = min((Units.of_table(part, recordings=recordings).n for _, part in table.groupby("key")), default=0)
-    rounds = enough_rounds(len(measures), n_units, least=rounds, most=MOST_ROUNDS)
+    rounds = enough_rounds(len(measures), n_units, least=rounds)
     jobs = [(*part, names, recordings, seed, rounds) for part in _parts(table) for names in _alike(part[1], measures)]
     return corrected(
         pd.DataFrame([row for rows in _each(_correlation, jobs, workers) for row in rows]), ["detector", "key"]

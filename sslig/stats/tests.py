@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 ALPHA = 0.05  # an effect is significant where its p-value after Holm's correction is below this
+MOST_ROUNDS = 10_000  # at most these are drawn where Holm's correction needs more than a study asks for
 NO_SPREAD = 1e-20  # a variance that is this small a share of the mean square is what rounding leaves of a constant
 
 
@@ -39,10 +40,10 @@ def rounds_needed(p: float, n_units: int) -> int:
     return int(1 / tail) if tail > 0 else sys.maxsize
 
 
-def enough_rounds(tests: int, n_units: int, *, least: int, most: int) -> int:
-    """Rounds with which one of `tests` tests can survive Holm; `least` where fewer do, or where `most` do not help."""
+def enough_rounds(tests: int, n_units: int, *, least: int) -> int:
+    """Rounds with which one of `tests` tests can survive Holm; `least` where fewer do, or `MOST_ROUNDS` do not help."""
     needed = rounds_needed(ALPHA / max(tests, 1), n_units) if n_units > 1 else sys.maxsize
-    return max(least, needed) if needed <= max(least, most) else least
+    return max(least, needed) if needed <= max(least, MOST_ROUNDS) else least
 
 
 def holm(p: ArrayLike) -> np.ndarray:
