@@ -15,7 +15,45 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-MUTATIONS = []
+MUTATIONS = [
+    (
+        "sslig/frames.py",
+        "+ self.receptive_field_samples / 2) / SAMPLE_RATE_HZ",
+        "+ self.receptive_field_samples) / SAMPLE_RATE_HZ",
+        "tests/test_frames.py",
+    ),
+    (
+        "sslig/stats/metrics.py",
+        "np.take_along_axis((p_miss + p_fa) / 2, at",
+        "np.take_along_axis(p_miss, at",
+        "tests/test_stats_metrics.py",
+    ),
+    ("sslig/stats/metrics.py", "/ np.log(2) / 2", "/ np.log(10) / 2", "tests/test_stats_metrics.py"),
+    ("sslig/stats/tests.py", "(1 + np.minimum(below, above))", "np.minimum(below, above)", "tests/test_stats_tests.py"),
+    ("sslig/stats/calibration.py", "- weights @ mean", "+ weights @ mean", "tests/test_stats_calibration.py"),
+    ("sslig/models/sls.py", "(gate.unsqueeze(-1) * x).sum(dim=1)", "x.sum(dim=1)", "tests/test_models_sls.py"),
+    ("sslig/models/camhfa.py", "weights.softmax(dim=0), features", "weights, features", "tests/test_models_camhfa.py"),
+    (
+        "sslig/attribution/explanation.py",
+        "abs(self.residual / self.difference)",
+        "abs(self.residual)",
+        "tests/test_attribution_explanation.py",
+    ),
+    (
+        "sslig/validation/localisation.py",
+        "(rankdata(frames) - (n + 1) / 2) / (n * m)",
+        "(rankdata(frames) - n / 2) / (n * m)",
+        "tests/test_validation_localisation.py",
+    ),
+    (
+        "sslig/validation/localisation.py",
+        "(spoof - place) / (spoof - twin)",
+        "(spoof - place) / twin",
+        "tests/test_validation_localisation.py",
+    ),
+    ("sslig/cues/effects.py", "(n_trials - 2)", "n_trials", "tests/test_cues_effects.py"),
+    ("sslig/training/run.py", "value / len(paths)", "value", "tests/test_training_run.py"),
+]
 """Module, its text, the broken text, and the test that has to fail."""
 
 
