@@ -134,11 +134,8 @@ def test_r_is_the_mean_rank_correlation(followed):
 def test_chance_of_a_mean_is_narrower_than_of_one_utterance(followed):
     """The mean of n independent correlations, each with variance 1 / T, has variance 1 / (n T)."""
     table, tracks = followed
-    row = (
-        correlation_table(table, tracks, seed=0, rounds=2000, recordings=True)
-        .set_index(["key", "track", "evidence"])
-        .loc[("spoof", "loud", "signed")]
-    )
+    result = correlation_table(table, tracks, seed=0, rounds=2000, recordings=True)
+    row = result.set_index(["key", "track", "evidence"]).loc[("spoof", "loud", "signed")]
     assert row["null_high"] - row["null_low"] == pytest.approx(2 * 1.96 / np.sqrt(10 * 60), rel=0.15)
 
 

@@ -122,14 +122,9 @@ class TestScoreModels:
     def table(self, rng):
         """200 utterances of 20 speakers: a score that is 3 x plus noise of variance 1, and one that is noise."""
         n = 200
-        common = {
-            "utterance": [f"u{i}" for i in range(n)],
-            "key": np.where(np.arange(n) % 2, "spoof", "bonafide"),
-            "speaker": [f"s{i // 10}" for i in range(n)],
-            "recording": [f"r{i // 2}" for i in range(n)],
-            "x": rng.standard_normal(n),
-            "y": rng.standard_normal(n),
-        }
+        number = np.arange(n)
+        common = {"utterance": number, "key": np.where(number % 2, "spoof", "bonafide"), "speaker": number // 10}
+        common |= {"recording": number // 2, "x": rng.standard_normal(n), "y": rng.standard_normal(n)}
         scores = {"follows": 3 * common["x"] + rng.standard_normal(n), "noise": rng.standard_normal(n)}
         parts = [pd.DataFrame(common | {"detector": name, "spoof_score": score}) for name, score in scores.items()]
         return pd.concat(parts, ignore_index=True)

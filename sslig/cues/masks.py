@@ -63,12 +63,11 @@ ENERGY, TOP, BOTTOM, EDGE_SILENCE = "energy", "top_attribution", "bottom_attribu
 
 @dataclass(frozen=True)
 class Place:
-    """A named choice of frames, in words and by a tier: stretches with some labels or phones, or where these change."""
+    """Frames in words, and by a tier: stretches with some labels or classes of phones, or where these change."""
 
     frames: str
     tier: str | None = None
     labels: tuple[str, ...] | None = None
-    phone_class: str | None = None
     at_changes: bool = False
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
@@ -86,10 +85,7 @@ PLACES: Mapping[str, Place] = MappingProxyType(
         "pauses": Place("Frames of pauses inside the speech", "speech", ("pause",)),
         TOP: Place("The {percent:g} % of frames with the highest attribution", parameters=_PERCENT),
         BOTTOM: Place("The {percent:g} % of frames with the lowest attribution", parameters=_PERCENT),
-        **{
-            f"phone:{name}": Place(f"Frames of the phone class {name}", "phones", phone_class=name)
-            for name in phones.CLASSES
-        },
+        **{f"phone:{name}": Place(f"Frames of the phone class {name}", "phones", (name,)) for name in phones.CLASSES},
     }
 )
 """The places by name."""
@@ -318,8 +314,8 @@ def frame_mask(name: str, tiers: Mapping[str, Tier], clock: FrameClock, n_frames
     tier, labels = tiers[place.tier], place.labels
     if place.at_changes:
         return near(tier.changes_s(labels), clock, n_frames, CHANGE_WIDTH_MS)
-    if place.phone_class:
-        labels = {label for label in set(tier.labels) if phones.class_of(label) == place.phone_class}
+    if place.tier == "phones":
+        labels = {label for label in set(tier.labels) if phones.class_of(label) in place.labels}
     return tier.mask(clock, n_frames, labels)
 
 

@@ -44,7 +44,24 @@ class Tier:
     def __post_init__(self) -> None:
         for field in ("start_s", "end_s"):
             object.__setattr__(self, field, np.asarray(getattr(self, field), dtype=np.float64))
-        _check(self)
+        shapes = {self.start_s.shape, self.end_s.shape, (len(self.labels),)}
+        if len(shapes) > 1 or not 0 <= self.duration_s < np.inf:
+            raise InputError(
+                f"tier {self.name!r}: {self.start_s.shape} starts, {self.end_s.shape} ends and {len(self.labels)} "
+                f"labels of {self.duration_s} s; one of each per stretch, and a duration of 0 or more (not negative)"
+            )
+        rows = list(zip(self.start_s.tolist(), self.end_s.tolist(), self.labels, strict=True))
+        for number, (start_s, end_s, label) in enumerate(rows, start=1):
+            where = f"tier {self.name!r}, stretch {number} ({start_s} to {end_s} s, {label!r})"
+            if not 0 <= start_s < end_s <= self.duration_s + TOLERANCE_S:
+                raise InputError(
+                    f"{where}: it must begin at 0 or later, before its end, and end by {self.duration_s} s"
+                )
+            if not label or label != " ".join(label.split()):
+                raise InputError(f"{where}: a label is words with single spaces between them, and not empty")
+        for number, (before, after) in enumerate(pairwise(rows), start=2):
+            if before[1] > after[0]:
+                raise InputError(f"tier {self.name!r}: stretch {number} {after} begins before {before} ends")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -160,25 +177,6 @@ def read_audacity(path: str | os.PathLike, name: str, duration_s: float) -> Tier
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and line[0] != "\\"]
     rows = [_label(path, number, line) for number, line in numbered]
     return _read(path, "Audacity labels", name, sorted(rows), duration_s)
-
-
-def _check(tier: Tier) -> None:
-    shapes = {tier.start_s.shape, tier.end_s.shape, (len(tier.labels),)}
-    if len(shapes) > 1 or not 0 <= tier.duration_s < np.inf:
-        raise InputError(
-            f"tier {tier.name!r}: {tier.start_s.shape} starts, {tier.end_s.shape} ends and {len(tier.labels)} labels "
-            f"of {tier.duration_s} s; one of each per stretch, and a duration that is not negative, are needed"
-        )
-    rows = list(zip(tier.start_s.tolist(), tier.end_s.tolist(), tier.labels, strict=True))
-    for number, (start_s, end_s, label) in enumerate(rows, start=1):
-        where = f"tier {tier.name!r}, stretch {number} ({start_s} to {end_s} s, {label!r})"
-        if not 0 <= start_s < end_s <= tier.duration_s + TOLERANCE_S:
-            raise InputError(f"{where}: it must begin at 0 or later, before its end, and end by {tier.duration_s} s")
-        if not label or label != " ".join(label.split()):
-            raise InputError(f"{where}: a label is words with single spaces between them, and not empty")
-    for number, (before, after) in enumerate(pairwise(rows), start=2):
-        if before[1] > after[0]:
-            raise InputError(f"tier {tier.name!r}: stretch {number} {after} begins before {before} ends")
 
 
 def _entries(tier: Tier) -> list[tuple[float, float, str]]:
