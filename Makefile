@@ -40,7 +40,7 @@ annotate explore: $(READY)
 	@python -m sslig.widgets.serve "$$EXPERIMENT" --page $@ --port $(PORT)
 
 test: $(READY)
-	@python -m pytest -n $(CORES) --dist loadgroup --ignore=tests/browser
+	@python -m pytest -n $(CORES) --dist worksteal --ignore=tests/browser
 
 test-browser: $(READY)
 	@python -m pytest tests/browser

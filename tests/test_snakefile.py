@@ -53,9 +53,6 @@ class Checkout:
             file.write(f"{line}\n")
 
 
-pytestmark = pytest.mark.xdist_group("snakefile")
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     checkout = Checkout(tmp_path_factory.mktemp("checkout"))

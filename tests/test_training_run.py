@@ -213,7 +213,6 @@ def train_and_fall(path, corpus, number, epoch, batch):
 KILL, TERM, USR1 = signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1
 
 
-@pytest.mark.xdist_group("processes")
 @pytest.mark.parametrize(
     ("recipe", "falls"),
     [
@@ -348,7 +347,6 @@ def launch(processes, free_port, corpus):
     return started
 
 
-@pytest.mark.xdist_group("processes")
 def test_two_processes_give_what_one_gives(study, fit, launch):
     recipe = RECIPE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "backbone": STILL}
     single, pair = fit("single", **recipe), study("pair", **recipe)
@@ -359,7 +357,6 @@ def test_two_processes_give_what_one_gives(study, fit, launch):
         torch.testing.assert_close(weights(output)[name], value, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.xdist_group("processes")
 def test_two_processes_stop_and_resume_together(study, launch):
     recipe = RECIPE | {"epochs": 2, "steps_per_epoch": 3, "batch_size": 4, "backbone": RESTLESS}
     whole, broken = study("whole", **recipe), study("broken", **recipe)
