@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write {RESULT.relative_to(RESULT.parents[2])}")
     options = parser.parse_args()
     study = load(options.experiment)
-    corpus, trials = pipeline.corpus(study), []
+    corpus, trials = pipeline.corpus_root(study), []
     for suffix, augmentation in (("without", None), ("with", options.augmentation)):
         recipe = study.training.model_copy(update={"augmentation": augmentation})
         trials.append(eval_scores(study.model_copy(update={"training": recipe}), options.seeds, corpus, suffix))

@@ -34,7 +34,7 @@ REFERENCE = "ig"
 
 def records(study: Study, name: str, seed: int, n: int, methods: list[str] | None) -> pd.DataFrame:
     """A row an utterance and method. Methods take turns on an utterance, so that other load affects them alike."""
-    chosen, corpus = {"detectors": [name], "seeds": [seed]}, pipeline.corpus(study)
+    chosen, corpus = {"detectors": [name], "seeds": [seed]}, pipeline.corpus_root(study)
     paths = {file: pipeline.files(study, file, **chosen)[name, seed] for file in ("detector", "baseline", "nonspeech")}
     model, rows = Detector.from_pretrained(paths["detector"]), []
     context = load_context(study, seed, model, corpus, paths["baseline"], paths["nonspeech"])

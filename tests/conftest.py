@@ -20,6 +20,7 @@ from sslig.models.detector import Detector
 from sslig.study import Study, load
 
 matplotlib.use("agg")
+torch.set_num_threads(1)  # test processes run beside each other, and sums depend on the number of threads
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -51,7 +51,7 @@ def test_a_detector_is_its_folder(experiment, snakemake):
 
 
 def test_a_corpus_is_its_folder(experiment, snakemake):
-    assert outputs.corpus(experiment) == experiment.corpus_root
+    assert outputs.corpus_root(experiment) == experiment.corpus_root
     assert len(snakemake[0][0]) == 3
 
 

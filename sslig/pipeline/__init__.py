@@ -18,6 +18,6 @@ A rule is the function ``sslig.pipeline.<rule>.<rule>``. An argument means the s
     Table to write: ``utterance`` and ``reason`` of the files that could not be read.
 """
 
-from sslig.pipeline.outputs import chosen, corpus, files, tables
+from sslig.pipeline.outputs import chosen, corpus_root, files, tables
 
-__all__ = ["chosen", "corpus", "files", "tables"]
+__all__ = ["chosen", "corpus_root", "files", "tables"]

@@ -99,7 +99,7 @@ def chosen(study: Study, detectors: Any = None, seeds: Any = None) -> tuple[list
     return lists[0] or list(study.detectors), lists[1] or list(study.seeds)
 
 
-def corpus(study: Study) -> Path:
+def corpus_root(study: Study) -> Path:
     """Ask for the corpus of a study, and return its folder."""
     request(study, [study.corpus_root / file for file, _ in protocol.SETS.values()])
     return study.corpus_root

@@ -203,7 +203,7 @@ def make_sheet(study: Study) -> None:
     first = {"detectors": list(study.detectors), "seeds": study.seeds[:1]}
     tables = pipeline.tables(study, "attributions", "scores_eval", **first)
     folders, attributions = pipeline.files(study, "detector", **first), tables["attributions"]
-    known, scores = protocol.load_set(outputs.corpus(study), "eval"), tables["scores_eval"]
+    known, scores = protocol.load_set(outputs.corpus_root(study), "eval"), tables["scores_eval"]
     by_all = scores.groupby("utterance")["utterance"].transform("size") == len(study.detectors)
     scores = scores[by_all].assign(gender=scores["utterance"].map(known.set_index("utterance")["gender"]))
     groups = agreement.groups(scores)
