@@ -220,10 +220,7 @@ def explained_study(tmp_path_factory: pytest.TempPathFactory, write_experiment, 
     segments = ["vad", "voicing", "pocketsphinx:phones"]
     masking = {"utterances": 8, "masks": ["noise"], "sweeps": [], "draws": 3, "workers": 1, "segments": segments}
     masking["nonspeech_utterances"] = 4
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads cost so small a model more than they save
     study = run_pipeline(write_experiment(tmp_path_factory.mktemp("explained"), seeds=[0], masking=masking))
-    torch.set_num_threads(threads)
     return study
 
 
