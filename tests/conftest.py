@@ -20,7 +20,9 @@ from sslig.models.detector import Detector
 from sslig.study import Study, load
 
 matplotlib.use("agg")
-torch.set_num_threads(1)  # test processes run beside each other, and sums depend on the number of threads
+# Test processes run beside each other, and sums depend on the number of threads: here, and in what tests start.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
