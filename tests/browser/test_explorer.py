@@ -128,7 +128,7 @@ def test_keys_do_what_the_list_of_keys_says(open_page, explored):
 def test_a_file_is_opened_on_a_phone_and_its_name_is_text(open_page, rng):
     page, file = open_page(width=390, height=800, color_scheme="dark"), io.BytesIO()
     assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
-    assert page.locator(".sslig-explorer.sslig-dark").count() == 1
+    soon(lambda: page.locator(".sslig-explorer.sslig-dark").count() == 1)
     soundfile.write(file, 0.1 * rng.standard_normal(32_000), 16_000, format="WAV")
     chosen = {"name": HOSTILE, "mimeType": "audio/wav", "buffer": file.getvalue()}
     page.locator("input[type=file]").set_input_files(chosen)
