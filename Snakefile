@@ -116,7 +116,7 @@ def retrained():
         for seed in SEEDS:
             record = Path(path("training").format(detector=detector, seed=seed))
             if record.is_file() and (lines := changes(json.loads(record.read_text()), S, detector, seed)):
-                yield f"{detector} seed {seed} will be trained again: {'; '.join(lines)}"
+                yield f"{detector} seed {seed} has other values and is trained again where it is needed: {'; '.join(lines)}"
 
 
 onstart:
