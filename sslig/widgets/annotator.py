@@ -197,19 +197,19 @@ def make_sheet(study: Study) -> None:
     """
     from sslig import pipeline
     from sslig.corpora import protocol
-    from sslig.pipeline import outputs
     from sslig.stats import agreement
 
     first = {"detectors": list(study.detectors), "seeds": study.seeds[:1]}
     tables = pipeline.tables(study, "attributions", "scores_eval", **first)
-    folders, attributions = pipeline.files(study, "detector", **first), tables["attributions"]
-    known, scores = protocol.load_set(outputs.corpus_root(study), "eval"), tables["scores_eval"]
+    # Attributions are made from the corpus and the detectors, so these are there now too.
+    attributions, scores = tables["attributions"], tables["scores_eval"]
+    known = protocol.load_set(study.corpus_root, "eval")
     by_all = scores.groupby("utterance")["utterance"].transform("size") == len(study.detectors)
     scores = scores[by_all].assign(gender=scores["utterance"].map(known.set_index("utterance")["gender"]))
     groups = agreement.groups(scores)
     chosen, _ = agreement.select(groups, study.selection, seed=study.corpus.seed)
     utterances = plan.utterances(study, known, attributions, chosen)
-    clock = _clock(next(iter(folders.values())))
+    clock = _clock(study.run(first["detectors"][0], study.seeds[0]) / "detector")
     regions = plan.regions(attributions[attributions["utterance"].isin(utterances["utterance"])], clock=clock)
     sheet = Sheet(sheet_path(study), utterances[["utterance", "group"]], regions)
     write_sheet(sheet, _views(study, utterances, attributions, clock))
