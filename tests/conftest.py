@@ -132,7 +132,7 @@ def write_corpus() -> Callable[..., Path]:
 def _trial(
     set_name: str, number: int, folder: Path, sound: Callable, lengths: tuple[int, ...], generator: np.random.Generator
 ) -> list[str]:
-    """Write one utterance and return its row of the protocol; eval has attacks of its own."""
+    """Write one utterance and return its row of the protocol; eval has attacks that train lacks."""
     initial, spoof = set_name[0].upper(), number % 2 == 1
     utterance, time_s = f"{initial}_{number:04d}", np.arange(lengths[number // 2]) / 16_000
     audio.write_flac(folder / f"{utterance}.flac", sound(number, time_s, spoof, generator).astype(np.float32))

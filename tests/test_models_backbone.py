@@ -94,7 +94,7 @@ def test_the_last_state_is_what_the_encoder_gives(tiny_backbone, waveforms, fami
     """In encoders as WavLM Large and XLS-R it is normalised, behind all layers."""
     backbone = Backbone.from_config(tiny_backbone | stable | {"model_type": family}).eval()
     left = []
-    backbone.model.encoder.layers[-1].register_forward_hook(lambda *told: left.append(told[-1]))
+    backbone.model.encoder.layers[-1].register_forward_hook(lambda *arguments: left.append(arguments[-1]))
     last = backbone(waveforms)[:, -1]
     torch.testing.assert_close(last, backbone.model(waveforms).last_hidden_state)
     behind_layers = left[0][0] if isinstance(left[0], tuple) else left[0]

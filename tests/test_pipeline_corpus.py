@@ -17,8 +17,10 @@ def test_a_corpus_is_built_from_its_source(tmp_path, write_experiment):
     assert json.loads((tmp_path / "made" / "corpus.json").read_text())["options"]["seed"] == 0
 
 
-def test_a_ready_made_corpus_is_checked(experiment):
+def test_a_ready_made_corpus_is_left_as_it_is(experiment):
+    before = sorted(experiment.corpus_root.rglob("*"))
     rule(experiment)
+    assert sorted(experiment.corpus_root.rglob("*")) == before
 
 
 def test_a_protocol_that_a_ready_made_corpus_lacks_is_named(tmp_path, write_experiment):

@@ -34,7 +34,7 @@ RECIPE |= {"checkpoint_steps": 2, "log_steps": 1, "average": 2}
 
 @pytest.fixture
 def study(tmp_path, write_experiment):
-    """Writes a study with a recipe into a folder of its own."""
+    """Writes a study with a recipe into a new folder."""
 
     def write(name="study", backbone=None, **recipe):
         (tmp_path / name).mkdir(exist_ok=True)
