@@ -45,6 +45,21 @@ def test_features_are_batch_layer_frame_feature(tiny_backbone, waveforms, family
     assert backbone(waveforms).shape == (2, 3, SSL_CLOCK.n_frames(4_000), 16)
 
 
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize(("family", "stable"), ENCODERS)
+def test_the_convolutions_and_the_encoder_are_the_backbone(tiny_backbone, waveforms, family, stable, normalise):
+    """Bit by bit, and the same as the encoder's own forward pass; frames of the convolutions do not mix."""
+    backbone = Backbone.from_config(tiny_backbone | stable | {"model_type": family}, normalise).eval()
+    convolutions = backbone.convolutions(waveforms)
+    assert convolutions.shape == (2, 12, 8)
+    assert torch.equal(backbone.encode(convolutions), backbone(waveforms))
+    if not normalise:
+        torch.testing.assert_close(backbone(waveforms)[:, -1], backbone.model(waveforms).last_hidden_state)
+    changed = convolutions.clone()
+    changed[:, 3] += 1
+    assert ((backbone.encode(changed) - backbone(waveforms)).abs().amax(dim=(1, 3)) > 0).all()  # the encoder mixes them
+
+
 def test_layer_0_is_what_enters_the_first_transformer_layer(tiny_backbone, waveforms):
     backbone = Backbone.from_config(tiny_backbone).eval()
     entered = []
@@ -66,7 +81,7 @@ def test_a_waveform_is_normalised_where_asked(tiny_backbone):
 
     def entering(normalise):
         backbone, seen = Backbone.from_config(tiny_backbone, normalise), []
-        backbone.model.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        backbone.model.feature_extractor.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
         backbone(torch.tensor([[1.0, 3.0], [-10.0, 10.0]]).repeat(1, 200))
         return seen[0][:, :2]
 

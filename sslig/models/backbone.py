@@ -110,22 +110,43 @@ class Backbone(nn.Module):
         """(batch, layer, frame, feature) Hidden states of (batch, samples) waveforms.
 
         The first is the input of layer 1; the last is the output of the encoder, which some encoders normalise.
+        """
+        return self.encode(self.convolutions(waveforms))
+
+    def convolutions(self, waveforms: Tensor) -> Tensor:
+        """(batch, frame, channel) What the convolutions give to the feature projection: one vector a frame.
+
+        A frame sees its receptive field and, in encoders with group normalisation, the level of the whole waveform.
 
         Raises
         ------
         DetectorError
-            The encoder returns another number of frames than its convolutions imply.
+            The convolutions return another number of frames than their kernels and strides imply.
         """
         if self.normalise:
             centred = waveforms - waveforms.mean(dim=1, keepdim=True)
             waveforms = centred / torch.sqrt(centred.var(dim=1, keepdim=True, correction=0) + NORMALISE_EPS)
-        with self._listening() as states:
-            self.model(waveforms)
-        features, n_samples = torch.stack(states, dim=1), waveforms.shape[1]
-        if (n_frames := features.shape[2]) != (implied := self.clock.n_frames(n_samples)):
+        convolutions, n_samples = self.model.feature_extractor(waveforms).transpose(1, 2), waveforms.shape[1]
+        if (n_frames := convolutions.shape[1]) != (implied := self.clock.n_frames(n_samples)):
             given = f"{self.model.config.model_type!r} gives {n_frames} frames for {n_samples} samples"
             raise DetectorError(f"{given}; its convolutions give {implied}")
-        return features
+        return convolutions
+
+    def encode(self, convolutions: Tensor) -> Tensor:
+        """(batch, layer, frame, feature) Hidden states of the (batch, frame, channel) output of the convolutions.
+
+        The encoder runs on one frame of silence, with the output of its convolutions replaced: so it does all that it
+        does between them and its layers, whatever its family.
+        """
+        silence = convolutions.new_zeros(len(convolutions), self.clock.receptive_field_samples)
+        extractor = self.model.feature_extractor
+        replaced = extractor.register_forward_hook(lambda *_: convolutions.transpose(1, 2))
+        try:
+            with self._listening() as states:
+                self.model(silence)
+        finally:
+            replaced.remove()
+        return torch.stack(states, dim=1)
 
     @contextmanager
     def _listening(self) -> Iterator[list[Tensor]]:

@@ -89,12 +89,23 @@ class Detector(nn.Module, PyTorchModelHubMixin, library_name="sslig", tags=["aud
         DetectorError
             The waveforms do not have two axes, or are shorter than one frame.
         """
+        return self.encode(self.convolutions(waveforms))
+
+    def convolutions(self, waveforms: Tensor) -> Tensor:
+        """(batch, frame, channel) What the recording gives to the encoder, before anything mixes frames.
+
+        That is the output of the convolutions of the backbone (`Backbone.convolutions`). Raises as `features` does.
+        """
         if waveforms.ndim != 2:
             raise DetectorError(f"waveforms of shape {tuple(waveforms.shape)}; (batch, samples) is needed")
         if self.clock.n_frames(waveforms.shape[1]) < 1:
             frame = f"one frame of {self.clock.receptive_field_samples} samples"
             raise DetectorError(f"{waveforms.shape[1]} samples are shorter than {frame}")
-        return self.backbone(waveforms)
+        return self.backbone.convolutions(waveforms)
+
+    def encode(self, convolutions: Tensor) -> Tensor:
+        """(batch, layer, frame, feature) SSL features of (batch, frame, channel) conv features."""
+        return self.backbone.encode(convolutions)
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """(batch,) Spoof logits of (batch, samples) waveforms at 16 kHz."""
