@@ -48,7 +48,7 @@ def test_features_are_batch_layer_frame_feature(tiny_backbone, waveforms, family
 @pytest.mark.parametrize("normalise", [False, True])
 @pytest.mark.parametrize(("family", "stable"), ENCODERS)
 def test_the_convolutions_and_the_encoder_are_the_backbone(tiny_backbone, waveforms, family, stable, normalise):
-    """Bit by bit, and the same as the encoder's own forward pass; frames of the convolutions do not mix."""
+    """Bit by bit, and the same as the encoder's own forward pass."""
     backbone = Backbone.from_config(tiny_backbone | stable | {"model_type": family}, normalise).eval()
     convolutions = backbone.convolutions(waveforms)
     assert convolutions.shape == (2, 12, 8)
@@ -56,8 +56,8 @@ def test_the_convolutions_and_the_encoder_are_the_backbone(tiny_backbone, wavefo
     if not normalise:
         torch.testing.assert_close(backbone(waveforms)[:, -1], backbone.model(waveforms).last_hidden_state)
     changed = convolutions.clone()
-    changed[:, 3] += 1
-    assert ((backbone.encode(changed) - backbone(waveforms)).abs().amax(dim=(1, 3)) > 0).all()  # the encoder mixes them
+    changed[:, 3, 0] += 1
+    assert (backbone.encode(changed) != backbone(waveforms)).any(dim=3).any(dim=1).all()  # the encoder mixes frames
 
 
 def test_layer_0_is_what_enters_the_first_transformer_layer(tiny_backbone, waveforms):
