@@ -187,7 +187,14 @@ class Validation(Values):
         Matched random controls, and circular shifts that estimate chance.
     """
 
-    planted: Annotated[list[str], Field(min_length=1)] = ["noise_floor", "phone_glitch", "boundary", "band", "splice"]
+    planted: Annotated[list[str], Field(min_length=1)] = [
+        "noise_floor",
+        "phone_glitch",
+        "boundary",
+        "band",
+        "band_stretch",
+        "splice",
+    ]
     severity: dict[str, float] = {}
     planted_recordings: dict[Literal["train", "dev", "eval"], int | None] = {}
     start: Literal["backbone", "study"] = "backbone"

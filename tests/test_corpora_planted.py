@@ -9,7 +9,18 @@ import pytest
 
 from sslig import audio
 from sslig.corpora import planted, protocol, recordings
-from sslig.corpora.planted import KINDS, Original, draw_places, fades, kind_of, noise_floor, plan, plant, truth_mask
+from sslig.corpora.planted import (
+    KINDS,
+    Original,
+    draw_places,
+    fades,
+    kind_of,
+    noise_floor,
+    plan,
+    plant,
+    truth_cells,
+    truth_mask,
+)
 from sslig.errors import CorpusError
 from sslig.frames import SSL_CLOCK
 from sslig.stats.metrics import eer
@@ -140,13 +151,21 @@ def test_a_frame_is_marked_if_it_sees_a_sample_of_a_place():
     assert not truth_mask(rows.head(0), SSL_CLOCK, 12).any()
 
 
+def test_a_cell_is_marked_if_half_of_it_lies_in_a_place():
+    rows = pd.DataFrame([(0.05, 0.25, 2_000.0, 4_000.0)], columns=["start_s", "end_s", "low_hz", "high_hz"])
+    cells = truth_cells(rows, np.array([0, 0.1, 0.2, 0.3]), np.array([0, 1_000, 3_000, 4_000, 8_000]))
+    # Of the cells in time 1/2, 1 and 1/2 lie in the place; in frequency 0, 1/2, 1 and 0.
+    assert cells.tolist() == [[False] * 3, [False, True, False], [True] * 3, [False] * 3]
+    assert not truth_cells(rows.head(0), np.arange(3.0), np.arange(3.0)).any()
+
+
 class TestPlaces:
     @staticmethod
     def places_s(kind, original, seed=0):
         places = draw_places(KINDS[kind], original, np.random.default_rng(seed))
         return [(start / 16_000, stop / 16_000) for start, stop in places]
 
-    @pytest.mark.parametrize(("kind", "n"), [("phone_glitch", 16), ("band", 3), ("splice", 3)])
+    @pytest.mark.parametrize(("kind", "n"), [("phone_glitch", 16), ("band", 3), ("band_stretch", 3), ("splice", 3)])
     def test_places_lie_within_stretches_at_the_given_rate(self, kind, n):
         places = self.places_s(kind, LONG)
         assert len(places) == n
@@ -242,7 +261,7 @@ class TestCues:
             before, after = (np.sqrt(np.mean(samples[start:stop] ** 2)) for samples in (speech, changed))
             assert abs(20 * np.log10(after / before)) < 2  # the phases of cross-faded signals do not match
 
-    @pytest.mark.parametrize("name", ["phone_glitch", "boundary", "splice"])
+    @pytest.mark.parametrize("name", ["phone_glitch", "boundary", "band_stretch", "splice"])
     def test_a_share_of_0_changes_nothing(self, name, speech):
         assert plant(KINDS[name], speech, PLACES, 0.0, np.random.default_rng(0)) == pytest.approx(speech, abs=1e-6)
 
@@ -259,6 +278,22 @@ class TestCues:
         amplitude = [2 * np.abs(np.mean(changed * tone[middle])) for tone in (low, high)]
         assert 20 * np.log10(amplitude[0] / amplitude[1]) == pytest.approx(-20, abs=0.1)
         assert changed.std() == pytest.approx(1, rel=0.01)
+
+    def test_a_band_in_a_stretch_is_steady_noise_of_the_same_power_and_the_rest_stays(self, speech):
+        place = slice(8_000, 16_000)
+        changed = KINDS["band_stretch"].change(speech, [(8_000, 16_000)], 1.0, np.random.default_rng(0))
+        before, after = (np.abs(np.fft.rfft(samples[place] * np.hanning(8_000))) ** 2 for samples in (speech, changed))
+        frequency_hz = np.fft.rfftfreq(8_000, 1 / 16_000)
+        inside, outside = (
+            (frequency_hz > 2_000) & (frequency_hz < 4_000),
+            (frequency_hz < 1_600) | (frequency_hz > 4_500),
+        )
+        assert after[outside].sum() == pytest.approx(before[outside].sum(), rel=0.01)
+        assert 0.5 < after[inside].sum() / before[inside].sum() < 2
+
+    def test_the_truth_lies_in_the_band_of_the_kind(self, corpus):
+        bounds = planted.truth(corpus, "eval")[["low_hz", "high_hz"]].drop_duplicates()
+        assert bounds.to_numpy().tolist() == [list(KINDS["band"].band_hz)] == [[1_000, 8_000]]
 
     def test_a_flat_spectrum_has_equal_magnitudes(self, speech):
         changed = KINDS["boundary"].change(speech, [(8_000, 8_401)], 1.0, np.random.default_rng(0))

@@ -35,7 +35,9 @@ FADE_S = 0.005
 """Length of each cross-fade inside a place, at most a quarter of the place."""
 CONTEXT_S = 0.25
 """Recording before and after a place that a vocoder processes too, so that the place lies away from its edges."""
+WHOLE_HZ = (0.0, SAMPLE_RATE_HZ / 2)
 CUT_HZ = 1000.0
+STRETCH_HZ = (2000.0, 4000.0)
 FLOOR_HZ = 80.0
 """Lower limit of the added noise: the recordings of built corpora end here."""
 
@@ -56,7 +58,8 @@ class Kind:
     """A kind of planted cue: places of `duration_s` (least, most), one per `every_s` or, with None, as many as fit.
 
     `severity` is the default strength in `unit`, within `limits`. `change` maps ``(samples, places, severity,
-    generator)`` to (samples,) whose places hold the cue; the other samples are not used.
+    generator)`` to (samples,) whose places hold the cue; the other samples are not used. `band_hz` is where
+    in frequency the cue lies.
     """
 
     description: str
@@ -67,6 +70,7 @@ class Kind:
     severity: float = 1.0
     unit: str = "share of vocoded speech"
     limits: tuple[float, float] = (0.0, 1.0)
+    band_hz: tuple[float, float] = WHOLE_HZ
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,7 @@ def build_planted(
     content = json.dumps([about, kind, severity, seed, VERSION])
     pairs = list(zip(twins[::2], twins[1::2], strict=True))
     build.write_sounds(root, content, pairs, partial(_write, root, kind, severity, seed), workers)
-    files.write_tsv(root / PLACES, _places(twins))
+    files.write_tsv(root / PLACES, _places(kind, twins))
     table = _table(kind, twins)
     without_room = Counter(original.set for original in originals)
     without_room.subtract(twin.set for twin in twins if twin.spoof)
@@ -130,7 +134,9 @@ def build_planted(
 
 
 def truth(root: Path, set_name: str) -> pd.DataFrame:
-    """The places in a set of the corpus at `root`: ``utterance``, ``start_s``, ``end_s``; only spoofs have places.
+    """The places in a set of the corpus at `root`; only spoofs have places.
+
+    Columns are ``utterance``, ``start_s``, ``end_s``, ``low_hz`` and ``high_hz``.
 
     Raises
     ------
@@ -151,6 +157,22 @@ def truth_mask(rows: pd.DataFrame, clock: FrameClock, n_frames: int) -> np.ndarr
     stop = first + clock.receptive_field_samples
     start, end = (np.rint(rows[name].to_numpy(float) * SAMPLE_RATE_HZ) for name in ("start_s", "end_s"))  # (place,)
     return ((first < end) & (start < stop)).any(axis=1)
+
+
+def truth_cells(rows: pd.DataFrame, time_s: np.ndarray, frequency_hz: np.ndarray) -> np.ndarray:
+    """(band, time) bool: at least half of the cell belongs to a place, from the rows of `truth`.
+
+    `time_s` are the (time + 1,) and `frequency_hz` the (band + 1,) edges of the cells.
+    """
+    time = _overlap(rows["start_s"], rows["end_s"], time_s)  # (place, time)
+    band = _overlap(rows["low_hz"], rows["high_hz"], frequency_hz)  # (place, band)
+    return np.einsum("pb,pt->bt", band, time) >= 0.5
+
+
+def _overlap(start: pd.Series, stop: pd.Series, edges: np.ndarray) -> np.ndarray:
+    """(place, cell) Share of each cell that lies in a place."""
+    start, stop = start.to_numpy(float)[:, None], stop.to_numpy(float)[:, None]
+    return np.clip(np.minimum(stop, edges[1:]) - np.maximum(start, edges[:-1]), 0, None) / np.diff(edges)
 
 
 def plan(kind: str, originals: Sequence[Original], severity: float, seed: int) -> list[Twin]:
@@ -274,6 +296,17 @@ def band(samples: np.ndarray, places: Places, severity: float, generator: np.ran
     return _as_loud(samples - (1 - 10 ** (-severity / 20)) * sosfiltfilt(filters, samples), samples, places)
 
 
+def band_stretch(samples: np.ndarray, places: Places, severity: float, generator: np.random.Generator) -> np.ndarray:
+    """Replace a share `severity` of the band `STRETCH_HZ` by steady noise of the same power in each place.
+
+    Nothing changes outside the band, so the cue has limits in time and in frequency.
+    """
+    filters = butter(4, STRETCH_HZ, "bandpass", fs=SAMPLE_RATE_HZ, output="sos")
+    within = sosfiltfilt(filters, samples)
+    noise = _as_loud(sosfiltfilt(filters, generator.standard_normal(len(samples))), within, places)
+    return samples + severity * (noise - within)
+
+
 KINDS: Mapping[str, Kind] = {
     "noise_floor": Kind(
         description="another noise floor in pauses",
@@ -308,6 +341,19 @@ KINDS: Mapping[str, Kind] = {
         severity=20.0,
         unit="dB of attenuation",
         limits=(0.0, 60.0),
+        band_hz=(
+            CUT_HZ,
+            WHOLE_HZ[1],
+        ),  # at equal loudness speech rises by 8 dB above the cut, and falls by 3 dB below it
+    ),
+    "band_stretch": Kind(
+        description="0.5 to 1 s whose band from 2 to 4 kHz is steady noise",
+        where=SPEECH,
+        duration_s=(0.5, 1.0),
+        change=band_stretch,
+        every_s=2.5,
+        unit="share of noise in the band",
+        band_hz=STRETCH_HZ,
     ),
     "splice": Kind(
         description="0.3 to 1 s from a noise vocoder of three bands (a partial spoof)",
@@ -385,11 +431,11 @@ def _table(kind: str, twins: Sequence[Twin]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).sort_values("utterance")
 
 
-def _places(twins: Sequence[Twin]) -> pd.DataFrame:
+def _places(kind: str, twins: Sequence[Twin]) -> pd.DataFrame:
     rows = [
-        (twin.utterance, start / SAMPLE_RATE_HZ, stop / SAMPLE_RATE_HZ)
+        (twin.utterance, start / SAMPLE_RATE_HZ, stop / SAMPLE_RATE_HZ, *KINDS[kind].band_hz)
         for twin in sorted(twins, key=lambda twin: twin.utterance)
         if twin.spoof
         for start, stop in twin.places
     ]
-    return pd.DataFrame(rows, columns=["utterance", "start_s", "end_s"])
+    return pd.DataFrame(rows, columns=["utterance", "start_s", "end_s", "low_hz", "high_hz"])
