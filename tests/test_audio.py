@@ -1,3 +1,7 @@
+import io
+import warnings
+
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -87,6 +91,102 @@ def test_truncated_flac(tmp_path, rng, kept):
     path.write_bytes(content[: int(kept * len(content))])
     with pytest.raises(AudioError, match=r"cut\.flac: .*truncated"):
         audio.read(path)
+
+
+def coded(samples, form, subtype=None):
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format=form, subtype=subtype)
+    return file.getvalue()
+
+
+def muxed(path, samples, codec, container, **options):
+    """Write (samples,) at 16 kHz with FFmpeg."""
+    with av.open(str(path), "w", format=container, options=options) as out:
+        stream = out.add_stream(codec, rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 16_000, 0
+        for part in (frame, None):
+            out.mux(stream.encode(part))
+    return path
+
+
+@pytest.fixture
+def noise(rng):
+    return (0.1 * rng.standard_normal(48_000)).astype(np.float32)
+
+
+def test_a_flac_stream_without_a_length_is_read_whole(tmp_path, noise):
+    content = bytearray(coded(noise, "FLAC"))
+    content[21:26] = bytes([content[21] & 0xF0, 0, 0, 0, 0])  # STREAMINFO: the number of samples is unknown
+    (tmp_path / "stream.flac").write_bytes(content)
+    np.testing.assert_allclose(audio.read(tmp_path / "stream.flac"), noise, atol=PCM_STEP)
+    assert audio.n_samples(tmp_path / "stream.flac") == len(noise)
+    assert len(audio.read(tmp_path / "stream.flac", 100, 50)) == 50
+    (tmp_path / "cut.flac").write_bytes(content[: len(content) // 2])
+    with pytest.raises(AudioError, match=r"cut\.flac: truncated or damaged"):
+        audio.read(tmp_path / "cut.flac")
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "options"),
+    [("libmp3lame", "mp3", {"write_xing": "0"}), ("aac", "mp4", {}), ("libopus", "webm", {}), ("aac", "adts", {})],
+)
+def test_what_libsndfile_cannot_count_is_read_whole_under_any_name(tmp_path, noise, codec, container, options):
+    path = muxed(tmp_path / "memo", noise, codec, container, **options)
+    samples = audio.read(path)
+    assert audio.n_samples(path) == len(samples)
+    assert 0 <= len(samples) - len(noise) <= 2_500  # encoders delay and fill their last frame
+    assert audio.rms(samples) == pytest.approx(audio.rms(noise), rel=0.2)
+
+
+@pytest.mark.parametrize(("form", "subtype"), [("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")])
+def test_joined_parts_are_read_to_the_end(tmp_path, tone, noise, form, subtype):
+    (tmp_path / "one").write_bytes(coded(noise, form, subtype))
+    (tmp_path / "joined").write_bytes(coded(tone, form, subtype) + coded(noise, form, subtype))
+    assert audio.n_samples(tmp_path / "one") == len(audio.read(tmp_path / "one")) == len(noise)
+    samples = audio.read(tmp_path / "joined")
+    assert abs(len(samples) - len(tone) - len(noise)) < 3_000  # MP3 has the silence of a second header
+    assert audio.rms(samples[-30_000:]) > 0.6 * audio.rms(noise)
+
+
+@pytest.mark.parametrize("form", ["WAV", "AIFF", "VORBIS", "OPUS", "FLAC", "MP3", "webm", "mp4"])
+def test_a_file_cut_in_half_is_refused(tmp_path, noise, form):
+    path = tmp_path / "cut"
+    if form in ("webm", "mp4"):
+        muxed(path, noise, {"webm": "libopus", "mp4": "aac"}[form], form, movflags="faststart")
+    else:
+        path.write_bytes(coded(noise, *(("OGG", form) if form in ("VORBIS", "OPUS") else (form, None))))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(AudioError, match=r"cut: .*(truncated|could be read)"):
+        audio.read(path)
+
+
+def test_a_wav_from_a_pipe_states_no_length_and_is_read_whole(tmp_path, noise):
+    content = bytearray(coded(noise, "WAV"))
+    content[4:8] = content[40:44] = b"\xff" * 4
+    (tmp_path / "pipe.raw").write_bytes(content)  # the name means nothing
+    np.testing.assert_allclose(audio.read(tmp_path / "pipe.raw"), noise, atol=PCM_STEP)
+
+
+def test_channels_that_cancel_and_samples_out_of_scale_give_a_warning_with_the_name(wav, tone):
+    with pytest.warns(audio.AudioWarning, match=r"sound\.wav: the channels cancel"):
+        audio.read(wav(np.stack([tone, -tone], axis=1)))
+    with pytest.warns(audio.AudioWarning, match=r"sound\.wav: samples of up to 9,830"):
+        audio.read(wav(19_660 * tone))
+    with warnings.catch_warnings(action="error"):
+        audio.read(wav(np.stack([tone, np.zeros_like(tone)], axis=1)))
+        audio.read(wav(2.5 * tone))
+
+
+def test_sound_is_known_by_content_or_by_name(tmp_path, noise):
+    for name, content in {
+        "a.dat": coded(noise, "FLAC"),
+        "b.wav": b"",
+        "c.txt": b"words",
+        "d.jpg": b"\xff\xd8\xff",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+    assert [path.name for path in sorted(tmp_path.iterdir()) if audio.is_sound(path)] == ["a.dat", "b.wav"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -170,9 +170,11 @@ def coded(samples, rate=16_000, form="WAV"):
     return file.getvalue()
 
 
-@pytest.mark.parametrize(("ending", "form"), [("wav", "WAV"), ("FLAC", "FLAC"), ("mp3", "MP3"), ("ogg", "OGG")])
-def test_four_formats_become_whole_frames(tone, ending, form):
-    samples = read_file(f"my file.{ending}", coded(tone, form=form), SSL_CLOCK, max_s=60, min_frames=1)
+@pytest.mark.parametrize(
+    ("name", "form"), [("a.wav", "WAV"), ("A.FLAC", "FLAC"), ("a.mp3", "MP3"), ("voice note.opus", "OGG"), ("b", "OGG")]
+)
+def test_formats_become_whole_frames_under_any_name(tone, name, form):
+    samples = read_file(name, coded(tone, form=form), SSL_CLOCK, max_s=60, min_frames=1)
     n_frames = SSL_CLOCK.n_frames(len(samples))
     assert len(samples) == SSL_CLOCK.n_samples(n_frames)
     assert n_frames >= 49
@@ -190,8 +192,7 @@ def test_stereo_at_another_rate_is_averaged_and_resampled():
 @pytest.mark.parametrize(
     ("name", "content", "error", "message"),
     [
-        ("notes.txt", b"x", InputError, "'notes.txt': accepted are WAV, FLAC, MP3, OGG"),
-        ("wav", b"x", InputError, "'wav': accepted are"),
+        ("notes.txt", b"x", AudioError, "'notes.txt': not a sound file"),
         ("a.wav", b"", InputError, "'a.wav': 0.0 MiB; accepted are files that are not empty, of at most 50 MiB"),
         ("a.wav", b"no sound at all", AudioError, "'a.wav': not a sound file"),
         ("../../etc/passwd.wav", b"no sound", AudioError, "passwd.wav': not a sound file"),

@@ -188,7 +188,8 @@ class Explorer(anywidget.AnyWidget):
     def _choices(self) -> dict[str, Any]:
         exports = {kind: description for kind, (description, _, _) in recordings.KINDS.items()}
         masks = {"fills": list(bench.FILLS), "interventions": bench.suggestions(self.study), "exports": exports}
-        files = {name.lower(): getattr(recordings, name) for name in ("ENDINGS", "PART_BYTES", "LARGEST_BYTES")}
+        files = {name.lower(): getattr(recordings, name) for name in ("PART_BYTES", "LARGEST_BYTES")}
+        files["endings"] = audio.ENDINGS  # what a browser offers first; the content decides
         detectors = {"detectors": self.bench.names, "orders": self.catalogue.orders}
         return self.catalogue.choices() | detectors | masks | files
 

@@ -26,7 +26,6 @@ from sslig.widgets import view
 SHOWN_TIERS = ("speech", "phones", "words")
 """Segments that are drawn, from top to bottom; voicing serves masks only."""
 
-ENDINGS = (".wav", ".flac", ".mp3", ".ogg")
 LARGEST_BYTES = 50 * 2**20
 """Largest file that is accepted: more than a minute of any common format."""
 
@@ -279,13 +278,13 @@ def read_file(name: str, content: bytes, clock: FrameClock, *, max_s: float, min
     Raises
     ------
     InputError
-        The name, the size or the length of the recording is not accepted.
+        The size or the length of the recording is not accepted.
     AudioError
         It is no sound file.
     """
     _check_file(name, len(content))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"recording{_ending(name)}"
+        path = Path(folder) / "recording"
         path.write_bytes(content)
         try:
             duration_s = audio.n_samples(path) / SAMPLE_RATE_HZ
@@ -307,13 +306,7 @@ def shown_name(name: str) -> str:
     return "".join(letter for letter in last if letter.isprintable()) or "recording"
 
 
-def _ending(name: str) -> str:
-    return PurePosixPath(shown_name(name)).suffix.lower()
-
-
 def _check_file(name: str, n_bytes: int) -> None:
-    if _ending(name) not in ENDINGS:
-        raise InputError(f"{name!r}: accepted are {', '.join(ending[1:].upper() for ending in ENDINGS)}")
     if not 0 < n_bytes <= LARGEST_BYTES:
         largest = f"of at most {LARGEST_BYTES / 2**20:.0f} MiB"
         raise InputError(f"{name!r}: {n_bytes / 2**20:.1f} MiB; accepted are files that are not empty, {largest}")
