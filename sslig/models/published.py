@@ -1,25 +1,22 @@
 """Import of the detectors that the paper released: `.pt` state dicts of a WavLM and one head."""
 
 import os
-import pickle
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sslig.errors import DetectorError
 from sslig.models.backbone import Backbone
+from sslig.models.checkpoint import fill, read_state, with_new_weight_norm
 from sslig.models.detector import HEADS, Detector
 
-WRAPPERS = ("model", "state_dict")
 BACKBONE_PREFIX = "wavlm."
-# Older transformers stored weight norm under other names, before torch moved it to parametrizations.
-WEIGHT_NORM = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
+BACKBONE = "microsoft/wavlm-base-plus"
 
 
 def import_published(
-    path: str | os.PathLike, head: str, backbone: str | dict[str, Any] = "microsoft/wavlm-base-plus"
+    path: str | os.PathLike, head: str | None = None, backbone: str | dict[str, Any] = BACKBONE
 ) -> Detector:
     """Load a detector from a `.pt` file of the release of arXiv 2606.10912, in evaluation mode.
 
@@ -28,6 +25,8 @@ def import_published(
     path
         A state dict whose keys start with ``wavlm.`` or the name of the head, optionally behind ``module.``; the dict
         may be wrapped in ``model`` or ``state_dict``.
+    head
+        Its name; none: that of the weights.
     backbone
         Where the configuration of the encoder comes from: a name, a folder, or values with `model_type`.
 
@@ -36,9 +35,11 @@ def import_published(
     DetectorError
         The file needs pickled code, holds no such state dict, or does not fill the detector exactly.
     """
+    weights = read_state(path)
+    head = head or next((name for name in HEADS if any(key.startswith(f"{name}.") for key in weights)), "of no known name")
     if head not in HEADS:
-        raise DetectorError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
-    state = _split(path, _load(path), head)
+        raise DetectorError(f"{path}: unknown head {head!r}; known: {', '.join(HEADS)}")
+    state = _split(path, weights, head)
     load = Backbone.from_config if isinstance(backbone, dict) else partial(Backbone.from_pretrained, weights=False)
     encoder = load(backbone)
     try:
@@ -50,36 +51,15 @@ def import_published(
             raise DetectorError(f"{path}: the head was made for another {name} than the backbone's {value}")
     detector = Detector.assemble(encoder, head, config)
     for part, module in (("backbone", detector.backbone.model), ("head", detector.head)):
-        try:
-            module.load_state_dict(state[part], strict=True)
-        except RuntimeError as error:
-            raise DetectorError(f"{path}: the weights of the {part} do not fit: {error}") from error
+        fill(module, state[part], f"{path}: the weights of the {part}")
     return detector.eval()
-
-
-def _load(path: str | os.PathLike) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise DetectorError(f"{path}: refused, because loading it would run pickled code ({error})") from error
-    except (RuntimeError, EOFError, OSError) as error:
-        raise DetectorError(f"{path}: not a checkpoint that torch can read ({error})") from error
-    for wrapper in WRAPPERS:
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    items = state.items() if isinstance(state, dict) else [(None, state)]
-    if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in items):
-        raise DetectorError(f"{path}: no state dict; accepted: tensors by name, bare or wrapped in one of {WRAPPERS}")
-    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def _split(path: str | os.PathLike, state: dict[str, Tensor], head: str) -> dict[str, dict[str, Tensor]]:
     parts: dict[str, dict[str, Tensor]] = {"backbone": {}, "head": {}}
     for key, value in state.items():
         if key.startswith(BACKBONE_PREFIX):
-            for old, new in WEIGHT_NORM.items():
-                key = key.removesuffix(old) + new if key.endswith(old) else key
-            parts["backbone"][key.removeprefix(BACKBONE_PREFIX)] = value
+            parts["backbone"][with_new_weight_norm(key).removeprefix(BACKBONE_PREFIX)] = value
         elif key.startswith(f"{head}."):
             parts["head"][key.removeprefix(f"{head}.")] = value
         else:
