@@ -216,3 +216,21 @@ def test_a_checkpoint_with_another_preprocessor_is_refused(folder, preprocessor,
     with pytest.raises(DetectorError, match=message) as error:
         Backbone.from_pretrained(place)
     assert str(place) in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_an_encoder_in_half_precision_computes_in_float32(folder, waveforms, dtype):
+    place = folder({"do_normalize": False})
+    source = Backbone.from_pretrained(place)
+    source.model.to(dtype).save_pretrained(place)
+    backbone = Backbone.from_pretrained(place)
+    assert {parameter.dtype for parameter in backbone.parameters()} == {torch.float32}
+    torch.testing.assert_close(backbone(waveforms), source.float()(waveforms))
+
+
+def test_weights_of_another_size_are_refused(folder):
+    place = folder({"do_normalize": False})
+    config = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(config | {"hidden_size": 32}))
+    with pytest.raises(DetectorError, match="cannot be loaded: .*size"):
+        Backbone.from_pretrained(place)

@@ -20,6 +20,9 @@ from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 PREPROCESSOR_FILE = "preprocessor_config.json"
 NORMALISE_EPS = 1e-7
 
+CHECKPOINTS = (".pt", ".pth")
+TAKE = "take the same encoder in the form of Hugging Face, such as facebook/wav2vec2-xls-r-300m for xlsr2_300m.pt"
+
 # Newer releases of huggingface_hub reject the values of a configuration with an error that is not a ValueError.
 REFUSED = (ValueError, KeyError, TypeError, getattr(hub_errors, "StrictDataclassError", ValueError))
 
@@ -48,7 +51,7 @@ class Backbone(nn.Module):
         except (AttributeError, IndexError) as error:
             raise DetectorError(f"{config.model_type!r} is not an SSL speech encoder: {error}") from error
         self.normalise, self.frozen, self.layerdrop = normalise, False, getattr(config, "layerdrop", 0.0)
-        self._hold(model)
+        self.hold(model)
 
     @classmethod
     def from_config(cls, values: dict[str, Any], normalise: bool = False) -> "Backbone":
@@ -69,23 +72,31 @@ class Backbone(nn.Module):
         DetectorError
             There is no such model, or its weights do not fill the encoder.
         """
+        if Path(name).suffix in CHECKPOINTS:
+            raise DetectorError(f"backbone {str(name)!r} is a checkpoint of fairseq; {TAKE}")
         try:
             backbone = cls(AutoConfig.from_pretrained(name), _asks_for_normalisation(name))
             if not weights:
                 return backbone
             model, report = AutoModel.from_pretrained(name, output_loading_info=True)
-        except (OSError, SafetensorError, *REFUSED) as error:
+        except (OSError, RuntimeError, SafetensorError, *REFUSED) as error:
             raise DetectorError(f"backbone {str(name)!r} cannot be loaded: {error}") from error
         # Only SpecAugment reads the mask embedding, in training; it starts at random where a checkpoint lacks it.
         missing = sorted(key for key in report["missing_keys"] if "masked_spec_embed" not in key)
         if missing:
             raise DetectorError(f"backbone {str(name)!r} lacks {len(missing)} weights: {', '.join(missing[:5])}")
-        backbone._hold(model)
+        backbone.hold(model)
         return backbone
 
-    def _hold(self, model: PreTrainedModel) -> None:
+    @classmethod
+    def shape_of(cls, source: str | os.PathLike | dict[str, Any]) -> "Backbone":
+        """An encoder with random weights: of a name, of a folder, or of values with `model_type`."""
+        return cls.from_config(source) if isinstance(source, dict) else cls.from_pretrained(source, weights=False)
+
+    def hold(self, model: PreTrainedModel) -> None:
+        """Take this encoder, in float32 whatever it was saved in; LayerDrop stays here."""
         model.config.layerdrop = 0.0
-        self.model = model
+        self.model = model.float()
 
     @property
     def config(self) -> dict[str, Any]:

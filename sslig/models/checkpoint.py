@@ -33,7 +33,7 @@ def read_state(path: str | os.PathLike) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        reason = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line), "pickle")
         raise DetectorError(
             f"{path}: refused, because loading it would run pickled code ({reason}); {CONVERSION}"
         ) from error

@@ -1,7 +1,6 @@
 """Import of the detectors that the paper released: `.pt` state dicts of a WavLM and one head."""
 
 import os
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -35,13 +34,14 @@ def import_published(
     DetectorError
         The file needs pickled code, holds no such state dict, or does not fill the detector exactly.
     """
+    if head not in (None, *HEADS):
+        raise DetectorError(f"unknown head {head!r}; known: {', '.join(HEADS)}")
     weights = read_state(path)
-    head = head or next((name for name in HEADS if any(key.startswith(f"{name}.") for key in weights)), "of no known name")
-    if head not in HEADS:
-        raise DetectorError(f"{path}: unknown head {head!r}; known: {', '.join(HEADS)}")
+    head = head or next((name for name in HEADS if any(key.startswith(f"{name}.") for key in weights)), "")
+    if not head:
+        raise DetectorError(f"{path}: no weights of a known head: {', '.join(HEADS)}")
     state = _split(path, weights, head)
-    load = Backbone.from_config if isinstance(backbone, dict) else partial(Backbone.from_pretrained, weights=False)
-    encoder = load(backbone)
+    encoder = Backbone.shape_of(backbone)
     try:
         config = HEADS[head].config_of(state["head"])
     except (KeyError, ValueError, IndexError) as error:

@@ -1,0 +1,191 @@
+"""Detectors by name: a folder, a file, a repository on the Hub, a Python class, or values of a YAML file."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub.constants import CONFIG_NAME
+from torch import nn
+
+from sslig.errors import DetectorError
+from sslig.frames import SAMPLE_RATE_HZ
+from sslig.models import deepfense, factory, fairseq, huggingface
+from sslig.models.backbone import CHECKPOINTS
+from sslig.models.checkpoint import read_state
+from sslig.models.detector import Detector
+from sslig.models.foreign import Origin
+from sslig.models.published import BACKBONE_PREFIX, import_published
+
+OWN, RELEASE = "sslig", "release of arXiv 2606.10912"
+
+KINDS = {
+    OWN: "a folder or a Hub repository with config.json and model.safetensors",
+    RELEASE: "a .pt file with wavlm.* and the weights of a head",
+    huggingface.KIND: "a folder or a Hub repository of AutoModelForAudioClassification",
+    huggingface.PIPELINE_KIND: "a Hub repository with an antispoofing pipeline, with trust_remote_code",
+    fairseq.KIND: "a .pt or .pth file with ssl_model.model.*: SSL_Anti-spoofing, SLS",
+    deepfense.KIND: "a folder or a Hub repository with best_model.pth and config.yaml",
+    factory.ARENA_KIND: "package.module:Class with load() and score(audio, sr)",
+    factory.KIND: "package.module:factory of an nn.Module, with a direction",
+}
+"""Kind of detector -> how it is named."""
+
+KEYS = ("checkpoint", "module", "labels", "direction", "rate", "arguments", "min_samples", "backbone", "head")
+"""Values that name a detector: `checkpoint` or `module`, and what these need."""
+
+
+def load(name: str | os.PathLike | Mapping[str, Any], trust_remote_code: bool = False) -> nn.Module:
+    """Load a detector, whatever it is, in float32 and evaluation mode.
+
+    Parameters
+    ----------
+    name
+        A folder, a file, a repository, ``package.module:name``, a YAML file of values, or values with `KEYS`.
+
+    Returns
+    -------
+    nn.Module
+        From (batch, samples) at 16 kHz to (batch,) spoof logits, with ``clock``, ``min_frames`` and ``origin``.
+
+    Raises
+    ------
+    DetectorError
+        Nothing of `KINDS` has this name, or it cannot be loaded; the message says what to give.
+    """
+    values = _values(name)
+    target = str(values.pop("checkpoint", None) or values.pop("module", ""))
+    kind, place = identify(target)
+    loaders = {
+        OWN: lambda: _own(place, **_only(values)),
+        RELEASE: lambda: _own(import_published(place, **_only(values, "head", "backbone"))),
+        huggingface.KIND: lambda: huggingface.load(
+            place, trust_remote_code=trust_remote_code, **_only(values, "labels")
+        ),
+        fairseq.KIND: lambda: fairseq.load(place, **_only(values, "backbone")),
+        deepfense.KIND: lambda: deepfense.load(place, **_only(values, "backbone")),
+        factory.KIND: lambda: factory.load(place, **_only(values, "direction", "rate", "arguments", "min_samples")),
+    }
+    detector = loaders[kind]()
+    if not hasattr(detector, "origin"):
+        detector.origin = Origin(kind, target, labels=(), direction="higher_is_spoof")
+    return detector
+
+
+def identify(target: str) -> tuple[str, str]:
+    """The kind of what is named, and its place on this machine or on the Hub.
+
+    Raises
+    ------
+    DetectorError
+        Nothing of `KINDS` has this name.
+    """
+    path = Path(target).expanduser()
+    if path.is_file() and path.suffix in CHECKPOINTS:
+        return _kind_of_weights(path), str(path)
+    if path.is_dir():
+        files = {file.name for file in path.iterdir()}
+        return _kind_of_files(str(path), files, lambda file: path / file), str(path)
+    if ":" in target and "/" not in target and not path.exists():
+        return factory.KIND, target
+    if target.count("/") == 1 and not path.exists() and not target.startswith((".", "~")):
+        return _on_the_hub(target)
+    raise DetectorError(_nothing(target))
+
+
+def _nothing(target: str) -> str:
+    accepted = "; ".join(f"{how} ({kind})" for kind, how in KINDS.items())
+    return f"no detector {target!r}; accepted: {accepted}"
+
+
+def _kind_of_weights(path: Path) -> str:
+    state = read_state(path)
+    if any(key.startswith(BACKBONE_PREFIX) for key in state):
+        return RELEASE
+    if fairseq.is_fairseq(state) or any(key.startswith(fairseq.PREFIX) for key in state):
+        return fairseq.KIND
+    names = ", ".join(list(state)[:3])
+    raise DetectorError(f"{path}: tensors such as {names} belong to no known detector; {_nothing(path.name)}")
+
+
+def _kind_of_files(target: str, files: set[str], fetch) -> str:
+    if {deepfense.WEIGHTS, deepfense.VALUES} <= files:
+        return deepfense.KIND
+    if CONFIG_NAME not in files:
+        raise DetectorError(f"{target}: no {CONFIG_NAME} and no {deepfense.WEIGHTS}; {_nothing(target)}")
+    try:
+        values = json.loads(Path(fetch(CONFIG_NAME)).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DetectorError(f"{target}: {CONFIG_NAME} is no JSON: {error}") from error
+    return OWN if "backbone_config" in values else huggingface.KIND
+
+
+def _on_the_hub(repository: str) -> tuple[str, str]:
+    from huggingface_hub import errors, hf_hub_download, list_repo_files, snapshot_download
+
+    try:
+        files = set(list_repo_files(repository))
+        kind = _kind_of_files(repository, files, lambda file: hf_hub_download(repository, file))
+        if kind == deepfense.KIND:
+            return kind, snapshot_download(repository, allow_patterns=[deepfense.WEIGHTS, deepfense.VALUES])
+        return kind, repository
+    except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DetectorError(f"{_nothing(repository)}; the Hub answered: {reason}") from error
+
+
+def _own(source: str | Detector) -> Detector:
+    return source if isinstance(source, Detector) else Detector.from_pretrained(source)
+
+
+def _values(name: str | os.PathLike | Mapping[str, Any]) -> dict[str, Any]:
+    """The values that a name stands for, checked."""
+    if not isinstance(name, Mapping):
+        path = Path(name)
+        if path.suffix not in (".yaml", ".yml") or not path.is_file():
+            return {"checkpoint": str(name)}
+        name = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(name, Mapping):
+            raise DetectorError(f"{path}: a mapping with checkpoint or module is needed")
+    values = {key: value for key, value in name.items() if value is not None}
+    if unknown := sorted(set(values) - set(KEYS)):
+        raise DetectorError(f"a detector has no value {unknown[0]!r}; accepted: {', '.join(KEYS)}")
+    if ("checkpoint" in values) == ("module" in values):
+        raise DetectorError(f"a detector needs checkpoint or module, and not both; got {sorted(values)}")
+    return values
+
+
+def _only(values: dict[str, Any], *accepted: str) -> dict[str, Any]:
+    if unknown := sorted(set(values) - set(accepted)):
+        raise DetectorError(
+            f"this kind of detector takes no {unknown[0]!r}; accepted: {', '.join(accepted) or 'nothing'}"
+        )
+    return values
+
+
+def describe(detector: nn.Module) -> dict[str, Any]:
+    """What is known of a detector: origin, direction, rates, frames, sizes and what its insides offer."""
+    origin: Origin = getattr(detector, "origin", Origin(OWN, "", direction="higher_is_spoof"))
+    inside = isinstance(detector, Detector)
+    facts = {
+        "kind": origin.kind,
+        "name": origin.name,
+        "outputs": list(origin.labels) or ["spoof logit"],
+        "direction": origin.direction or "difference of outputs",
+        "rate_hz": origin.rate_hz,
+        "resampled": origin.rate_hz != SAMPLE_RATE_HZ,
+        "crop_s": origin.crop_s,
+        "parameters": sum(parameter.numel() for parameter in detector.parameters()),
+        "hop_ms": 1000 * detector.clock.hop_s,
+        "min_frames": detector.min_frames,
+        "gradients": origin.differentiable,
+        "convolutions": inside,
+        "head": type(detector.head).__name__ if inside else None,
+    }
+    if inside:
+        backbone = detector.backbone
+        facts |= {"encoder": backbone.model.config.model_type, "layers": backbone.n_layers}
+        facts |= {"features": backbone.feature_size, "normalises": backbone.normalise}
+    return facts | {"notes": dict(origin.notes)}
