@@ -115,8 +115,8 @@ def model_cases(folder: Path, detector: Detector) -> dict[str, tuple[Callable, s
     (folder / "evil.pt").write_bytes(pickle.dumps({"weight": _Code()}))
     torch.save({"wavlm.x": torch.zeros(1)}, folder / "half.pt")
     torch.save({"other.x": torch.zeros(1)}, folder / "prefix.pt")
-    features = torch.zeros(1, 3, 20, 24)
-    zero = baselines.zero(3, 16)
+    waveform = torch.zeros(1, 8_000)
+    context = Context({BONAFIDE_MEAN: baselines.zero(3, 24)})
     return {
         "model: unknown head": (lambda: build_head("lcnn", 3, 16), "lcnn"),
         "model: unknown head argument": (lambda: build_head("sls", 3, 16, {"frames": 5}), "frames"),
@@ -128,9 +128,8 @@ def model_cases(folder: Path, detector: Detector) -> dict[str, tuple[Callable, s
         "model: waveform of one axis": (lambda: detector(torch.zeros(16_000)), "16000"),
         "model: waveform below one frame": (lambda: detector(torch.zeros(1, 200)), "200"),
         "attribution: baseline of another size": (
-            lambda: explain("ig", detector.head, features, Context({BONAFIDE_MEAN: zero})), "(3, 16)"),
-        "attribution: features in bf16": (
-            lambda: explain("ig", detector.head, features.bfloat16(), Context({BONAFIDE_MEAN: zero})), "bfloat16"),
+            lambda: explain("ig(space=features)", detector, waveform, context), "(3, 24)"),
+        "attribution: waveform in bf16": (lambda: explain("ig", detector, waveform.bfloat16(), context), "bfloat16"),
     }  # fmt: skip
 
 

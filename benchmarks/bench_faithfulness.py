@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from sslig import files
 from sslig.attribution.baselines import zero
 from sslig.attribution.context import Context
-from sslig.attribution.methods import explain
+from sslig.attribution.methods import explain_head
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.models.detector import HEADS, Detector
 from sslig.study import Attribution, load
@@ -59,7 +59,7 @@ def measure(detector: Detector, draws: int) -> dict[str, float]:
     context = Context({}, options=Attribution(max_steps=64))
 
     def explained(changed: nn.Module, given: Tensor = features) -> np.ndarray:
-        return explain("ig(baseline=zero)", changed, given, context).by_frame
+        return explain_head("ig(baseline=zero, space=features)", changed, given, context).by_frame
 
     def scores_of(changed: nn.Module) -> Scores:
         return in_features(changed, features, INTERPOLATION, {})

@@ -41,13 +41,11 @@ def records(study: Study, name: str, seed: int, n: int, methods: list[str] | Non
     eval_set = protocol.load_set(corpus, "eval")
     utterances = stratified(eval_set, study.attribution.utterances, study.corpus.seed).head(n)
     for row, waveform in scoring.one_by_one(utterances, model, Scoring(), "cpu")[0]:
-        with torch.no_grad():
-            features = model.features(waveform)
-        for method in offered(model.head, methods):
+        for method in offered(model, methods):
             start = time.process_time()
-            record = explain(method, model.head, features, context.of(row["utterance"])).record()
+            record = explain(method, model, waveform, context.of(row["utterance"])).record()
             record |= {"seconds": time.process_time() - start, "method": method.spec, "utterance": row["utterance"]}
-            rows.append(record | {"frames": features.shape[2]})
+            rows.append(record | {"frames": model.clock.n_frames(waveform.shape[1])})
     return pd.DataFrame(rows)
 
 

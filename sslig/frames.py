@@ -49,6 +49,10 @@ class FrameClock:
         """(frame,) Centre of each frame in seconds: (hop * t + receptive field / 2) / sampling rate."""
         return (np.arange(n_frames) * self.hop_samples + self.receptive_field_samples / 2) / SAMPLE_RATE_HZ
 
+    def nearest_frames(self, duration_ms: float) -> int:
+        """The number of hops that comes nearest to `duration_ms`, at least one."""
+        return max(1, round(duration_ms / 1000 / self.hop_s))
+
     @property
     def hop_s(self) -> float:
         """Distance between frames in seconds."""

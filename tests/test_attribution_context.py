@@ -1,9 +1,9 @@
-import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from sslig.attribution.baselines import Baseline
-from sslig.attribution.context import Context, blurred, bonafide_draws
+from sslig.attribution.context import Context, Draw, blurred, dev_threshold, fitted, neutral_weights, real_draws
 from sslig.corpora import protocol
 from sslig.errors import InputError
 from sslig.study import Scoring
@@ -23,16 +23,42 @@ def test_a_blur_keeps_what_stays_and_takes_what_passes():
 
 def test_a_draw_is_cut_or_repeated():
     short, long = torch.arange(3.0).reshape(1, 3, 1), torch.arange(9.0).reshape(1, 9, 1)
-    starts = Context({}, (short, long)).starts(2, torch.zeros(1, 1, 7, 1))
-    assert starts[:, 0, :, 0].tolist() == [[0, 1, 2, 0, 1, 2, 0], [0, 1, 2, 3, 4, 5, 6]]
+    assert fitted(short, 7)[0, :, 0].tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert fitted(long, 7)[0, :, 0].tolist() == [0, 1, 2, 3, 4, 5, 6]
 
 
-def test_draws_that_do_not_fit_are_refused():
-    context = Context({"given": Baseline("given", torch.zeros(2, 3), {})}, (torch.zeros(2, 4, 3),))
-    with pytest.raises(InputError, match="2 bona fide draws; accepted: 1 to the 1 that there are"):
-        context.starts(2, torch.zeros(1, 2, 4, 3))
+def test_draws_are_balanced_or_bona_fide():
+    spoofs, bonafide = ([Draw(label, {"features": torch.zeros(1, 1, 1)}) for _ in range(3)] for label in (1, 0))
+    context = Context({"given": Baseline("given", torch.zeros(2, 3), {})}, (*bonafide, *spoofs))
+    assert context.drawn(4, "balanced") == [*spoofs[:2], *bonafide[:2]]
+    assert context.drawn(3, "bonafide") == bonafide
+    with pytest.raises(InputError, match="8 balanced draws; there are 3 bona fide and 3 spoof"):
+        context.drawn(8, "balanced")
+    with pytest.raises(InputError, match="4 bonafide draws"):
+        context.drawn(4, "bonafide")
     with pytest.raises(InputError, match="baseline 'mean'; there are given, zero, blurred"):
-        context.start("mean", torch.zeros(1, 2, 4, 3))
+        context.start("mean", torch.zeros(1, 2, 4, 3), "features")
+
+
+@pytest.mark.parametrize(("threshold", "share"), [(1.0, 0.5), (2.5, 0.875), (9.0, 1.0), (-9.0, 0.0), (None, 0.5)])
+def test_classes_are_weighted_so_that_the_starts_score_at_the_threshold(threshold, share):
+    """Mean scores of -1 and 3: the share s of the spoofs solves 3 s - (1 - s) = threshold."""
+    scores, labels = torch.tensor([2.0, 4.0, -3.0, 0.0, 0.0], dtype=torch.float64), torch.tensor([1, 1, 0, 0, 0])
+    weights = neutral_weights(scores, labels, threshold)
+    assert weights.tolist() == pytest.approx([share / 2] * 2 + [(1 - share) / 3] * 3)
+    if threshold is not None and abs(threshold) < 3:
+        assert (weights * scores).sum().item() == pytest.approx(threshold)
+
+
+def test_one_class_alone_and_classes_the_wrong_way_round_count_alike():
+    scores = torch.tensor([1.0, 3.0], dtype=torch.float64)
+    assert neutral_weights(scores, torch.tensor([0, 0]), 2.5).tolist() == [0.5, 0.5]
+    assert neutral_weights(scores, torch.tensor([1, 0]), 2.5).tolist() == [0.5, 0.5]
+
+
+def test_the_threshold_is_that_of_the_equal_error_rate():
+    scores = pd.DataFrame({"key": ["bonafide"] * 3 + ["spoof"] * 3, "spoof_score": [0.0, 1, 2, 3, 4, 5]})
+    assert 2 < dev_threshold(scores) <= 3
 
 
 def test_generators_differ_by_seed_utterance_and_purpose():
@@ -48,12 +74,14 @@ def test_draws_are_the_features_of_the_utterances_in_their_order(tiny_detector, 
     table = protocol.load_set(corpus, "train")
     bonafide = table[table["key"] == "bonafide"].reset_index(drop=True)
     detector = tiny_detector()
-    result = bonafide_draws(detector, bonafide, Scoring(), "cpu")
-    assert [draw.shape for draw in result] == [(3, n_frames, 16) for n_frames in (18, 24, 24, 29)]
+    result = real_draws(detector, bonafide, Scoring(), "cpu")
+    assert [draw.inputs["features"].shape for draw in result] == [(3, n_frames, 16) for n_frames in (18, 24, 24, 29)]
+    assert [draw.inputs["recording"].shape for draw in result] == [(1, n_frames, 8) for n_frames in (18, 24, 24, 29)]
+    assert {draw.label for draw in result} == {0}
     (tmp_path / "broken.flac").write_bytes(b"")
     bonafide.loc[0, "path"] = str(tmp_path / "broken.flac")
-    rest = bonafide_draws(detector, bonafide, Scoring(), "cpu")
+    rest = real_draws(detector, bonafide, Scoring(), "cpu")
     assert len(rest) == 3
-    np.testing.assert_array_equal(rest[0], result[1])
-    with pytest.raises(InputError, match="none of 1 bona fide utterances could be read"):
-        bonafide_draws(detector, bonafide.head(1), Scoring(), "cpu")
+    assert torch.equal(rest[0].inputs["features"], result[1].inputs["features"])
+    with pytest.raises(InputError, match="none of 1 utterances to start from could be read"):
+        real_draws(detector, bonafide.head(1), Scoring(), "cpu")

@@ -90,9 +90,7 @@ def test_regions_are_those_of_the_explanation(made, tiny_detector, spoken, conte
     detector, row = tiny_detector(), spoken.iloc[3]
     samples = audio.read(row["path"])
     waveform = torch.from_numpy(samples[: detector.clock.n_samples(detector.clock.n_frames(len(samples)))])[None]
-    with torch.no_grad():
-        features = detector.features(waveform)
-    expected = top_regions(explain("ig(baseline=zero)", detector.head, features, context).by_frame)
+    expected = top_regions(explain("ig(baseline=zero, space=features)", detector, waveform, context).by_frame)
     regions = made[0][made[0]["utterance"] == row["utterance"]]
     assert regions["share"].tolist() == pytest.approx([region.share for region in expected], rel=1e-4)
     assert regions["rank"].tolist() == list(range(1, len(expected) + 1))

@@ -63,9 +63,7 @@ def test_each_utterance_has_one_row_that_explains_it_alone(run, experiment, corp
     for row in rows.itertuples():
         samples = audio.read(paths[row.utterance])
         used = detector.clock.n_samples(detector.clock.n_frames(len(samples)))
-        with torch.no_grad():
-            features = detector.features(torch.from_numpy(samples[:used])[None])
-        alone = explain("ig", detector.head, features, context)
+        alone = explain("ig(space=features)", detector, torch.from_numpy(samples[:used])[None], context)
         np.testing.assert_allclose(row.by_layer, alone.by_layer, atol=1e-6)
         np.testing.assert_allclose(row.by_frame, row.by_layer.sum(axis=0))
         assert (row.spoof_score, row.status, row.steps) == (alone.spoof_score, alone.status, alone.steps)

@@ -36,15 +36,18 @@ def test_the_means_are_of_bona_fide_training_utterances(made):
     assert (mean.source["set"], mean.source["key"], mean.source["seed"]) == ("train", "bonafide", 0)
 
 
-def test_a_context_holds_every_baseline_and_draws_of_bona_fide_utterances(made, corpus, tiny_detector):
+def test_a_context_holds_every_baseline_and_draws_of_both_classes(made, corpus, tiny_detector):
     study, files = made
     context = load(study, 0, tiny_detector(), corpus, files["baseline"], files["nonspeech"])
     features = torch.randn(1, 3, 20, 16)
-    starts = {name: context.start(name, features) for name in BASELINES}
+    starts = {name: context.start(name, features, "features") for name in BASELINES}
     assert {start.shape for start in starts.values()} == {features.shape}
     assert not starts["zero"].any()
     torch.testing.assert_close(starts["bonafide_mean"][0, :, 0], baselines.load(files["baseline"]).values)
     torch.testing.assert_close(starts["nonspeech"][0, :, 0], baselines.load(files["nonspeech"]).values)
-    assert [draw.shape[1] for draw in context.draws] == [18, 24, 24, 29]  # no more are in the set
-    assert context.options == study.attribution
-    assert context.starts(4, features).isfinite().all()
+    lengths = [(draw.label, draw.inputs["features"].shape[1]) for draw in context.draws]
+    assert lengths == [(label, n_frames) for label in (0, 1) for n_frames in (18, 24, 24, 29)]  # no more are in the set
+    convolutions = torch.randn(1, 1, 20, 8)
+    for name in BASELINES:
+        assert context.start(name, convolutions, "recording").shape == convolutions.shape
+    assert (context.options, context.threshold) == (study.attribution, None)

@@ -1,10 +1,10 @@
 import pandas as pd
 import pytest
 
+from sslig.attribution.context import dev_threshold
 from sslig.corpora import protocol
 from sslig.corpora.protocol import stratified
 from sslig.pipeline.faithfulness import faithfulness
-from sslig.validation.presented import dev_threshold
 
 
 @pytest.fixture

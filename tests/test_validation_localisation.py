@@ -6,9 +6,10 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from sslig.attribution.baselines import zero
-from sslig.attribution.context import Context
-from sslig.attribution.methods import explain
+from sslig.attribution.baselines import Baseline
+from sslig.attribution.context import Context, Draw
+from sslig.attribution.methods import explain_head
+from sslig.attribution.target import SPACES
 from sslig.frames import SSL_CLOCK
 from sslig.validation import localisation
 from sslig.validation.localisation import WEIGHTS, carried, feature_change, over_shifts, plain_maps, rows
@@ -99,7 +100,7 @@ class Placed(torch.nn.Module):
 
 METHODS = [
     *("ig", "ig(baseline=zero)", "expected_gradients(draws=2)", "gradient_x_input", "smoothgrad_ig"),
-    *("gradient_shap(samples=16, draws=2)", "occlusion(width=1, stride=1)"),
+    *("gradient_shap(samples=16, draws=2)", "occlusion(width_ms=20, stride_ms=20)"),
 ]
 
 
@@ -107,9 +108,10 @@ METHODS = [
 @pytest.mark.parametrize("aggregation", ["signed", "absolute", "l2"])
 def test_evidence_fixed_by_construction_is_found_whole(spec, aggregation):
     features = 0.5 + torch.rand(1, 2, 20, 3, generator=torch.Generator().manual_seed(0))
-    draws = tuple(-torch.ones(2, 20, 3) * size for size in (0.1, 0.2))
-    context = Context({"bonafide_mean": zero(2, 3)}, draws)
-    frames = explain(spec, Placed(), features, context).frames(aggregation)
+    inputs = {label: dict.fromkeys(SPACES, -torch.ones(2, 20, 3) * (0.1 + 0.1 * label)) for label in (0, 1)}
+    start = Baseline("bonafide_mean", torch.zeros(2, 3), {}, torch.zeros(2, 3))
+    context = Context({"bonafide_mean": start}, tuple(Draw(label, each) for label, each in inputs.items()))
+    frames = explain_head(spec, Placed(), features, context).frames(aggregation)
     values = measures(frames, (np.arange(20) >= 6) & (np.arange(20) < 10))
     assert values == pytest.approx(dict.fromkeys(LOCALISATION, 1) | {"evidence_ratio": 5}, abs=1e-12)
 
@@ -117,7 +119,7 @@ def test_evidence_fixed_by_construction_is_found_whole(spec, aggregation):
 def test_noise_finds_the_place_no_better_than_chance():
     """The `random` method over 200 utterances: the interval of the mean advantage holds 0."""
     truth, context, features = np.arange(40) < 10, Context({}), torch.zeros(1, 2, 40, 3)
-    maps = [explain("random", Placed(), features, context.of(str(number))).by_frame for number in range(200)]
+    maps = [explain_head("random", Placed(), features, context.of(str(number))).by_frame for number in range(200)]
     table = pd.DataFrame([row for frames in maps for row in rows(frames, truth)])
     difference = (table["value"] - table["chance"]).groupby(table["statistic"])
     assert (difference.mean().abs() < 3 * difference.std() / np.sqrt(200)).all()

@@ -1,4 +1,4 @@
-"""What attribution methods need besides a head and features: baselines, real bona fide features, options, seeds."""
+"""What attribution methods need besides a detector and a recording: where to start, the threshold, options, seeds."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,14 @@ from torch import Tensor
 from sslig import scoring
 from sslig.attribution import baselines
 from sslig.attribution.baselines import Baseline
+from sslig.attribution.target import SPACES, view
 from sslig.corpora import protocol
 from sslig.corpora.protocol import draw
 from sslig.errors import InputError
-from sslig.labels import KEYS
+from sslig.labels import BONAFIDE as BONAFIDE_LABEL
+from sslig.labels import KEYS, SPOOF
 from sslig.models.detector import Detector, select_device
+from sslig.stats.metrics import eer_threshold
 from sslig.study import Attribution as Options
 from sslig.study import Scoring, Study
 
@@ -32,57 +35,106 @@ BLUR_FRAMES = 10
 """Standard deviation of the blur, 200 ms: it removes what changes within a syllable."""
 
 DRAWS = 8
-"""Bona fide utterances of *train* that methods may start from: as many as they take by default."""
+"""Utterances of each class of *train* that methods may start from."""
+
+BALANCED, BONAFIDE = ORIGINS = ("balanced", "bonafide")
+"""Which real utterances paths start from: as many of either class, or bona fide ones alone."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A real utterance that paths may start from: its class, and its (layer, frame, feature) input by space."""
+
+    label: int
+    inputs: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Context:
     """All that a method may need, made once for a detector.
 
-    `baselines` are by name; ``zero`` and ``blurred`` need none. `draws` are (layer, frame, feature) features of real
-    bona fide utterances. Random draws follow `seed`, their purpose and the name of the explained `utterance`.
+    `baselines` are by name; ``zero`` and ``blurred`` need none. `draws` are real utterances, and `threshold` is the
+    score above which the decision is spoof, where it is known. Random draws follow `seed`, their purpose and the name
+    of the explained `utterance`.
     """
 
     baselines: Mapping[str, Baseline]
-    draws: tuple[Tensor, ...] = ()
+    draws: tuple[Draw, ...] = ()
     options: Options = field(default_factory=Options)
     seed: int = 0
     utterance: str = ""
+    threshold: float | None = None
 
     def of(self, utterance: str) -> "Context":
         """The same for one utterance, which has random draws to itself."""
         return dataclasses.replace(self, utterance=utterance)
 
-    def start(self, name: str, features: Tensor) -> Tensor:
-        """(1, layer, frame, feature) The baseline called `name` for (1, layer, frame, feature) features."""
+    def start(self, name: str, x: Tensor, space: str) -> Tensor:
+        """(1, layer, frame, feature) The baseline called `name` for an input of `space`."""
         if name == BLURRED:
-            return blurred(features)
+            return blurred(x)
         if name == ZERO:
-            return torch.zeros_like(features)
+            return torch.zeros_like(x)
         if name not in self.baselines:
             raise InputError(f"baseline {name!r}; there are {', '.join([*self.baselines, ZERO, BLURRED])}")
-        return self.baselines[name].like(features)
+        return self.baselines[name].like(x, space)
 
-    def starts(self, n: int, features: Tensor) -> Tensor:
-        """(start, layer, frame, feature) The first `n` real bona fide utterances, cut or repeated to fit `features`."""
-        if not 1 <= n <= len(self.draws):
-            raise InputError(f"{n} bona fide draws; accepted: 1 to the {len(self.draws)} that there are")
-        n_frames = features.shape[2]
-        starts = [drawn[:, torch.arange(n_frames) % drawn.shape[1]] for drawn in self.draws[:n]]
-        return torch.stack(starts).to(features)
+    def drawn(self, n: int, origin: str) -> list[Draw]:
+        """`n` real utterances, half of them of either class or all of them bona fide."""
+        classes = [[draw for draw in self.draws if draw.label == label] for label in (SPOOF, BONAFIDE_LABEL)]
+        parts = [n // 2, n - n // 2] if origin == BALANCED else [0, n]
+        if any(part > len(draws) for part, draws in zip(parts, classes, strict=True)):
+            there = f"{len(classes[1])} bona fide and {len(classes[0])} spoof"
+            raise InputError(f"{n} {origin} draws; there are {there}")
+        return [draw for part, draws in zip(parts, classes, strict=True) for draw in draws[:part]]
 
     def generator(self, purpose: str) -> torch.Generator:
         """The generator of random draws for `purpose`; the same for the same seed and utterance."""
         return torch.Generator().manual_seed(crc32(f"{self.seed} {self.utterance} {purpose}".encode()))
 
 
-def load(study: Study, seed: int, detector: Detector, corpus: Path, baseline: Path, nonspeech: Path) -> Context:
-    """The context of a detector trained from `seed`: its stored means, and draws of bona fide *train* utterances."""
-    train = protocol.load_set(corpus, "train")
-    drawn = draw(train[train["label"] == KEYS["bonafide"]], DRAWS, seed)
-    stored = {BONAFIDE_MEAN: baselines.load(baseline), NONSPEECH: baselines.load(nonspeech)}
-    draws = bonafide_draws(detector, drawn, study.scoring, select_device(study.device))
-    return Context(stored, draws, study.attribution, seed)
+def load(
+    study: Study,
+    seed: int,
+    detector: Detector,
+    corpus: Path,
+    baseline: Path,
+    nonspeech: Path | None = None,
+    scores_dev: Path | None = None,
+) -> Context:
+    """The context of a detector trained from `seed`: its stored means, draws of *train* utterances, the threshold."""
+    files = {BONAFIDE_MEAN: baseline, NONSPEECH: nonspeech}
+    stored = {name: baselines.load(path) for name, path in files.items() if path is not None}
+    train, device = protocol.load_set(corpus, "train"), select_device(study.device)
+    drawn = pd.concat([draw(train[train["label"] == label], DRAWS, seed) for label in KEYS.values()])
+    threshold = None if scores_dev is None else dev_threshold(pd.read_parquet(scores_dev))
+    draws = real_draws(detector, drawn.reset_index(drop=True), study.scoring, device)
+    return Context(stored, draws, study.attribution, seed, threshold=threshold)
+
+
+def dev_threshold(scores: pd.DataFrame) -> float:
+    """The EER threshold of a table of scores: above it a score means spoof, since a logit need not be calibrated."""
+    return eer_threshold(*(scores.loc[scores["key"] == key, "spoof_score"] for key in ("bonafide", "spoof")))
+
+
+def neutral_weights(scores: Tensor, labels: Tensor, threshold: float | None) -> Tensor:
+    """(start,) Shares of real utterances such that the mean of their `scores` is the threshold, as far as it can be.
+
+    Utterances of one class count alike. With s the share of the spoofs and m the mean scores of the classes, it is
+    s m_spoof + (1 - s) m_bonafide = threshold, so that s = (threshold - m_bonafide) / (m_spoof - m_bonafide), within 0
+    and 1. Without a threshold, or where spoofs do not score higher, all classes count alike.
+    """
+    spoofs = labels == SPOOF
+    if spoofs.all() or not spoofs.any():
+        return torch.full_like(scores, 1 / len(scores))
+    low, high = scores[~spoofs].mean().item(), scores[spoofs].mean().item()
+    share = 0.5 if threshold is None or high <= low else min(1.0, max(0.0, (threshold - low) / (high - low)))
+    return torch.where(spoofs, share / spoofs.sum(), (1 - share) / (~spoofs).sum()).to(scores)
+
+
+def fitted(drawn: Tensor, n_frames: int) -> Tensor:
+    """(layer, frame, feature) A real utterance, cut or repeated to `n_frames`."""
+    return drawn[:, torch.arange(n_frames, device=drawn.device) % drawn.shape[1]]
 
 
 def blurred(features: Tensor) -> Tensor:
@@ -96,16 +148,19 @@ def blurred(features: Tensor) -> Tensor:
     return torch.from_numpy(values).to(features)
 
 
-def bonafide_draws(
-    detector: Detector, bonafide: pd.DataFrame, options: Scoring, device: str | torch.device
-) -> tuple[Tensor, ...]:
-    """(layer, frame, feature) of each of the utterances in `bonafide`, in their order; unreadable ones are left out."""
-    rows, left_out = scoring.one_by_one(bonafide, detector, options, device)
+def real_draws(
+    detector: Detector, utterances: pd.DataFrame, options: Scoring, device: str | torch.device
+) -> tuple[Draw, ...]:
+    """The inputs of the utterances, in their order; unreadable ones are left out."""
+    rows, left_out = scoring.one_by_one(utterances, detector, options, device)
+    draws = {}
     with torch.no_grad():
-        features = {row["utterance"]: detector.features(waveform)[0] for row, waveform in rows}
-    if not features:
-        raise InputError(f"none of {len(bonafide)} bona fide utterances could be read: {left_out.faults}")
-    return tuple(features[name] for name in bonafide["utterance"] if name in features)
+        for row, waveform in rows:
+            inputs = {space: view(detector, waveform, space)[1][0] for space in SPACES}
+            draws[row["utterance"]] = Draw(int(row["label"]), inputs)
+    if not draws:
+        raise InputError(f"none of {len(utterances)} utterances to start from could be read: {left_out.faults}")
+    return tuple(draws[name] for name in utterances["utterance"] if name in draws)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sslig.attribution.target import FREE, FROZEN, Target
+from sslig.attribution.target import FEATURES, FREE, FROZEN, Target
 
 COMPLETE, JUMP, NOT_CONVERGED, NOT_PROMISED = STATUSES = ("complete", "jump", "not converged", "not promised")
 
@@ -28,7 +28,7 @@ FLOOR_LOGIT = 1e-4
 
 CERTIFICATE = (
     *("spoof_score", "baseline_score", "residual", "relative_residual", "steps", "status", "selection"),
-    *("free_baseline_score", "uncertainty"),
+    *("free_baseline_score", "uncertainty", "space", "threshold_gap", "map_error"),
 )
 """Columns of tables that say how far an explanation adds up."""
 
@@ -72,6 +72,13 @@ class Explanation:
         the half width of its 99 % confidence interval over random draws; None where neither is known.
     sizes
         `ABSOLUTE` and `L2` -> (frame,).
+    space
+        Where the evidence lies: in the ``recording`` or in the ``features``.
+    threshold_gap
+        The mean of F(b) less the threshold of the decision, both logits; None where one of them is not known. Evidence
+        adds up to the distance of the score from the threshold only where it is 0.
+    map_error
+        Estimate of the largest error of a frame by too few points, relative to the peak of the map; None where unknown.
     """
 
     by_layer: np.ndarray
@@ -84,6 +91,9 @@ class Explanation:
     free_baseline_score: float | None = None
     uncertainty: float | None = None
     sizes: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    space: str = FEATURES
+    threshold_gap: float | None = None
+    map_error: float | None = None
     method: str = ""
     cost: Cost = field(default_factory=Cost, compare=False)
 
@@ -114,7 +124,7 @@ class Explanation:
         return {name: float("nan") if value is None else value for name, value in values.items()}
 
 
-NO_RECORD = dict.fromkeys((*CERTIFICATE, *COST), float("nan")) | {"status": "", "selection": ""}
+NO_RECORD = dict.fromkeys((*CERTIFICATE, *COST), float("nan")) | {"status": "", "selection": "", "space": ""}
 """In place of `Explanation.record` for a map that is no explanation."""
 
 

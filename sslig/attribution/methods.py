@@ -1,7 +1,8 @@
-"""Attribution methods, those that follow gradients each by captum, and `explain`, which applies one to a head.
+"""Attribution methods, those that follow gradients each by captum, and `explain`, which applies one to a detector.
 
 A method is one line of text, a name and the parameters that are not at their default: ``ig``, ``ig(baseline=zero)``,
-``ig(selection=free)``, ``expected_gradients(draws=8)``, ``occlusion(width=5)``.
+``ig(space=features)``, ``expected_gradients(draws=8)``, ``occlusion(width_ms=100)``. Without ``space`` it explains the
+recording.
 """
 
 import dataclasses
@@ -15,17 +16,44 @@ import torch
 from torch import Tensor
 
 from sslig import specs
-from sslig.attribution.context import BASELINES, BONAFIDE_MEAN, Context, drawing_from
+from sslig.attribution.context import (
+    BALANCED,
+    BASELINES,
+    BONAFIDE_MEAN,
+    ORIGINS,
+    Context,
+    drawing_from,
+    fitted,
+    neutral_weights,
+)
 from sslig.attribution.explanation import COMPLETE, JUMP, NOT_CONVERGED, Explanation, allowance, measured, of_features
 from sslig.attribution.paths import integrate
-from sslig.attribution.target import FREE, FROZEN, Logit, Target, check, of_head, of_projected
+from sslig.attribution.target import (
+    FEATURES,
+    FREE,
+    FROZEN,
+    RECORDING,
+    SPACES,
+    Logit,
+    Target,
+    check,
+    check_waveform,
+    lacking,
+    of_head,
+    of_projected,
+    view,
+    without_gradients,
+)
 from sslig.errors import DetectorError
+from sslig.frames import SSL_CLOCK, FrameClock
 from sslig.specs import Parameter
 from sslig.study import Attribution as Options
 
 METHODS = (
-    *("ig", "ig(baseline=zero)", "ig(baseline=nonspeech)", "ig(baseline=blurred)", "ig(selection=free)"),
-    *("expected_gradients", "gradient_shap", "gradient_x_input", "smoothgrad_ig", "occlusion", "random"),
+    *("expected_gradients", "ig", "ig(baseline=nonspeech)", "ig(baseline=blurred)", "ig(selection=free)"),
+    *("gradient_shap", "gradient_x_input", "smoothgrad_ig", "occlusion"),
+    *("expected_gradients(space=features)", "ig(space=features)", "ig(baseline=zero, space=features)"),
+    *("gradient_x_input(space=features)", "occlusion(space=features)", "random"),
 )
 """The methods of a study that names none: the default first, and last a map that knows nothing."""
 
@@ -72,15 +100,25 @@ class Method:
         """What it does, in one sentence."""
         return inspect.getdoc(self.apply).splitlines()[0]
 
-    def target(self, head: Logit, features: Tensor, context: Context) -> Target:
+    @property
+    def space(self) -> str:
+        """One of `sslig.attribution.target.SPACES`: where the evidence lies."""
+        return self.values.get("space", RECORDING)
+
+    def target(self, head: Logit, x: Tensor, context: Context, clock: FrameClock) -> Target:
         """What the method explains of a head, and where it starts."""
+        baseline, space = self.values.get("baseline"), self.space
+        starts = context.start(baseline, x, space) if baseline else None
         if self.name == "occlusion":
-            return of_projected(head, features, context.start(self.values["baseline"], features))
-        baseline, draws = self.values.get("baseline"), self.values.get("draws")
-        starts = context.start(baseline, features) if baseline else None
-        starts = context.starts(draws, features) if draws else starts
+            return of_projected(head, x, starts, clock=clock)
         freeze = self.freezes and self.values.get("selection", FROZEN) == FROZEN and context.options.freeze_selection
-        return of_head(head, features, starts, freeze=freeze)
+        if "draws" not in self.values:
+            return of_head(head, x, starts, freeze=freeze, clock=clock)
+        drawn = context.drawn(self.values["draws"], self.values["origin"])
+        starts = torch.stack([fitted(draw.inputs[space], x.shape[2]) for draw in drawn]).to(x)
+        target = of_head(head, x, starts, freeze=freeze, clock=clock)
+        labels = torch.tensor([draw.label for draw in drawn])
+        return dataclasses.replace(target, weights=neutral_weights(target.start_scores, labels, context.threshold))
 
 
 def integrated_gradients(target: Target, context: Context, *, baseline: str, selection: str) -> Explanation:
@@ -91,11 +129,13 @@ def integrated_gradients(target: Target, context: Context, *, baseline: str, sel
     return integrate(target, options)
 
 
-def expected_gradients(target: Target, context: Context, *, draws: int) -> Explanation:
-    """Integrated Gradients averaged over baselines that are real bona fide utterances.
+def expected_gradients(target: Target, context: Context, *, draws: int, origin: str) -> Explanation:
+    """Integrated Gradients averaged over starts that are real utterances of both classes.
 
-    Each path has a Gauss-Legendre quadrature in place of random points, so that the sum can be held to what it
-    promises. Where paths are many, each needs fewer points.
+    The classes are weighted so that the mean score of the starts is the threshold (`neutral_weights`): evidence then
+    adds up to the distance of the score from the threshold, and its sign is that of the decision. Each path has a
+    Gauss-Legendre quadrature in place of random points, so that the sum can be held to what it promises. Where paths
+    are many, each needs fewer points.
 
     References
     ----------
@@ -103,12 +143,12 @@ def expected_gradients(target: Target, context: Context, *, draws: int) -> Expla
     gradients", Nature Machine Intelligence 3, 2021, equation 3.
     """
     least, most = context.options.min_steps, context.options.max_steps
-    fewer = {"min_steps": max(2, least // 2), "max_steps": max(2, min(most, least))}
+    fewer = {"min_steps": max(2, least // 4), "max_steps": max(2, min(most, least))}
     return integrate(target, context.options.model_copy(update=fewer))
 
 
 def gradient_x_input(target: Target, context: Context) -> Explanation:
-    """The gradient at the features times the features, which adds up for a linear head only.
+    """The gradient at the input times the input, which adds up for a linear detector only.
 
     References
     ----------
@@ -121,8 +161,8 @@ def gradient_x_input(target: Target, context: Context) -> Explanation:
     return of_features(target, by_feature[0], steps=1)
 
 
-def gradient_shap(target: Target, context: Context, *, samples: int, draws: int) -> Explanation:
-    """Gradients at random points between the features and random bona fide utterances, times the way between them.
+def gradient_shap(target: Target, context: Context, *, samples: int, draws: int, origin: str) -> Explanation:
+    """Gradients at random points on the ways from random real utterances, times these ways.
 
     In expectation that is `expected_gradients`, so the sum is held to the same promise within its sampling error, which
     is taken from the spread between calls of `DRAWS_AT_ONCE` points: a residual that chance does not explain is a jump.
@@ -136,7 +176,8 @@ def gradient_shap(target: Target, context: Context, *, samples: int, draws: int)
 
     method, calls = GradientShap(target.logit), -(-samples // DRAWS_AT_ONCE)
     with drawing_from(context.generator("gradient_shap")):
-        drawn = [method.attribute(target.x, target.starts, DRAWS_AT_ONCE, 0.0).detach()[0] for _ in range(calls)]
+        picked = [target.starts[torch.multinomial(target.weights, DRAWS_AT_ONCE, True)] for _ in range(calls)]
+        drawn = [method.attribute(target.x, starts, DRAWS_AT_ONCE, 0.0).detach()[0] for starts in picked]
     parts = torch.stack(drawn).double()  # (call, layer, frame, feature)
     by_feature, sums = parts.mean(dim=0), parts.sum(dim=(1, 2, 3))
     difference = target.spoof_score - target.baseline_score
@@ -150,7 +191,7 @@ def gradient_shap(target: Target, context: Context, *, samples: int, draws: int)
 
 
 def smoothgrad_ig(target: Target, context: Context, *, samples: int, noise: float, baseline: str) -> Explanation:
-    """Integrated Gradients averaged over copies of the features with noise; nothing is promised of their sum.
+    """Integrated Gradients averaged over copies of the input with noise; nothing is promised of their sum.
 
     `noise` is a share of the standard deviation of each layer. Layers are brought to one scale for it, which changes
     nothing else: Integrated Gradients do not depend on the scale of a feature.
@@ -171,8 +212,8 @@ def smoothgrad_ig(target: Target, context: Context, *, samples: int, noise: floa
     return of_features(target, by_feature[0], steps=steps)
 
 
-def occlusion(target: Target, context: Context, *, width: int, stride: int, baseline: str) -> Explanation:
-    """The fall of the logit when `width` frames become the baseline, averaged over the windows that cover a frame.
+def occlusion(target: Target, context: Context, *, width_ms: float, stride_ms: float, baseline: str) -> Explanation:
+    """The fall of the logit when a window becomes the baseline, averaged over the windows that cover a frame.
 
     All layers of a frame are replaced at once, so there is one layer and one feature. A head that selects nodes does so
     freely: the question is what the detector would say.
@@ -184,6 +225,7 @@ def occlusion(target: Target, context: Context, *, width: int, stride: int, base
     from captum.attr import Occlusion
 
     n_read = target.n_read
+    width, stride = target.clock.nearest_frames(width_ms), target.clock.nearest_frames(stride_ms)
     x, start = target.x[:, :, :n_read], target.starts[:, :, :n_read]
     width, stride = min(width, n_read), min(stride, width, n_read)
     with torch.no_grad():
@@ -207,20 +249,21 @@ def random(target: Target, context: Context) -> Explanation:
 
 
 _BASELINE = {"baseline": Parameter(BONAFIDE_MEAN, words=BASELINES)}
-_DRAWS = {"draws": Parameter(8, 1, 32)}
-_PATH = {**_BASELINE, "selection": Parameter(FROZEN, words=(FROZEN, FREE))}
+_SPACE = {"space": Parameter(RECORDING, words=SPACES)}
+_DRAWS = {"draws": Parameter(12, 1, 16), "origin": Parameter(BALANCED, words=ORIGINS), **_SPACE}
+_PATH = {**_BASELINE, "selection": Parameter(FROZEN, words=(FROZEN, FREE)), **_SPACE}
 _SAMPLED = {"samples": Parameter(64, 16, 4096), **_DRAWS}
-_NOISY = {"samples": Parameter(4, 2, 256), "noise": Parameter(0.5, 0, 10), **_BASELINE}
-_WINDOWS = {"width": Parameter(5, 1, 1000), "stride": Parameter(2, 1, 1000), **_BASELINE}
+_NOISY = {"samples": Parameter(4, 2, 256), "noise": Parameter(0.5, 0, 10), **_BASELINE, **_SPACE}
+_WINDOWS = {"width_ms": Parameter(140.0, 1, 1e4), "stride_ms": Parameter(40.0, 1, 1e4), **_BASELINE, **_SPACE}
 
 _METHODS = (
     Method("ig", integrated_gradients, True, True, _PATH),
     Method("expected_gradients", expected_gradients, True, True, _DRAWS),
-    Method("gradient_x_input", gradient_x_input),
+    Method("gradient_x_input", gradient_x_input, parameters=_SPACE),
     Method("gradient_shap", gradient_shap, True, True, _SAMPLED),
     Method("occlusion", occlusion, parameters=_WINDOWS),
     Method("smoothgrad_ig", smoothgrad_ig, freezes=True, parameters=_NOISY),
-    Method("random", random),
+    Method("random", random, parameters=_SPACE),
 )
 REGISTRY: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})
 
@@ -231,49 +274,78 @@ def parse(spec: str) -> Method:
     return dataclasses.replace(method, values=values)
 
 
-def default(options: Options, head: Logit | None = None) -> str:
-    """The method that a study explains a head with: Integrated Gradients from its baseline.
+def default(options: Options, detector: Any = None) -> str:
+    """The method that a study explains a detector with: Integrated Gradients from its baseline.
 
-    Only a head that selects nodes has a free selection; without `head` it is the method for such a head.
+    Only a head that selects nodes has a free selection; without `detector` it is the method for such a head.
     """
-    selects = head is None or hasattr(head, "select")
+    selects = detector is None or hasattr(detector.head, "select")
     selection = FREE if selects and not options.freeze_selection else FROZEN
-    return parse(f"ig(baseline={options.baseline}, selection={selection})").spec
+    return parse(f"ig(baseline={options.baseline}, selection={selection}, space={FEATURES})").spec
 
 
-def offered(head: Logit, methods: Sequence[str] | None = None) -> list[Method]:
-    """Those of `methods` (none: `METHODS`) that can explain a head, none twice."""
+def offered(detector: Any, methods: Sequence[str] | None = None) -> list[Method]:
+    """Those of `methods` (none: `METHODS`) that can explain a detector, none twice."""
     asked = {method.spec: method for method in map(parse, METHODS if methods is None else methods)}
-    return [method for method in asked.values() if _explains(method, head)]
+    return [method for method in asked.values() if _explains(method, detector)]
 
 
-def _explains(method: Method, head: Logit) -> bool:
+def _explains(method: Method, detector: Any) -> bool:
+    return not lacking(detector, method.space) and _selects(method, detector.head)
+
+
+def _selects(method: Method, head: Logit) -> bool:
     return method.values.get("selection") != FREE or hasattr(head, "select")
 
 
-def explain(method: Method | str, head: Logit, features: Tensor, context: Context) -> Explanation:
+def explain(method: Method | str, detector: Any, waveform: Tensor, context: Context) -> Explanation:
     """Explain the spoof logit of one utterance.
 
     Parameters
     ----------
-    head
-        From (batch, layer, frame, feature) to (batch,), in evaluation mode, in float32.
-    features
-        (1, layer, frame, feature) of one utterance.
+    detector
+        In evaluation mode, in float32. A map of the recording needs the ``convolutions``, ``encode`` and ``head`` of a
+        `Detector`, one of the features its ``features`` and ``head``.
+    waveform
+        (1, samples) of one utterance, at 16 kHz, on the device of the detector.
     context
         `Context.of` the utterance.
 
     Raises
     ------
     InputError
-        The features are not one utterance in float32, or the context lacks a baseline or draws that fit.
+        The waveform is not one utterance in float32, or the context lacks a baseline or draws that fit.
     DetectorError
-        The method cannot explain this head, or the head mixes or drops rows of its batch.
+        The method cannot explain this detector, or the detector mixes or drops rows of its batch.
     """
     method = parse(method) if isinstance(method, str) else method
-    check(features)
-    if not _explains(method, head):
+    check_waveform(waveform)
+    with measured(waveform.device) as cost, without_gradients(detector):
+        head, x = view(detector, waveform, method.space)
+        explanation = _explain(method, head, x, context, detector.clock)
+    return dataclasses.replace(explanation, cost=cost)
+
+
+def explain_head(
+    method: Method | str, head: Logit, x: Tensor, context: Context, clock: FrameClock = SSL_CLOCK
+) -> Explanation:
+    """Explain a logit at one input of the method's space, as `explain` does.
+
+    `head` is from (batch, layer, frame, feature) to (batch,) and `x` is (1, layer, frame, feature), as
+    `sslig.attribution.target.view` gives them.
+    """
+    method = parse(method) if isinstance(method, str) else method
+    check(x)
+    with measured(x.device) as cost:
+        explanation = _explain(method, head, x, context, clock)
+    return dataclasses.replace(explanation, cost=cost)
+
+
+def _explain(method: Method, head: Logit, x: Tensor, context: Context, clock: FrameClock) -> Explanation:
+    if not _selects(method, head):
         raise DetectorError(f"{method.spec} cannot explain {type(head).__name__}: it selects no nodes")
-    with measured(features.device) as cost:
-        explanation = method.apply(method.target(head, features, context), context, **method.values)
-    return dataclasses.replace(explanation, method=method.spec, cost=cost)
+    values = {name: value for name, value in method.values.items() if name != "space"}
+    explanation = method.apply(method.target(head, x, context, clock), context, **values)
+    known = None not in (context.threshold, explanation.baseline_score)
+    gap = explanation.baseline_score - context.threshold if known else None
+    return dataclasses.replace(explanation, method=method.spec, space=method.space, threshold_gap=gap)

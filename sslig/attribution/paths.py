@@ -26,7 +26,7 @@ def integrate(target: Target, options: Options) -> Explanation:
     earlier, steps = None, options.min_steps
     while True:
         by_start = gradients.attribute(x, target.starts, n_steps=steps, **quadrature)  # (start, layer, frame, feature)
-        by_feature = by_start.detach().double().mean(dim=0)
+        by_feature = target.mean(by_start.detach().double())
         residual = by_feature.sum().item() - difference
         if abs(residual) <= allowed or 2 * steps > options.max_steps:
             break

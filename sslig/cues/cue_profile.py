@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
@@ -233,10 +232,9 @@ def _profile(
     study: Study, detector: Detector, waveform: Tensor, context: Context, tiers: Mapping[str, Tier] | None
 ) -> tuple[pd.DataFrame, dict[str, object]]:
     """The regions of one utterance, (1, samples) trimmed to whole frames, and what is known of it as a whole."""
-    with torch.no_grad():
-        features = detector.features(waveform)
-    explanation = explain(default(study.attribution, detector.head), detector.head, features, context)
-    n_read, clock = detector.read_frames(features.shape[2]), detector.clock
+    explanation = explain(default(study.attribution, detector), detector, waveform, context)
+    clock = detector.clock
+    n_read = detector.read_frames(len(explanation.by_frame))
     frames, rms = explanation.by_frame[:n_read], loudness(waveform[0].cpu().numpy(), clock)
     regions, floor_dbfs = top_regions(frames), noise_floor_dbfs(rms)
     levels_dbfs = np.array([level_dbfs(rms[region.start : region.stop]) for region in regions])

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from sslig import scoring
 from sslig.attribution import baselines
@@ -48,13 +47,11 @@ def attribute(
     utterances = shard_of(drawn, shard).reset_index(drop=True)
     model, device = Detector.from_pretrained(detector), select_device(study.device)
     context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
-    method = default(study.attribution, model.head)
+    method = default(study.attribution, model)
     readable, unread = scoring.one_by_one(utterances, model, study.scoring, device)
     rows = []
     for row, waveform in readable:
-        with torch.no_grad():
-            features = model.features(waveform)
-        result = explain(method, model.head, features, context)
+        result = explain(method, model, waveform, context)
         maps = {"by_frame": result.by_frame, "by_layer": list(result.by_layer)}
         rows.append(row[list(DESCRIPTION)].to_dict() | result.record() | maps)
     if len(utterances) and not rows:

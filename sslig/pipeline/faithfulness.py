@@ -12,7 +12,7 @@ from sslig.corpora.protocol import stratified
 from sslig.files import write_parquet
 from sslig.models.detector import Detector
 from sslig.study import Study
-from sslig.validation.presented import Presented, dev_threshold, faithfulness_rows, measure
+from sslig.validation.presented import Presented, faithfulness_rows, measure
 from sslig.validation.statistics import Rows
 
 
@@ -58,6 +58,5 @@ def tested(
     """The rows and left-out utterances of `measure` for `n` utterances of *eval*, drawn evenly."""
     utterances = stratified(protocol.load_set(corpus, "eval"), n, study.corpus.seed)
     utterances, model = protocol.with_recordings(corpus, utterances), Detector.from_pretrained(detector)
-    prepared = context.load(study, seed, model, corpus, baseline, nonspeech)
-    threshold = dev_threshold(pd.read_parquet(scores_dev))
-    return measure(study, model, prepared, utterances, threshold, methods, rows_of)
+    prepared = context.load(study, seed, model, corpus, baseline, nonspeech, scores_dev)
+    return measure(study, model, prepared, utterances, prepared.threshold, methods, rows_of)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from sslig import scoring
 from sslig.attribution import context
+from sslig.attribution.context import dev_threshold
 from sslig.attribution.explanation import NO_RECORD
 from sslig.attribution.methods import offered
 from sslig.corpora import protocol
@@ -17,7 +18,7 @@ from sslig.models.detector import Detector, select_device
 from sslig.study import Study
 from sslig.validation import statistics
 from sslig.validation.localisation import TRANSPLANTED
-from sslig.validation.presented import dev_threshold, localisation_rows, present, twin_features
+from sslig.validation.presented import localisation_rows, present, twin_features
 
 DESCRIPTION = ("utterance", "speaker", "recording", "score", "threshold")
 COLUMNS = (*DESCRIPTION, "place_share", *TRANSPLANTED, "method", "aggregation", *statistics.COLUMNS, *NO_RECORD)
@@ -50,8 +51,8 @@ def localise(
     utterances = detected(study, corpus, pd.read_parquet(scores_dev), pd.read_parquet(scores_eval))
     places, twin_of = dict(tuple(truth(corpus, "eval").groupby("utterance"))), twins(corpus)
     model, rows = Detector.from_pretrained(detector), []
-    methods, threshold = offered(model.head, study.validation.methods), utterances["threshold"].max()
-    prepared = context.load(study, seed, model, corpus, baseline, nonspeech)
+    methods, threshold = offered(model, study.validation.methods), utterances["threshold"].max()
+    prepared = context.load(study, seed, model, corpus, baseline, nonspeech, scores_dev)
     with scoring.evaluating(model, select_device(study.device)):
         presented_rows, unread = present(study, model, prepared, utterances, threshold)
         for row, presented in presented_rows:

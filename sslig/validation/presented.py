@@ -14,11 +14,11 @@ from sslig import scoring
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import BONAFIDE_MEAN, NONSPEECH, Context
 from sslig.attribution.explanation import ABSOLUTE, AGGREGATIONS, L2, NO_RECORD, SIGNED, Explanation
-from sslig.attribution.methods import Method, explain, offered
+from sslig.attribution.methods import Method, explain_head, offered
+from sslig.attribution.target import view
 from sslig.cues.evidence import loudness
 from sslig.errors import DataError
 from sslig.models.detector import Detector, select_device
-from sslig.stats.metrics import eer_threshold
 from sslig.study import Study
 from sslig.validation import faithfulness, localisation, sanity
 from sslig.validation.faithfulness import FEATURES, INTERPOLATION, PROFILES, WAVEFORM, Scores, in_features, in_waveform
@@ -54,21 +54,20 @@ class Presented:
         options = self.context.options.model_copy(update={"min_steps": least, "max_steps": most})
         return dataclasses.replace(self, context=dataclasses.replace(self.context, options=options))
 
-    def explained(self, method: Method, head: nn.Module | None = None, features: Tensor | None = None) -> Explanation:
-        """The explanation by a method, also of another head or of other features."""
-        head, features = self.detector.head if head is None else head, self.features if features is None else features
-        return explain(method, head, features, self.context)
+    def input(self, method: Method, waveform: Tensor | None = None) -> Tensor:
+        """(1, layer, frame, feature) What a method explains of the utterance, or of another waveform."""
+        return view(self.detector, self.waveform if waveform is None else waveform, method.space)[1]
+
+    def explained(self, method: Method, head: nn.Module | None = None, x: Tensor | None = None) -> Explanation:
+        """The explanation by a method, also of another head or of another input of its space."""
+        logit, given = view(self.detector, self.waveform, method.space, head)
+        return explain_head(method, logit, given if x is None else x, self.context, self.detector.clock)
 
     def spaces(self, *replacements: str) -> dict[tuple[str, str], Scores]:
         """Scores where frames of the features are replaced, by space and replacement."""
         baselines = (self.context.baselines[name].values for name in (BONAFIDE_MEAN, NONSPEECH))
         profiles, head = dict(zip(PROFILES, baselines, strict=True)), self.detector.head
         return {(FEATURES, name): in_features(head, self.features, name, profiles) for name in replacements}
-
-
-def dev_threshold(scores: pd.DataFrame) -> float:
-    """The EER threshold of a table of scores: above it a score means spoof, since a logit need not be calibrated."""
-    return eer_threshold(*(scores.loc[scores["key"] == key, "spoof_score"] for key in ("bonafide", "spoof")))
 
 
 def present(
@@ -113,7 +112,7 @@ def measure(
         for row, presented in presented_rows:
             about = row[list(DESCRIPTION)].to_dict()
             about |= {"spoof_score": presented.spoof_score, "direction": presented.direction}
-            for method in offered(detector.head, methods):
+            for method in offered(detector, methods):
                 rows += [about | {"method": method.spec} | empty | values for values in rows_of(presented, method)]
     unread = left_out.table(utterances)
     if not rows:
@@ -144,13 +143,13 @@ def sanity_rows(presented: Presented, method: Method) -> Rows:
     """Whether a method knows the parameters of the head, and holds still (`sslig.validation.sanity`)."""
     presented = presented.with_steps(presented.context.options.min_steps, MOST_STEPS)
     detector, features, controls = presented.detector, presented.features, presented.controls
+    x, hop_samples = presented.input(method), detector.clock.hop_samples
 
-    def explain_features(given: Tensor) -> np.ndarray:
-        return presented.explained(method, features=given).by_frame
+    def explain_input(given: Tensor) -> np.ndarray:
+        return presented.explained(method, x=given).by_frame
 
-    @torch.no_grad()
-    def features_from(k: int) -> Tensor:
-        return detector.features(presented.waveform[:, k * detector.clock.hop_samples :].contiguous())
+    def input_from(k: int) -> Tensor:
+        return presented.input(method, presented.waveform[:, k * hop_samples :].contiguous())
 
     def scores_of(head: nn.Module) -> Scores:
         return in_features(head, features, INTERPOLATION, {})
@@ -158,9 +157,9 @@ def sanity_rows(presented: Presented, method: Method) -> Rows:
     rows = sanity.randomisation(
         lambda head: presented.explained(method, head).by_frame, detector.head, features.shape[2], scores_of, controls
     )
-    rows += sanity.shifted("shift_features", lambda k: explain_features(features[:, :, k:].contiguous()), controls)
-    rows += sanity.shifted("shift_waveform", lambda k: explain_features(features_from(k)), controls)
-    rows.append(sanity.max_sensitivity(explain_features, features, controls))
+    rows += sanity.shifted("shift_features", lambda k: explain_input(x[:, :, k:].contiguous()), controls)
+    rows += sanity.shifted("shift_waveform", lambda k: explain_input(input_from(k)), controls)
+    rows.append(sanity.max_sensitivity(explain_input, x, controls))
     if method.spec == COMPARED:
         rows += sanity.steps(lambda n: presented.with_steps(n, n).explained(method).by_frame, controls)
     return [{"aggregation": SIGNED} | row for row in rows]
@@ -181,7 +180,7 @@ def localisation_rows(presented: Presented, methods: Sequence[Method], truth: np
         about = localisation.transplanted(head, features, twin, truth)
         context = dataclasses.replace(presented.context, baselines={BONAFIDE_MEAN: Baseline("twin", twin[0], {})})
         plain[localisation.FEATURE_CHANGE] = localisation.feature_change(features, twin)
-        plain[localisation.SCORE_CHANGE] = explain("ig", head, features, context).by_frame
+        plain[localisation.SCORE_CHANGE] = explain_head("ig(space=features)", head, features, context).by_frame
     maps += [(name, localisation.PLAIN, frames, NO_RECORD) for name, frames in plain.items()]
     about = {"place_share": truth[:n_read].mean(), **about}
     return [

@@ -143,9 +143,8 @@ class Bench:
         detector, options = self.detector(name), self.study.attribution
         context = Context({BONAFIDE_MEAN: self._means["baseline", name]}, options=options)
         with evaluating(detector, self.device):
-            with torch.no_grad():
-                features = detector.features(torch.from_numpy(waveform)[None].to(self.device))
-            return methods.explain(methods.default(options, detector.head), detector.head, features, context)
+            samples = torch.from_numpy(waveform)[None].to(self.device)
+            return methods.explain(methods.default(options, detector), detector, samples, context)
 
     def decoded(self, recording: ExplainedRecording, progress: Progress = silent) -> ExplainedRecording:
         """Decode the segments of a recording with the sources of the study."""
