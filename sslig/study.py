@@ -152,7 +152,7 @@ class Masking(Values):
     sweeps: list[str] | None = None
     draws: Count = 20
     rounds: Count = 5000
-    segments: list[str] = ["vad", "voicing", "pocketsphinx:phones", "pocketsphinx:words"]
+    segments: list[str] = ["vad", "voicing", "aligned:phones", "aligned:words"]
     nonspeech_utterances: Count | None = 1000
     workers: Count = 2
 

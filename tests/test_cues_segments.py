@@ -6,7 +6,8 @@ import pytest
 
 from sslig import audio, files
 from sslig.cues import segments
-from sslig.cues.segments import COLUMNS, SOURCES, by_utterance, decode, source_of
+from sslig.cues.alignment import words_of
+from sslig.cues.segments import COLUMNS, SOURCES, Spoken, by_utterance, decode, source_of
 from sslig.cues.tiers import Tier
 from sslig.errors import InputError
 
@@ -42,7 +43,7 @@ def test_a_ctc_model_is_a_source(monkeypatch):
             return Tier("words", [0], [1], (self.name,), len(samples), SOURCE)
 
     monkeypatch.setattr(segments, "_ctc", Model)
-    assert source_of("ctc:words:some/model:1")(np.zeros(1)).labels == ("some/model:1",)
+    assert source_of("ctc:words:some/model:1")(np.zeros(1), Spoken()).labels == ("some/model:1",)
 
 
 def test_recordings_are_decoded_in_order(recordings):
@@ -51,8 +52,10 @@ def test_recordings_are_decoded_in_order(recordings):
     assert decoded.table["utterance"].drop_duplicates().tolist() == ["one", "short", "two"]
     assert decoded.left_out["utterance"].tolist() == ["broken"]
     assert "broken.flac: not a sound file" in decoded.left_out["reason"][0]
-    assert decoded.sources["voicing"]["tool"] == "praat-parselmouth"
-    assert decoded.sources["words"]["model"] == "en-us, en-us.lm.bin"
+    sources = {source["tier"]: source for source in decoded.sources}
+    assert sources["voicing"]["tool"] == "praat-parselmouth"
+    assert sources["words"]["model"] == "en-us, en-us.lm.bin"
+    assert sources["words"]["utterances"] == 3
     assert json.loads(json.dumps(decoded.sources)) == decoded.sources
 
 
@@ -64,8 +67,10 @@ def test_the_number_of_workers_does_not_decide(recordings):
 
 
 def test_every_source_decodes(recordings):
-    decoded = decode(recordings, list(SOURCES))
-    assert set(decoded.table["tier"]) == set(decoded.sources) == {"speech", "phones", "words", "voicing"}
+    for kind in ("aligned", "pocketsphinx"):
+        decoded = decode(recordings, ["vad", "voicing", f"{kind}:phones", f"{kind}:words"])
+        tiers = {source["tier"] for source in decoded.sources}
+        assert set(decoded.table["tier"]) == tiers == {"speech", "phones", "words", "voicing"}
 
 
 def test_tiers_come_back(recordings, tmp_path):
@@ -75,7 +80,7 @@ def test_tiers_come_back(recordings, tmp_path):
     tiers = by_utterance(pd.read_parquet(tmp_path / "tiers.parquet"))
     assert list(tiers) == ["one", "short", "two"]
     back, short = tiers["one"], tiers["short"]
-    direct = SOURCES["voicing"](audio.read(recordings["path"][0]))
+    direct = SOURCES["voicing"](audio.read(recordings["path"][0]), Spoken())
     assert back["voicing"].labels == direct.labels
     np.testing.assert_array_equal(back["voicing"].start_s, direct.start_s)
     np.testing.assert_array_equal(back["voicing"].end_s, direct.end_s)
@@ -85,7 +90,7 @@ def test_tiers_come_back(recordings, tmp_path):
 
 def test_what_cannot_be_read_is_all_left_out(recordings):
     decoded = decode(recordings[recordings["utterance"] == "broken"], ["voicing"])
-    assert (len(decoded.table), len(decoded.left_out), decoded.sources) == (0, 1, {})
+    assert (len(decoded.table), len(decoded.left_out), decoded.sources) == (0, 1, [])
     assert tuple(decoded.table.columns) == COLUMNS
 
 
@@ -105,4 +110,32 @@ def test_segments_are_the_golden_ones(golden):
     )
     table = decode(utterances, ["vad", "voicing", "pocketsphinx:phones", "pocketsphinx:words"]).table
     expected = expected[expected["utterance"].isin(names)].reset_index(drop=True)
-    pd.testing.assert_frame_equal(table, expected, rtol=1e-5, check_dtype=False)
+    pd.testing.assert_frame_equal(table.drop(columns="model"), expected, rtol=1e-5, check_dtype=False)
+
+
+def test_a_recogniser_is_refused_for_another_language(recordings):
+    with pytest.raises(
+        InputError, match=r"one.flac: pocketsphinx:words recognises US English, .*'it'; .*aligned:words"
+    ):
+        decode(recordings.assign(language="it"), ["pocketsphinx:words"])
+
+
+@pytest.mark.parametrize(
+    ("language", "tier", "model"),
+    [("it", "words", "silero_vad.jit"), ("it", "phones", "none"), ("en", "phones", "en-us, en-us-phone.lm.bin")],
+)
+def test_what_stands_in_for_a_missing_transcript(recordings, language, tier, model):
+    decoded = decode(recordings.assign(language=language), [f"aligned:{tier}"])
+    assert [(source["tier"], source["model"], source["utterances"]) for source in decoded.sources] == [(tier, model, 3)]
+
+
+def test_transcripts_of_several_languages_are_aligned(golden):
+    """The words are those of the transcripts; the study's own corpus says what they are."""
+    recordings = pd.read_csv(golden / "corpus" / "recordings.tsv", sep="\t", dtype=str)
+    chosen = recordings.groupby("language").head(1)
+    paths = [golden / "corpus" / "flac_E_eval" / f"{name}.flac" for name in chosen["utterance"]]
+    decoded = decode(chosen.assign(path=paths), ["aligned:words"])
+    words = decoded.table.groupby("utterance")["label"].agg(" ".join)
+    spoken = [" ".join(words_of(*row)) for row in chosen[["transcript", "language"]].to_numpy()]
+    assert words[chosen["utterance"]].tolist() == spoken
+    assert set(decoded.table["model"]) == {"en-us, aligned to the transcript"}

@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 
 from sslig.corpora import protocol
+from sslig.cues import voice
+from sslig.cues.segments import SOURCES, Spoken
 from sslig.errors import InputError
 from sslig.pipeline.segment import segment
 
@@ -30,8 +32,9 @@ def run(tmp_path, write_experiment, corpus):
 def test_each_step_has_its_utterances_and_sources(run, corpus, which, n_utterances, tiers):
     table, sources = run(which)
     assert table["utterance"].nunique() == n_utterances
-    assert set(table["tier"]) == set(sources) == tiers
-    assert sources["speech"]["tool"] == "silero-vad"
+    assert set(table["tier"]) == {source["tier"] for source in sources} == tiers
+    assert sources[0]["tool"] == "silero-vad"
+    assert sources[0]["utterances"] == n_utterances
     key = protocol.load_set(corpus, "train" if which == "train" else "eval").set_index("utterance")["key"]
     assert set(key[table["utterance"]]) == ({"bonafide"} if which == "train" else {"bonafide", "spoof"})
 
@@ -39,3 +42,12 @@ def test_each_step_has_its_utterances_and_sources(run, corpus, which, n_utteranc
 def test_an_unknown_step_is_refused(run):
     with pytest.raises(InputError, match="which=dev; accepted: eval, train, profile"):
         run("dev")
+
+
+def test_transcripts_reach_the_alignment(run, corpus, monkeypatch):
+    recordings = protocol.load_set(corpus, "eval")[["utterance"]].assign(transcript="no bona fide", language="it")
+    recordings.to_csv(corpus / protocol.RECORDINGS, sep="\t", index=False)
+    seen = []
+    monkeypatch.setitem(SOURCES, "voicing", lambda samples, spoken: seen.append(spoken) or voice.voicing(samples))
+    run("eval")
+    assert set(seen) == {Spoken("no bona fide", "it")}

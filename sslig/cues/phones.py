@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -110,27 +111,40 @@ def pocketsphinx(tier: str, samples: np.ndarray) -> Tier:
     """
     duration_s = len(samples) / SAMPLE_RATE_HZ
     segments = _segments(tier, samples) if len(samples) else []
-    frames = np.array([bounds for _, *bounds in segments]).reshape(-1, 2) + (0, 1)  # (stretch, 2)
-    # Boundaries lie halfway between the centres of two windows, the first and the last at the recording's ends.
-    times_s = frames * SPHINX_HOP_S + (SPHINX_WINDOW_S - SPHINX_HOP_S) / 2
+    times_s = bounds_s([(first, last + 1) for _, first, last in segments], duration_s)
     times_s[:1, 0], times_s[-1:, 1] = 0, duration_s
     chosen = np.array([tier == "phones" or label[0] not in "<[+" for label, *_ in segments], dtype=bool)
     labels = np.array([label.split("(")[0] for label, *_ in segments])[chosen]
     about = {"tool": "pocketsphinx", "version": version("pocketsphinx"), "model": f"en-us, {LANGUAGE[tier]}"}
-    source = {**about, **SEARCH[tier], "dither_seed": DITHER_SEED}
+    source = {**about, "language": "en", **SEARCH[tier], "dither_seed": DITHER_SEED}
     return Tier(tier, *times_s[chosen].T, tuple(labels.tolist()), duration_s, source)
+
+
+def bounds_s(frames: Sequence[tuple[int, int]], duration_s: float) -> np.ndarray:
+    """(stretch, 2) Start and end in seconds of (first, one past the last) frames of pocketsphinx.
+
+    Boundaries lie halfway between the centres of two windows.
+    """
+    times_s = np.array(frames, dtype=float).reshape(-1, 2) * SPHINX_HOP_S + (SPHINX_WINDOW_S - SPHINX_HOP_S) / 2
+    return times_s.clip(0, duration_s)
+
+
+def sixteen_bit(samples: np.ndarray) -> bytes:
+    """Samples as pocketsphinx reads them, with one bit of noise, the same for every recording.
+
+    Digital silence has no cepstrum, and would be decoded as anything.
+    """
+    noise = np.random.default_rng(DITHER_SEED).integers(-1, 2, len(samples))
+    return (np.clip(samples, -1, 1) * (np.iinfo(np.int16).max - 1) + noise).round().astype("<i2").tobytes()
 
 
 def _segments(tier: str, samples: np.ndarray) -> list[tuple[str, int, int]]:
     """Label, first frame and last frame of each stretch."""
-    # One bit of noise, the same for every recording: digital silence has no cepstrum, and is decoded as anything.
-    noise = np.random.default_rng(DITHER_SEED).integers(-1, 2, len(samples))
-    words = (np.clip(samples, -1, 1) * (np.iinfo(np.int16).max - 1) + noise).round().astype("<i2")
     with _lock:  # the decoder holds a state
         decoder = _decoder(tier)
         decoder.reinit_feat()  # otherwise the recording before has a say
         decoder.start_utt()
-        decoder.process_raw(words.tobytes(), full_utt=True)
+        decoder.process_raw(sixteen_bit(samples), full_utt=True)
         decoder.end_utt()
         return [(part.word, part.start_frame, part.end_frame) for part in decoder.seg() or ()]
 

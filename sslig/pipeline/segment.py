@@ -20,8 +20,9 @@ of the cue profile."""
 def segment(study: Study, *, corpus: Path, which: str, segments: Path, left_out: Path, sources: Path) -> None:
     """Decode the segments of one of `WHICH`: *train* has voice activity only, *profile* voice activity and phones.
 
-    `segments` is the table of `sslig.cues.segments.decode`; `sources` is JSON with the tool, version, model and
-    parameters of each tier.
+    `segments` is the table of `sslig.cues.segments.decode`; `sources` is a JSON list with the tool, version, model and
+    parameters of each source of a tier, and the number of utterances. Transcripts and languages come from the corpus's
+    table of recordings, where it has them.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def segment(study: Study, *, corpus: Path, which: str, segments: Path, left_out:
         "train": ["vad"],
         "profile": [name for name in study.masking.segments if name == "vad" or name.split(":")[1:2] == ["phones"]],
     }[which]
-    decoded = decode(utterances, names, study.masking.workers)
+    decoded = decode(_spoken(corpus, utterances), names, study.masking.workers)
     write_parquet(segments, decoded.table)
     write_parquet(left_out, decoded.left_out)
     write_json(sources, decoded.sources)
@@ -51,3 +52,13 @@ def chosen(study: Study, corpus: Path, which: str) -> pd.DataFrame:
     utterances = protocol.load_set(corpus, "eval")
     n = study.masking.utterances if which == "eval" else study.validation.profile_utterances
     return utterances if n is None else stratified(utterances, n, study.corpus.seed)
+
+
+def _spoken(corpus: Path, utterances: pd.DataFrame) -> pd.DataFrame:
+    """The utterances with their ``transcript`` and ``language``, where the corpus knows them."""
+    path = corpus / protocol.RECORDINGS
+    if not path.is_file():
+        return utterances
+    recordings = pd.read_csv(path, sep="\t", dtype=str).reindex(columns=["utterance", "transcript", "language"])
+    fresh = utterances.drop(columns=["transcript", "language"], errors="ignore")
+    return fresh.merge(recordings, on="utterance", how="left", validate="one_to_one")

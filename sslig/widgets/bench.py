@@ -151,7 +151,7 @@ class Bench:
         sources, tiers = self.study.masking.segments, []
         for number, source in enumerate(sources):
             progress(f"segments by {source}", number / len(sources))
-            tiers.append(segments.source_of(source)(recording.waveform))
+            tiers.append(segments.source_of(source)(recording.waveform, segments.Spoken()))
         return dataclasses.replace(recording, tiers={tier.name: tier for tier in tiers})
 
     # ------------------------------------------------------------ what if
