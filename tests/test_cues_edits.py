@@ -7,6 +7,7 @@ import torch
 
 from sslig.corpora import codecs
 from sslig.cues import edits
+from sslig.data import fills
 from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK
 
@@ -61,8 +62,8 @@ def test_gains_of_one_and_empty_masks_change_nothing(noise):
     assert torch.equal(edits.compressed(noise, ratio=1.0, makeup_db=0.0), noise)
     assert torch.equal(edits.compressed(noise, ratio=1.0, makeup_db=0.0, attack_ms=5, release_ms=50), noise)
     assert torch.equal(edits.cut(noise, frames(batch=2), SSL_CLOCK), noise)
-    for fill in edits.FILLS:
-        assert torch.equal(edits.replaced(noise, frames(batch=2), SSL_CLOCK, fill, generator()), noise)
+    for fill in fills.FILLS:
+        assert torch.equal(fills.replaced(noise, frames(batch=2), SSL_CLOCK, fill, generator()), noise)
 
 
 def test_a_compressor_reduces_what_exceeds_the_threshold():
@@ -86,61 +87,6 @@ def test_attack_and_release_follow_their_recursion():
         expected.append(max(-1.0, min(1.0, value * 10 ** ((10 - smooth) / 20))))
     masked = edits.compressed(samples, attack_ms=1, release_ms=5)
     torch.testing.assert_close(masked, torch.tensor([expected]), atol=1e-5, rtol=0)
-
-
-def test_the_frame_of_a_sample_has_the_nearest_centre():
-    masked = edits.sample_mask(torch.eye(N_FRAMES, dtype=torch.bool), N_SAMPLES, SSL_CLOCK)
-    centres = torch.from_numpy(SSL_CLOCK.centre_s(N_FRAMES)) * SAMPLE_RATE_HZ
-    distance = (torch.arange(N_SAMPLES)[None] + 0.5 - centres[:, None]).abs()
-    assert torch.equal(masked, distance == distance.min(dim=0).values)
-    assert (masked.sum(dim=0) == 1).all()
-    assert masked.sum(dim=1).tolist() == [360] + [320] * 47 + [560]
-
-
-@pytest.mark.parametrize("fill", edits.FILLS)
-def test_only_masked_samples_change_and_without_a_click(fill):
-    samples = tone(100)
-    mask = frames(0, 1, 10, 20, 21, 22, 48)
-    filled = edits.replaced(samples, mask, SSL_CLOCK, fill, generator())
-    masked = edits.sample_mask(mask, N_SAMPLES, SSL_CLOCK)
-    assert torch.equal(filled[~masked], samples[~masked])
-    assert not torch.equal(filled[masked], samples[masked])
-    seam = masked.int().diff().abs().bool()  # between a kept and a masked sample
-    assert (filled.diff()[seam] - samples.diff()[seam]).abs().max() < 1e-3
-
-
-def test_silence_is_digital_between_the_fades():
-    masked = edits.replaced(tone(100), frames(20, 21), SSL_CLOCK, "silence", generator())
-    start, stop = 20 * 320 + 40, 22 * 320 + 40
-    assert masked[0, start + 80 : stop - 80].abs().max() == 0
-    halfway = masked[0, start + 39 : start + 41] / tone(100)[0, start + 39 : start + 41]
-    assert halfway.mean() == pytest.approx(0.5, abs=0.02)
-
-
-def test_full_masks():
-    samples, everything = tone(100), torch.ones(1, N_FRAMES, dtype=torch.bool)
-    assert edits.replaced(samples, everything, SSL_CLOCK, "silence", generator()).abs().max() == 0
-    assert torch.equal(edits.replaced(samples, everything, SSL_CLOCK, "interpolation", generator()), samples)
-
-
-def test_noise_has_the_level_and_spectrum_of_the_quietest_frames(noise):
-    quiet = edits.lowpass(noise, 2000)
-    loud = quiet.clone()
-    loud[:, 6000:] += tone(440)[:, 6000:]
-    mask = torch.zeros(2, N_FRAMES, dtype=torch.bool)
-    mask[:, 20:48] = True
-    masked = edits.replaced(loud, mask, SSL_CLOCK, "noise", generator())[:, 7000:15000]
-    assert rms(masked) == pytest.approx(rms(quiet), rel=0.15)
-    assert rms(masked - edits.lowpass(masked, 2500)) < 0.05 * rms(masked)
-
-
-def test_interpolation_meets_the_spectrum_on_both_sides(noise):
-    samples = noise.clone()
-    samples[:, 8000:] *= 3
-    mask = frames(*range(22, 26), batch=2)
-    masked = edits.replaced(samples.repeat(50, 1), mask.repeat(50, 1), SSL_CLOCK, "interpolation", generator())
-    power = masked[:, 22 * 320 + 200 : 26 * 320 - 120].square().mean().item()
-    assert power == pytest.approx((0.1**2 + 0.3**2) / 2, rel=0.15)
 
 
 @pytest.mark.parametrize("masked", [(0, 1, 2), (46, 47, 48), (0, 48, 47), (10, 11, 12), (5, 20, 40), (0, 20, 48)])
@@ -203,31 +149,6 @@ def test_a_profile_pulls_by_alpha():
     assert pulled[0, :, :, 0].tolist() == [[1, 2, 1], [1, 3, 1]]
     assert torch.equal(edits.towards_profile(features, marked("xxx"), profile, 0.0), features)
     assert torch.equal(edits.towards_profile(features, marked("---"), profile, 0.9), features)
-
-
-@pytest.mark.parametrize(
-    ("mask", "expected"),
-    [
-        ("------", [0, 1, 2, 3, 4, 5]),
-        ("-x----", [0, 1, 2, 3, 4, 5]),
-        ("--xxx-", [0, 1, 3, 3, 3, 5]),
-        ("xx---x", [2, 2, 2, 3, 4, 4]),
-        ("xxxx-x", [4, 4, 4, 4, 4, 4]),
-        ("xxxxxx", [0, 1, 2, 3, 4, 5]),
-    ],
-)
-def test_masked_frames_become_the_mean_of_the_nearest_kept(mask, expected):
-    assert edits.from_nearest(ramp(6), marked(mask))[0, 0, :, 0].tolist() == expected
-
-
-def test_rows_and_layers_do_not_mix():
-    features = torch.randn(3, 2, 7, 4, generator=torch.Generator().manual_seed(0))
-    mask = torch.cat([marked("-xx--x-"), marked("x-x-x-x"), marked("xxxxxxx")])
-    together = edits.from_nearest(features, mask)
-    alone = [edits.from_nearest(features[row : row + 1], mask[row : row + 1]) for row in range(3)]
-    assert torch.equal(together, torch.cat(alone))
-    assert torch.equal(together[0, :, 1], (features[0, :, 0] + features[0, :, 3]) / 2)
-    assert torch.equal(together[2], features[2])
 
 
 @pytest.mark.parametrize(("quantile", "expected"), [(0.75, "----x"), (0.5, "---xx"), (1.0, "-----")])

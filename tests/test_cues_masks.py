@@ -11,6 +11,7 @@ from sslig.cues import edits
 from sslig.cues.masks import MASKS, PAPER, PLACES, REGISTRY, SWEEPS, Places, frame_mask, of_study, parse
 from sslig.cues.phones import BLANK, CLASSES, DELIMITER
 from sslig.cues.tiers import Tier
+from sslig.data import fills
 from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
 
@@ -145,7 +146,7 @@ def test_parameters_reach_the_function(waveforms, frames):
     expected = edits.band_gain(waveforms, 2000, 3000, 0.5)
     masked = parse("band(lo_hz=2000, hi_hz=3000, gain=0.5)").waveforms(waveforms, None, SSL_CLOCK, generator())
     assert torch.equal(masked, expected)
-    expected = edits.replaced(waveforms, frames, SSL_CLOCK, "interpolation", generator())
+    expected = fills.replaced(waveforms, frames, SSL_CLOCK, "interpolation", generator())
     spec = "time:energy(fill=interpolation, quantile=0.5)"
     assert torch.equal(parse(spec).waveforms(waveforms, frames, SSL_CLOCK, generator()), expected)
 

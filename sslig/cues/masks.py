@@ -24,6 +24,7 @@ from sslig import specs
 from sslig.corpora import codecs
 from sslig.cues import edits, phones, voice
 from sslig.cues.tiers import Tier, near
+from sslig.data import fills
 from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.specs import Parameter
@@ -138,7 +139,7 @@ class Mask:
         Only ``noise`` needs the `profile`, (layer, feature) mean bona fide non-speech features.
         """
         if self.name != "noise":
-            return edits.from_nearest(features, frames)
+            return fills.from_nearest(features, frames)
         return edits.towards_profile(features, frames, profile, self.parameters["alpha"])
 
     def waveforms(self, waveforms: Tensor, frames: Tensor, clock: FrameClock, generator: torch.Generator) -> Tensor:
@@ -150,7 +151,7 @@ class Mask:
             return REGISTRY[self.name].function(waveforms, **self.parameters)
         if self.control == CUT:
             return edits.cut(waveforms, frames, clock)
-        return edits.replaced(waveforms, frames, clock, self.parameters["fill"], generator)
+        return fills.replaced(waveforms, frames, clock, self.parameters["fill"], generator)
 
 
 def parse(spec: str) -> Mask:
@@ -250,7 +251,7 @@ def _at_places() -> Iterator[Definition]:
             sentence = f"{place.frames} are replaced by the mean of the nearest kept frame before and after."
             parameters = place.parameters | (published if name == "word_boundaries" else {})
             yield Definition("phonemes" if name == ENERGY else name, FEATURE, sentence, parameters, name, SHIFT)
-    fill = {"fill": Parameter(None, words=edits.FILLS)}
+    fill = {"fill": Parameter(None, words=fills.FILLS)}
     for name, place in PLACES.items():
         sentence = f"{place.frames} are replaced by {{fill}} in the recording."
         yield Definition(f"time:{name}", WAVEFORM, sentence, fill | place.parameters, name, SHIFT)

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sslig.cues import edits
-from sslig.cues.edits import from_nearest, top_frames, towards_profile
+from sslig.cues.edits import top_frames, towards_profile
 from sslig.cues.masking import CHUNK_VALUES, WAVEFORMS_AT_ONCE
+from sslig.data import fills
+from sslig.data.fills import from_nearest
 from sslig.errors import DataError
 from sslig.models.detector import Detector
 from sslig.validation.statistics import Controls, Rows, measured, rolled, shifts
@@ -72,7 +73,7 @@ def in_features(head: nn.Module, features: Tensor, replacement: str, profiles: M
 def in_waveform(detector: Detector, waveform: Tensor, seed: int) -> Scores:
     """Spoof scores of one utterance, (1, samples), with frames of its waveform interpolated.
 
-    Each mask is a pass through the detector; `seed` draws the noise that replaces frames (`edits.replaced`).
+    Each mask is a pass through the detector; `seed` draws the noise that replaces frames (`fills.replaced`).
     """
 
     @torch.inference_mode()
@@ -80,7 +81,7 @@ def in_waveform(detector: Detector, waveform: Tensor, seed: int) -> Scores:
         generator, chunks = torch.Generator().manual_seed(seed), []
         for part in torch.from_numpy(masks).to(waveform.device).split(WAVEFORMS_AT_ONCE):
             repeated = waveform.expand(len(part), -1)
-            replaced = edits.replaced(repeated, part, detector.clock, INTERPOLATION, generator)
+            replaced = fills.replaced(repeated, part, detector.clock, INTERPOLATION, generator)
             chunks.append(detector(replaced).double().cpu().numpy())
         return np.concatenate(chunks)
 

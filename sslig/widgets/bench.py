@@ -15,10 +15,10 @@ from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import BONAFIDE_MEAN, Context
 from sslig.attribution.explanation import CERTIFICATE, Explanation
 from sslig.cues import segments
-from sslig.cues.edits import FILLS
 from sslig.cues.masking import MaskedUtterance
 from sslig.cues.masks import REGISTRY, WAVEFORM, Mask, Places, of_study, parse
 from sslig.data.dataset import Utterances
+from sslig.data.fills import FILLS
 from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.models.detector import Detector, select_device
