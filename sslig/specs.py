@@ -4,11 +4,15 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from sslig.errors import InputError
 
 Value = bool | int | float | str
+
+NEAR = 0.5
+"""How alike a name must be to be suggested for one that is not in a registry (`difflib`)."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,11 @@ def read(spec: str, registry: Mapping[str, Any], noun: str) -> tuple[Any, dict[s
     """
     match = re.fullmatch(r"\s*([^\s()]+)\s*(?:\((.*)\))?\s*", spec)
     if not match or match[1] not in registry:
-        raise InputError(f"{noun} {spec!r}; accepted: {', '.join(registry)}, each alone or with (parameter=value, ...)")
+        near = get_close_matches(match[1] if match else spec, registry, n=1, cutoff=NEAR)
+        raise InputError(
+            f"{noun} {spec!r}; accepted: {', '.join(registry)}, each alone or with (parameter=value, ...)"
+            + (f"; the nearest is {near[0]!r}" if near else "")
+        )
     entry = registry[match[1]]
     return entry, _values(spec, entry.name, entry.parameters, match[2] or "")
 

@@ -18,6 +18,11 @@ KINDS = {"shade": str, "depth": int, "gain": float, "matt": bool}
 REGISTRY = {"colour": SimpleNamespace(name="colour", parameters=SHADES)}
 
 
+def test_an_unknown_name_comes_with_the_nearest_known_one():
+    with pytest.raises(InputError, match=r"paint 'color'; accepted: colour.*; the nearest is 'colour'"):
+        read("color", REGISTRY, "paint")
+
+
 @pytest.mark.parametrize(
     ("line", "values", "text"),
     [

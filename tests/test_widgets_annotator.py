@@ -267,7 +267,7 @@ def test_a_sheet_holds_sound_and_evidence_of_each_utterance(study):
         assert view["name"] == name
         assert view["audio"].startswith(b"fLaC")
         assert view["duration_s"] == SSL_CLOCK.n_samples(n_frames) / 16_000
-        assert view["spectrogram"]["columns"] == n_frames
+        assert view["spectrogram"]["clock"]["hop_s"] == 0.005
         assert [lane["key"] for lane in view["lanes"]] == ["aasist", "camhfa", "sls"]
         np.testing.assert_array_equal(frames(view["lanes"][0]), -2 * np.arange(1, n_frames + 1))
 

@@ -62,7 +62,8 @@ def test_an_explanation_made_now_equals_the_stored_one(bench, opened, name):
 def test_missing_explanations_are_computed_and_add_up(bench):
     steps = []
     recording = bench.open("E_0003", lambda what, share: steps.append((what, share)))
-    assert steps == [(f"explaining with {name}", pytest.approx(i / 3)) for i, name in enumerate(HEADS)]
+    assert list(dict.fromkeys(steps)) == [(f"explaining with {name}", i / 3) for i, name in enumerate(HEADS)]
+    assert len(steps) > 2 * len(HEADS)  # before every pass, so that each can be stopped
     for name, explanation in recording.explanations.items():
         assert explanation.by_layer.sum() - explanation.difference == pytest.approx(explanation.residual, abs=1e-6)
         assert explanation.spoof_score == pytest.approx(bench.catalogue.row("E_0003")[name], abs=1e-4)

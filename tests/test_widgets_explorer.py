@@ -1,5 +1,6 @@
 import io
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -27,7 +28,7 @@ def listed(explorer):
 
 def ask(explorer, do, *buffers, **values):
     """Send a message as a browser does."""
-    explorer._answer(explorer, {"do": do, **values}, list(buffers))
+    explorer._answer({"do": do, **values}, list(buffers))
 
 
 def test_it_opens_the_first_explained_utterance(explorer):
@@ -112,6 +113,40 @@ def test_bad_requests_of_a_browser_are_refused_with_a_message(explorer, do, valu
     ask(explorer, do, **values)
     assert message in explorer.problem
     assert explorer.utterance == "E_0000"
+
+
+def test_a_verdict_is_the_score_without_the_strongest_region_in_both_spaces(explorer):
+    table = explorer.verdict()
+    assert table["detector"].tolist() == ["aasist", "aasist", "camhfa", "camhfa", "sls", "sls"]
+    assert table["space"].tolist() == 3 * ["feature", "waveform"]
+    explorer.selection = table.loc[0, ["start_s", "end_s"]].tolist()
+    alone = explorer.what_if()
+    alone = alone[alone["detector"] == "aasist"].set_index("space")
+    assert table["change"][0] == pytest.approx(alone["change"]["feature"])
+    assert [row["detector"] for row in explorer.numbers["verdicts"]] == ["aasist", "camhfa", "sls"]
+    explorer.next()
+    assert explorer.numbers["verdicts"] == []
+
+
+def test_several_files_become_a_list(explorer, wav):
+    for name in ("a.wav", "b.wav"):
+        ask(explorer, "upload", wav, name=name, size=len(wav), first=True, shown=name == "a.wav")
+    assert (explorer.utterance, explorer.listing["files"]) == ("a.wav", ["a.wav", "b.wav"])
+    ask(explorer, "open", name="b.wav")
+    assert (explorer.utterance, explorer.problem) == ("b.wav", "")
+
+
+def test_a_part_of_a_long_file_is_offered(explorer, tone):
+    file = io.BytesIO()
+    soundfile.write(file, np.tile(tone, 70), 16_000, format="FLAC")
+    ask(explorer, "upload", file.getvalue(), name="a.flac", size=len(file.getvalue()), first=True)
+    assert explorer.offer == {"name": "a.flac", "duration_s": 70.0, "longest_s": 60.0, "seconds": 0.0}
+    assert explorer.utterance == "E_0000"
+    ask(explorer, "clip", start_s=2.0, end_s=3.0)
+    assert (explorer.problem, explorer.offer, explorer.utterance) == ("", {}, "a.flac")
+    assert explorer.numbers["duration_s"] == pytest.approx(1.0, abs=0.03)
+    ask(explorer, "clip", start_s=2.0, end_s=3.0)
+    assert explorer.problem == "no file waits for a choice of its part"
 
 
 def test_a_bad_upload_is_refused_and_the_next_one_accepted(explorer, wav):

@@ -16,7 +16,17 @@ from sslig.cues.cue_profile import top_regions
 from sslig.cues.tiers import Tier
 from sslig.errors import InputError
 from sslig.frames import SSL_CLOCK
-from sslig.widgets.recording import ExplainedRecording, Upload, exported, player, read_file, region_tiers, shown_name
+from sslig.widgets.recording import (
+    ExplainedRecording,
+    Upload,
+    exported,
+    notices,
+    player,
+    read_file,
+    region_tiers,
+    shown_name,
+    source,
+)
 
 ABOUT = {"key": "spoof", "attack": "A07", "codec": "C02", "speaker": "S9", "group": "middle wrong"}
 PLAIN = {"smooth": False, "common": False, "maps": False, "hidden": []}
@@ -74,6 +84,30 @@ def test_the_view_has_a_lane_for_each_detector_and_the_tiers_in_order(spoof):
 )
 def test_the_title_names_label_codec_speaker_and_group(tone, about, title):
     assert recording(tone, about).title() == title
+
+
+def test_what_a_head_does_not_read_is_known(spoof):
+    # Evidence ends with frame 34, which is drawn from 0.6825 to 0.7025 s.
+    assert spoof.read_s() == {"sls": pytest.approx(0.7025)}
+    assert spoof.view()["lanes"][0]["read_s"] == pytest.approx(0.7025)
+
+
+@pytest.mark.parametrize(
+    ("samples", "of", "kinds"),
+    [
+        (np.zeros(16_000), None, {"silent"}),
+        (0.1 * np.ones(16_000), {"rate_hz": 48_000, "channels": 2}, {"converted"}),
+        (np.r_[np.zeros(8_000), 0.1 * np.ones(8_000)], {"rate_hz": 16_000, "channels": 1}, {"zeros"}),
+        (np.sign(np.sin(np.arange(16_000))), None, {"clipped"}),
+    ],
+)
+def test_a_reader_is_warned_of_the_sound(samples, of, kinds):
+    assert {notice["kind"] for notice in notices(samples.astype(np.float32), SSL_CLOCK, of)} == kinds
+
+
+def test_half_a_recording_of_zeros_is_half_of_its_frames():
+    (notice,) = notices(np.r_[np.zeros(8_000), 0.1 * np.ones(8_000)], SSL_CLOCK)
+    assert notice["share"] == pytest.approx(0.5, abs=0.03)
 
 
 def test_numbers_that_are_not_finite_are_none(spoof):
@@ -179,6 +213,20 @@ def test_formats_become_whole_frames_under_any_name(tone, name, form):
     assert len(samples) == SSL_CLOCK.n_samples(n_frames)
     assert n_frames >= 49
     np.testing.assert_allclose(samples[4000:8000], tone[4000:8000], atol=0.6 if form == "MP3" else 0.02)
+
+
+def test_a_part_of_a_file_is_read(tone):
+    samples = read_file("a.wav", coded(tone), SSL_CLOCK, max_s=60, min_frames=1, clip_s=(0.25, 0.5))
+    np.testing.assert_allclose(samples, tone[4_000:][: len(samples)], atol=1e-4)
+    assert 0.22 < len(samples) / 16_000 <= 0.25
+
+
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "MP3"])
+def test_the_source_of_a_file_is_described(form):
+    described = source("a", coded(np.zeros((44_100, 2)), 44_100, form))
+    assert (described["rate_hz"], described["channels"]) == (44_100, 2)
+    assert described["duration_s"] == pytest.approx(1, abs=0.1)
+    assert len(described["sha256"]) == 64
 
 
 def test_stereo_at_another_rate_is_averaged_and_resampled():

@@ -93,7 +93,7 @@ def test_the_spectrogram_is_loudest_where_the_tone_is(waveform):
 
     picture = view.message("E_1", waveform, SSL_CLOCK)["spectrogram"]
     values = np.frombuffer(picture["values"], dtype=np.uint8).reshape(picture["rows"], picture["columns"])
-    assert picture["columns"] == SSL_CLOCK.n_frames(len(waveform))
+    assert picture["columns"] == (len(waveform) - 400) // 80 + 1  # a column every 5 ms
     assert values.max() == 255
     assert values[:, 20].argmax() == pytest.approx(mel_share(0.44) * picture["rows"], abs=1.5)
 

@@ -1,6 +1,7 @@
 """The trained detectors of a study at work on single recordings: open, explain, and score after a change."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -24,10 +25,10 @@ from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.models.detector import Detector, select_device
 from sslig.pipeline import outputs
 from sslig.scoring import evaluating
-from sslig.stats import calibration
+from sslig.stats import calibration, metrics
 from sslig.study import Study
 from sslig.widgets.catalogue import COLUMNS, Catalogue
-from sslig.widgets.recording import ExplainedRecording, read_file
+from sslig.widgets.recording import ExplainedRecording, notices, read_file, source
 
 REGION = "region"
 CHANCE = (2.5, 97.5)
@@ -35,6 +36,9 @@ CHANCE = (2.5, 97.5)
 
 TABLES = ("scores_dev", "scores_eval", "attributions", "segments_eval")
 MEANS = ("baseline", "nonspeech")
+
+PASSES_A_STEP = 6.0
+"""Cost of a point on a path, in passes without gradients: three for one with gradients, and the points are doubled."""
 
 Progress = Callable[[str, float], None]
 """Takes what is being done and the share that is done."""
@@ -61,6 +65,8 @@ class Bench:
     ----------
     names, catalogue
         The detectors, and the utterances that can be opened.
+    thresholds
+        Detector -> the spoof score from which on it decides for spoof, the EER threshold of *dev*.
     """
 
     def __init__(self, study: Study, detectors: Sequence[str] | None = None, seed: int | None = None) -> None:
@@ -75,7 +81,11 @@ class Bench:
         tables = {name: outputs.read(self._paths[name]) for name in TABLES}
         self._attributions = tables["attributions"].set_index(["detector", "utterance"])
         self._segments = dict(list(tables["segments_eval"].groupby("utterance")))
-        _, self._calibrations = calibration.calibrated(tables["scores_dev"], tables["scores_eval"])
+        dev = tables["scores_dev"]
+        _, self._calibrations = calibration.calibrated(dev, tables["scores_eval"])
+        self.thresholds = {
+            name: metrics.eer_threshold(*metrics.by_class(part)) for name, part in dev.groupby("detector")
+        }
         explained = set.intersection(*(set(self._attributions.loc[name].index) for name in self.names))
         self.catalogue = Catalogue(study.corpus_root, tables["scores_eval"], explained)
 
@@ -114,12 +124,17 @@ class Bench:
         about = {column: row[column] for column in COLUMNS}
         return dataclasses.replace(self.explained(name, waveform, stored, progress), about=about, tiers=tiers)
 
-    def open_file(self, name: str, content: bytes, progress: Progress = silent) -> ExplainedRecording:
-        """Open and explain an uploaded sound file (`sslig.widgets.recording.read_file`)."""
+    def open_file(
+        self, name: str, content: bytes, progress: Progress = silent, clip_s: tuple[float, float] | None = None
+    ) -> ExplainedRecording:
+        """Open and explain an uploaded sound file, or the part `clip_s` (`sslig.widgets.recording.read_file`)."""
         progress("reading the file", 0)
         min_frames = max(self.detector(detector).min_frames for detector in self.names)
-        waveform = read_file(name, content, self.clock, max_s=self.study.scoring.max_s, min_frames=min_frames)
-        return self.explained(name, waveform, {}, progress)
+        limits = {"max_s": self.study.scoring.max_s, "min_frames": min_frames}
+        waveform = read_file(name, content, self.clock, clip_s=clip_s, **limits)
+        recording = self.explained(name, waveform, {}, progress)
+        of = source(name, content)
+        return dataclasses.replace(recording, source=of, notices=notices(waveform, self.clock, of))
 
     def explained(
         self, name: str, waveform: np.ndarray, stored: Mapping[str, Explanation], progress: Progress = silent
@@ -129,37 +144,76 @@ class Bench:
         for number, detector in enumerate(self.names):
             if detector not in stored:
                 progress(f"explaining with {detector}", number / len(self.names))
-            explanations[detector] = stored.get(detector) or self.explain(detector, waveform)
+                explanations[detector] = self.explain(detector, waveform, progress)
+            else:
+                explanations[detector] = stored[detector]
         llrs = {detector: self.llr(detector, explanations[detector].spoof_score) for detector in self.names}
-        return ExplainedRecording(name, {}, waveform, self.clock, explanations, llrs)
+        about = {"thresholds": self.thresholds, "notices": notices(waveform, self.clock)}
+        return ExplainedRecording(name, {}, waveform, self.clock, explanations, llrs, **about)
 
     def stored(self, name: str, utterance: str) -> Explanation:
         """The explanation of an utterance that the study has stored."""
         row = self._attributions.loc[name, utterance]
         return Explanation(np.stack(row["by_layer"]), **row.reindex(CERTIFICATE).drop("relative_residual"))
 
-    def explain(self, name: str, waveform: np.ndarray) -> Explanation:
-        """Explain the score of one detector for (samples,) at 16 kHz, with the options of the study."""
+    def seconds(self, waveform: np.ndarray) -> dict[str, float]:
+        """How long explanations of (samples,) at 16 kHz will take, by detector: a pass, times those that are usual."""
+        times = {}
+        for name in self.names:
+            detector, start = self.detector(name), time.perf_counter()
+            with torch.inference_mode(), evaluating(detector, self.device):
+                detector(torch.from_numpy(waveform)[None].to(self.device))
+            steps = self._attributions.loc[name]["steps"].median()
+            times[name] = (time.perf_counter() - start) * PASSES_A_STEP * max(1.0, float(steps))
+        return times
+
+    def explain(self, name: str, waveform: np.ndarray, progress: Progress = silent) -> Explanation:
+        """Explain the score of one detector for (samples,) at 16 kHz, with the options of the study.
+
+        `progress` is called before every pass through the head; an exception that it raises ends the explanation.
+        """
         detector, options = self.detector(name), self.study.attribution
+        place = self.names.index(name) / len(self.names)
         context = Context({BONAFIDE_MEAN: self._means["baseline", name]}, options=options)
-        with evaluating(detector, self.device):
+        passes = detector.head.register_forward_pre_hook(lambda *_: progress(f"explaining with {name}", place))
+        with evaluating(detector, self.device), passes:
             samples = torch.from_numpy(waveform)[None].to(self.device)
             return methods.explain(methods.default(options, detector), detector, samples, context)
 
     def decoded(self, recording: ExplainedRecording, progress: Progress = silent) -> ExplainedRecording:
         """Decode the segments of a recording with the sources of the study."""
-        sources, tiers = self.study.masking.segments, []
-        for number, source in enumerate(sources):
-            progress(f"segments by {source}", number / len(sources))
-            tiers.append(segments.source_of(source)(recording.waveform, segments.Spoken()))
+        names, tiers = self.study.masking.segments, []
+        for number, name in enumerate(names):
+            progress(f"segments by {name}", number / len(names))
+            tiers.append(segments.source_of(name)(recording.waveform, segments.Spoken()))
         return dataclasses.replace(recording, tiers={tier.name: tier for tier in tiers})
 
     # ------------------------------------------------------------ what if
 
+    def verdict(self, recording: ExplainedRecording, name: str, progress: Progress = silent) -> dict[str, Any]:
+        """What one detector decides on: its top region, and its score without it in both spaces.
+
+        The result has ``detector``, ``start_s``, ``end_s``, ``sign`` and ``share`` of the region, and ``changes``, the
+        rows of `changes`; there is neither where the map is 0 everywhere.
+        """
+        top = recording.top_segments()
+        top = top[(top["detector"] == name) & (top["rank"] == 1)]
+        if top.empty:
+            return {"detector": name, "changes": []}
+        region = top.iloc[0][["detector", "start_s", "end_s", "sign", "share"]].to_dict()
+        trials = without_region(region["start_s"], region["end_s"])
+        return region | {"changes": list(self.changes(recording, trials, progress, [name]))}
+
     def changes(
-        self, recording: ExplainedRecording, trials: Sequence[Trial], progress: Progress = silent
+        self,
+        recording: ExplainedRecording,
+        trials: Sequence[Trial],
+        progress: Progress = silent,
+        names: Sequence[str] | None = None,
     ) -> Iterator[dict[str, Any]]:
         """Score a recording with every detector after every change, beside random controls drawn as in the study.
+
+        `names` are some of the detectors; none: all.
 
         Yields
         ------
@@ -172,7 +226,7 @@ class Bench:
         InputError
             A region lies outside the recording, or a mask finds no place in it.
         """
-        steps = [(trial, name) for trial in trials for name in self.names]
+        steps = [(trial, name) for trial in trials for name in names or self.names]
         for number, (trial, name) in enumerate(steps):
             mask, utterance = trial[0], self.masked(name, recording)
             progress(f"scoring with {name}, {mask.space} space", number / len(steps))

@@ -1,6 +1,7 @@
 """The explorer: open an utterance or a file, see and hear where detectors find evidence, and ask "what if?"."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,16 @@ from sslig.widgets import bench, view
 from sslig.widgets import recording as recordings
 from sslig.widgets.bench import Bench
 from sslig.widgets.catalogue import Filter
+from sslig.widgets.desk import Cancelled, Desk
 from sslig.widgets.recording import ExplainedRecording, Exported, Upload, shown_name
 
 LISTED = 300
 """Utterances that are sent to the browser at once; nobody scrolls through a list of a hundred thousand."""
+
+SHORT_S, PATIENCE_S = 10.0, 30.0
+"""Files longer than the first are measured; a part is offered of those that take longer than the second."""
+MOST_FILES = 50
+"""Files of a visitor that are in the list; the oldest leave."""
 
 OPTIONS = {"smooth": False, "common": False, "hidden": [], "maps": False, "loop": False}
 """How lanes are drawn (`static/lanes.js`)."""
@@ -44,6 +51,8 @@ class Explorer(anywidget.AnyWidget):
         Which utterances are listed (`sslig.widgets.catalogue.Filter`), and how they are sorted.
     changes, heard
         The rows of the last `what_if`, and the changed recording as a FLAC file, where there is one.
+    offer
+        A file that is long, and waits for a choice: ``name``, ``duration_s``, ``longest_s`` and ``seconds`` of work.
     problem
         The message of the last refusal; empty after a success.
     """
@@ -59,6 +68,7 @@ class Explorer(anywidget.AnyWidget):
     numbers = traitlets.Dict(read_only=True).tag(sync=True)
     changes = traitlets.List(read_only=True).tag(sync=True)
     heard = traitlets.Bytes(read_only=True).tag(sync=True)
+    offer = traitlets.Dict(read_only=True).tag(sync=True)
     progress = traitlets.Dict(read_only=True).tag(sync=True)
     problem = traitlets.Unicode(read_only=True).tag(sync=True)
 
@@ -74,11 +84,13 @@ class Explorer(anywidget.AnyWidget):
         self.catalogue = self.bench.catalogue
         self.recording: ExplainedRecording | None = None
         self.upload: Upload | None = None
+        self.files: dict[str, bytes] = {}
+        self.desk = Desk(self._answer, self._judge)
         super().__init__(filters={"explained": True})
         self.set_trait("choices", self._choices())
         self._list()
         self.observe(lambda _: self._list(), ["filters", "order"])
-        self.on_msg(self._answer)
+        self.on_msg(lambda _, content, buffers: self.desk.take(content, buffers))
         self.show(utterance or self._listed["utterance"].iloc[0])
 
     @property
@@ -88,13 +100,20 @@ class Explorer(anywidget.AnyWidget):
     # ------------------------------------------------------------ recordings
 
     def show(self, name: str) -> ExplainedRecording:
-        """Open the utterance `name`; a detector that has not explained it does so now."""
+        """Open the utterance `name`, or the file of that name; a detector that has not explained it does so now."""
+        if name in self.files:
+            return self.show_file(self.files[name], name)
         return self._show(self.bench.open(name, self._progress))
 
-    def show_file(self, file: str | Path | bytes, name: str = "") -> ExplainedRecording:
-        """Open and explain a sound file, given by its path or its bytes; its segments follow the evidence."""
+    def show_file(
+        self, file: str | Path | bytes, name: str = "", clip_s: tuple[float, float] | None = None
+    ) -> ExplainedRecording:
+        """Open and explain a sound file, given by its path or its bytes, or its part `clip_s`.
+
+        Its segments follow the evidence.
+        """
         content = file if isinstance(file, bytes) else Path(file).read_bytes()
-        self._show(self.bench.open_file(shown_name(name or str(file)), content, self._progress))
+        self._show(self.bench.open_file(shown_name(name or str(file)), content, self._progress, clip_s))
         return self.decode()
 
     def decode(self) -> ExplainedRecording:
@@ -116,7 +135,7 @@ class Explorer(anywidget.AnyWidget):
         with self.hold_sync():
             if not same:
                 self.selection = []
-                self._set(changes=[], heard=b"", utterance=recording.name)
+                self._set(changes=[], heard=b"", offer={}, utterance=recording.name)
             self._set(view=recording.view(), numbers=recording.numbers(), problem="")
             self._list()
         self._progress("", 1)
@@ -140,6 +159,36 @@ class Explorer(anywidget.AnyWidget):
         self._progress("", 1)
         return pd.DataFrame(rows)
 
+    def verdict(self) -> pd.DataFrame:
+        """What each detector decides on in the open recording, and what its score is without it (`Bench.verdict`).
+
+        One row a detector and space, with the columns of `Bench.changes` and those of the region.
+        """
+        while self._judge():
+            pass
+        rows = [
+            {name: value for name, value in verdict.items() if name != "changes"} | change
+            for verdict in self.recording.verdicts.values()
+            for change in verdict["changes"]
+        ]
+        return pd.DataFrame(rows)
+
+    def _judge(self) -> bool:
+        """Find the next verdict of the open recording that is missing; whether there was one."""
+        recording = self.recording
+        missing = [name for name in self.bench.names if name not in recording.verdicts]
+        if not missing:
+            return False
+        try:
+            verdict = self.bench.verdict(recording, missing[0], self._progress)
+        except InputError as error:
+            verdict = {"detector": missing[0], "changes": [], "why": str(error)}
+        if self.recording is recording:
+            self.recording = replace(recording, verdicts={**recording.verdicts, missing[0]: verdict})
+            self._set(numbers=self.recording.numbers())
+        self._progress("", 1)
+        return True
+
     def export(self, kind: str) -> Exported:
         """The open recording as a file of one of `sslig.widgets.recording.KINDS`."""
         region = tuple(self.selection) if len(self.selection) == 2 else None
@@ -147,10 +196,11 @@ class Explorer(anywidget.AnyWidget):
 
     # ------------------------------------------------------------ messages of the browser
 
-    def _answer(self, _: Any, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
+    def _answer(self, content: Mapping[str, Any], buffers: Sequence[bytes]) -> None:
         """Do what a message asks for; the message of an error is shown on the page."""
         request = dict(content)
-        actions = {"open": self.show, "export": self._save, "upload": self._upload}
+        actions = {"open": self._open, "export": self._save, "upload": self._upload, "clip": self._clip}
+        actions["begin"] = lambda: None  # the page is there: idle work may start
         actions |= {name: getattr(self, name) for name in ("next", "previous", "what_if", "decode")}
         action = actions.get(request.pop("do", None))
         try:
@@ -158,19 +208,51 @@ class Explorer(anywidget.AnyWidget):
                 raise InputError(f"unknown request {content.get('do')!r}; known: {', '.join(actions)}")
             self._set(problem="")
             action(*buffers, **request)
+        except Cancelled:
+            pass
         except (ValueError, TypeError) as error:
             self._set(problem=str(error))
         self._progress("", 1)
 
-    def _upload(self, part: bytes, name: str, size: int, first: bool) -> None:
+    def _open(self, name: str) -> None:
+        if name in self.files:
+            self._offered(name)
+        else:
+            self.show(name)
+
+    def _clip(self, start_s: float, end_s: float) -> None:
+        """Explain a part of the file on offer."""
+        if not self.offer:
+            raise InputError("no file waits for a choice of its part")
+        name, end_s = self.offer["name"], min(float(end_s), self.offer["duration_s"])
+        self.show_file(self.files[name], name, (max(0.0, float(start_s)), end_s))
+
+    def _offered(self, name: str) -> None:
+        """Explain a file of a visitor at once, or offer a part of it where that takes long."""
+        content, longest_s = self.files[name], self.study.scoring.max_s
+        duration_s, seconds = recordings.source(name, content)["duration_s"], 0.0
+        if SHORT_S < duration_s <= longest_s:
+            self._progress("measuring how long this takes", 0)
+            least = max(self.bench.detector(detector).min_frames for detector in self.bench.names)
+            waveform = recordings.read_file(name, content, self.bench.clock, max_s=longest_s, min_frames=least)
+            seconds = sum(self.bench.seconds(waveform).values())
+        if duration_s > longest_s or seconds > PATIENCE_S:
+            self._set(offer={"name": name, "duration_s": duration_s, "longest_s": longest_s, "seconds": seconds})
+        else:
+            self.show_file(content, name)
+
+    def _upload(self, part: bytes, name: str, size: int, first: bool, shown: bool = True) -> None:
         if first:
             self.upload = None
             self.upload = Upload(shown_name(name), size)
         if self.upload is None:
             raise InputError(f"{name!r}: the beginning of the file is missing; send it again")
         if self.upload.add(part):
-            content, self.upload = bytes(self.upload.content), None
-            self.show_file(content, name)
+            name, self.files[self.upload.name] = self.upload.name, bytes(self.upload.content)
+            self.upload = None
+            for oldest in list(self.files)[:-MOST_FILES]:
+                del self.files[oldest]
+            self._offered(name) if shown else self._list()
 
     def _save(self, kind: str) -> None:
         name, mime, content = self.export(kind)
@@ -183,7 +265,8 @@ class Explorer(anywidget.AnyWidget):
         start = max(0, min(place - LISTED // 2, len(names) - LISTED))
         part = self._listed.iloc[start : start + LISTED].to_dict("records")
         rows = [[row["utterance"], _line(row, self.bench.names)] for row in part]
-        self._set(listing={"rows": rows, "start": start, "total": len(names), "place": place})
+        files = list(self.files)
+        self._set(listing={"rows": rows, "start": start, "total": len(names), "place": place, "files": files})
 
     def _choices(self) -> dict[str, Any]:
         exports = {kind: description for kind, (description, _, _) in recordings.KINDS.items()}
@@ -194,7 +277,9 @@ class Explorer(anywidget.AnyWidget):
         return self.catalogue.choices() | detectors | masks | files
 
     def _progress(self, what: str, share: float) -> None:
-        self._set(progress={"what": what, "share": share})
+        self.desk.check()
+        if self.progress != {"what": what, "share": share}:
+            self._set(progress={"what": what, "share": share})
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():

@@ -1,11 +1,12 @@
 """An open recording: sound, explanations and segments; its tables and exports; and files that visitors bring."""
 
 import base64
+import hashlib
 import io
 import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -20,7 +21,7 @@ from sslig.cues import tiers
 from sslig.cues.cue_profile import described, top_regions
 from sslig.cues.tiers import Tier
 from sslig.errors import InputError
-from sslig.frames import SAMPLE_RATE_HZ, FrameClock
+from sslig.frames import SAMPLE_RATE_HZ, FrameClock, energy
 from sslig.widgets import view
 
 SHOWN_TIERS = ("speech", "phones", "words")
@@ -28,6 +29,11 @@ SHOWN_TIERS = ("speech", "phones", "words")
 
 LARGEST_BYTES = 50 * 2**20
 """Largest file that is accepted: more than a minute of any common format."""
+
+SILENT_DBFS = -70.0
+"""A recording below it holds nothing to hear."""
+MANY_ZEROS, MANY_CLIPPED, FULL_SCALE = 0.1, 0.001, 0.999
+"""Shares of frames of zeros, and of samples at full scale, above which a reader is warned."""
 
 PART_BYTES = 2**20
 """Size of one message of an upload; notebook servers refuse messages above 10 MiB."""
@@ -63,6 +69,14 @@ class ExplainedRecording:
         Detector -> its explanation (`sslig.attribution.explanation`), and its calibrated log-likelihood ratio.
     tiers
         Segments by name; empty until they are decoded.
+    thresholds
+        Detector -> the spoof score from which on it decides for spoof (EER threshold of *dev*).
+    notices
+        What a reader must know of the sound: ``kind`` and values (`notices`).
+    verdicts
+        Detector -> its top region and its score without it (`sslig.widgets.bench.Bench.verdict`), once they are known.
+    source
+        What an uploaded file is (`source`).
     """
 
     name: str
@@ -72,6 +86,10 @@ class ExplainedRecording:
     explanations: Mapping[str, Any]
     llrs: Mapping[str, float]
     tiers: Mapping[str, Tier] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    notices: Sequence[Mapping[str, Any]] = ()
+    verdicts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:
@@ -82,11 +100,19 @@ class ExplainedRecording:
         """The tiers that are drawn, in their order."""
         return {name: self.tiers[name] for name in SHOWN_TIERS if name in self.tiers}
 
+    def read_s(self) -> dict[str, float]:
+        """Detector -> the end of what its head reads, for those that stop before the recording does."""
+        n_frames = self.clock.n_frames(len(self.waveform))
+        n_read = {name: len(np.trim_zeros(part.by_frame, "b")) for name, part in self.explanations.items()}
+        end_s = self.clock.centre_s(n_frames) + self.clock.hop_s / 2
+        return {name: float(end_s[n - 1]) for name, n in n_read.items() if 0 < n < n_frames}
+
     def view(self) -> dict[str, Any]:
         """What the browser draws (`sslig.widgets.view.message`)."""
+        read_s = self.read_s()
         lanes = [
-            view.Lane(name, explanation.by_frame, explanation.by_layer, f"score {explanation.spoof_score:+.2f}")
-            for name, explanation in self.explanations.items()
+            view.Lane(name, part.by_frame, part.by_layer, f"score {part.spoof_score:+.2f}", read_s.get(name))
+            for name, part in self.explanations.items()
         ]
         return view.message(self.name, self.waveform, self.clock, lanes, self.shown_tiers())
 
@@ -100,10 +126,10 @@ class ExplainedRecording:
         return f"{self.name}: {label}{codec}, speaker {self.about['speaker']}{group}"
 
     def scores(self) -> pd.DataFrame:
-        """Score, calibrated LLR and completeness of the explanation: one row a detector."""
+        """Score, threshold, calibrated LLR and completeness of the explanation: one row a detector."""
         columns = ("spoof_score", "baseline_score", "residual", "relative_residual", "status", "steps", "selection")
         return pd.DataFrame(
-            {"detector": name, "spoof_llr": self.llrs[name]}
+            {"detector": name, "spoof_llr": self.llrs[name], "threshold": self.thresholds.get(name, np.nan)}
             | {column: getattr(explanation, column) for column in columns}
             for name, explanation in self.explanations.items()
         )
@@ -122,6 +148,7 @@ class ExplainedRecording:
         tables = {"scores": self.scores(), "segments": self.top_segments()}
         records = {key: table.to_json(orient="records", double_precision=15) for key, table in tables.items()}
         about = {"title": self.title(), "duration_s": self.duration_s, "decoded": bool(self.tiers)}
+        about |= {"notices": list(self.notices), "verdicts": list(self.verdicts.values()), "source": dict(self.source)}
         return {key: json.loads(text) for key, text in records.items()} | about
 
 
@@ -272,8 +299,54 @@ class Upload:
         return len(self.content) == self.size
 
 
-def read_file(name: str, content: bytes, clock: FrameClock, *, max_s: float, min_frames: int) -> np.ndarray:
-    """(samples,) at 16 kHz of an uploaded sound file, trimmed to whole frames.
+def source(name: str, content: bytes) -> dict[str, Any]:
+    """What an uploaded sound file is: ``duration_s``, ``rate_hz``, ``channels``, ``codec`` and its ``sha256``.
+
+    Raises
+    ------
+    AudioError
+        It is no sound file.
+    """
+    import av
+
+    try:
+        with av.open(io.BytesIO(content)) as container:
+            stream = container.streams.audio[0]
+            length = stream.duration * stream.time_base if stream.duration else (container.duration or 0) / av.time_base
+            values = {"rate_hz": stream.rate, "channels": stream.channels, "codec": stream.codec_context.name}
+    except (av.FFmpegError, IndexError) as error:
+        raise audio.AudioError(f"{name!r}: not a sound file that FFmpeg reads ({error})") from error
+    return {"duration_s": float(length), "sha256": hashlib.sha256(content).hexdigest(), **values}
+
+
+def notices(waveform: np.ndarray, clock: FrameClock, of: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """What a reader must know of (samples,) at 16 kHz before its explanation.
+
+    Kinds are ``converted`` (``rate_hz`` and ``channels`` of the `source`), ``silent`` (``level_dbfs``), ``zeros``
+    (``share`` of the frames whose samples are all 0) and ``clipped`` (``share`` of samples at full scale).
+    """
+    listed = []
+    if of and (of["rate_hz"], of["channels"]) != (SAMPLE_RATE_HZ, 1):
+        listed.append({"kind": "converted", "rate_hz": of["rate_hz"], "channels": of["channels"]})
+    level_dbfs = 20 * np.log10(max(audio.rms(waveform), 1e-6))
+    if level_dbfs < SILENT_DBFS:
+        return [*listed, {"kind": "silent", "level_dbfs": float(level_dbfs)}]
+    zeros = float((energy(waveform, clock.hop_samples, clock.receptive_field_samples) == 0).mean())
+    clipped = float((np.abs(waveform) >= FULL_SCALE).mean())
+    shares = {"zeros": (zeros, MANY_ZEROS), "clipped": (clipped, MANY_CLIPPED)}
+    return listed + [{"kind": kind, "share": share} for kind, (share, most) in shares.items() if share > most]
+
+
+def read_file(
+    name: str,
+    content: bytes,
+    clock: FrameClock,
+    *,
+    max_s: float,
+    min_frames: int,
+    clip_s: tuple[float, float] | None = None,
+) -> np.ndarray:
+    """(samples,) at 16 kHz of an uploaded sound file, or of its part `clip_s`, trimmed to whole frames.
 
     Raises
     ------
@@ -287,10 +360,10 @@ def read_file(name: str, content: bytes, clock: FrameClock, *, max_s: float, min
         path = Path(folder) / "recording"
         path.write_bytes(content)
         try:
-            duration_s = audio.n_samples(path) / SAMPLE_RATE_HZ
-            if duration_s > max_s:
-                raise InputError(f"{name!r}: {duration_s:.1f} s long; at most {max_s:g} s are accepted")
-            samples = audio.read(path)
+            start_s, end_s = clip_s or (0.0, audio.n_samples(path) / SAMPLE_RATE_HZ)
+            if end_s - start_s > max_s:
+                raise InputError(f"{name!r}: {end_s - start_s:.1f} s long; at most {max_s:g} s are accepted")
+            samples = audio.read(path)[round(start_s * SAMPLE_RATE_HZ) : round(end_s * SAMPLE_RATE_HZ)]
         except audio.AudioError as error:
             raise audio.AudioError(str(error).replace(str(path), repr(name))) from error
     n_frames = clock.n_frames(len(samples))

@@ -26,6 +26,9 @@ LICENCE = "wavesurfer.LICENSE.txt"
 IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+)\.js";\n', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class)\b)", re.MULTILINE)
 
+FINE = FrameClock(hop_samples=80, receptive_field_samples=400)
+"""Columns of the spectrogram: 25 ms every 5 ms."""
+
 POINTS_PER_S = 800
 """Points of the drawn waveform: finer than a pixel until one second fills the window."""
 
@@ -108,12 +111,15 @@ class Lane(NamedTuple):
         (frame,) Attribution in logits; positive is evidence for spoof.
     by_layer
         (layer, frame) The same by layer, for a heat map; None for no heat map.
+    read_s
+        The end of what the head reads, where it stops before the recording does; what follows is hatched.
     """
 
     name: str
     frames: np.ndarray
     by_layer: np.ndarray | None = None
     note: str = ""
+    read_s: float | None = None
 
 
 def message(
@@ -137,8 +143,8 @@ def message(
     dict
         ``name``, ``duration_s``, ``audio`` (a FLAC file) and its ``mime``, ``peaks`` (int8: maxima, then minima),
         ``clock`` (``start_s``, ``hop_s``: frame t is drawn from start_s + t hop_s, one hop wide around its centre),
-        ``spectrogram``, ``lanes`` (float32 ``frames`` and ``trend``), ``maps`` (float32 by layer and frame) and
-        ``tiers`` with their ``stretches`` of start, end and label.
+        ``spectrogram`` (on a ``clock`` of 5 ms), ``lanes`` (float32 ``frames`` and ``trend``), ``maps`` (float32 by
+        layer and frame) and ``tiers`` with their ``stretches`` of start, end and label.
     """
     from sslig.plots.style import detector_styles
 
@@ -149,8 +155,8 @@ def message(
         "audio": audio.flac_bytes(waveform, name),
         "mime": "audio/flac",
         "peaks": peaks(waveform),
-        "clock": {"start_s": float(clock.centre_s(1)[0] - clock.hop_s / 2), "hop_s": clock.hop_s},
-        "spectrogram": _spectrogram(waveform, clock),
+        "clock": _drawn(clock),
+        "spectrogram": _spectrogram(waveform),
         "lanes": [_lane(lane, styles[lane.name]["color"]) for lane in lanes],
         "maps": [_map(lane) for lane in lanes if lane.by_layer is not None],
         "tiers": [_tier(key, tier) for key, tier in tiers.items()],
@@ -168,7 +174,7 @@ def peaks(waveform: np.ndarray) -> bytes:
 def _lane(lane: Lane, color: str) -> dict[str, Any]:
     from sslig.plots.evidence import trend
 
-    described = {"key": lane.name, "name": lane.name, "note": lane.note, "color": color}
+    described = {"key": lane.name, "name": lane.name, "note": lane.note, "color": color, "read_s": lane.read_s}
     return described | {"frames": _floats(lane.frames), "trend": _floats(trend(lane.frames))}
 
 
@@ -177,15 +183,22 @@ def _map(lane: Lane) -> dict[str, Any]:
     return {"key": lane.name, "rows": rows, "columns": columns, "values": _floats(lane.by_layer)}
 
 
-def _spectrogram(waveform: np.ndarray, clock: FrameClock) -> dict[str, Any]:
+def _spectrogram(waveform: np.ndarray) -> dict[str, Any]:
+    """Loudness on a grid finer than the frames, which stays sharp when the view is zoomed; silence is white."""
     from sslig.plots.evidence import RANGE_DB, TICKS_KHZ, mel_decibel, mel_share
 
-    decibel = mel_decibel(waveform, clock)  # (mel band, frame)
-    loudness = np.clip(1 + (decibel - decibel.max()) / RANGE_DB, 0, 1)
+    decibel = mel_decibel(waveform, FINE)  # (mel band, column)
+    loudness = np.clip(1 + (decibel - decibel.max()) / RANGE_DB, 0, 1) * bool(np.any(waveform))
     ticks = [[mel_share(khz), f"{khz:g}"] for khz in TICKS_KHZ[:-1]]
     values = np.round(255 * loudness).astype(np.uint8).tobytes()
     rows, columns = decibel.shape
-    return {"values": values, "rows": rows, "columns": columns, "ticks": ticks, "unit": "kHz"}
+    clock = _drawn(FINE)
+    return {"values": values, "rows": rows, "columns": columns, "clock": clock, "ticks": ticks, "unit": "kHz"}
+
+
+def _drawn(clock: FrameClock) -> dict[str, float]:
+    """Frame t is drawn from start_s + t hop_s, one hop wide around its centre."""
+    return {"start_s": float(clock.centre_s(1)[0] - clock.hop_s / 2), "hop_s": clock.hop_s}
 
 
 def _tier(name: str, tier: Tier) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 
 import nbformat
@@ -67,6 +68,14 @@ def soon(condition, timeout_s=60):
     raise AssertionError(f"not within {timeout_s} s")
 
 
+def selection(noted):
+    """The selection that the kernel has noted; None before the first, and while the file is being written."""
+    try:
+        return json.loads(noted.read_text())
+    except (OSError, json.JSONDecodeError):
+        return None
+
+
 def drag(page, start, end):
     """Drag over the view from one share of its width to another."""
     box = page.locator(".sslig-view").bounding_box()
@@ -82,7 +91,7 @@ def test_a_region_is_selected_played_and_removed(open_page, explored):
     soon(lambda: page.evaluate(INK) == 6)
     duration_s = 2.0
     drag(page, 0.3, 0.6)
-    start_s, end_s = soon(lambda: noted.is_file() and json.loads(noted.read_text()))
+    start_s, end_s = soon(lambda: selection(noted))
     assert (start_s, end_s) == pytest.approx((0.3 * duration_s, 0.6 * duration_s), abs=0.05)
 
     press(page, "Enter")  # plays to the end of the selection and stops
@@ -102,6 +111,40 @@ def test_a_region_is_selected_played_and_removed(open_page, explored):
     page.get_by_role("alert").get_by_text("'nonsense'; accepted: noise").wait_for()
 
 
+def test_the_verdict_comes_by_itself_and_leads_to_its_region(open_page, explored):
+    page, noted = open_page(), explored[1]
+    verdicts = page.locator(".sslig-verdict")
+    soon(lambda: verdicts.count() == 3 and "being tested" not in page.locator(".sslig-verdicts").text_content())
+    first = verdicts.first.text_content()
+    assert re.search(r"^aasist (spoof|bona fide) .\d+\.\d\d, threshold .\d+\.\d\d, LLR", first)
+    assert re.search(
+        r"Without it in the recording, the score (falls|rises|stays).*; random regions .* of 3 as much", first
+    )
+    assert "In the features, the score" in first
+    place = verdicts.first.get_by_role("button")
+    place.click()
+    expected = [float(time_s) for time_s in re.findall(r"\d+\.\d\d", place.text_content())]
+    assert soon(lambda: selection(noted)) == pytest.approx(expected, abs=0.006)
+
+
+RULER = f"""() => {{
+    const box = {VIEW}.querySelector('.wrapper').getBoundingClientRect();
+    return [...{VIEW}.querySelectorAll('[part*=timeline-notch]')].filter((notch) => notch.textContent.trim())
+        .map((notch) => [parseFloat(notch.textContent), (notch.getBoundingClientRect().left - box.left) / box.width]);
+}}"""
+"""Labels of the ruler in seconds, and where they stand, as a share of the recording."""
+
+
+def test_the_ruler_is_right_after_the_window_has_changed(open_page):
+    page, duration_s = open_page(), 2.0
+    for width, height in ((1400, 1000), (500, 900), (1100, 700)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(400)  # the ruler follows 100 ms after the window
+        marks = page.evaluate(RULER)
+        assert len(marks) >= 3
+        assert [share * duration_s for _, share in marks] == pytest.approx([time_s for time_s, _ in marks], abs=0.03)
+
+
 def test_keys_do_what_the_list_of_keys_says(open_page, explored):
     page, noted = open_page(), explored[1]
     first = drawn(page)
@@ -118,11 +161,11 @@ def test_keys_do_what_the_list_of_keys_says(open_page, explored):
     assert page.get_by_role("dialog").get_by_text("score again without the selection").is_visible()
     press(page, "Escape")
     drag(page, 0.2, 0.4)
-    soon(lambda: json.loads(noted.read_text()))
+    soon(lambda: selection(noted))
     press(page, "m")
     soon(lambda: page.get_by_role("button", name="Mute rest").get_attribute("aria-pressed") == "true")
     press(page, "Escape")
-    soon(lambda: json.loads(noted.read_text()) == [])
+    soon(lambda: selection(noted) == [])
 
 
 def test_a_file_is_opened_on_a_phone_and_its_name_is_text(open_page, rng):

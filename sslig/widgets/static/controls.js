@@ -3,15 +3,11 @@
 import { BONAFIDE, SPOOF } from "./signals.js";
 import { make } from "./page.js";
 import { SELECTION } from "./lanes.js";
+import { signed } from "./verdict.js";
 
 const DIRECTIONS = { 1: ["spoof", "sslig-spoof"], "-1": ["bona fide", "sslig-bonafide"] };
 const SVG = "http://www.w3.org/2000/svg";
 const PLOT = { width: 84, height: 16 };
-
-export function signed(value, digits = 2) {
-  if (value === null || value === undefined) return "–";
-  return (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(digits);
-}
 
 /** A toggle button; set(on) shows its state, and a click calls changed(on). */
 export function toggle(label, title, changed) {
@@ -24,7 +20,7 @@ export function toggle(label, title, changed) {
 
 /** The buttons of a view: sound, zoom, drawing of lanes. options() returns the options, choose(options) changes them. */
 export function createControls(view, options, choose) {
-  const button = (label, title, run) => make("button", { type: "button", textContent: label, title, onclick: run });
+  const button = (label, title, run, ariaLabel = null) => make("button", { type: "button", textContent: label, title, ariaLabel, onclick: run });
   const play = button("Play", "play or pause (space)", () => view.toggle());
   const flip = (name) => () => choose({ [name]: !options()[name] });
   const hear = (what) => () => view.mute(view.heard === what ? null : what).then(refresh);
@@ -47,7 +43,7 @@ export function createControls(view, options, choose) {
   const element = make("div", { className: "sslig-controls" },
     group(play, button("Play selection", "play the selection (Enter)", () => view.playRegion()), toggles.loop.element,
       toggles.outside.element, toggles.inside.element),
-    group(button("−", "zoom out (−)", () => view.zoom(0.5)), button("+", "zoom in (+)", () => view.zoom(2)),
+    group(button("−", "zoom out (−)", () => view.zoom(0.5), "zoom out"), button("+", "zoom in (+)", () => view.zoom(2), "zoom in"),
       button("All", "show all (0)", () => view.zoom(0))),
     group(toggles.smooth.element, toggles.common.element, toggles.maps.element), lanes,
     button("? Keys", "list of keys (?)", () => help.flip()));

@@ -6,6 +6,7 @@ import { createView, SELECTION } from "./lanes.js";
 import { make } from "./page.js";
 import { numbers } from "./signals.js";
 import { decodedSamples, wavBlob } from "./sound.js";
+import { createVerdicts, legendOf } from "./verdict.js";
 
 const ANY = "any";
 const EXPORT = "Export …";
@@ -20,7 +21,14 @@ function render({ model, el }) {
   };
   const parts = [createPicker, createQuestions, createNumbers].map((create) => create(model, ask, put));
   const [picker, questions, tables] = parts;
-  const status = createStatus(model);
+  const status = createStatus(model, ask);
+  const offer = createOffer(model, ask);
+  const pick = (row) => {
+    put("selection", [row.start_s, row.end_s]);
+    view.seek(row.start_s);
+  };
+  const verdicts = createVerdicts(pick, (name) => view.lanes.find((lane) => lane.key === name)?.color);
+  const legend = make("p", { className: "sslig-quiet" });
   const main = make("div", { className: "sslig-main" });
   const side = make("div", { className: "sslig-side" }, tables.element, questions.element);
   const view = createView(root, {
@@ -49,8 +57,13 @@ function render({ model, el }) {
     view.keys[i + 1] = { label: `show or hide ${name}`, run: () => flipLane(name, options, choose) };
   });
 
-  main.append(view.body, controls.element, controls.help);
-  root.append(picker.element, status.element, make("div", { className: "sslig-layout" }, main, side));
+  main.append(view.body, legend, controls.element, controls.help);
+  root.append(picker.element, status.element, offer.element, verdicts.element, make("div", { className: "sslig-layout" }, main, side));
+  const stopVerdicts = whenever(model, ["numbers"], () => {
+    const numbers = model.get("numbers");
+    verdicts.show(numbers);
+    legend.textContent = legendOf(numbers.scores);
+  });
 
   const showView = () => {
     delete root.dataset.drawn;
@@ -63,10 +76,7 @@ function render({ model, el }) {
     if (now && now.start_s === start_s && now.end_s === end_s) return;
     start_s === undefined ? view.unmark(SELECTION) : view.mark(SELECTION, start_s, end_s);
   };
-  tables.onPick = (row) => {
-    put("selection", [row.start_s, row.end_s]);
-    view.seek(row.start_s);
-  };
+  tables.onPick = pick;
   const listened = {
     "change:view": showView,
     "change:selection": showSelection,
@@ -74,11 +84,13 @@ function render({ model, el }) {
     "msg:custom": (content, buffers) => content.file && save(content, buffers[0]),
   };
   Object.entries(listened).forEach(([event, run]) => model.on(event, run));
-  const stopDrop = acceptDrops(root, (file) => picker.upload(file));
+  const stopDrop = acceptDrops(root, (files) => picker.upload(files));
   showView();
+  ask({ do: "begin" });
   return () => {
     Object.entries(listened).forEach(([event, run]) => model.off(event, run));
-    [...parts, status].forEach((part) => part.stop());
+    [...parts, status, offer].forEach((part) => part.stop());
+    stopVerdicts();
     stopDrop();
     view.destroy();
   };
@@ -98,28 +110,34 @@ function createPicker(model, ask, put) {
   const choices = model.get("choices");
   const list = make("select", { className: "sslig-list", ariaLabel: "utterance", onchange: () => ask({ do: "open", name: list.value }) });
   const count = make("span", { className: "sslig-quiet" });
-  const button = (label, title, run) => make("button", { type: "button", textContent: label, title, onclick: run });
+  const button = (label, title, run, ariaLabel = null) => make("button", { type: "button", textContent: label, title, ariaLabel, onclick: run });
   const filter = (name, value) => put("filters", { ...model.get("filters"), [name]: value });
   const search = make("input", { type: "search", placeholder: "part of a name", ariaLabel: "part of a name", oninput: () => filter("text", search.value) });
-  const file = make("input", { type: "file", accept: choices.endings.join(","), hidden: true, onchange: () => upload(file.files[0]) });
-  const upload = (chosen) => chosen && sendFile(model, chosen, ask);
+  const file = make("input", { type: "file", accept: choices.endings.join(","), multiple: true, hidden: true, onchange: () => upload([...file.files]) });
+  const upload = async (files) => {
+    for (const [i, chosen] of files.entries()) await sendFile(model, chosen, ask, i === 0);
+  };
   const exports = make("select", { ariaLabel: "export", onchange: () => {
     if (exports.value) ask({ do: "export", kind: exports.value });
     exports.value = "";
   } }, make("option", { value: "", textContent: EXPORT }), ...Object.entries(choices.exports).map(([kind, description]) => make("option", { value: kind, textContent: description })));
   const element = make("div", { className: "sslig-picker" },
     make("div", { className: "sslig-controls" },
-      make("span", { className: "sslig-group sslig-grow" }, button("‹", "previous utterance (p)", () => ask({ do: "previous" })), list, button("›", "next utterance (n)", () => ask({ do: "next" })), count),
+      make("span", { className: "sslig-group sslig-grow" }, button("‹", "previous utterance (p)", () => ask({ do: "previous" }), "previous utterance"), list, button("›", "next utterance (n)", () => ask({ do: "next" }), "next utterance"), count),
       make("span", { className: "sslig-group" }, button("Open file …", `explain a sound file of yours (${choices.endings.join(", ")}); you can also drop it here`, () => file.click()), file, exports)),
     make("details", {}, make("summary", { textContent: "Filter and sort" }),
       make("div", { className: "sslig-controls sslig-filters" }, labelled("name", search), ...columnFilters(choices, filter), ...scoreFilters(choices, filter), ...sorting(model, choices, filter, put))));
   const fill = () => {
-    const { rows, total, place } = model.get("listing");
+    const { rows, total, place, start, files } = model.get("listing");
     const open = model.get("utterance");
-    const shown = rows.some(([name]) => name === open) ? rows : [[open, open], ...rows];
-    list.replaceChildren(...shown.map(([name, text]) => make("option", { value: name, textContent: text })));
+    const option = ([name, text]) => make("option", { value: name, textContent: text });
+    const more = (n, where) => (n > 0 ? [make("option", { disabled: true, textContent: `… ${n.toLocaleString("en")} ${where}: filter, or step on` })] : []);
+    const alone = rows.some(([name]) => name === open) || files.includes(open) ? [] : [option([open, open])];
+    const own = files.length ? [make("optgroup", { label: "your files" }, ...files.map((name) => option([name, name])))] : [];
+    list.replaceChildren(...own, ...alone, ...more(start, "before"), ...rows.map(option), ...more(total - start - rows.length, "after"));
     list.value = open;
-    count.textContent = place < 0 ? `${total} listed` : `${place + 1} of ${total}`;
+    const [all, part] = [total.toLocaleString("en"), rows.length < total ? `, ${rows.length} shown` : ""];
+    count.textContent = place < 0 ? `${all} listed${part}` : `${(place + 1).toLocaleString("en")} of ${all}${part}`;
   };
   return { element, upload, stop: whenever(model, ["listing", "utterance"], fill) };
 }
@@ -158,11 +176,11 @@ function sorting(model, choices, filter, put) {
 }
 
 /** Sends a file in parts, because notebook servers refuse large messages. */
-async function sendFile(model, file, ask) {
+async function sendFile(model, file, ask, shown) {
   const { part_bytes: size } = model.get("choices");
   for (let at = 0; at < Math.max(1, file.size); at += size) {
     const part = await file.slice(at, at + size).arrayBuffer();
-    ask({ do: "upload", name: file.name, size: file.size, first: at === 0 }, [part]);
+    ask({ do: "upload", name: file.name, size: file.size, first: at === 0, shown }, [part]);
     if (file.size > model.get("choices").largest_bytes) return; // the kernel refuses it with a message
   }
 }
@@ -178,7 +196,7 @@ function acceptDrops(root, take) {
     leave();
     if (!event.dataTransfer.files.length) return;
     event.preventDefault();
-    take(event.dataTransfer.files[0]);
+    take([...event.dataTransfer.files]);
   };
   const listeners = { dragover: over, dragleave: leave, drop };
   Object.entries(listeners).forEach(([name, run]) => root.addEventListener(name, run));
@@ -196,10 +214,34 @@ function save({ file, mime }, bytes) {
 
 // -------------------------------------------------------------------- status, numbers, questions
 
-function createStatus(model) {
-  const bar = make("progress", { max: 1 });
+/** What is offered for a file that is long: a part of it, or all of it where that is allowed. */
+function createOffer(model, ask) {
+  const element = make("section", { className: "sslig-problem", ariaLabel: "A long file", hidden: true });
+  const stop = whenever(model, ["offer"], () => {
+    const { name, duration_s, longest_s, seconds } = model.get("offer");
+    element.hidden = !name;
+    if (!name) return;
+    const time = (value, ariaLabel) => make("input", { type: "number", min: 0, max: duration_s, step: 0.1, value, ariaLabel, className: "sslig-short" });
+    const [from, to] = [time(0, "start in seconds"), time(Math.min(8, duration_s).toFixed(1), "end in seconds")];
+    const clip = (start_s, end_s) => ask({ do: "clip", start_s, end_s });
+    const button = (label, run) => make("button", { type: "button", textContent: label, onclick: run });
+    const long = duration_s > longest_s ? `at most ${longest_s} s can be explained` : `explaining all of it takes about ${inWords(seconds)}`;
+    const all = duration_s > longest_s ? "" : button("Explain all", () => clip(0, duration_s));
+    element.replaceChildren(make("p", { textContent: `${name} is ${duration_s.toFixed(1)} s long; ${long}.` }),
+      make("div", { className: "sslig-controls" }, "from", from, "to", to, "s", button("Explain this part", () => clip(from.valueAsNumber, to.valueAsNumber)), all));
+  });
+  return { element, stop };
+}
+
+function inWords(seconds) {
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+function createStatus(model, ask) {
+  const bar = make("progress", { max: 1, ariaLabel: "progress" });
+  const cancel = make("button", { type: "button", textContent: "Cancel", onclick: () => ask({ do: "cancel" }) });
   const what = make("span");
-  const busy = make("div", { className: "sslig-busy", hidden: true }, bar, what);
+  const busy = make("div", { className: "sslig-busy", hidden: true }, bar, what, cancel);
   const problem = make("div", { className: "sslig-problem", hidden: true, role: "alert" });
   const say = (text) => {
     problem.textContent = text;

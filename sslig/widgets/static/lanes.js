@@ -29,6 +29,7 @@ import { numbers } from "./signals.js";
 export const SELECTION = "selection";
 const SELECTION_COLOR = "rgba(230, 159, 0, 0.2)";
 const SHORTEST_S = 0.02;
+const NEW_S = 0.2;
 const FASTEST_PX_PER_S = 2500;
 const LABELS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60];
 const LABEL_PX = 48;
@@ -137,6 +138,8 @@ class LaneView {
     lane.readout = make("span", { className: "sslig-readout" });
     lane.canvas = make("canvas", { className: "sslig-canvas" });
     lane.canvas.style.height = `${lane.height}px`;
+    lane.canvas.setAttribute("role", "img");
+    lane.canvas.ariaLabel = `${lane.name}: ${lane.described}`;
     const head = make("div", { className: "sslig-head" }, lane.title, lane.note, lane.scale, lane.readout);
     lane.element = make("div", { className: `sslig-lane sslig-lane-${lane.kind}` }, head, lane.canvas);
     lane.element.dataset.lane = lane.key;
@@ -284,6 +287,15 @@ class LaneView {
     this.regions.delete(key);
   }
 
+  /** Moves one end of the selection to the playhead; without a selection, it begins or ends there and is 0.2 s long. */
+  bound(end) {
+    const [here_s, last_s] = [this.time(), this.message.duration_s];
+    const now = this.region() ?? { start_s: here_s, end_s: here_s };
+    const from_s = end === "start_s" ? here_s : now.start_s < here_s ? now.start_s : Math.max(0, here_s - NEW_S);
+    const to_s = end === "end_s" ? here_s : now.end_s > here_s ? now.end_s : Math.min(last_s, here_s + NEW_S);
+    if (to_s > from_s) this.mark(SELECTION, from_s, to_s, { quiet: false });
+  }
+
   region(key = SELECTION) {
     const entry = this.regions.get(key);
     return entry ? { key, lane: entry.lane, start_s: entry.region.start, end_s: entry.region.end } : null;
@@ -410,6 +422,8 @@ function viewKeys(view) {
     Enter: key("play the selection", () => view.playRegion()),
     ArrowLeft: key("back by 0.1 s (1 s with Shift)", move),
     ArrowRight: key("forward by 0.1 s (1 s with Shift)", move),
+    "[": key("begin the selection at the playhead", () => view.bound("start_s")),
+    "]": key("end the selection at the playhead", () => view.bound("end_s")),
     Home: key("to the start", () => view.seek(0)),
     "+": key("zoom in", () => view.zoom(2)),
     "-": key("zoom out", () => view.zoom(0.5)),

@@ -3,6 +3,7 @@
 import { createControls, flipLane, scoresTable, segmentsTable } from "./controls.js";
 import { createView, SELECTION } from "./lanes.js";
 import { make } from "./page.js";
+import { createVerdicts, legendOf } from "./verdict.js";
 
 const START = { smooth: false, common: false, hidden: [], maps: false, loop: false };
 
@@ -10,7 +11,13 @@ function start(root, { view: message, numbers, options }) {
   const state = { ...START, ...options };
   const title = make("div", { className: "sslig-heading", textContent: numbers.title });
   const problem = make("div", { role: "alert", hidden: true });
-  root.append(title, problem);
+  const picked = (row) => {
+    view.mark(SELECTION, row.start_s, row.end_s);
+    view.seek(row.start_s);
+  };
+  const verdicts = createVerdicts(picked, (name) => message.lanes.find((lane) => lane.key === name)?.color);
+  if (numbers.verdicts?.length || numbers.notices?.length) verdicts.show(numbers);
+  root.append(title, problem, verdicts.element);
   const choose = (changed) => {
     Object.assign(state, changed);
     view.set(state);
@@ -28,12 +35,8 @@ function start(root, { view: message, numbers, options }) {
   detectors.slice(0, 9).forEach((key, i) => {
     view.keys[i + 1] = { label: `show or hide ${key}`, run: () => flipLane(key, () => state, choose) };
   });
-  const picked = (row) => {
-    view.mark(SELECTION, row.start_s, row.end_s);
-    view.seek(row.start_s);
-  };
   const tables = make("div", { className: "sslig-tables" }, scoresTable(numbers.scores), segmentsTable(numbers.segments, picked));
-  root.append(controls.element, controls.help, make("details", {}, make("summary", { textContent: "Numbers" }), tables));
+  root.append(make("p", { className: "sslig-quiet", textContent: legendOf(numbers.scores) }), controls.element, controls.help, make("details", {}, make("summary", { textContent: "Numbers" }), tables));
   view.show(message);
   return view;
 }

@@ -127,6 +127,25 @@ export function drawStretches(context, box, stretches, look) {
   }
 }
 
+/** Hatches what a detector does not read, from `read_s` to the end. */
+export function drawUnread(context, box, read_s, look) {
+  const from = Math.max(0, xOf(box, read_s));
+  if (from >= box.width) return;
+  context.save();
+  context.beginPath();
+  context.rect(from, 0, box.width - from, box.height);
+  context.clip();
+  context.globalAlpha = 0.5;
+  for (let x = from - box.height; x < box.width; x += 8) line(context, look.faint, 1, [[x, box.height], [x + box.height, 0]]);
+  context.globalAlpha = 1;
+  context.font = LABEL_FONT;
+  context.textAlign = "left";
+  context.textBaseline = "top";
+  context.fillStyle = look.ink;
+  if (box.width - from > 50) context.fillText("not read", from + 6, 4);
+  context.restore();
+}
+
 function fitted(context, text, width) {
   if (context.measureText(text).width <= width) return text;
   for (let n = text.length - 1; n > 0; n--) {
