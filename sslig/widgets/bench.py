@@ -174,7 +174,8 @@ class Bench:
         """
         detector, options = self.detector(name), self.study.attribution
         place = self.names.index(name) / len(self.names)
-        context = Context({BONAFIDE_MEAN: self._means["baseline", name]}, options=options)
+        means = {BONAFIDE_MEAN: self._means["baseline", name]}
+        context = Context(means, options=options, threshold=self.thresholds[name])
         passes = detector.head.register_forward_pre_hook(lambda *_: progress(f"explaining with {name}", place))
         with evaluating(detector, self.device), passes:
             samples = torch.from_numpy(waveform)[None].to(self.device)
@@ -186,7 +187,10 @@ class Bench:
         for number, name in enumerate(names):
             progress(f"segments by {name}", number / len(names))
             tiers.append(segments.source_of(name)(recording.waveform, segments.Spoken()))
-        return dataclasses.replace(recording, tiers={tier.name: tier for tier in tiers})
+        decoded = {tier.name: tier for tier in tiers}
+        recognised = any(tier.source.get("tool") == "pocketsphinx" for tier in tiers)
+        warned = [{"kind": "recogniser"}] if recognised and not recording.about else []
+        return dataclasses.replace(recording, tiers=decoded, notices=[*recording.notices, *warned])
 
     # ------------------------------------------------------------ what if
 

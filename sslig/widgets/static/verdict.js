@@ -57,7 +57,7 @@ const NOTICES = {
   silent: ({ level_dbfs }) => `This recording is silent (${level_dbfs.toFixed(0)} dB of full scale): scores and evidence say nothing about speech.`,
   zeros: ({ share }) => `${percent(share)} of the frames are digital silence, samples that are exactly 0; detectors may decide on it.`,
   clipped: ({ share }) => `${percent(share)} of the samples are at full scale: the recording is clipped.`,
-  foreign: ({ language, recogniser }) => `Phones and words were recognised by a model of ${recogniser}; the recording is in ${language}, so their labels are unreliable.`,
+  recogniser: () => "Phones and words come from a recogniser of US English; in any other language they mean nothing.",
 };
 
 function noticeText(notice) {
