@@ -119,15 +119,20 @@ class Evaluation(Values):
 
 
 class Attribution(Values):
-    """Integrated Gradients: which utterances, from which baseline, and when the sum counts as complete."""
+    """Integrated Gradients: which utterances, from which baseline, and when they count as complete.
+
+    `tolerance` is that of the sum, relative to F(x) - F(b), `map_tolerance` that of any frame, relative to the peak; a
+    path of n steps, a power of 2, has n - 1 points.
+    """
 
     utterances: Count = 60
     baseline: Literal["bonafide_mean", "zero"] = "bonafide_mean"
     baseline_utterances: Count | None = 1000
     freeze_selection: bool = True
     tolerance: Annotated[float, Field(gt=0)] = 0.01
-    min_steps: Count = 16
-    max_steps: Count = 512
+    map_tolerance: Annotated[float, Field(gt=0)] = 0.05
+    min_steps: Annotated[int, Field(ge=2)] = 8
+    max_steps: Annotated[int, Field(ge=2)] = 512
 
 
 class Masking(Values):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sslig.models.camhfa import CAMHFA, mix_layers
+from sslig.models.camhfa import CAMHFA
 
 N_LAYERS, N_FRAMES, FEATURE_SIZE = 3, 12, 16
 
@@ -56,15 +56,20 @@ def test_equal_frames_are_pooled_to_themselves():
     """Whatever the attention, pooling equal frames gives the compressed values of one of them."""
     one = head(context=1)
     frame = torch.randn(1, N_LAYERS, 1, FEATURE_SIZE, generator=torch.Generator().manual_seed(4))
-    values = one.cmp_linear_v(mix_layers(frame, one.weights_v))[:, 0]  # (batch, C)
+    values = one.project(frame)[:, 1, 0]  # (batch, C)
     expected = one.pooling_fc(values.repeat(1, 4)).squeeze(-1)
     torch.testing.assert_close(one(frame.expand(-1, -1, N_FRAMES, -1)), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_layers_are_mixed_by_the_softmax_of_their_weights():
-    features = torch.tensor([10.0, 20.0]).reshape(1, 2, 1, 1)
-    mixed = mix_layers(features, torch.log(torch.tensor([1.0, 3.0])))
-    assert mixed.item() == pytest.approx(0.25 * 10 + 0.75 * 20)
+    mixing = CAMHFA(2, 1, compression=1, n_heads=1).eval()
+    with torch.no_grad():
+        for layer in (mixing.cmp_linear_k, mixing.cmp_linear_v):
+            layer.weight.fill_(1), layer.bias.zero_()
+        mixing.weights_k.copy_(torch.log(torch.tensor([1.0, 3.0])))
+    keys, values = mixing.project(torch.tensor([10.0, 20.0]).reshape(1, 2, 1, 1)).flatten().tolist()
+    assert keys == pytest.approx(0.25 * 10 + 0.75 * 20)
+    assert values == pytest.approx(0.5 * 10 + 0.5 * 20)
 
 
 @pytest.mark.parametrize("context", [0, 2, 4, -1])

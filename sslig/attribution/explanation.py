@@ -62,7 +62,7 @@ class Explanation:
     steps
         Points on a path, random draws, or windows.
     status
-        ``complete`` where the residual is within `allowance`; ``jump`` where it is not but more points do not change
+        ``complete`` where the residual is within `allowance`, and `map_error` within what is asked; ``jump`` where it is not but more points do not change
         it, so F is discontinuous on the path; ``not converged`` where more points may help; ``not promised`` where the
         attribution need not add up.
     selection
@@ -78,7 +78,8 @@ class Explanation:
         The mean of F(b) less the threshold of the decision, both logits; None where one of them is not known. Evidence
         adds up to the distance of the score from the threshold only where it is 0.
     map_error
-        Estimate of the largest error of a frame by too few points, relative to the peak of the map; None where unknown.
+        The largest change of a frame by the last doubling of the points of a path, relative to the peak of the map: an
+        upper estimate of the error of a frame, which a sum that is right does not exclude. None where there is no path.
     """
 
     by_layer: np.ndarray
@@ -131,7 +132,8 @@ NO_RECORD = dict.fromkeys((*CERTIFICATE, *COST), float("nan")) | {"status": "", 
 def of_features(target: Target, by_feature: Tensor, **certificate: Any) -> Explanation:
     """The explanation of `target` by (layer, frame, feature) attributions of single features.
 
-    `certificate` are ``steps`` and, where the method promises a sum, ``residual``, ``uncertainty`` and ``status``.
+    `certificate` are ``steps`` and, where the method promises a sum, ``residual``, ``uncertainty``, ``map_error`` and
+    ``status``.
     """
     by_feature = by_feature.detach().double()
     sizes = {ABSOLUTE: by_feature.abs().sum(dim=(0, 2)), L2: torch.linalg.vector_norm(by_feature, dim=(0, 2))}

@@ -1,6 +1,6 @@
 """What a method explains: a logit as a function of one input, that input, and where attributions start."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,6 +52,8 @@ class Target:
         (start,) Shares of the starts, which sum to 1; none where all count alike.
     deep
         Whether F runs an encoder, which takes more memory than a head.
+    head, nodes
+        What F is made of: a head and its frozen selection; a head may have a `sslig.models.lines.Line`.
     """
 
     logit: Logit
@@ -62,6 +64,8 @@ class Target:
     weights: Tensor | None = None
     clock: FrameClock = SSL_CLOCK
     deep: bool = False
+    head: Logit | None = None
+    nodes: Mapping[str, Tensor] | None = None
 
     @cached_property
     def spoof_score(self) -> float:
@@ -77,6 +81,11 @@ class Target:
     def baseline_score(self) -> float | None:
         """The weighted mean of F(b) over the starts; None without any."""
         return None if self.starts is None else self.mean(self.start_scores).item()
+
+    @property
+    def difference(self) -> float:
+        """F(x) - the mean of F(b), where there are starts."""
+        return self.spoof_score - self.baseline_score
 
     @cached_property
     def free_baseline_score(self) -> float | None:
@@ -158,10 +167,11 @@ def of_head(head: Logit, x: Tensor, starts: Tensor | None, *, freeze: bool, cloc
     """The logit of a head; with `freeze`, one that selects nodes sees everywhere the nodes that `x` selects."""
     n_read, free, deep = read_frames(head, x.shape[2]), same_rows(head), isinstance(head, Encoded)
     if not freeze or not hasattr(head, "select"):
-        return Target(free, x, starts, n_read, clock=clock, deep=deep)
+        return Target(free, x, starts, n_read, clock=clock, deep=deep, head=head)
     with torch.no_grad():
         nodes = head.select(x)
-    return Target(same_rows(lambda given: head(given, nodes)), x, starts, n_read, free, clock=clock, deep=deep)
+    made = {"clock": clock, "deep": deep, "head": head, "nodes": nodes}
+    return Target(same_rows(lambda given: head(given, nodes)), x, starts, n_read, free, **made)
 
 
 def of_projected(head: Logit, features: Tensor, starts: Tensor, *, clock: FrameClock = SSL_CLOCK) -> Target:

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sslig.errors import DetectorError
+from sslig.models.lines import AffineLine
 
 CHANNELS = ((1, 32), (32, 32), (32, 64), (64, 64), (64, 64), (64, 64))
 NODE_SIZE = 64
@@ -202,6 +203,10 @@ class AASIST(nn.Module):
     def decide(self, projected: Tensor) -> Tensor:
         """(batch,) Spoof logits of the output of `project`."""
         return self._run(projected, {})
+
+    def line(self, start: Tensor, end: Tensor, nodes: Selection | None = None) -> AffineLine:
+        """The way of the projected frames from features to features (`sslig.models.lines.Line`)."""
+        return AffineLine(lambda projected: self._run(projected, dict(nodes or {})), start, end, self.project)
 
     @torch.no_grad()
     def select(self, features: Tensor) -> Selection:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from sslig.errors import DetectorError
+from sslig.models.lines import AffineLine
 
 
 class CAMHFA(nn.Module):
@@ -55,9 +56,13 @@ class CAMHFA(nn.Module):
 
     def project(self, features: Tensor) -> Tensor:
         """(batch, 2, frame, C) Keys and values, each frame through one affine map: the input of `decide`."""
-        keys = self.cmp_linear_k(mix_layers(features, self.weights_k))  # (batch, frame, C)
-        values = self.cmp_linear_v(mix_layers(features, self.weights_v))
-        return torch.stack([keys, values], dim=1)
+        mixing = torch.stack([self.weights_k, self.weights_v]).softmax(dim=1)  # (2, layer)
+        mixed = (mixing @ features.flatten(2)).unflatten(2, features.shape[2:])  # (batch, 2, frame, feature)
+        return torch.stack([self.cmp_linear_k(mixed[:, 0]), self.cmp_linear_v(mixed[:, 1])], dim=1)
+
+    def line(self, start: Tensor, end: Tensor, nodes: None = None) -> AffineLine:
+        """The way of keys and values from features to features (`sslig.models.lines.Line`)."""
+        return AffineLine(self.decide, start, end, self.project)
 
     def decide(self, projected: Tensor) -> Tensor:
         """(batch,) Spoof logits of the output of `project`."""
@@ -71,8 +76,3 @@ class CAMHFA(nn.Module):
 
     def _weights(self, keys: Tensor) -> Tensor:
         return self.att_head(keys.unsqueeze(1)).squeeze(-1).softmax(dim=-1)  # (batch, head, frame)
-
-
-def mix_layers(features: Tensor, weights: Tensor) -> Tensor:
-    """(batch, frame, feature) The softmax-weighted sum of (batch, layer, frame, feature) over layers."""
-    return torch.einsum("l,bltd->btd", weights.softmax(dim=0), features)
