@@ -102,7 +102,10 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(run, corpus, tmp_path):
 
 @pytest.mark.parametrize("name", DETECTORS)
 def test_golden_attributions(golden, write_experiment, tmp_path, name):
-    """A quarter of the 32 utterances that the old code explained."""
+    """A quarter of the 32 utterances, which were explained by 16 to 512 Gauss-Legendre points until the sum was right.
+
+    CA-MHFA was exact by then. The maps of the others were not: they were off by 2 to 6 % of their peak.
+    """
     study = write_experiment(tmp_path, attribution={"utterances": 60, "max_steps": 512})
     attribute(
         study,
@@ -119,11 +122,12 @@ def test_golden_attributions(golden, write_experiment, tmp_path, name):
     expected = read(golden / "tables" / name / "attributions.parquet").set_index("utterance")
     expected = expected.loc[rows.index]
     assert len(rows) == 8
-    for column in ("steps", "status", "selection", "key", "attack", "codec", "speaker", "baseline"):
+    assert set(rows["status"]) == {"complete"}
+    assert rows["map_error"].max() <= study.attribution.map_tolerance
+    for column in ("selection", "key", "attack", "codec", "speaker", "baseline"):
         assert rows[column].tolist() == expected[column].tolist()
     for column in ("spoof_score", "baseline_score", "free_baseline_score"):
         np.testing.assert_allclose(rows[column], expected[column], rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(rows["residual"], expected["residual"], atol=1e-4)
-    for column in ("by_frame", "by_layer"):
-        for values, reference in zip(rows[column], expected[column], strict=True):
-            np.testing.assert_allclose(values, reference, atol=1e-5 * np.abs(reference).max())
+    tolerance = 1e-5 if name == "camhfa" else 0.1
+    for values, reference in zip(rows["by_frame"], expected["by_frame"], strict=True):
+        np.testing.assert_allclose(values, reference, atol=tolerance * np.abs(reference).max())

@@ -62,9 +62,9 @@ class Explanation:
     steps
         Points on a path, random draws, or windows.
     status
-        ``complete`` where the residual is within `allowance`, and `map_error` within what is asked; ``jump`` where it is not but more points do not change
-        it, so F is discontinuous on the path; ``not converged`` where more points may help; ``not promised`` where the
-        attribution need not add up.
+        ``complete`` where the residual is within `allowance`, and the `map_error` of a path within what is asked;
+        ``jump`` where the residual is not but more points do not change it, so F is discontinuous on the path; ``not
+        converged`` where more points may help; ``not promised`` where the attribution need not add up.
     selection
         ``frozen`` where the head's choice of nodes was held at that of the explained input, else ``free``.
     uncertainty

@@ -134,8 +134,8 @@ def expected_gradients(target: Target, context: Context, *, draws: int, origin: 
 
     The classes are weighted so that the mean score of the starts is the threshold (`neutral_weights`): evidence then
     adds up to the distance of the score from the threshold, and its sign is that of the decision. Each path has a
-    Gauss-Legendre quadrature in place of random points, so that the sum can be held to what it promises. Where paths
-    are many, each needs fewer points.
+    quadrature in place of random points, so that the sum can be held to what it promises. Where paths are many, each
+    needs fewer points.
 
     References
     ----------
@@ -143,7 +143,7 @@ def expected_gradients(target: Target, context: Context, *, draws: int, origin: 
     gradients", Nature Machine Intelligence 3, 2021, equation 3.
     """
     least, most = context.options.min_steps, context.options.max_steps
-    fewer = {"min_steps": max(2, least // 4), "max_steps": max(2, min(most, least))}
+    fewer = {"min_steps": max(2, least // 2), "max_steps": max(2, min(most, least))}
     return integrate(target, context.options.model_copy(update=fewer))
 
 
