@@ -16,10 +16,9 @@ FLOOR_DB = -100.0
 """Level of digital silence, which has no logarithm, and of everything below it."""
 RMS_FRAME_SAMPLES = 480
 VOICED_RMS = 0.05
-"""A frame of 30 ms with a larger RMS counts as voiced, in the published definition."""
-FIRST_SAMPLES = 1600
-SHORTEST_PAUSE_S = 0.1
-"""Shorter gaps between frames of speech are closures of plosives; Silero's default too."""
+"""A frame of 30 ms with a larger RMS counts as voiced, in the definition of the release."""
+FIRST_FRAMES = 3
+"""Frames of 30 ms within the first 100 ms."""
 SPECTRUM_SAMPLES = 512
 ROLLOFF_SHARE = 0.99
 TILT_HZ = (100.0, 7500.0)
@@ -34,16 +33,19 @@ PLAIN = {
     "trailing_silence_s": ("s", "after the last speech; the whole recording without speech"),
     "voiced_frames": ("frames of 30 ms", "from first to last speech with an RMS above 0.05; 0 without speech"),
     "unvoiced_frames": ("frames of 30 ms", "from first to last speech with an RMS of at most 0.05; 0 without speech"),
-    "voiced_unvoiced_ratio": ("ratio", "voiced frames per unvoiced frame; no unvoiced frame counts as one"),
-    "rms_first_100ms": ("full scale", "RMS of the first 100 ms, or of a shorter recording"),
+    "voiced_per_unvoiced": ("ratio", "voiced frames per unvoiced frame; no unvoiced frame counts as one"),
+    "rms_first_100ms": ("full scale", "mean RMS of the first three frames of 30 ms"),
     "rmse_mean": ("full scale", "mean RMS of the frames of 30 ms"),
     "rmse_amplitude": ("full scale", "largest minus smallest RMS of the frames of 30 ms"),
     "level_dbfs": ("dB", "RMS level of the recording relative to full scale, at least -100"),
-    "pauses": ("count", "silences between speech; those found by level last 100 ms or more"),
+    "pauses": ("count", "silences between speech, of 100 ms or more"),
     "pause_share": ("share", "pauses in the time from first to last speech; 0 without speech"),
     "longest_pause_s": ("s", "the longest pause; 0 without pauses"),
     "noise_floor_dbfs": ("dB", "RMS level outside speech, at least -100; missing if everything is speech"),
-    "snr_db": ("dB", "level of speech minus the noise floor; missing if everything or nothing is speech"),
+    "snr_db": (
+        "dB",
+        "speech without the noise over the noise, at least -100; missing if everything or nothing is speech",
+    ),
     "dc_offset": ("full scale", "absolute mean of the samples"),
     "clipping_share": ("share", "samples in runs of three or more equal ones within 1 % of the peak; 0 in silence"),
     "digital_silence_share": ("share", "samples in runs of 5 ms or more of exact zeros"),
@@ -52,7 +54,12 @@ PLAIN = {
     "tilt_db_per_octave": ("dB per octave", "slope of the spectrum, 0.1 to 7.5 kHz; missing in digital silence"),
     "high_band_db": ("dB", "power above 4 kHz over all power, at least -100; missing in digital silence"),
 }
-"""Name -> unit and meaning of the measures that do not need the pitch; the first ten are those of arXiv 2606.10912."""
+"""Name -> unit and meaning of the measures that do not need the pitch.
+
+The first ten are those of arXiv 2606.10912, with the formulas of its release and two differences: Silero finds the
+speech in place of torchaudio's detector, and the release calls the ratio of voiced to unvoiced frames
+``voiced_unvoiced_ratio`` and makes it infinite without unvoiced frames.
+"""
 
 MEASURES = PLAIN | voice.MEASURES
 """Name -> unit and meaning of every measure; those of `sslig.cues.voice` are slow."""
@@ -64,25 +71,22 @@ def measure(samples: np.ndarray, speech: Tier | None = None, f0: bool = False) -
     Parameters
     ----------
     speech
-        Tier with stretches labelled ``speech`` (`sslig.cues.voice`). By default, frames less than 35 dB below the loud
-        frames are speech (`sslig.audio.frame_levels_db`).
+        Tier with stretches labelled ``speech``; by default where `sslig.cues.voice.speech` hears it.
     f0
         Add the measures of `sslig.cues.voice`.
     """
     samples = samples.astype(np.float64, copy=False)
-    bounds = _audible(samples) if speech is None else _labelled(speech)  # (stretch, 2)
+    bounds = _labelled(voice.speech(samples) if speech is None else speech)  # (stretch, 2)
     first, last = (bounds[0, 0], bounds[-1, 1]) if len(bounds) else (len(samples), 0)
     measures = _extent(len(samples), first, last) | _loudness(samples, first, last) | _pauses(bounds)
     measures |= _noise(samples, bounds) | _damage(samples) | _spectrum(samples)
     return measures | voice.measure(samples) if f0 else measures
 
 
-def table(
-    utterances: pd.DataFrame, *, by_vad: bool = True, f0: bool = False, workers: int = 1
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def table(utterances: pd.DataFrame, *, f0: bool = False, workers: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The measures of many recordings, in the order of `utterances` (with ``utterance`` and ``path``).
 
-    Speech is found with Silero VAD, or by level. With `f0` the measures of the voice are added.
+    With `f0` the measures of the voice are added.
 
     Returns
     -------
@@ -97,7 +101,7 @@ def table(
     from joblib import Parallel, delayed, parallel_config
 
     with parallel_config(backend="loky", inner_max_num_threads=1):
-        jobs = (delayed(_measured)(path, by_vad, f0) for path in utterances["path"])
+        jobs = (delayed(_measured)(path, f0) for path in utterances["path"])
         rows = Parallel(max(1, min(workers, len(utterances))))(jobs)
     names = list(MEASURES if f0 else PLAIN)
     whole = pd.DataFrame(rows, columns=[*names, "reason"])
@@ -109,26 +113,12 @@ def table(
     return measures.reset_index(drop=True), whole.loc[failed, ["utterance", "reason"]].reset_index(drop=True)
 
 
-def _measured(path: str, by_vad: bool, f0: bool) -> Mapping[str, float | str]:
+def _measured(path: str, f0: bool) -> Mapping[str, float | str]:
     """The measures of a file, or the ``reason`` for their absence."""
     try:
-        samples = audio.read(path)
-        return measure(samples, voice.speech(samples) if by_vad else None, f0)
+        return measure(audio.read(path), f0=f0)
     except AudioError as error:
         return {"reason": str(error)}
-
-
-def _audible(samples: np.ndarray) -> np.ndarray:
-    """(stretch, 2) First sample, and one past the last, of each stretch that is loud enough to be speech."""
-    if not np.any(samples):
-        return np.empty((0, 2), dtype=int)
-    hop, size = audio.LEVEL_HOP_SAMPLES, audio.LEVEL_FRAME_SAMPLES
-    active = np.flatnonzero(audio.frame_levels_db(samples) > audio.SILENCE_DB)
-    # The last frame before a gap and the first one after it overlap it.
-    silent_samples = (np.diff(active) - 1) * hop - (size - hop)
-    gap = np.flatnonzero(silent_samples >= SHORTEST_PAUSE_S * SAMPLE_RATE_HZ)
-    starts, ends = active[np.r_[0, gap + 1]], active[np.r_[gap, len(active) - 1]]
-    return np.stack([starts * hop, np.minimum(ends * hop + size, len(samples))], axis=1)
 
 
 def _labelled(speech: Tier) -> np.ndarray:
@@ -148,25 +138,23 @@ def _extent(n_samples: int, first: int, last: int) -> dict[str, float]:
 
 
 def _loudness(samples: np.ndarray, first: int, last: int) -> dict[str, float]:
-    rms, rms_of_speech = _frame_rms(samples), _frame_rms(samples[first:last])
-    voiced = int(np.count_nonzero(rms_of_speech > VOICED_RMS))
-    unvoiced = len(rms_of_speech) - voiced
+    """The release counts the frames of 30 ms that lie in the speech as a whole; librosa centres them at their start."""
+    from librosa.feature import rms as rms_of
+
+    rms = rms_of(y=samples, frame_length=RMS_FRAME_SAMPLES, hop_length=RMS_FRAME_SAMPLES)[0].astype(np.float64)
+    start = np.arange(len(rms)) * RMS_FRAME_SAMPLES
+    inside = (start >= first) & (start + RMS_FRAME_SAMPLES <= last)
+    voiced = int(np.count_nonzero(rms[inside] > VOICED_RMS))
+    unvoiced = int(inside.sum()) - voiced
     return {
         "voiced_frames": voiced,
         "unvoiced_frames": unvoiced,
-        "voiced_unvoiced_ratio": voiced / max(1, unvoiced),
-        "rms_first_100ms": math.sqrt(_power(samples[:FIRST_SAMPLES])),
+        "voiced_per_unvoiced": voiced / max(1, unvoiced),
+        "rms_first_100ms": float(rms[:FIRST_FRAMES].mean()),
         "rmse_mean": float(rms.mean()),
         "rmse_amplitude": float(np.ptp(rms)),
         "level_dbfs": _level_db(_power(samples)),
     }
-
-
-def _frame_rms(samples: np.ndarray) -> np.ndarray:
-    """(frame,) RMS of adjacent frames of 30 ms; a shorter recording is one frame, an empty one none."""
-    n_frames = len(samples) // RMS_FRAME_SAMPLES or min(1, len(samples))
-    framed = samples[: n_frames * RMS_FRAME_SAMPLES].reshape(n_frames, -1) if n_frames else np.empty((0, 1))
-    return np.sqrt(np.mean(framed**2, axis=1))
 
 
 def _pauses(bounds: np.ndarray) -> dict[str, float]:
@@ -180,11 +168,15 @@ def _pauses(bounds: np.ndarray) -> dict[str, float]:
 
 
 def _noise(samples: np.ndarray, bounds: np.ndarray) -> dict[str, float]:
+    """Noise goes on under the speech: SNR = (power in speech - noise power) / noise power."""
     spoken = np.zeros(len(samples), dtype=bool)
     for start, stop in bounds:
         spoken[start:stop] = True
-    speech_db, rest_db = (_level_db(_power(samples[part])) if part.any() else math.nan for part in (spoken, ~spoken))
-    return {"noise_floor_dbfs": rest_db, "snr_db": speech_db - rest_db}
+    if spoken.all():
+        return {"noise_floor_dbfs": math.nan, "snr_db": math.nan}
+    noise = max(_power(samples[~spoken]), 10 ** (FLOOR_DB / 10))
+    snr_db = _level_db((_power(samples[spoken]) - noise) / noise) if spoken.any() else math.nan
+    return {"noise_floor_dbfs": _level_db(noise), "snr_db": snr_db}
 
 
 def _damage(samples: np.ndarray) -> dict[str, float]:

@@ -137,7 +137,9 @@ def by_utterance(table: pd.DataFrame) -> dict[str, dict[str, Tier]]:
         stretches = rows[rows["start_s"].notna()]
         times = stretches["start_s"].to_numpy(), stretches["end_s"].to_numpy()
         first = rows.iloc[0]
-        tier = Tier(name, *times, tuple(stretches["label"]), float(first["duration_s"]), {"model": first.get("model", "")})
+        tier = Tier(
+            name, *times, tuple(stretches["label"]), float(first["duration_s"]), {"model": first.get("model", "")}
+        )
         tiers.setdefault(utterance, {})[name] = tier
     return tiers
 
