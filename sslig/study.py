@@ -112,10 +112,20 @@ class Scoring(Values):
 
 
 class Evaluation(Values):
-    """Bootstrap rounds of the intervals, and whether recordings are resampled within each drawn speaker."""
+    """Bootstrap rounds of intervals and tests, and whom their claims are about.
+
+    Attributes
+    ----------
+    resample_recordings
+        Draw recordings within each speaker: claims are about these speakers. Else speakers are drawn: claims are about
+        speakers at large, which fewer than six cannot decide.
+    resample_attacks
+        Draw attacks too, crossed with speakers or recordings: claims are about attacks at large.
+    """
 
     rounds: Count = 1000
     resample_recordings: bool = False
+    resample_attacks: bool = False
 
 
 class Attribution(Values):

@@ -146,38 +146,38 @@ def test_guesses_from_the_class_of_the_top_region():
 
 def test_shares_count_labels_and_leave_out_decoys_repeats_and_the_unlabelled():
     table = joined(
-        annotated(["noise", "noise", "noise", "glitch", None]),
+        annotated(["noise"] * 6 + ["glitch"] * 2 + [None]),
         annotated(["breath"], decoy=True),
         annotated(["breath"], repeat=True),
         annotated(["silence", "silence"], detector="aasist"),
     )
     shares = statistics.cue_shares(table, HOW).set_index(["detector", "cue"])
     assert len(shares) == 2 * len(CUES)
-    assert shares.loc[("sls", "noise"), ["n", "labels", "share"]].tolist() == [3, 4, 0.75]
+    assert shares.loc[("sls", "noise"), ["n", "labels", "share"]].tolist() == [6, 8, 0.75]
     assert shares.loc[("sls", "noise"), "low"] < 0.75 < shares.loc[("sls", "noise"), "high"]
     assert shares.loc[("sls", "breath"), "n"] == 0
 
 
 def test_a_share_that_no_round_changes_has_a_wilson_interval():
-    table = annotated(["silence"] * 5)
+    table = annotated(["silence"] * 12)
     shares = statistics.cue_shares(table, HOW).set_index("cue")
-    for cue, n in (("silence", 5), ("noise", 0)):
-        assert shares.loc[cue, ["low", "high"]].tolist() == pytest.approx(proportion_confint(n, 5, method="wilson"))
-    shares = statistics.cue_shares(table.assign(speaker=[*"aaabb"]), HOW).set_index("cue")
-    assert shares.loc["silence", "low"] == pytest.approx(proportion_confint(2, 2, method="wilson")[0])
+    for cue, n in (("silence", 12), ("noise", 0)):
+        assert shares.loc[cue, ["low", "high"]].tolist() == pytest.approx(proportion_confint(n, 12, method="wilson"))
+    shares = statistics.cue_shares(table.assign(speaker=[*"aabbccddeeff"]), HOW).set_index("cue")
+    assert shares.loc["silence", "low"] == pytest.approx(proportion_confint(6, 6, method="wilson")[0])
     assert statistics.cue_shares(table.head(1), HOW)[["low", "high"]].isna().all(axis=None)
 
 
 def test_utterances_of_a_speaker_are_drawn_together():
-    table = annotated(["noise"] * 4 + ["glitch"] * 4)
-    speakers = table.assign(speaker=[*"aaaabbbb"], recording=[*"abcdefgh"])
-    two_stages = Resampling(rounds=200, recordings=True)
-    alone, together, nested = (
+    """Each speaker gives one label only: speakers at large vary, recordings of these speakers do not."""
+    table = annotated(["noise"] * 12 + ["glitch"] * 12)
+    speakers = table.assign(speaker=[*"abcdef" * 2, *"uvwxyz" * 2], recording=range(24))
+    alone, together, within = (
         statistics.cue_shares(rows, how).set_index("cue").loc["noise", ["low", "high"]].tolist()
-        for rows, how in ((table, HOW), (speakers, HOW), (speakers, two_stages))
+        for rows, how in ((table, HOW), (speakers, HOW), (speakers, Resampling(rounds=200, recordings=True)))
     )
-    assert together == nested == [0, 1]
-    assert 0 < alone[0] < alone[1] < 1
+    assert together[0] < alone[0] < 0.5 < alone[1] < together[1]
+    assert np.isnan(within).all()  # no round differs
 
 
 def test_shares_by_class_and_tables_of_nothing():
@@ -205,11 +205,11 @@ def test_overlap_stands_beside_that_of_different_utterances():
 
 
 def test_decoys_are_compared_with_real_regions_of_the_same_items():
-    real = annotated(["noise", "noise", "glitch", "unclear", "noise"])
-    decoys = annotated(["unclear", "unclear", "noise", "unclear"], decoy=True, audible=False, locality=1)
+    real = annotated(["noise", "noise", "glitch", "unclear"] * 2 + ["noise"])
+    decoys = annotated(["unclear", "unclear", "noise", "unclear"] * 2, decoy=True, audible=False, locality=1)
     table = statistics.decoys(joined(real, decoys), HOW).set_index("what")
     cue = table.loc["cue"]
-    assert cue[["n_real", "n_decoy", "real", "decoy", "difference"]].tolist() == [4, 4, 0.75, 0.25, 0.5]
+    assert cue[["n_real", "n_decoy", "real", "decoy", "difference"]].tolist() == [8, 8, 0.75, 0.25, 0.5]
     assert cue["low"] <= 0.5 <= cue["high"]
     assert table.loc["audible", ["real", "decoy"]].tolist() == [1, 0]
     assert table.loc["locality", "difference"] == 3

@@ -123,7 +123,7 @@ def utterances():
     times = dict.fromkeys(cue_profile.CLASS_COLUMNS, 0.0)
     times |= {"time_vowel": 0.25, "time_pause": 0.75, "evidence_vowel": 0.3, "evidence_pause": 0.1}
     numbers = np.arange(12)
-    about = {"utterance": [f"u{n}" for n in numbers], "speaker": [f"s{n % 4}" for n in numbers]}
+    about = {"utterance": [f"u{n}" for n in numbers], "speaker": [f"s{n}" for n in numbers]}
     about |= {"attack": [f"A{n % 2}" for n in numbers], "n_regions": 2, "effective_frames": 10.0 + numbers}
     return pd.DataFrame(about | {"effective_share": 0.1, "gini": 0.5} | times)
 

@@ -3,15 +3,16 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 from statsmodels.stats.multitest import multipletests
 
-from sslig.cues.effects import STATISTICS, MaskedTrials, effects
+from sslig.cues.effects import STATISTICS, TESTED, MaskedTrials, effects
 from sslig.errors import DataError
 from sslig.stats import metrics
 from sslig.stats.tests import ALPHA
 
 N_SPEAKERS, N_EACH = 10, 4
-OPTIONS = {"seed": 1, "rounds": 100, "resample_recordings": False}
+OPTIONS = {"seed": 1, "rounds": 100, "recordings": False}
 
 
 @pytest.fixture
@@ -111,8 +112,15 @@ def test_a_mask_that_removes_the_evidence_lowers_separation_and_raises_errors(tr
     assert rows.loc["bonafide_change", "change"] == 0
     assert (rows.loc[["spoof_change", "separation"], "excess_high"] < 0).all()
     assert (rows.loc[["eer", "min_dcf", "far"], "excess_low"] > 0).all()
-    assert rows.loc[["spoof_change", "separation", "eer", "far"], "significant"].all()
-    assert not rows.loc["bonafide_change", "significant"]
+    assert rows["verdict"].to_dict() == dict.fromkeys(STATISTICS, "") | {
+        "bonafide_change": "not shown",
+        **dict.fromkeys(("spoof_change", "separation", "eer"), "supported"),
+    }
+    assert (rows["family"] == 4).all()
+    spoof = rows.loc["spoof_change"]
+    multiple = t.isf(0.05 / 8, 9) + t.isf(0.2, 9)
+    assert spoof["detectable"] == pytest.approx(multiple * spoof["error"])
+    assert spoof["speakers_needed"] == 6
     assert rows.loc["frr", "change"] == 0
 
 
@@ -121,7 +129,7 @@ def test_separation_and_errors_do_not_depend_on_the_scale_of_the_logits(trials, 
     single = by_statistic(effects(under(trials, masked, controls), **OPTIONS))
     tenfold = trials.assign(spoof_score=10 * trials["spoof_score"])
     ten = by_statistic(effects(under(tenfold, 10 * masked, 10 * controls), **OPTIONS))
-    np.testing.assert_allclose(ten.loc["separation":, "p"], single.loc["separation":, "p"])
+    np.testing.assert_allclose(ten.loc["separation":"eer", "p"], single.loc["separation":"eer", "p"])
     np.testing.assert_allclose(ten.loc["separation":, "excess"], single.loc["separation":, "excess"], atol=1e-12)
     assert ten.loc["spoof_change", "excess"] == pytest.approx(10 * single.loc["spoof_change", "excess"])
 
@@ -130,15 +138,55 @@ def test_a_mask_equal_to_its_control_has_no_excess(trials, rng):
     masked = trials["spoof_score"].to_numpy() - rng.exponential(size=len(trials))
     rows = effects(under(trials, masked, np.tile(masked, (20, 1))), **OPTIONS)
     assert (rows[["excess", "excess_low", "excess_high"]] == 0).all(axis=None)
-    assert (rows["p"] == 1).all()
+    assert (rows.loc[rows["statistic"].isin(TESTED), "p"] == 1).all()
     assert (rows["change"].abs() > 0).sum() >= 3
+    assert "supported" not in set(rows["verdict"])
+
+
+def test_a_verdict_needs_change_and_excess_of_one_sign(trials, rng):
+    """The mask lowers spoof scores by 0.5 and its control by 1: the excess is positive where the change is negative."""
+    noise = 0.1 * rng.normal(size=80)
+    controls = np.tile(trials["spoof_score"] - 1.0, (20, 1))
+    rows = by_statistic(effects(under(trials, trials["spoof_score"] - 0.5 + noise, controls), **OPTIONS))
+    assert rows.loc["spoof_change", "change"] < 0 < rows.loc["spoof_change", "excess"]
+    assert rows.loc["spoof_change", "significant"]
+    assert rows.loc["spoof_change", "verdict"] == "opposite signs"
+
+
+def test_a_detector_at_chance_is_not_tested(trials, rng):
+    blind = trials.assign(spoof_score=rng.normal(size=80))
+    rows = effects(under(blind, blind["spoof_score"] - 1.0), **OPTIONS)
+    assert rows["p"].isna().all()
+    assert set(rows.loc[rows["statistic"].isin(TESTED), "verdict"]) == {"at chance"}
+    assert (rows["family"] == 0).all()
+
+
+def test_few_speakers_decide_nothing_and_the_table_says_how_many_it_takes(trials, rng):
+    """Five speakers: no test of speakers at large; of these speakers, there is one."""
+    few = trials[trials["speaker"].isin([f"S{i}" for i in range(5)])]
+    table = under(few, few["spoof_score"] - 1.0 - 0.5 * rng.normal(size=40))
+    at_large, these = (by_statistic(effects(table, **(OPTIONS | {"recordings": within}))) for within in (False, True))
+    assert at_large[["p", "low", "high", "detectable"]].isna().all(axis=None)
+    assert (at_large.loc[list(TESTED), "verdict"] == "undecided").all()
+    assert at_large.loc["spoof_change", "speakers_needed"] >= 6
+    assert these.loc["spoof_change", "verdict"] == "supported"
+    assert set(these["about"]) == {"these speakers"}
+    assert (these["dof"] == 20 - 5).all()
+
+
+def test_attacks_at_large_have_the_degrees_of_freedom_of_attacks(trials):
+    table = under(trials.assign(attack=[f"A{i % 8}" for i in range(80)]), trials["spoof_score"] - 1.0)
+    rows = effects(table, **OPTIONS, attacks=True)
+    assert (rows["dof"] == 3).all()  # spoofs stand in every second row: four attacks
+    assert rows["p"].isna().all()
 
 
 def test_without_control_the_change_is_tested(trials):
     rows = effects(under(trials, trials["spoof_score"] - 1.0), **OPTIONS)
     assert (rows["tested"] == "change").all()
     assert rows[["control", "excess", "excess_low", "excess_high"]].isna().all(axis=None)
-    assert rows[["change", "change_low", "change_high", "p", "p_holm"]].notna().all(axis=None)
+    assert rows[["change", "change_low", "change_high"]].notna().all(axis=None)
+    assert rows.loc[rows["statistic"].isin(TESTED), ["p", "p_holm"]].notna().all(axis=None)
     assert by_statistic(rows).loc[["bonafide_change", "spoof_change"], "change_low"].tolist() == pytest.approx([-1, -1])
     assert (rows["draws"] == 0).all()
 
@@ -150,7 +198,7 @@ def test_a_mask_without_frames_changes_nothing(trials, draws):
     rows = effects(under(trials, scores, np.tile(scores, (draws, 1)), status="no frames"), **OPTIONS)
     columns = [f"{name}{end}" for name in ("change", "excess") for end in ("", "_low", "_high")]
     assert (rows[columns] == 0).all(axis=None)
-    assert (rows[["p", "p_holm"]] == 1).all(axis=None)
+    assert (rows.loc[rows["statistic"].isin(TESTED), ["p", "p_holm"]] == 1).all(axis=None)
     assert (rows["n_applied"] == 0).all()
     assert (rows["draws"] == draws).all()
 
@@ -169,10 +217,10 @@ def test_utterances_where_the_mask_cannot_move_stand_for_their_control(trials):
 def test_a_change_in_the_last_digit_is_no_error(trials):
     rows = by_statistic(effects(under(trials, trials["spoof_score"] - 1e-9), **OPTIONS))
     assert rows.loc[["far", "frr"], "change_low"].tolist() == rows.loc[["far", "frr"], "change_high"].tolist() == [0, 0]
-    assert (rows.loc[["far", "frr"], "p"] == 1).all()
+    assert rows.loc["eer", "p"] == 1
 
 
-def test_holm_is_over_detectors_and_masks_of_each_statistic_and_seed(trials, rng):
+def test_holm_is_over_statistics_detectors_and_masks_of_each_seed(trials, rng):
     parts = [
         under(trials, trials["spoof_score"] - shift + rng.normal(size=80), detector=detector, mask=mask, seed=seed)
         for seed in (0, 1)
@@ -181,15 +229,15 @@ def test_holm_is_over_detectors_and_masks_of_each_statistic_and_seed(trials, rng
     ]
     rows = effects(pd.concat(parts, ignore_index=True), **(OPTIONS | {"rounds": 500}))
     assert len(rows) == 2 * 2 * 3 * len(STATISTICS)
-    for _, family in rows.groupby(["statistic", "seed"]):
-        assert len(family) == 6
+    for _, family in rows[rows["statistic"].isin(TESTED)].groupby("seed"):
+        assert len(family) == family["family"].iloc[0] == 2 * 3 * len(TESTED)
         np.testing.assert_allclose(family["p_holm"], multipletests(family["p"], method="holm")[1])
         assert (family["significant"] == (family["p_holm"] < ALPHA)).all()
 
 
 def test_masks_of_the_same_utterances_share_their_draws(trials):
     alone = effects(under(trials, trials["spoof_score"] - 1, mask="b"), **OPTIONS)
-    alone = alone.drop(columns=["p_holm", "significant"])
+    alone = alone.drop(columns=["p_holm", "family", "significant", "detectable", "speakers_needed", "verdict"])
     fewer = under(trials[trials["speaker"] != "S0"], 0.0, mask="a")
     both = effects(pd.concat([fewer, under(trials, trials["spoof_score"] - 1, mask="b")]), **OPTIONS)
     of_b = both.loc[both["mask"] == "b", alone.columns].reset_index(drop=True)
@@ -197,22 +245,12 @@ def test_masks_of_the_same_utterances_share_their_draws(trials):
     assert both["n_speakers"].tolist() == [9] * 7 + [10] * 7
 
 
-def test_a_second_stage_resamples_recordings_of_one_speaker(trials):
-    """Without it there is nothing to resample, and nothing is significant."""
-    table = under(trials.assign(speaker="S0"), trials["spoof_score"] - 0.5)
-    rows = effects(table, **(OPTIONS | {"resample_recordings": True}))
-    assert (rows["n_speakers"] == 1).all()
-    alone = effects(table, **OPTIONS)
-    assert alone["p"].isna().all()
-    assert not alone["significant"].any()
-
-
 def test_rounds_that_lack_a_class_are_left_out():
-    few = pd.DataFrame({"utterance": list("abcd"), "speaker": list("xxyy"), "spoof_score": [0.0, 1.0, 2.0, 4.0]})
-    few["key"] = ["bonafide"] * 2 + ["spoof"] * 2
+    few = pd.DataFrame({"utterance": list("abcdef"), "speaker": list("uvwxyz"), "spoof_score": np.arange(6.0) ** 2})
+    few["key"] = ["bonafide"] * 2 + ["spoof"] * 4
     rows = effects(under(few, few["spoof_score"]), **OPTIONS)
     assert (rows["rounds"] < 100).all()
-    assert rows["p"].tolist() == [1] * 7
+    assert rows["effect"].tolist() == [0] * 7
 
 
 @pytest.mark.parametrize(

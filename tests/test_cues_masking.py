@@ -118,6 +118,39 @@ def test_each_utterance_has_as_many_controls_as_asked_for_and_they_differ(run):
     assert (controls(table).std(axis=1) > 0).all()
 
 
+@pytest.mark.parametrize("spec", ["noise(alpha=0.5)", "phonemes", "time:energy(fill=silence)", "spectral"])
+def test_a_control_moves_the_features_as_far_as_the_mask(spec, utterances, places, tiny_detector):
+    """The head sees changes of one displacement, whatever the control moved before."""
+    detector, row, profile = tiny_detector(), utterances.iloc[2], torch.linspace(-1, 1, 48).reshape(3, 16)
+    waveform = torch.from_numpy(audio.read(row["path"]))[None]
+    waveform, mask, seen = waveform[:, : SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(waveform.shape[1]))], parse(spec), []
+    with torch.inference_mode():
+        utterance = MaskedUtterance(detector, row["utterance"], waveform, DRAWS, 0)
+        frames = places.mask(mask, utterance.name, waveform, SSL_CLOCK, utterance.n_read)
+        detector.head.project = lambda features: features
+        detector.head.decide = detector.head.forward = lambda x: seen.append(x) or x.mean(dim=(1, 2, 3))
+        utterance.projected = utterance.features
+        result = utterance.under(mask, frames, profile)
+        moved = masking.displacement(torch.cat(seen), utterance.features)
+    assert moved == pytest.approx([result["displacement"]] * (1 + DRAWS), rel=1e-4)
+    assert result["control_displacements"] != pytest.approx([result["displacement"]] * DRAWS, rel=1e-3)
+
+
+def test_scales_match_the_first_displacement():
+    factors = masking.scales(torch.tensor([2.0, 4.0, 1.0, 0.0, 2.0]))
+    assert factors.tolist() == [1, 0.5, 2, 1, 1]
+    assert masking.scales(torch.tensor([0.0, 4.0])).tolist() == [1, 0]
+    given, changed = torch.zeros(1, 1, 1, 2), torch.tensor([3.0, 4.0]).expand(2, 1, 1, 2)
+    moved = masking.scaled(changed, given, torch.tensor([1.0, 0.5])[:, None, None, None])
+    assert masking.displacement(moved, given).tolist() == [5, 2.5]
+
+
+def test_a_shorter_recording_has_no_displacement(run):
+    table, _ = run("trim_silence", "volume")
+    known = table.set_index("mask")["displacement"].notna().groupby("mask").all()
+    assert known.to_dict() == {"trim_silence": False, "volume": True}
+
+
 def test_what_has_no_place_to_move_has_no_control(run):
     table, _ = run("volume", "compressor", "lowpass(cutoff_hz=4000)", "codec:opus")
     assert table["control_scores"].map(len).eq(0).all()

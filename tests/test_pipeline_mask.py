@@ -6,6 +6,7 @@ import torch
 from sslig.attribution.baselines import Baseline, save
 from sslig.corpora import protocol
 from sslig.corpora.protocol import stratified
+from sslig.cues import masking as masking_module
 from sslig.cues import segments
 from sslig.files import write_parquet
 from sslig.frames import SSL_CLOCK
@@ -78,8 +79,12 @@ def test_results_do_not_depend_on_the_shard(run):
 
 
 @pytest.mark.parametrize("name", ["camhfa", "sls"])
-def test_masked_scores_are_the_golden_ones(golden, tmp_path, name):
-    """Four kinds of masks on every eighth utterance: of features, placed by an explanation, in the recording, cut."""
+def test_masked_scores_are_the_golden_ones(golden, tmp_path, name, monkeypatch):
+    """Four kinds of masks on every eighth utterance: of features, placed by an explanation, in the recording, cut.
+
+    Control scores are golden where controls are not scaled to the displacement of the mask.
+    """
+    monkeypatch.setattr(masking_module, "scales", torch.ones_like)
     specs = ["noise", "top_attribution(percent=10)", "time:non_speech(fill=noise)", "trim_silence"]
     study = load("experiments/demo.yaml")
     masking = study.masking.model_copy(update={"masks": specs, "sweeps": []})
@@ -107,3 +112,5 @@ def test_masked_scores_are_the_golden_ones(golden, tmp_path, name):
         np.stack(table["control_scores"]), np.stack(expected["control_scores"]), rtol=1e-5, atol=1e-5
     )
     assert (table[["status", "space"]] == expected[["status", "space"]]).all(axis=None)
+    cut = table.index.get_level_values("mask") == "trim_silence"
+    assert (table["displacement"].isna() == cut).all()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 
-from sslig.cues.effects import STATISTICS
+from sslig.cues.effects import NOT_SHOWN, STATISTICS, SUPPORTED
 from sslig.errors import InputError
 from sslig.plots.intervals import SCALES, dose_response, intervals, mask_effects
 
@@ -62,13 +62,18 @@ def test_names_that_people_typed_are_no_formula():
 
 @pytest.fixture
 def table():
-    """Effects of 0.01, 0.02 ... of a statistic; the last mask has no control; every other effect is significant."""
+    """Effects of 0.01, 0.02 ... of a statistic; the last mask has no control; every other effect is supported."""
     rows = []
     for statistic in STATISTICS:
         for number, (detector, mask) in enumerate(itertools.product(DETECTORS, MASKS)):
             effect, has_control = 0.01 * (number + 1), mask != MASKS[-1]
             rows.append(
-                {"detector": detector, "mask": mask, "statistic": statistic, "significant": number % 2 == 0}
+                {
+                    "detector": detector,
+                    "mask": mask,
+                    "statistic": statistic,
+                    "verdict": SUPPORTED if number % 2 == 0 else NOT_SHOWN,
+                }
                 | {"effect": effect, "low": effect / 2, "high": 2 * effect}
                 | {"tested": "excess" if has_control else "change"}
                 | {"change": 3 * effect, "change_low": effect, "change_high": 4 * effect}

@@ -8,8 +8,10 @@ from sslig.errors import DataError
 from sslig.stats import intervals, metrics
 from sslig.stats.bootstrap import Units
 from sslig.stats.metrics import METRICS
+from sslig.stats.tests import expanded
 
 OPTIONS = {"recordings": False, "seed": 1, "rounds": 60}
+LOW, HIGH = expanded(np.array([0.025, 0.975]), 8, 7)
 
 
 @pytest.fixture
@@ -46,8 +48,8 @@ def test_a_round_has_the_metrics_of_the_drawn_speakers_trials(trials):
     for weights in np.concatenate(list(Units.of(run["speaker"]).weights(1, 60))):
         rounds.append(values(run.loc[np.repeat(run.index, weights.astype(int))]))
     assert estimate.value == pytest.approx(values(run))
-    assert estimate.low == pytest.approx(np.quantile(rounds, 0.025, axis=0))
-    assert estimate.high == pytest.approx(np.quantile(rounds, 0.975, axis=0))
+    assert estimate.low == pytest.approx(np.quantile(rounds, LOW, axis=0))
+    assert estimate.high == pytest.approx(np.quantile(rounds, HIGH, axis=0))
 
 
 def test_seeds_are_averaged_within_a_detector(trials):
@@ -91,7 +93,7 @@ def test_a_difference_is_paired(trials):
     part = table[table["second"] == "aasist"]
     assert part["value"].tolist() == pytest.approx(estimates["sls"].value - estimates["aasist"].value)
     rounds = estimates["sls"].rounds - estimates["aasist"].rounds
-    assert part["low"].tolist() == pytest.approx(np.quantile(rounds, 0.025, axis=0))
+    assert part["low"].tolist() == pytest.approx(np.quantile(rounds, LOW, axis=0))
     assert part["metric"].tolist() == list(METRICS)
 
 
@@ -142,5 +144,5 @@ class TestOperatingPoints:
             classes = metrics.by_class(scores.loc[np.repeat(scores.index, weights.astype(int))])
             held = metrics.operating_point(*classes, "fmr", 0.1), metrics.operating_point(*classes, "fnmr", 0.1)
             rounds.append([metrics.eer(*classes), held[0].p_miss, held[1].p_fa])
-        assert points["low"].tolist() == pytest.approx(np.quantile(rounds, 0.025, axis=0))
-        assert points["high"].tolist() == pytest.approx(np.quantile(rounds, 0.975, axis=0))
+        assert points["low"].tolist() == pytest.approx(np.quantile(rounds, LOW, axis=0))
+        assert points["high"].tolist() == pytest.approx(np.quantile(rounds, HIGH, axis=0))

@@ -11,7 +11,7 @@ from sslig.cues.masking import APPLIED, NO_FRAMES
 from sslig.errors import DataError
 from sslig.labels import BONAFIDE, KEYS
 from sslig.stats import bootstrap, tests
-from sslig.stats.bootstrap import Units
+from sslig.stats.bootstrap import Estimate, Units
 from sslig.stats.metrics import CURVE_METRICS, Trials, nearest
 
 STATISTICS = ("bonafide_change", "spoof_change", "separation", "eer", "min_dcf", "far", "frr")
@@ -22,6 +22,19 @@ of the unmasked scores (Cohen's d for these), so that detectors compare whose lo
 hold the EER threshold of the unmasked scores: the share of spoof trials accepted as bona fide, and of bona fide trials
 rejected as spoof."""
 
+TESTED = ("bonafide_change", "spoof_change", "separation", "eer")
+"""The statistics that verdicts read; Holm's correction is for all of them. The others have intervals and no test."""
+
+LINEAR = slice(0, 3)
+"""The `STATISTICS` that are means, which single speakers have too."""
+
+SUPPORTED, OPPOSITE, NOT_SHOWN = "supported", "opposite signs", "not shown"
+UNDECIDED, AT_CHANCE = "undecided", "at chance"
+"""Verdicts. *Supported*: significant, and change and excess have one sign. *Opposite signs*: significant, but the mask
+moves the scores one way and differs from its control the other way. *Not shown*: an effect below ``detectable`` would
+have been missed more often than not. *Undecided*: too few speakers (or recordings) for any test. *At chance*: the
+detector does not separate the classes of these utterances unmasked, so there is nothing to lose and no test."""
+
 NO_SPREAD = 1e-9
 """A standard deviation this small a share of the largest score is rounding: float32 scores resolve no less."""
 
@@ -31,7 +44,9 @@ DECIMALS = 12
 ROW = ["detector", "seed", "mask", "utterance"]
 
 
-def effects(masked: pd.DataFrame, *, seed: int, rounds: int = 5000, resample_recordings: bool) -> pd.DataFrame:
+def effects(
+    masked: pd.DataFrame, *, seed: int, rounds: int = 5000, recordings: bool, attacks: bool = False
+) -> pd.DataFrame:
     """Estimate the effect of each mask on each detector, with paired intervals and corrected tests.
 
     The *change* is a statistic of the masked minus that of the unmasked scores. The *excess* is a statistic of the
@@ -39,10 +54,10 @@ def effects(masked: pd.DataFrame, *, seed: int, rounds: int = 5000, resample_rec
     draws the same speakers (and recordings) for unmasked, masked and control scores and finds the unmasked EER
     threshold anew; all masks and detectors of the same utterances share the rounds.
 
-    The test is of the excess, or of the change where a mask has no control. Its bootstrap p-value is corrected by Holm
-    over detectors and masks, for each statistic and training seed. With too few rounds or units nothing can be
-    significant (`sslig.stats.tests.rounds_needed`). The EER, minDCF, FAR and FRR move in steps, and their tests err on
-    the side of no effect.
+    The test is of the excess, or of the change where a mask has no control. Bootstrap p-values of `TESTED` are
+    corrected together by Holm, over these statistics, detectors and masks, for each training seed. A detector whose
+    unmasked separation is not above 0 (95 % interval) is not tested. The EER, minDCF, FAR and FRR move in steps, and
+    the tests of the first err on the side of no effect.
 
     Parameters
     ----------
@@ -54,18 +69,21 @@ def effects(masked: pd.DataFrame, *, seed: int, rounds: int = 5000, resample_rec
         moving the mask changes nothing; its masked score stands for them.
     seed, rounds
         Seed and number of the bootstrap draws. Draws without a class are left out.
-    resample_recordings
-        Whether recordings are drawn within each drawn speaker.
+    recordings, attacks
+        What is drawn (`sslig.stats.bootstrap.Units`): recordings within these speakers, or speakers; attacks too.
 
     Returns
     -------
     DataFrame
         A row for each detector, seed, mask and statistic of `STATISTICS`: ``n_bonafide``, ``n_spoof``, ``n_speakers``,
-        ``n_units`` (what the bootstrap draws), ``n_applied`` (utterances in which the mask covers something),
-        ``draws`` of the control, ``rounds`` with both classes, values ``unmasked``, ``masked`` and ``control``,
-        ``change`` and ``excess`` with ``_low`` and ``_high``; ``tested`` ("excess" or "change") with its ``effect``,
-        ``low`` and ``high``, ``p`` and ``p_holm``; and ``significant``. ``control`` and ``excess`` are NaN where there
-        is no control. A mask that covers no frames of any utterance has change and excess 0 and p 1.
+        ``n_units`` and ``dof`` of the bootstrap, ``about`` (whom the claim is about), ``n_applied`` (utterances in which
+        the mask covers something), ``draws`` of the control, ``rounds`` with both classes, values ``unmasked``,
+        ``masked`` and ``control``, ``change`` and ``excess`` with ``_low`` and ``_high``; ``tested`` ("excess" or
+        "change") with its ``effect``, ``low``, ``high``, standard ``error``, ``p``, ``p_holm`` and ``family`` (tests
+        corrected together); ``detectable``, the smallest effect that a test at .05 / ``family`` finds with a
+        probability of .8; ``speakers_needed`` to find this effect in speakers at large, if they vary as these (means
+        only); ``significant`` and ``verdict``. ``control`` and ``excess`` are NaN where there is no control. A mask
+        that covers no frames of any utterance has change and excess 0 and p 1.
 
     Raises
     ------
@@ -90,12 +108,30 @@ def effects(masked: pd.DataFrame, *, seed: int, rounds: int = 5000, resample_rec
                 samples.setdefault(tuple(part["utterance"]), {})[mask] = part, _trials(part)
             except DataError as error:
                 raise DataError(f"{detector}, seed {model_seed}, {mask}: {error}") from error
+        family = len(TESTED) * len(masked.loc[masked["seed"] == model_seed, ROW[:3]].drop_duplicates())
         for parts in samples.values():
-            tables = _sample(parts, seed, rounds, resample_recordings)
+            tables = _sample(parts, tests.ALPHA / family, seed, rounds, recordings, attacks)
             rows += [table.assign(detector=detector, seed=model_seed) for table in tables]
-    table = tests.corrected(pd.concat(rows), ["statistic", "seed"])
-    table["significant"] = table["p_holm"] < tests.ALPHA
+    table = tests.corrected(pd.concat(rows), ["seed"])
+    multiple = [
+        tests.needed_multiple(dof, tests.ALPHA / max(family, 1))
+        for dof, family in zip(table["dof"], table["family"], strict=True)
+    ]
+    table = table.assign(detectable=table["error"] * multiple, verdict=_verdicts(table))
     return masked[ROW[:3]].drop_duplicates().merge(table, on=ROW[:3], sort=False)
+
+
+def _verdicts(table: pd.DataFrame) -> np.ndarray:
+    """(row,) Verdicts on the tested statistics, empty for the others."""
+    one_sign = (table["tested"] == "change") | (np.sign(table["change"]) == np.sign(table["excess"]))
+    of_row = {
+        "": ~table["statistic"].isin(TESTED),
+        UNDECIDED: table["dof"] < tests.LEAST_DOF,
+        AT_CHANCE: table["at_chance"],
+        SUPPORTED: table["significant"] & one_sign,
+        OPPOSITE: table["significant"],
+    }
+    return np.select(list(of_row.values()), list(of_row), NOT_SHOWN)
 
 
 @dataclass(frozen=True)
@@ -120,10 +156,8 @@ class MaskedTrials:
         threshold = _eer_thresholds(original, *original.rates(weights[:, original.order]))
 
         def values(scores: np.ndarray, orders: Sequence[Trials]) -> np.ndarray:
-            bonafide, spoof = self._class_means(scores, weights)
-            changes = self._class_means(scores - self.unmasked, weights)
-            linear = np.stack([*changes, (spoof - bonafide) / self.spread], axis=1)
-            return np.hstack([linear, np.mean([_errors(order, weights, threshold) for order in orders], axis=0)])
+            errors = np.mean([_errors(order, weights, threshold) for order in orders], axis=0)
+            return np.hstack([self._means(scores, weights), errors])
 
         # Means are linear, so the mean score over draws has the mean statistic over draws; error rates are not.
         control = (
@@ -156,10 +190,21 @@ class MaskedTrials:
         columns = (self.unmasked, self.masked, *self.controls)
         return [Trials.of(scores[: self.n_bonafide], scores[self.n_bonafide :]) for scores in columns]
 
+    def effects_on_means(self, weights: np.ndarray) -> np.ndarray:
+        """(round, `LINEAR` statistic) The tested effect: the excess over the controls, or the change without them."""
+        other = self.controls.mean(axis=0) if len(self.controls) else self.unmasked
+        return self._means(self.masked, weights) - self._means(other, weights)
+
+    def _means(self, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """(round, `LINEAR` statistic)"""
+        bonafide, spoof = self._class_means(scores, weights)
+        changes = self._class_means(scores - self.unmasked, weights)
+        return np.stack([*changes, (spoof - bonafide) / self.spread], axis=1)
+
     def _class_means(self, scores: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
         """(round,) Means of the bona fide and of the spoof trials."""
         parts = slice(None, self.n_bonafide), slice(self.n_bonafide, None)
-        return [weights[:, part] @ scores[part] / weights[:, part].sum(axis=1) for part in parts]
+        return [bootstrap.ratio(weights[:, part] @ scores[part], weights[:, part].sum(axis=1)) for part in parts]
 
 
 def _eer_thresholds(trials: Trials, p_miss: np.ndarray, p_fa: np.ndarray) -> np.ndarray:
@@ -185,44 +230,63 @@ def _errors(trials: Trials, weights: np.ndarray, threshold: np.ndarray) -> np.nd
 
 
 def _sample(
-    parts: dict[str, tuple[pd.DataFrame, MaskedTrials]], seed: int, rounds: int, resample_recordings: bool
+    parts: dict[str, tuple[pd.DataFrame, MaskedTrials]],
+    level: float,
+    seed: int,
+    rounds: int,
+    recordings: bool,
+    attacks: bool,
 ) -> list[pd.DataFrame]:
     """The tables of masks that were applied to the same utterances."""
-    first, _ = next(iter(parts.values()))
-    units = Units.of_table(first, recordings=resample_recordings)
+    first, first_trials = next(iter(parts.values()))
+    units = Units.of_table(first, recordings=recordings, attacks=attacks)
 
     def differences(weights: np.ndarray) -> np.ndarray:
         """(round, mask, 2, statistic) Changes and excesses."""
         values = np.stack([statistic(weights) for _, statistic in parts.values()], axis=1)
         return np.round(values[:, :, [1]] - values[:, :, [0, 2]], DECIMALS)
 
-    estimate = bootstrap.estimate(differences, units, seed=seed, rounds=rounds, classes=first["label"].to_numpy())
-    p, n_rounds, rows = estimate.p, int(np.max(estimate.n_rounds)), []
-    for at, (mask, (part, trials)) in enumerate(parts.items()):
-        unmasked, masked, control = trials(np.ones((1, len(part))))[0]
-        tested = int(len(trials.controls) > 0)
-        columns = {"unmasked": unmasked, "masked": masked, "control": control, "p": p[at, tested]}
-        for kind, *names in (
-            (0, "change", "change_low", "change_high"),
-            (1, "excess", "excess_low", "excess_high"),
-            (tested, "effect", "low", "high"),
-        ):
-            ends = estimate.value[at, kind], estimate.low[at, kind], estimate.high[at, kind]
-            columns |= dict(zip(names, ends, strict=True))
-        about = {
-            "mask": mask,
-            "statistic": STATISTICS,
-            "n_bonafide": trials.n_bonafide,
-            "n_spoof": len(part) - trials.n_bonafide,
-            "n_speakers": units.n_speakers,
-            "n_units": units.n,
-            "n_applied": int((part["status"] != NO_FRAMES).sum()),
-            "draws": int(part["control_scores"].map(len).max()),
-            "rounds": n_rounds,
-            "tested": ("change", "excess")[tested],
-        }
-        rows.append(pd.DataFrame(about | columns))
-    return rows
+    draws = {"seed": seed, "rounds": rounds, "classes": first["label"].to_numpy()}
+    estimate = bootstrap.estimate(differences, units, **draws)
+    unmasked = bootstrap.estimate(lambda weights: first_trials._means(first_trials.unmasked, weights), units, **draws)
+    sample = {
+        "n_bonafide": first_trials.n_bonafide,
+        "n_spoof": len(first) - first_trials.n_bonafide,
+        **{"n_speakers": units.n_speakers, "n_units": units.n, "dof": units.dof, "about": units.about},
+        "rounds": int(np.max(estimate.n_rounds)),
+        "at_chance": bool(unmasked.low[STATISTICS.index("separation")] <= 0),
+    }
+    return [
+        _of_mask(mask, part, trials, estimate[at], units, level, sample)
+        for at, (mask, (part, trials)) in enumerate(parts.items())
+    ]
+
+
+def _of_mask(
+    mask: str, part: pd.DataFrame, trials: MaskedTrials, estimate: Estimate, units: Units, level: float, sample: dict
+) -> pd.DataFrame:
+    """The rows of one mask from its estimate of (change and excess, statistic), and what all masks of a sample share."""
+    names, tested = ("change", "excess"), int(len(trials.controls) > 0)
+    values = dict(zip(("unmasked", "masked", "control"), trials(np.ones((1, len(part))))[0], strict=True))
+    ends = {
+        f"{name}{end}": getattr(estimate, figure)[at]
+        for at, name in enumerate(names)
+        for figure, end in (("value", ""), ("low", "_low"), ("high", "_high"))
+    }
+    effect = estimate[tested]
+    needed = np.full(len(STATISTICS), np.nan)
+    needed[LINEAR] = bootstrap.speakers_needed(trials.effects_on_means, units, level)
+    untested = ~np.isin(STATISTICS, TESTED) | sample["at_chance"]
+    about = {
+        "mask": mask,
+        "statistic": STATISTICS,
+        "n_applied": int((part["status"] != NO_FRAMES).sum()),
+        "draws": int(part["control_scores"].map(len).max()),
+        "tested": names[tested],
+    }
+    figures = {"effect": effect.value, "low": effect.low, "high": effect.high, "error": effect.error}
+    figures |= {"p": np.where(untested, np.nan, effect.p), "speakers_needed": needed}
+    return pd.DataFrame(sample | about | values | ends | figures)
 
 
 def _trials(part: pd.DataFrame) -> MaskedTrials:

@@ -1,6 +1,5 @@
 """Evidence over time: its share in classes of segments, and whether it follows loudness or voicing beyond chance."""
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,10 +9,18 @@ from sslig import frames
 from sslig.errors import DataError
 from sslig.frames import FrameClock
 from sslig.stats.bootstrap import Units, estimate, mean, ratio
-from sslig.stats.tests import ALPHA, corrected, enough_rounds, standardised
+from sslig.stats.tests import ALPHA, corrected, correlation, standardised
 
 EVIDENCE = {"size": np.abs, "signed": np.asarray}
 """What is followed: the size of the evidence, or the evidence for spoof (negative for bona fide)."""
+
+SWAPS = 20
+"""Tracks of other recordings that each map is correlated with, at most."""
+
+FIGURES = (
+    *("r", "low", "high", "null_low", "null_high", "p_shift"),
+    *("swapped", "excess", "excess_low", "excess_high", "p_swap", "p"),
+)
 
 Tracks = Mapping[str, Mapping[str, np.ndarray]]
 """Utterance -> name -> (frame,) array: a track over time, or the frames of a class of segments."""
@@ -38,14 +45,14 @@ def contribution_table(
     recordings
         Whether recordings are resampled within speakers.
     seed, rounds
-        Seed and least number of bootstrap rounds; more are drawn where Holm's correction needs them (`enough_rounds`).
+        Seed and number of bootstrap rounds.
 
     Returns
     -------
     DataFrame
         ``detector``, ``key``, ``segment``, ``share_of_time``, ``share``, ``relative`` with ``low`` and ``high``, ``p``
-        of a value of 1, ``p_holm`` over the segments of a detector and class, ``n`` utterances and ``n_with`` such a
-        segment. NaN where a group has no evidence or no such segment.
+        of a value of 1, ``n`` utterances and ``n_with`` such a segment, and ``p_holm``, ``family`` and ``significant``
+        over all rows (`sslig.stats.tests.corrected`). NaN where a group has no evidence or no such segment.
 
     Raises
     ------
@@ -58,10 +65,7 @@ def contribution_table(
     spoofed audio?", Interspeech 2024 (RCQ, there for Grad-CAM).
     """
     rows, names = [], list(next(iter(segments.values()), {}))
-    groups = list(attributions.groupby(["detector", "key"]))
-    fewest = min((Units.of_table(part, recordings=recordings).n for _, part in groups), default=0)
-    rounds = enough_rounds(len(names), fewest, least=rounds)
-    for (detector, key), part in groups:
+    for (detector, key), part in attributions.groupby(["detector", "key"]):
         units = Units.of_table(part, recordings=recordings)
         for name in names:
             sums = np.array([_sums(row.by_frame, segments[row.utterance][name]) for row in part.itertuples()])
@@ -81,17 +85,20 @@ def contribution_table(
                 }
             )
     columns = ["detector", "key", "segment", "share_of_time", "share", "relative", "low", "high", "p", "n", "n_with"]
-    return corrected(pd.DataFrame(rows, columns=columns), ["detector", "key"])
+    return corrected(pd.DataFrame(rows, columns=columns))
 
 
 def correlation_table(
     attributions: pd.DataFrame, tracks: Tracks, *, recordings: bool, seed: int, rounds: int = 1000
 ) -> pd.DataFrame:
-    """Rank correlation over time of evidence with tracks, by detector and class, against circular shifts.
+    """Rank correlation over time of evidence with tracks, by detector and class, against two kinds of chance.
 
-    Neighbouring frames are alike, so unrelated tracks correlate by chance. A circular shift keeps the structure of each
-    track and unties them. The correlation of a group is the mean over its utterances; chance is the same mean after
-    shifting each track by a random number of frames.
+    Neighbouring frames are alike, so unrelated tracks correlate by chance. A *circular shift* keeps the structure of
+    each track and unties them; the correlation of a group is the mean over its utterances, and so is chance, after
+    shifting each track by a random number of frames. A map that knows nothing but the place in the file survives that
+    test, because loudness begins and ends low in every recording. The track of *another utterance*, stretched to the
+    same length, keeps what all recordings have in common: the excess is the correlation with the utterance's track less
+    the mean correlation with up to `SWAPS` tracks of other recordings of the group.
 
     Parameters
     ----------
@@ -101,14 +108,16 @@ def correlation_table(
         (frame,) tracks such as `loudness`, the same in every utterance. Frames after the end of an attribution are
         ignored.
     seed, rounds
-        Seed of bootstrap and shifts, and their least number; more are drawn where Holm's correction needs them.
+        Seed and number of bootstrap rounds and shifts; more shifts are drawn where Holm's correction needs them.
 
     Returns
     -------
     DataFrame
         ``detector``, ``key``, ``track``, ``evidence`` (of `EVIDENCE`), ``r`` with ``low`` and ``high``, ``null_low``
-        and ``null_high`` (2.5 and 97.5 % by chance), ``p``, ``p_holm`` over the rows of a detector and class, ``n``
-        utterances with a correlation, and ``n_undefined`` in which a track is constant. Figures are NaN for n = 0.
+        and ``null_high`` (2.5 and 97.5 % of shifts) with ``p_shift``, ``swapped`` (mean correlation with tracks of
+        others), ``excess`` with ``excess_low``, ``excess_high`` and ``p_swap``, ``p`` (the larger of both), ``p_holm``,
+        ``family`` and ``significant`` over all rows, ``n`` utterances with a correlation, and ``n_undefined`` in which
+        a track is constant. Figures are NaN for n = 0.
 
     Raises
     ------
@@ -117,18 +126,19 @@ def correlation_table(
 
     References
     ----------
-    K. D. Harris, "Nonsense correlations in neuroscience", 2020 (shifts as a null distribution, and its limits).
+    K. D. Harris, "Nonsense correlations in neuroscience", 2020 (shifts and swaps as null distributions).
     """
     rows, names = [], list(next(iter(tracks.values()), {}))
-    rounds = max(rounds, math.ceil(len(EVIDENCE) * len(names) / ALPHA))  # the least p-value is 1 / (rounds + 1)
-    for (detector, key), part in attributions.groupby(["detector", "key"]):
+    groups = list(attributions.groupby(["detector", "key"]))
+    shifts = max(rounds, int(len(groups) * len(EVIDENCE) * len(names) / ALPHA))  # the least p is 1 / (shifts + 1)
+    for (detector, key), part in groups:
         for name in names:
+            known = [tracks[utterance][name] for utterance in part["utterance"]]
             for evidence, of_frames in EVIDENCE.items():
-                pairs = [(of_frames(row.by_frame), tracks[row.utterance][name]) for row in part.itertuples()]
-                shifted = [_after_shifts(*pair) for pair in pairs]
-                figures = _mean_correlation(part, shifted, recordings, seed, rounds)
+                maps = [of_frames(frames) for frames in part["by_frame"]]
+                figures = _mean_correlation(part, maps, known, recordings, seed, rounds, shifts)
                 rows.append({"detector": detector, "key": key, "track": name, "evidence": evidence, **figures})
-    return corrected(pd.DataFrame(rows), ["detector", "key"])
+    return corrected(pd.DataFrame(rows))
 
 
 def loudness(samples: np.ndarray, clock: FrameClock) -> np.ndarray:
@@ -170,20 +180,45 @@ def _after_shifts(attribution: np.ndarray, track: np.ndarray) -> np.ndarray:
 
 
 def _mean_correlation(
-    part: pd.DataFrame, shifted: list[np.ndarray], recordings: bool, seed: int, rounds: int
+    part: pd.DataFrame,
+    maps: list[np.ndarray],
+    tracks: list[np.ndarray],
+    recordings: bool,
+    seed: int,
+    rounds: int,
+    shifts: int,
 ) -> dict[str, float]:
-    """The mean correlation of a group, its interval, and its distribution by chance."""
-    defined = np.array([np.isfinite(shifts[0]) for shifts in shifted])
+    """The mean correlation of a group, its interval, and both kinds of chance."""
+    shifted = [_after_shifts(*pair) for pair in zip(maps, tracks, strict=True)]
+    defined = np.array([np.isfinite(by_shift[0]) for by_shift in shifted])
     counts = {"n": int(defined.sum()), "n_undefined": int((~defined).sum())}
     if not defined.any():
-        return dict.fromkeys(["r", "low", "high", "null_low", "null_high", "p"], np.nan) | counts
-    known = [shifts for shifts, good in zip(shifted, defined, strict=True) if good]
-    units = Units.of_table(part[defined], recordings=recordings)
-    r = estimate(mean([shifts[0] for shifts in known]), units, seed=seed, rounds=rounds)
-    generator = np.random.default_rng(seed)
-    chance = np.mean([shifts[generator.integers(len(shifts), size=rounds)] for shifts in known], axis=0)  # (round,)
-    low, high = np.quantile(chance, [0.025, 0.975])
+        return dict.fromkeys(FIGURES, np.nan) | counts
+    maps, tracks, shifted = ([values[i] for i in np.flatnonzero(defined)] for values in (maps, tracks, shifted))
+    part, generator = part[defined], np.random.default_rng(seed)
+    swapped = _swapped(maps, tracks, part["recording" if "recording" in part else "utterance"].to_numpy(), generator)
+    each = np.stack([[by_shift[0] for by_shift in shifted], swapped], axis=1)  # (utterance, 2)
+    units = Units.of_table(part, recordings=recordings)
+    figures = estimate(mean(np.column_stack([each, each[:, 0] - each[:, 1]])), units, seed=seed, rounds=rounds)
+    chance = np.mean([by_shift[generator.integers(len(by_shift), size=shifts)] for by_shift in shifted], axis=0)
     # Tolerance, because the transform rounds and shifts of a periodic track tie.
-    p = (1 + np.count_nonzero(np.abs(chance) >= abs(r.value) - 1e-9)) / (rounds + 1)
-    figures = {"r": r.value, "low": r.low, "high": r.high, "null_low": low, "null_high": high, "p": p}
-    return {name: float(figure) for name, figure in figures.items()} | counts
+    p_shift = (1 + np.count_nonzero(np.abs(chance) >= abs(figures.value[0]) - 1e-9)) / (shifts + 1)
+    values = (figures.value[0], figures.low[0], figures.high[0], *np.quantile(chance, [0.025, 0.975]), p_shift)
+    values += (figures.value[1], figures.value[2], figures.low[2], figures.high[2], figures.p[2])
+    row = dict(zip(FIGURES, map(float, (*values, np.maximum(p_shift, figures.p[2]))), strict=True))
+    return row | counts
+
+
+def _swapped(
+    maps: list[np.ndarray], tracks: list[np.ndarray], recordings: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """(utterance,) Mean rank correlation of each map with stretched tracks of other recordings; NaN without any."""
+    means = np.full(len(maps), np.nan)
+    for place, frames in enumerate(maps):
+        others = np.flatnonzero(recordings != recordings[place])
+        drawn = generator.permutation(others)[:SWAPS]
+        # (other, frame) the track of the other at the same share of its length
+        stretched = [tracks[j][np.arange(len(frames)) * len(tracks[j]) // len(frames)] for j in drawn]
+        r = [correlation(frames, track) for track in stretched]
+        means[place] = np.nanmean(r) if np.isfinite(r).any() else np.nan
+    return means

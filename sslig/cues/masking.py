@@ -1,4 +1,9 @@
-"""Scores under masks, and under matched random controls: as much is masked, in the same shape, only elsewhere."""
+"""Scores under masks, and under matched random controls: as much is taken away, in the same shape, only elsewhere.
+
+A control has as many frames in runs of the same lengths (or a band as wide) elsewhere, and moves the features as far:
+its change dx of the features is scaled to the displacement ||dx|| of the mask. Loud frames lie further from their
+neighbours than silent ones, so that without scale a mask of silence would be compared with a larger dose.
+"""
 
 from collections.abc import Sequence
 from zlib import crc32
@@ -26,6 +31,9 @@ WAVEFORMS_AT_ONCE = 8
 
 ROUNDING = 1e-5
 """Scores of one input that is computed in another batch differ by less; a change this small is none."""
+
+SMALLEST = 1e-6
+"""A displacement this small a share of the largest is rounding, and cannot be scaled."""
 
 DESCRIPTION = ["utterance", "key", "attack", "codec", "speaker"]
 
@@ -62,8 +70,10 @@ def mask_scores(
     -------
     masked, left_out
         One row an utterance and mask: `DESCRIPTION`, ``mask``, ``spoof_score``, ``masked_score``, ``control_scores``
-        (draw,), ``status`` (`APPLIED`, `NO_FRAMES` or `ALL_FRAMES`) and the coverage of the mask
-        (`sslig.cues.tiers.coverage`); and the utterances that could not be read, with the reason.
+        (draw,), ``status`` (`APPLIED`, `NO_FRAMES` or `ALL_FRAMES`), ``displacement`` ||dx|| of the features by the
+        mask, ``control_displacements`` (draw,) of the controls before they were scaled to it (NaN where the recording
+        gets shorter, and the frames cannot be compared), and the coverage of the mask (`sslig.cues.tiers.coverage`);
+        and the utterances that could not be read, with the reason.
 
     Raises
     ------
@@ -97,16 +107,16 @@ class MaskedUtterance:
 
     def __init__(self, detector: Detector, name: str, waveform: Tensor, draws: int, seed: int) -> None:
         self.detector, self.name, self.waveform, self.draws, self.seed = detector, name, waveform, draws, seed
-        features = detector.features(waveform)  # (1, layer, frame, feature)
-        self.score = detector.head(features).item()
-        self.n_frames = features.shape[2]
+        self.features = detector.features(waveform)  # (1, layer, frame, feature)
+        self.score = detector.head(self.features).item()
+        self.n_frames = self.features.shape[2]
         self.n_read = detector.read_frames(self.n_frames)
         # A mask replaces frames of features by weighted means of frames and the profile. Such means may be taken
         # before or after an affine map of each frame, and after it there is less to copy.
-        self.projected = detector.head.project(features)
+        self.projected = detector.head.project(self.features)
 
     def under(self, mask: Mask, frames: Tensor, profile: Tensor | None) -> dict[str, object]:
-        """``masked_score``, ``control_scores`` (draw,), ``status`` and the coverage of `mask_scores` under a mask.
+        """``masked_score``, ``control_scores`` (draw,), ``status`` and the other columns of `mask_scores` under a mask.
 
         It acts on (1, frame) bool `frames`, all of them where it has no place.
         """
@@ -115,12 +125,14 @@ class MaskedUtterance:
         status = ALL_FRAMES if frames.all() and mask.place else APPLIED if frames.any() else NO_FRAMES
         if status == NO_FRAMES:
             scores = np.full(1 + self.draws * bool(mask.control), self.score)
+            displacements = np.zeros(len(scores))
         elif mask.space == FEATURE:
-            scores = self._in_features(mask, frames, profile, generator)
+            scores, displacements = self._in_features(mask, frames, profile, generator)
         else:
-            scores = self._in_waveform(mask, frames, generator, status)
+            scores, displacements = self._in_waveform(mask, frames, generator, status)
         scores = np.where(np.isclose(scores, self.score, rtol=ROUNDING, atol=ROUNDING), self.score, scores)
-        return {"masked_score": scores[0], "control_scores": scores[1:], "status": status} | covered
+        moved = {"displacement": displacements[0], "control_displacements": displacements[1:]}
+        return {"masked_score": scores[0], "control_scores": scores[1:], "status": status} | moved | covered
 
     def recording(self, mask: Mask, frames: Tensor) -> Tensor:
         """(samples,) The recording under a mask in the waveform, as `under` scores it."""
@@ -140,28 +152,48 @@ class MaskedUtterance:
 
     def _in_features(
         self, mask: Mask, frames: Tensor, profile: Tensor | None, generator: torch.Generator
-    ) -> np.ndarray:
-        """(1 + draw,) Scores under the mask, then under its controls."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(1 + draw,) Scores under the mask and its controls, and their displacements."""
+        head, profile = self.detector.head, None if profile is None else profile.to(self.waveform)
         moved = with_controls(mask, frames, self.n_read, self.draws, generator)  # (1 + draw, frame)
+        at_once = max(1, CHUNK_VALUES // self.features[0].numel())
+        displacements = torch.cat(
+            [
+                displacement(mask.features(self.features.expand(len(part), -1, -1, -1), part, profile), self.features)
+                for part in moved.split(at_once)
+            ]
+        )
+        scale = scales(displacements)[:, None, None, None]
         if profile is not None:
-            profile = self.detector.head.project(profile.to(self.waveform)[None, :, None])[0, :, 0]
-        scores = [
-            self.detector.head.decide(mask.features(self.projected.expand(len(part), -1, -1, -1), part, profile))
-            for part in moved.split(max(1, CHUNK_VALUES // self.projected[0].numel()))
-        ]
-        return torch.cat(scores).double().cpu().numpy()
+            profile = head.project(profile[None, :, None])[0, :, 0]
+        scores, at_once = [], max(1, CHUNK_VALUES // self.projected[0].numel())
+        for part, factor in zip(moved.split(at_once), scale.split(at_once), strict=True):
+            changed = mask.features(self.projected.expand(len(part), -1, -1, -1), part, profile)
+            scores.append(head.decide(scaled(changed, self.projected, factor)))
+        return torch.cat(scores).double().cpu().numpy(), displacements.double().cpu().numpy()
 
-    def _in_waveform(self, mask: Mask, frames: Tensor, generator: torch.Generator, status: str) -> np.ndarray:
-        """(1 + draw,) Scores of the masked recording, then of its controls, which all have one length."""
-        clock = self.detector.clock
+    def _in_waveform(
+        self, mask: Mask, frames: Tensor, generator: torch.Generator, status: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(1 + draw,) Scores of the masked recording and of its controls, and their displacements."""
+        clock, unknown = self.detector.clock, np.full(1 + self.draws, np.nan)
         if status == ALL_FRAMES and mask.control == CUT:  # nothing would be left
-            return np.full(1 + self.draws, self.score)
+            return np.full(1 + self.draws, self.score), unknown
         changed = self._changed(mask, frames, generator)  # (1 + draw, samples)
         n_frames = clock.n_frames(changed.shape[1])
         if n_frames < self.detector.min_frames:
-            return np.full(len(changed), self.score)  # what is left is too short for the head
-        chunks = changed[:, : clock.n_samples(n_frames)].split(WAVEFORMS_AT_ONCE)
-        return torch.cat([self.detector(part) for part in chunks]).double().cpu().numpy()
+            return np.full(len(changed), self.score), unknown[: len(changed)]  # too short for the head
+        scores, displacements, dose = [], [], None
+        for part in changed[:, : clock.n_samples(n_frames)].split(WAVEFORMS_AT_ONCE):
+            features = self.detector.features(part)
+            if n_frames == self.n_frames:
+                displacements.append(displacement(features, self.features))
+                dose = displacements[0][:1] if dose is None else dose
+                factor = scales(torch.cat([dose, displacements[-1]]))[1:, None, None, None]
+                features = scaled(features, self.features, factor)
+            scores.append(self.detector.head(features))
+        moved = torch.cat(displacements).double().cpu().numpy() if displacements else unknown[: len(changed)]
+        return torch.cat(scores).double().cpu().numpy(), moved
 
     def _changed(self, mask: Mask, frames: Tensor, generator: torch.Generator) -> Tensor:
         """(1 + draw, samples) The masked recording, then the same at places of the same size."""
@@ -174,6 +206,23 @@ class MaskedUtterance:
             return torch.cat([band_gain(self.waveform, lo, hi, gain) for lo, hi in edges_hz])
         moved = with_controls(mask, frames, self.n_read, self.draws, generator)  # (1 + draw, frame)
         return mask.waveforms(self.waveform.expand(len(moved), -1), moved, clock, generator)
+
+
+def displacement(changed: Tensor, features: Tensor) -> Tensor:
+    """(row,) ||dx|| between (row, layer, frame, feature) and the (1, layer, frame, feature) that they were made of."""
+    return torch.linalg.vector_norm(changed - features, dim=(1, 2, 3))
+
+
+def scales(displacements: Tensor) -> Tensor:
+    """(row,) Factors that give each change the displacement of the first; 1 for what changes nothing."""
+    still = displacements <= SMALLEST * displacements.max()
+    factors = displacements[0] / displacements.masked_fill(still, 1.0)
+    return factors.masked_fill(still, 1.0).masked_fill(displacements == displacements[0], 1.0)
+
+
+def scaled(changed: Tensor, given: Tensor, factors: Tensor) -> Tensor:
+    """`changed` with its distance from `given` multiplied by (row, 1, 1, 1) factors; exact where the factor is 1."""
+    return torch.where(factors == 1, changed, given + factors * (changed - given))
 
 
 def with_controls(mask: Mask, frames: Tensor, n_read: int, draws: int, generator: torch.Generator) -> Tensor:

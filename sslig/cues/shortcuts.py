@@ -8,7 +8,7 @@ import pandas as pd
 from sslig.labels import KEYS
 from sslig.stats.bootstrap import Statistic, Units, cliffs_delta, estimate, spearman
 from sslig.stats.metrics import eer, weighted
-from sslig.stats.tests import NO_SPREAD, corrected, correlation, enough_rounds
+from sslig.stats.tests import NO_SPREAD, corrected, correlation
 
 ALL = "all"
 """Both classes together; a correlation there may only reflect the classes."""
@@ -50,18 +50,17 @@ def separation(
     recordings
         Whether recordings are resampled within speakers.
     seed, rounds
-        Seed and least number of bootstrap rounds; more are drawn where Holm's correction needs them (`enough_rounds`).
+        Seed and number of bootstrap rounds.
 
     Returns
     -------
     DataFrame
         A row per measure: ``measure``; ``eer`` with ``low`` and ``high``; ``larger_in``, the group with the larger
         values or `NEITHER`; ``delta`` (Cliff's, positive where the second group has the larger values) with
-        ``delta_low`` and ``delta_high``; ``p`` of a delta of 0 and ``p_holm``; ``n_first``, ``n_second`` and
-        ``n_missing``. Figures are NaN where a group has no value, intervals where there is one unit to resample.
+        ``delta_low`` and ``delta_high``; ``p`` of a delta of 0 with ``p_holm``, ``family`` and ``significant``;
+        ``n_first``, ``n_second`` and ``n_missing``. Figures are NaN where a group has no value, intervals where there is one unit to resample.
     """
     part = table[table[by].isin(pair)]
-    rounds = enough_rounds(len(measures), Units.of_table(part, recordings=recordings).n, least=rounds)
     jobs = [(part, names, by, pair, recordings, seed, rounds) for names in _alike(part, measures)]
     return corrected(pd.DataFrame([row for rows in _each(_separation, jobs, workers) for row in rows]))
 
@@ -87,15 +86,11 @@ def score_correlation(
     -------
     DataFrame
         ``detector``, ``key`` (`ALL` or a class), ``measure``, ``pearson``, ``spearman`` with ``low``, ``high`` and
-        ``p``, ``p_holm`` over the measures of a detector and class, ``n`` and ``n_missing``. A constant measure has no
-        correlation (NaN).
+        ``p``, ``n`` and ``n_missing``, and ``p_holm``, ``family`` and ``significant`` over all rows. A constant measure
+        has no correlation (NaN).
     """
-    n_units = min((Units.of_table(part, recordings=recordings).n for _, part in table.groupby("key")), default=0)
-    rounds = enough_rounds(len(measures), n_units, least=rounds)
     jobs = [(*part, names, recordings, seed, rounds) for part in _parts(table) for names in _alike(part[1], measures)]
-    return corrected(
-        pd.DataFrame([row for rows in _each(_correlation, jobs, workers) for row in rows]), ["detector", "key"]
-    )
+    return corrected(pd.DataFrame([row for rows in _each(_correlation, jobs, workers) for row in rows]))
 
 
 def score_models(

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from sslig.cues.effects import SUPPORTED
 from sslig.errors import InputError
 from sslig.plots.style import BLACK, GREY, detector_styles, panels, style
 
@@ -20,7 +21,7 @@ LABEL_CHARACTERS = 24
 """A longer name of a mask has its parameters on a second line."""
 
 TESTED = {"excess": ("o", "beyond the control"), "change": ("D", "against unmasked (no control)")}
-FILLS = {BLACK: "significant at .05 (Holm)", "white": "not significant"}
+FILLS = {BLACK: "supported (.05, Holm)", "white": "not shown, or not tested"}
 
 SCALES = {
     "bonafide_change": ("bona fide score (logit), right: more like spoof", 1),
@@ -88,7 +89,7 @@ def mask_effects(table: pd.DataFrame, statistic: str) -> Figure:
     """The effect of each mask with its interval: a panel a detector, three panels in a row.
 
     A circle is the excess over the control, a diamond the change against the unmasked scores where a mask has no
-    control. It is filled where the effect is significant. Logits of different detectors do not compare, so they have
+    control. It is filled where the effect is supported. Logits of different detectors do not compare, so they have
     an axis for each panel. `table` is that of `sslig.cues.effects.effects` for one seed, with masks in its order.
     """
     rows, (label, factor) = _rows(table, statistic)
@@ -100,8 +101,8 @@ def mask_effects(table: pd.DataFrame, statistic: str) -> Figure:
         place = part["mask"].map(masks.index)
         axis.axvline(0, color=GREY, lw=0.8)
         axis.hlines(place, factor * part["low"], factor * part["high"], color=look["color"], lw=1.3)
-        for (tested, significant), marks in part.groupby(["tested", "significant"]):
-            face = look["color"] if significant else "white"
+        for (tested, supported), marks in part.groupby(["tested", part["verdict"] == SUPPORTED]):
+            face = look["color"] if supported else "white"
             axis.plot(factor * marks["effect"], place[marks.index], TESTED[tested][0], color=look["color"], mfc=face)
         axis.set_title(name)
         axis.tick_params(axis="x", labelbottom=True)
@@ -121,7 +122,7 @@ def dose_response(table: pd.DataFrame, statistic: str = "separation") -> Figure:
     """The effect of a mask over the parameter that is swept: a panel a family, a line a detector, its control dotted.
 
     Both are changes against the unmasked scores; the band is the interval of the masked. A marker is filled where the
-    mask has a significant effect. `table` is that of `sslig.cues.effects.effects` for one seed, with ``family``,
+    effect of the mask is supported. `table` is that of `sslig.cues.effects.effects` for one seed, with ``family``,
     ``parameter`` and ``value``.
     """
     rows, (label, factor) = _rows(table, statistic)
@@ -150,7 +151,7 @@ def _draw_dose(axis: Axes, line: pd.DataFrame, factor: int, look: dict) -> None:
     value, change, colour = line["value"], factor * line["change"], look["color"]
     axis.fill_between(value, factor * line["change_low"], factor * line["change_high"], color=colour, alpha=0.15, lw=0)
     axis.plot(value, change, color=colour, ls=look["linestyle"], lw=1.8)
-    for significant, part in line.groupby("significant"):
-        face = colour if significant else "white"
+    for supported, part in line.groupby(line["verdict"] == SUPPORTED):
+        face = colour if supported else "white"
         axis.plot(part["value"], factor * part["change"], look["marker"], color=colour, mfc=face, ms=5)
     axis.plot(value, factor * (line["control"] - line["unmasked"]), color=colour, ls=":", lw=1.5)

@@ -1,11 +1,12 @@
-"""The bootstrap: how far a statistic moves when speakers, or recordings within speakers, are resampled.
+"""The bootstrap: how far a statistic moves when speakers, or recordings of the same speakers, are resampled.
 
 A *statistic* maps weights to figures, where ``weights[r, i]`` says how often row i counts in round r::
 
-    units = Units.of(table["speaker"], table["recording"])  # without recordings: speakers only
+    units = Units.of(table["speaker"])                         # a claim about speakers at large
+    units = Units.of(table["speaker"], table["recording"])     # a claim about these speakers
     means = estimate(mean(table[["masked", "unmasked"]]), units, seed=0, rounds=1000)
-    means.value, means.low, means.high, means.p             # (figure,) arrays
-    change = means[0] - means[1]                            # paired: both from the same draws
+    means.value, means.low, means.high, means.p                # (figure,) arrays
+    change = means[0] - means[1]                               # paired: both from the same draws
 
 All statistics of the same units, seed and number of rounds meet the same draws, so the difference of two estimates is a
 paired difference. Any function of (round, row) weights is a statistic, such as
@@ -22,93 +23,142 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sslig.errors import DataError
-from sslig.stats.tests import NO_SPREAD, two_sided_p
+from sslig.stats.tests import ALPHA, LEAST_DOF, NO_SPREAD, POWER, expanded, needed_multiple, two_sided_p
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 """(round, row) weights -> (round,) or (round, figure) values, NaN where a round does not define one."""
 
 CHUNK = 2**17  # weights that are drawn at a time; larger blocks leave the cache and are slower
-LEVEL = 0.95  # coverage of intervals
-ENDS = np.array([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+LEVEL = 1 - ALPHA  # coverage of intervals
+
+AT_LARGE, THESE = "speakers at large", "these speakers"
+"""Whom a claim is about."""
 
 
 @dataclass(frozen=True)
 class Units:
-    """What a round draws: speakers with replacement, then recordings with replacement within each drawn speaker.
+    """What a round draws with replacement: speakers, with all of their rows, or recordings within each speaker.
 
-    Rows of one speaker, and coded copies of one recording, depend on each other; resampling rows would make intervals
-    far too narrow. With fewer than some twenty speakers they are still too narrow.
+    Rows of one speaker, and coded copies of one recording, depend on each other. Where *speakers* are drawn, a claim is
+    about speakers at large and has as many degrees of freedom as there are speakers, less one. Where *recordings* are
+    drawn, speakers are strata that stay: a claim is about these speakers and has as many degrees of freedom as there
+    are recordings, less the number of speakers. With fewer than `sslig.stats.tests.LEAST_DOF` nothing is decided.
+
+    Attacks may be crossed with the units: each round draws attacks too, and a spoof counts as often as its speaker (or
+    recording) times its attack. A claim is then about attacks at large, and the degrees of freedom are those of the
+    smaller factor. Its variance is too large rather than too small.
 
     References
     ----------
-    R. M. Bolle et al., "Error analysis of pattern recognition systems -- the subsets bootstrap", 2004.
+    A. C. Davison and D. V. Hinkley, "Bootstrap methods and their application", 1997, sections 3.2 (strata), 3.8.
     C. A. Field and A. H. Welsh, "Bootstrapping clustered data", 2007.
+    A. B. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 2007 (crossed factors).
     """
 
-    of_row: np.ndarray  # (row,) unit of each row: its recording, or its speaker where recordings are not resampled
+    of_row: np.ndarray  # (row,) unit of each row: its speaker, or its recording where these are drawn
     size: np.ndarray  # (speaker,) units of each speaker, which are neighbours
-    second_stage: bool  # whether recordings are resampled within speakers
+    within: bool  # whether recordings are drawn within speakers
+    attacks: np.ndarray | None = None  # (row,) attack of each row, -1 for bona fide, where attacks are drawn
 
     @classmethod
-    def of(cls, speakers: ArrayLike, recordings: ArrayLike | None = None) -> "Units":
-        """Units of (row,) speakers and, for the second stage, recordings; rows in any order give the same draws."""
+    def of(cls, speakers: ArrayLike, recordings: ArrayLike | None = None, attacks: ArrayLike | None = None) -> "Units":
+        """Units of (row,) speakers, or of recordings; rows in any order give the same draws.
+
+        `attacks` (row,) are drawn too where given, missing (NaN or None) for bona fide rows.
+        """
         speaker = _codes(speakers, "speakers")
         recording = speaker if recordings is None else _codes(recordings, "recordings")
         n_recordings = recording.max(initial=0) + 1
         pairs, of_row = np.unique(speaker * n_recordings + recording, return_inverse=True)
-        return cls(of_row, np.bincount(pairs // n_recordings), recordings is not None)
+        attack = None if attacks is None else pd.factorize(np.asarray(attacks), sort=True)[0]
+        return cls(of_row, np.bincount(pairs // n_recordings), recordings is not None, attack)
 
     @classmethod
-    def of_table(cls, table: pd.DataFrame, *, recordings: bool) -> "Units":
-        """Units of a table with the column ``speaker`` and, where these are resampled, ``recording``."""
-        return cls.of(table["speaker"], table["recording"] if recordings else None)
+    def of_table(cls, table: pd.DataFrame, *, recordings: bool, attacks: bool = False) -> "Units":
+        """Units of a table with ``speaker``, ``recording`` where these are drawn, ``attack`` and ``key`` likewise."""
+        drawn = table["attack"].where(table["key"] == "spoof") if attacks else None
+        return cls.of(table["speaker"], table["recording"] if recordings else None, drawn)
 
     @property
     def n(self) -> int:
-        """Number of units, as `sslig.stats.tests.two_sided_p` takes it."""
-        return int(self.size.sum())
+        """Number of units; where attacks are drawn too, of the smaller factor."""
+        return int(self.size.sum()) if self._n_attacks is None else min(int(self.size.sum()), self._n_attacks)
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom."""
+        of_units = int(self.size.sum()) - (self.n_speakers if self.within else 1)
+        return of_units if self._n_attacks is None else min(of_units, self._n_attacks - 1)
 
     @property
     def n_speakers(self) -> int:
         """Number of speakers."""
         return len(self.size)
 
+    @property
+    def about(self) -> str:
+        """Whom a claim is about: `AT_LARGE` or `THESE`."""
+        return THESE if self.within else AT_LARGE
+
+    @property
+    def of_speaker(self) -> np.ndarray:
+        """(row,) The speaker of each row."""
+        return np.repeat(np.arange(self.n_speakers), self.size)[self.of_row]
+
+    @property
+    def _n_attacks(self) -> int | None:
+        return None if self.attacks is None else int(self.attacks.max(initial=-1)) + 1
+
     def _counts(self, rng: np.random.Generator, rounds: int) -> np.ndarray:
         """(round, unit) How often each unit is drawn in the next `rounds` rounds of `rng`."""
-        if self.second_stage:
-            return np.array([self._two_stages(rng) for _ in range(rounds)])
-        shape = rounds, self.n_speakers
-        cells = rng.integers(self.n_speakers, size=shape) + self.n_speakers * np.arange(rounds)[:, None]
-        return np.bincount(cells.ravel(), minlength=np.prod(shape)).reshape(shape)
+        if not self.within:
+            return _tally(rng.integers(self.n_speakers, size=(rounds, self.n_speakers)), self.n_speakers)
+        size, first = (np.repeat(part, self.size) for part in (self.size, np.cumsum(self.size) - self.size))
+        return _tally(first + rng.integers(size, size=(rounds, len(size))), len(size))
 
     def weights(self, seed: int, rounds: int) -> Iterator[np.ndarray]:
         """(round, row) arrays of how often each row counts, as many rounds at a time as fit into `CHUNK`."""
         rng, step = np.random.default_rng(seed), max(1, CHUNK // len(self.of_row))
+        of_attacks = np.random.default_rng((seed, 1))
         for start in range(0, rounds, step):
-            yield self._counts(rng, min(step, rounds - start))[:, self.of_row].astype(np.float64)
+            block = min(step, rounds - start)
+            weights = self._counts(rng, block)[:, self.of_row].astype(np.float64)
+            if self.attacks is not None:
+                n = self._n_attacks
+                drawn = np.hstack([_tally(of_attacks.integers(n, size=(block, n)), n), np.ones((block, 1))])
+                weights *= drawn[:, self.attacks]  # bona fide rows, -1, take the last column
+            yield weights
 
-    def _two_stages(self, rng: np.random.Generator) -> np.ndarray:
-        speakers = rng.integers(self.n_speakers, size=self.n_speakers)
-        first = np.cumsum(self.size) - self.size
-        n_units = np.repeat(self.size[speakers], self.size[speakers])
-        units = np.repeat(first[speakers], self.size[speakers]) + rng.integers(n_units)
-        return np.bincount(units, minlength=self.n)
+
+def _tally(drawn: np.ndarray, n: int) -> np.ndarray:
+    """(round, unit) How often each of `n` units is among the (round, draw) drawn ones."""
+    cells = drawn + n * np.arange(len(drawn))[:, None]
+    return np.bincount(cells.ravel(), minlength=len(drawn) * n).reshape(-1, n)
 
 
 @dataclass(frozen=True)
 class Estimate:
     """Figures with their bootstrap rounds; arrays lose the figure axis where the statistic is one number.
 
-    Intervals and p-values are NaN where the value or all rounds are, or where one unit leaves nothing to resample.
+    A bootstrap of n units with f degrees of freedom is too narrow by sqrt(f / n) and has the tails of a normal rather
+    than of a t distribution. Intervals are therefore percentile intervals at expanded levels, and p-values are read on
+    t (`sslig.stats.tests`). Both, and what they need, are NaN where the value or all rounds are, or with fewer than
+    `LEAST_DOF` degrees of freedom: the data cannot decide.
     """
 
     value: np.ndarray  # (figure,) where each row counts once
     rounds: np.ndarray  # (round, figure), NaN where a round does not define a figure
     n_units: int
+    dof: int
 
     @cached_property
     def _interval(self) -> np.ndarray:
-        return self._quantiles(ENDS)
+        return self._quantiles(self._ends)
+
+    @property
+    def _ends(self) -> np.ndarray:
+        """(end,) Levels of the quantiles that are the ends of the intervals."""
+        return expanded(np.array([ALPHA / 2, 1 - ALPHA / 2]), self.n_units, self.dof)
 
     @property
     def low(self) -> np.ndarray:
@@ -129,39 +179,61 @@ class Estimate:
     def p(self) -> np.ndarray:
         """(figure,) Two-sided p-values of the figures being 0 (`sslig.stats.tests.two_sided_p`)."""
         columns = self.rounds.reshape(len(self.rounds), np.size(self.value)).T
-        p = [two_sided_p(column[np.isfinite(column)], self.n_units) for column in columns]
+        values = np.ravel(self.value)
+        p = [
+            two_sided_p(column[np.isfinite(column)], value, self.n_units, self.dof)
+            for column, value in zip(columns, values, strict=True)
+        ]
         return np.where(np.isnan(self.low), np.nan, np.reshape(p, np.shape(self.value)))[()]
+
+    @property
+    def error(self) -> np.ndarray:
+        """(figure,) Standard errors: the standard deviation of the rounds times sqrt(n / f)."""
+        if self.dof < LEAST_DOF:
+            return np.full(np.shape(self.value), np.nan)[()]
+        deviation = np.nanstd(np.where(np.isnan(self.value), 0.0, self.rounds), axis=0)
+        return np.where(np.isnan(self.low), np.nan, deviation * np.sqrt(self.n_units / self.dof))[()]
+
+    def detectable(self, level: float = ALPHA, power: float = POWER) -> np.ndarray:
+        """(figure,) The smallest effects that a test at `level` finds with a probability of `power`.
+
+        References
+        ----------
+        H. S. Bloom, "Minimum detectable effects", Evaluation Review 1995: (t_{1 - level / 2} + t_power) standard errors.
+        """
+        return self.error * needed_multiple(self.dof, level, power)
 
     def ends_between(self) -> np.ndarray:
         """(end, side, figure) Where each end of the interval lies, given how many rounds were drawn.
 
         The number of n rounds below quantile q is binomial: an end lies between q -/+ 3 sqrt(q (1 - q) / n).
         """
-        reach = 3 * np.sqrt(ENDS * (1 - ENDS) / max(np.min(self.n_rounds), 1))
-        around = np.clip(np.stack([ENDS - reach, ENDS + reach], axis=1), 0, 1)
+        ends = self._ends
+        reach = 3 * np.sqrt(ends * (1 - ends) / max(np.min(self.n_rounds), 1))
+        around = np.clip(np.stack([ends - reach, ends + reach], axis=1), 0, 1)
         return self._quantiles(around.ravel()).reshape(2, 2, *np.shape(self.value))
 
     def __getitem__(self, figure: int | slice | np.ndarray) -> "Estimate":
         """The estimate of some of the figures."""
-        return Estimate(self.value[figure], self.rounds[:, figure], self.n_units)
+        return Estimate(self.value[figure], self.rounds[:, figure], self.n_units, self.dof)
 
     def __sub__(self, other: "Estimate") -> "Estimate":
         """The paired difference of two estimates from the same units, seed and rounds."""
         if self.n_units != other.n_units or len(self.rounds) != len(other.rounds):
             draws = [f"{len(estimate.rounds)} rounds of {estimate.n_units} units" for estimate in (self, other)]
             raise DataError(f"{' and '.join(draws)}; a paired difference needs the same draws")
-        return Estimate(self.value - other.value, self.rounds - other.rounds, self.n_units)
+        return Estimate(self.value - other.value, self.rounds - other.rounds, self.n_units, self.dof)
 
     def frame(self) -> pd.DataFrame:
         """A row a figure: ``value``, ``low``, ``high`` and ``p``."""
         names = ("value", "low", "high", "p")
         return pd.DataFrame({name: np.atleast_1d(getattr(self, name)) for name in names})
 
-    def _quantiles(self, shares: ArrayLike) -> np.ndarray:
+    def _quantiles(self, shares: np.ndarray) -> np.ndarray:
         """(share, figure) Quantiles over the rounds that define a figure."""
         quantiles = np.full((len(shares), *np.shape(self.value)), np.nan)
         some = (self.n_rounds > 0) & np.isfinite(self.value)
-        if np.any(some):
+        if np.any(some) and np.isfinite(shares).all():
             quantiles[:, some] = np.nanquantile(self.rounds[:, some], shares, axis=0)
         return quantiles
 
@@ -176,13 +248,14 @@ def estimate(
 ) -> Estimate:
     """Resample `units` and compute `statistic` in each round.
 
-    `classes` (row,) name a class of each row, such as ``key``: rounds that draw no row of a class are left out.
+    `classes` (row,) name a class of each row, such as ``key``: rounds that draw no row of a class are left out. Where
+    the units decide nothing, nothing is drawn.
     """
     if not len(units.of_row):
         raise DataError("no rows to resample; at least one is needed")
     value = np.asarray(statistic(np.ones((1, len(units.of_row)))), dtype=np.float64)
-    if units.n == 1:
-        return Estimate(value[0], np.empty((0, *value.shape[1:])), 1)
+    if units.dof < LEAST_DOF:
+        return Estimate(value[0], np.empty((0, *value.shape[1:])), units.n, units.dof)
     members = [] if classes is None else [np.asarray(classes) == name for name in pd.unique(np.asarray(classes))]
     drawn = []
     for weights in units.weights(seed, rounds):
@@ -191,7 +264,25 @@ def estimate(
         if complete.any():
             values[complete] = statistic(weights if complete.all() else weights[complete])
         drawn.append(values)
-    return Estimate(value[0], np.concatenate(drawn), units.n)
+    return Estimate(value[0], np.concatenate(drawn), units.n, units.dof)
+
+
+def speakers_needed(statistic: Statistic, units: Units, level: float = ALPHA, power: float = POWER) -> np.ndarray:
+    """(figure,) How many speakers it takes to find an effect of this size in speakers at large, if they vary as these.
+
+    The statistic is taken over the rows of each speaker alone. With its standard deviation s over speakers, n speakers
+    find a mean m at `level` with a probability of `power` where (t_{1 - level / 2} + t_power) s / sqrt(n) <= |m|. At
+    least six; infinite where the mean is 0, NaN where fewer than two speakers define the figure.
+    """
+    from sslig.stats.tests import units_needed
+
+    each = np.asarray(statistic((units.of_speaker == np.arange(units.n_speakers)[:, None]).astype(np.float64)))
+    defined = np.isfinite(each)
+    deviation = np.full(each.shape[1:], np.nan)
+    several = defined.sum(axis=0) > 1
+    deviation[several] = np.nanstd(each[:, several], axis=0, ddof=1)
+    means = np.where(several, np.where(defined, each, 0.0).sum(axis=0) / np.maximum(defined.sum(axis=0), 1), np.nan)
+    return np.vectorize(lambda mean, spread: units_needed(mean, spread, level, power), otypes=[float])(means, deviation)
 
 
 def ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

@@ -1,49 +1,76 @@
 """Significance: p-values of bootstrap rounds, Holm's correction, and correlations that survive constant input."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 ALPHA = 0.05  # an effect is significant where its p-value after Holm's correction is below this
-MOST_ROUNDS = 10_000  # at most these are drawn where Holm's correction needs more than a study asks for
+POWER = 0.8  # with which a smallest detectable effect would be found
+LEAST_DOF = 5  # with fewer, six speakers say, no test is made: the data cannot decide
+MOST_UNITS = 100_000  # an effect that would need more is none
 NO_SPREAD = 1e-20  # a variance that is this small a share of the mean square is what rounding leaves of a constant
 
 
-def two_sided_p(rounds: np.ndarray, n_units: int) -> np.ndarray:
-    """p-value of each effect being 0, from (round, ...) values of a bootstrap of so many units.
+def expanded(levels: np.ndarray, n_units: int, dof: int) -> np.ndarray:
+    """(level,) Levels of the bootstrap quantiles that stand for quantiles of t; NaN with fewer than `LEAST_DOF`.
 
-    The tail probability is twice the smaller share of rounds on either side of 0; a round at 0 counts on both sides,
-    and one is added to the rounds and to each count. A bootstrap of n units is too narrow by sqrt((n - 1) / n) and has
-    the tails of a normal rather than of a t distribution, which matters once p-values are corrected for many tests. The
-    normal deviate z is therefore read as the deviate sqrt((n - 1) / n) z of t with n - 1 degrees of freedom.
+    The normal deviate of each is sqrt(n / f) times the deviate of t with f degrees of freedom.
+
+    References
+    ----------
+    T. C. Hesterberg, "What teachers should know about the bootstrap", 2015 (the expanded percentile interval).
+    """
+    from scipy.special import ndtr, stdtrit
+
+    if dof < LEAST_DOF:
+        return np.full(np.shape(levels), np.nan)
+    return ndtr(np.sqrt(n_units / dof) * stdtrit(dof, levels))
+
+
+def two_sided_p(rounds: np.ndarray, value: float, n_units: int, dof: int) -> float:
+    """p-value of an effect being 0, from its value and its (round,) values in a bootstrap of so many units.
+
+    The tail probability is the smaller share of rounds on either side of 0; a round at 0 counts on both sides, and one
+    is added to the rounds and to each count. Where no round lies beyond 0, the normal with the standard deviation of
+    the rounds continues the tail. The normal deviate z is read as the deviate sqrt(f / n) z of t with f degrees of
+    freedom. NaN with fewer than `LEAST_DOF`.
 
     References
     ----------
     A. C. Davison and D. V. Hinkley, "Bootstrap methods and their application", 1997, section 4.2.5 (one added).
-    T. C. Hesterberg, "What teachers should know about the bootstrap", 2015 (the expanded percentile interval).
     """
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtr
 
-    below, above = (rounds <= 0).sum(axis=0), (rounds >= 0).sum(axis=0)
-    p = np.minimum(1.0, 2 * (1 + np.minimum(below, above)) / (1 + len(rounds)))
-    return 2 * t.sf(np.sqrt((n_units - 1) / n_units) * norm.isf(p / 2), n_units - 1)
-
-
-def rounds_needed(p: float, n_units: int) -> int:
-    """Fewest rounds with which `two_sided_p` of `n_units` units can fall below `p`; two units never suffice."""
-    from scipy.stats import norm, t
-
-    deviate = t.isf(p / 2, n_units - 1) * np.sqrt(n_units / (n_units - 1))
-    tail = norm.sf(deviate)
-    return int(1 / tail) if tail > 0 else sys.maxsize
+    if dof < LEAST_DOF or not len(rounds):
+        return np.nan
+    beyond = min((rounds <= 0).sum(), (rounds >= 0).sum())
+    deviate = -ndtri(min(0.5, (1 + beyond) / (1 + len(rounds))))
+    if beyond == 0 and rounds.std() > 0:
+        deviate = max(deviate, abs(value) / rounds.std())
+    return float(2 * stdtr(dof, -np.sqrt(dof / n_units) * deviate))
 
 
-def enough_rounds(tests: int, n_units: int, *, least: int) -> int:
-    """Rounds with which one of `tests` tests can survive Holm; `least` where fewer do, or `MOST_ROUNDS` do not help."""
-    needed = rounds_needed(ALPHA / max(tests, 1), n_units) if n_units > 1 else sys.maxsize
-    return max(least, needed) if needed <= max(least, MOST_ROUNDS) else least
+def needed_multiple(dof: float, level: float = ALPHA, power: float = POWER) -> float:
+    """How many standard errors an effect has to have for a two-sided t test at `level` to find it with `power`."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(dof, 1 - level / 2) + stdtrit(dof, power)) if dof >= LEAST_DOF else np.nan
+
+
+def units_needed(mean: float, deviation: float, level: float = ALPHA, power: float = POWER) -> float:
+    """Fewest units that find a `mean` with this standard deviation over units; at least `LEAST_DOF` + 1."""
+    from scipy.special import ndtri
+
+    if np.isnan(mean) or np.isnan(deviation):
+        return np.nan
+    if abs(mean) <= deviation / np.sqrt(MOST_UNITS):
+        return np.inf
+    n = LEAST_DOF + 1
+    if deviation > 0:
+        n = max(n, int(((ndtri(1 - level / 2) + ndtri(power)) * deviation / mean) ** 2))  # t needs no fewer
+    while needed_multiple(n - 1, level, power) * deviation > abs(mean) * np.sqrt(n):
+        n += 1
+    return float(n)
 
 
 def holm(p: ArrayLike) -> np.ndarray:
@@ -57,10 +84,16 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def corrected(table: pd.DataFrame, by: str | list[str] | None = None) -> pd.DataFrame:
-    """`table` with ``p_holm``: its column ``p`` corrected over all rows, or within each group of the columns `by`."""
+    """`table` with its column ``p`` corrected over all rows that a reader judges together, or within each group `by`.
+
+    Adds ``p_holm``, ``family`` (tests that the correction counts; NaN is no test) and ``significant``.
+    """
     if by is None:
-        return table.assign(p_holm=holm(table["p"]))
-    return table.assign(p_holm=table.groupby(by, dropna=False)["p"].transform(holm))
+        p_holm, family = holm(table["p"]), int(table["p"].notna().sum())
+    else:
+        groups = table.groupby(by, dropna=False)["p"]
+        p_holm, family = groups.transform(holm), groups.transform("count").astype(int)
+    return table.assign(p_holm=p_holm, family=family, significant=p_holm < ALPHA)
 
 
 def standardised(values: ArrayLike) -> np.ndarray:
