@@ -403,7 +403,7 @@ def load(path: str | os.PathLike) -> Study:
         The file is missing or faulty, or a value still has to be filled in.
     """
     file = _find(Path(path))
-    values = _read(file)
+    values = files.read_yaml(file)
     blank = [name for name, value in _leaves(values) if isinstance(value, str) and PLACEHOLDER in value]
     if blank:
         raise StudyError(f"{file}: still to be filled in: {', '.join(blank)}")
@@ -415,7 +415,7 @@ def load(path: str | os.PathLike) -> Study:
 def derive(path: str | os.PathLike, source: str) -> Path:
     """Write the experiment at `path` with another corpus `source` beside its runs, and return the new file."""
     base = load(path)
-    values, label = _read(base.path), source
+    values, label = files.read_yaml(base.path), source
     if Path(source).expanduser().is_dir():
         source = str(Path(source).expanduser().resolve())
         # The hash keeps two folders of one name apart.
@@ -430,36 +430,6 @@ def derive(path: str | os.PathLike, source: str) -> Path:
     if not target.is_file() or target.read_text(encoding="utf-8") != text:
         files.write_text(target, text)
     return target
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML that refuses a key that stands twice in one mapping, and reads ``1e-3`` as a number."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys: set[Any] = set()
-    for part, _ in node.value:
-        key = loader.construct_object(part, deep=True)
-        if key in keys:
-            raise yaml.constructor.ConstructorError(problem=f"key {key!r} stands twice", problem_mark=part.start_mark)
-        keys.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path}: no valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise StudyError(f"{path}: a mapping of keys to values is needed")
-    return values
 
 
 def _validated(model: type[Values], values: dict[str, Any], path: Path, prefix: str = "") -> Any:

@@ -76,7 +76,7 @@ def effects(
     -------
     DataFrame
         A row for each detector, seed, mask and statistic of `STATISTICS`: ``n_bonafide``, ``n_spoof``, ``n_speakers``,
-        ``n_units`` and ``dof`` of the bootstrap, ``about`` (whom the claim is about), ``n_applied`` (utterances in which
+        ``n_units`` and ``dof`` of the bootstrap, ``about`` (whom the claim is about), ``n_applied`` (utterances where
         the mask covers something), ``draws`` of the control, ``rounds`` with both classes, values ``unmasked``,
         ``masked`` and ``control``, ``change`` and ``excess`` with ``_low`` and ``_high``; ``tested`` ("excess" or
         "change") with its ``effect``, ``low``, ``high``, standard ``error``, ``p``, ``p_holm`` and ``family`` (tests
@@ -265,7 +265,7 @@ def _sample(
 def _of_mask(
     mask: str, part: pd.DataFrame, trials: MaskedTrials, estimate: Estimate, units: Units, level: float, sample: dict
 ) -> pd.DataFrame:
-    """The rows of one mask from its estimate of (change and excess, statistic), and what all masks of a sample share."""
+    """The rows of one mask from its estimate of (change and excess, statistic), and what a sample shares."""
     names, tested = ("change", "excess"), int(len(trials.controls) > 0)
     values = dict(zip(("unmasked", "masked", "control"), trials(np.ones((1, len(part))))[0], strict=True))
     ends = {

@@ -214,11 +214,11 @@ def _swapped(
 ) -> np.ndarray:
     """(utterance,) Mean rank correlation of each map with stretched tracks of other recordings; NaN without any."""
     means = np.full(len(maps), np.nan)
-    for place, frames in enumerate(maps):
+    for place, evidence in enumerate(maps):
         others = np.flatnonzero(recordings != recordings[place])
         drawn = generator.permutation(others)[:SWAPS]
         # (other, frame) the track of the other at the same share of its length
-        stretched = [tracks[j][np.arange(len(frames)) * len(tracks[j]) // len(frames)] for j in drawn]
-        r = [correlation(frames, track) for track in stretched]
+        stretched = [tracks[j][np.arange(len(evidence)) * len(tracks[j]) // len(evidence)] for j in drawn]
+        r = [correlation(evidence, track) for track in stretched]
         means[place] = np.nanmean(r) if np.isfinite(r).any() else np.nan
     return means

@@ -58,7 +58,8 @@ def separation(
         A row per measure: ``measure``; ``eer`` with ``low`` and ``high``; ``larger_in``, the group with the larger
         values or `NEITHER`; ``delta`` (Cliff's, positive where the second group has the larger values) with
         ``delta_low`` and ``delta_high``; ``p`` of a delta of 0 with ``p_holm``, ``family`` and ``significant``;
-        ``n_first``, ``n_second`` and ``n_missing``. Figures are NaN where a group has no value, intervals where there is one unit to resample.
+        ``n_first``, ``n_second`` and ``n_missing``. Figures are NaN where a group has no value, intervals and p where
+        there are too few units to decide.
     """
     part = table[table[by].isin(pair)]
     jobs = [(part, names, by, pair, recordings, seed, rounds) for names in _alike(part, measures)]

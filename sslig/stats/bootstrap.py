@@ -199,7 +199,7 @@ class Estimate:
 
         References
         ----------
-        H. S. Bloom, "Minimum detectable effects", Evaluation Review 1995: (t_{1 - level / 2} + t_power) standard errors.
+        H. S. Bloom, "Minimum detectable effects", Evaluation Review 1995: t_{1 - level / 2} + t_power standard errors.
         """
         return self.error * needed_multiple(self.dof, level, power)
 
