@@ -11,15 +11,11 @@ from sslig.attribution.context import Context, Draw
 from sslig.attribution.methods import explain_head
 from sslig.attribution.target import SPACES
 from sslig.frames import SSL_CLOCK
-from sslig.validation import localisation
-from sslig.validation.localisation import WEIGHTS, carried, feature_change, over_shifts, plain_maps, rows
+from sslig.validation.localisation import WEIGHTS, feature_change, over_shifts, plain_maps, rows
 from sslig.validation.statistics import LOCALISATION
 
 TRUTH = np.array([False, False, True, True, False, False, False, False, False, False])
 FRAMES = np.array([1.0, 0.0, 3.0, 2.0, -5.0, 2.0, 0.0, 0.0, 0.0, 0.0])
-
-SHAPE = (1, 2, 10, 3)
-PLACE = np.arange(10) < 4
 
 
 def measures(frames, truth):
@@ -68,6 +64,24 @@ def test_chance_is_exact():
     frames, truth = np.random.default_rng(0).normal(size=50), np.arange(50) < 8
     expected = dict(zip(LOCALISATION, [0.5, 8 / 50, 8 / 50, 9 / 50, 13 / 50, 1], strict=True))
     assert {row["statistic"]: row["chance"] for row in rows(frames, truth)} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cells_are_shifted_in_time_and_in_frequency(seed):
+    generator = np.random.default_rng(seed)
+    cells, truth = generator.normal(size=(4, 9)).round(1), np.zeros((4, 9), dtype=bool)
+    truth[1:3, 2:5] = True
+    shifted = over_shifts(cells, truth, hop_s=0.1)
+    assert shifted["roc_auc"][0] == pytest.approx(roc_auc_score(truth.ravel(), cells.ravel()))
+    for number, (bands, times) in enumerate(np.ndindex(4, 9)):
+        by_hand = over_shifts(np.roll(cells, (bands, times), axis=(0, 1)), truth, hop_s=0.1)
+        assert {name: values[number] for name, values in shifted.items()} == pytest.approx(
+            {name: values[0] for name, values in by_hand.items()}, abs=1e-12
+        )
+    chance = {name: values.mean() for name, values in shifted.items()}
+    share = 6 / 36  # within 100 ms is one more cell at each end, and within 20 ms none
+    expected = [0.5, share, share, share, 10 / 36, 1]
+    assert chance == pytest.approx(dict(zip(LOCALISATION, expected, strict=True)))
 
 
 def test_a_perfect_map_beats_all_shifts():
@@ -156,31 +170,3 @@ def test_the_change_of_features_lies_where_they_changed():
     twin = features.clone()
     twin[0, :, 2] = 2.0
     assert feature_change(features, twin).tolist() == pytest.approx([0, 0, np.sqrt(24), 0])
-
-
-def shares(head):
-    scores = localisation.transplanted(head, torch.ones(SHAPE), torch.zeros(SHAPE), PLACE)
-    assert scores["own_score"] == head(torch.ones(SHAPE)).item()
-    return carried(pd.DataFrame([scores]))
-
-
-@pytest.mark.parametrize("inside", [0.0, 0.25, 1.0])
-def test_a_sum_over_frames_is_carried_by_the_frames_it_sums(inside):
-    weights = torch.from_numpy(np.where(PLACE, inside / 4, (1 - inside) / 6).astype(np.float32))
-    assert shares(lambda x: x.mean(dim=(1, 3)) @ weights) == pytest.approx((inside, 1 - inside), abs=1e-6)
-
-
-def test_where_either_would_do_neither_carries_and_where_both_are_needed_both_do():
-    def parts(features):
-        return torch.stack([features[:, :, torch.tensor(part)].mean(dim=(1, 2, 3)) for part in (PLACE, ~PLACE)])
-
-    assert shares(lambda x: parts(x).amax(dim=0)) == pytest.approx((0, 0))
-    assert shares(lambda x: parts(x).amin(dim=0)) == pytest.approx((1, 1))
-
-
-def test_utterances_count_by_what_the_cue_changes():
-    scores = [[2.0, 0.0, 0.0, 2.0], [1.0, 0.0, 1.0, 0.5], [5.0, np.nan, np.nan, np.nan]]
-    table = pd.DataFrame(scores, columns=list(localisation.TRANSPLANTED))
-    assert carried(table) == pytest.approx((2 / 3, 0.5 / 3))
-    assert np.isnan(carried(table[2:])).all()
-    assert np.isnan(carried(table.assign(own_score=-1.0))).all()  # the cue does not raise the score

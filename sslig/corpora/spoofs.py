@@ -128,7 +128,8 @@ class Attack:
     """A way to make spoofs: `code` and `tag` stand in the protocol columns ``attack`` and ``attack_tag``.
 
     Tags are AC1 vocoder, AC2 phase vocoder, AC3 text-to-speech. `function` maps ``(samples, generator)`` or, where it
-    `needs_transcript`, ``(samples, generator, transcript)`` to (samples,).
+    `needs_transcript`, ``(samples, generator, transcript)`` to (samples,). It `keeps_time` where every moment of the
+    recording stays where it was.
     """
 
     code: str
@@ -136,6 +137,7 @@ class Attack:
     description: str
     function: Callable[..., np.ndarray]
     needs_transcript: bool = False
+    keeps_time: bool = True
 
     def __call__(self, samples: np.ndarray, generator: np.random.Generator, transcript: str | None) -> np.ndarray:
         """(samples,) float32 spoof, as long as `samples`; text-to-speech may be shorter."""
@@ -150,9 +152,11 @@ ATTACKS = {
     "griffin_lim": Attack("A01", "AC1", "mel spectrogram and Griffin-Lim phases", griffin_lim),
     "lpc_vocoder": Attack("A02", "AC1", "linear prediction, pulses and noise", lpc_vocoder),
     "pitch_shift": Attack("A03", "AC2", "phase vocoder, pitch moved", pitch_shift),
-    "time_stretch": Attack("A04", "AC2", "phase vocoder, duration changed and restored", time_stretch),
+    "time_stretch": Attack(
+        "A04", "AC2", "phase vocoder, duration changed and restored", time_stretch, keeps_time=False
+    ),
     "channel_vocoder": Attack("A05", "AC1", "channel vocoder, harmonics and noise", channel_vocoder),
-    "neural_tts": Attack("A06", "AC3", "neural text-to-speech", neural_tts, needs_transcript=True),
+    "neural_tts": Attack("A06", "AC3", "neural text-to-speech", neural_tts, needs_transcript=True, keeps_time=False),
 }
 """Every attack by name."""
 

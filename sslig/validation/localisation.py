@@ -1,17 +1,15 @@
-"""Localisation: whether a map over frames finds the place that is known to hold the evidence.
+"""Localisation: whether a map finds the place that is known to hold the evidence, in time or in time and frequency.
 
-Each measure is the sum of a weight of each frame, which the map gives, over frames that the truth gives. So its value
-for every circular shift of the map is a circular correlation, and chance is exact: the mean over all shifts, with the
-map's shape and smoothness unchanged.
+Each measure is the sum of a weight of each frame or cell, which the map gives, over those that the truth gives. So its
+value for every circular shift of the map is a circular correlation, and chance is exact: the mean over all shifts, in
+time and for cells also in frequency, with the map's shape and smoothness unchanged.
 
-Beside the measures stand the maps that an explanation is compared with, and the test whether a decision rests on the
-place at all.
+Beside the measures stand the maps that an explanation is compared with.
 """
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy.ndimage import binary_dilation
 from scipy.stats import rankdata
@@ -34,54 +32,44 @@ FEATURE_CHANGE, SCORE_CHANGE = LIMITS = ("feature_change", "score_change")
 PLAIN = "plain"
 """Stands for an aggregation where a map has no features to put together."""
 
-TRANSPLANTED = ("own_score", "twin_score", "place_restored_score", "rest_restored_score")
-"""Spoof logits of the spoof, of its twin, and of the spoof with the twin's features in the place, or everywhere else;
-all in one precision, which scores of a study need not have."""
-
-NO_TRANSPLANT = dict.fromkeys(TRANSPLANTED, float("nan"))
-
-LEAST_SHARE = 0.5
-"""What a place has to carry at least, and not less than the rest, for a decision to rest on it."""
+Map = np.ndarray
+"""(frame,) or (band, time) evidence for spoof, or bool where it is the truth."""
 
 
-Frames = np.ndarray
-"""(frame,) evidence for spoof, or bool where it is the truth."""
-
-
-def _relevance_mass(frames: Frames, truth: Frames) -> Frames:
-    positive = np.maximum(frames, 0.0)
+def _relevance_mass(values: Map, truth: Map) -> Map:
+    positive = np.maximum(values, 0.0)
     total = positive.sum()
-    return positive / total if total > 0 else np.full(len(frames), np.nan)
+    return positive / total if total > 0 else np.full(values.shape, np.nan)
 
 
-def _relevance_rank(frames: Frames, truth: Frames) -> Frames:
+def _relevance_rank(values: Map, truth: Map) -> Map:
     """Frames that tie for the last of the K count by the share that fits."""
     k = int(truth.sum())
-    last = np.partition(frames, -k)[-k]
-    above, tied = frames > last, frames == last
+    last = np.partition(values, -k, axis=None)[-k]
+    above, tied = values > last, values == last
     return (above + tied * (k - above.sum()) / tied.sum()) / k
 
 
-def _roc_auc(frames: Frames, truth: Frames) -> Frames:
+def _roc_auc(values: Map, truth: Map) -> Map:
     """Mann and Whitney: AUC = (the sum of ranks in the place - n (n + 1) / 2) / (n m), n frames in it and m outside."""
     n, m = int(truth.sum()), int((~truth).sum())
-    return (rankdata(frames) - (n + 1) / 2) / (n * m)
+    return (rankdata(values).reshape(values.shape) - (n + 1) / 2) / (n * m)
 
 
-def _peak(frames: Frames, truth: Frames) -> Frames:
-    highest = frames == frames.max()
+def _peak(values: Map, truth: Map) -> Map:
+    highest = values == values.max()
     return highest / highest.sum()
 
 
-WEIGHTS: Mapping[str, Callable[[Frames, Frames], Frames]] = {
+WEIGHTS: Mapping[str, Callable[[Map, Map], Map]] = {
     "relevance_mass": _relevance_mass,
     "relevance_rank": _relevance_rank,
     **dict.fromkeys(TOLERANCES_S, _peak),
     "roc_auc": _roc_auc,
-    "evidence_ratio": lambda frames, truth: _relevance_mass(frames, truth) / truth.mean(),
+    "evidence_ratio": lambda values, truth: _relevance_mass(values, truth) / truth.mean(),
 }
 """Every measure of a map with evidence for spoof and a place of K frames, as weights of frames; from the truth they use
-only the number of frames, which a shift does not change.
+only the number of frames, which a shift does not change. In time and frequency, cells stand for frames.
 
 ``relevance_mass``: share of the positive evidence in the place; by chance its share of time. ``relevance_rank``: of the
 K frames of most evidence, the share in the place. ``pointing``: 1 where the frame of most evidence lies in the place or
@@ -96,29 +84,36 @@ Zhang et al., "Top-Down Neural Attention by Excitation Backprop", IJCV 126, 2018
 """
 
 
-def over_shifts(frames: Frames, truth: Frames, clock: FrameClock = SSL_CLOCK) -> dict[str, np.ndarray]:
-    """Each measure as (shift,) values for the map shifted circularly by 0, 1, ... frames; the first is its value.
+def over_shifts(values: Map, truth: Map, hop_s: float = SSL_CLOCK.hop_s) -> dict[str, np.ndarray]:
+    """Each measure as (shift,) values for the map shifted circularly along its axes; the first is its value.
 
-    Some frames have to lie in the place and some outside.
+    Parameters
+    ----------
+    values
+        (frame,) or (band, time); a map over cells is shifted by every combination of bands and times.
+    truth
+        The same shape; some frames or cells have to lie in the place and some outside.
+    hop_s
+        Distance of neighbouring frames or cells in time.
     """
     # 1e-9: a tolerance of exactly one hop is one frame
-    hops = {name: int(tolerance_s / clock.hop_s + 1e-9) for name, tolerance_s in TOLERANCES_S.items()}
-    near = {name: binary_dilation(truth, iterations=n_frames) for name, n_frames in hops.items()}
-    return {name: _correlated(weights(frames, truth), near.get(name, truth)) for name, weights in WEIGHTS.items()}
+    hops = {name: int(tolerance_s / hop_s + 1e-9) for name, tolerance_s in TOLERANCES_S.items()}
+    near = {name: binary_dilation(truth, np.ones((*[1] * (truth.ndim - 1), 2 * n + 1))) for name, n in hops.items()}
+    return {name: _correlated(weights(values, truth), near.get(name, truth)) for name, weights in WEIGHTS.items()}
 
 
-def rows(frames: Frames, truth: Frames, clock: FrameClock = SSL_CLOCK) -> Rows:
+def rows(values: Map, truth: Map, hop_s: float = SSL_CLOCK.hop_s) -> Rows:
     """A row (`sslig.validation.statistics.measured`) for each measure of one map; all circular shifts are chance."""
-    return [measured(name, values[0], values) for name, values in over_shifts(frames, truth, clock).items()]
+    return [measured(name, shifted[0], shifted) for name, shifted in over_shifts(values, truth, hop_s).items()]
 
 
-def _correlated(weights: Frames, wanted: Frames) -> np.ndarray:
-    """(shift,) The sum of `weights`, shifted by 0, 1, ... frames, over the `wanted` ones."""
-    n_frames = len(weights)
+def _correlated(weights: Map, wanted: Map) -> np.ndarray:
+    """(shift,) The sum of `weights`, shifted along each axis by 0, 1, ..., over the `wanted` ones."""
     if np.isnan(weights).any():
-        return np.full(n_frames, np.nan)
-    sums = np.fft.irfft(np.fft.rfft(wanted) * np.conj(np.fft.rfft(weights)), n_frames)
-    sums[0] = weights @ wanted
+        return np.full(weights.size, np.nan)
+    spectrum, axes = np.fft.rfftn(wanted) * np.conj(np.fft.rfftn(weights)), range(weights.ndim)
+    sums = np.fft.irfftn(spectrum, weights.shape, axes).ravel()
+    sums[0] = weights[wanted].sum()
     return sums
 
 
@@ -148,42 +143,3 @@ def feature_change(features: Tensor, twin: Tensor) -> np.ndarray:
     Encoders mix frames, so the features change outside the place too.
     """
     return torch.linalg.vector_norm((features - twin)[0].double(), dim=(0, 2)).cpu().numpy()
-
-
-@torch.no_grad()
-def transplanted(head: nn.Module, features: Tensor, twin: Tensor, truth: np.ndarray) -> dict[str, float]:
-    """Scores (`TRANSPLANTED`) of a spoof with features of its bona fide twin put into the place, or all around it.
-
-    A cue has a place in the recording, but an encoder that mixes frames may carry it to any of them. Then a map of the
-    head's evidence that points elsewhere is right. So the first question is whether the decision rests on the place:
-    with P the frames of the place, x the features of a spoof and y those of its twin,
-
-        place carries  (F(x) - F(x with y in P)) / (F(x) - F(y))
-        rest carries   (F(x) - F(x with y outside P)) / (F(x) - F(y))
-
-    They add up to 1 where both parts act for themselves, to less where either would do, and to more where both are
-    needed.
-
-    `features` and `twin` are (1, layer, frame, feature), `truth` is (frame,) bool, True in the place.
-
-    References
-    ----------
-    Geiger et al., "Causal Abstractions of Neural Networks", NeurIPS 2021 (interchange interventions); Meng et al.,
-    "Locating and Editing Factual Associations in GPT", NeurIPS 2022, section 2.1.
-    """
-    place = torch.as_tensor(truth, device=features.device)[None, None, :, None]
-    mixed = [features, twin, torch.where(place, twin, features), torch.where(place, features, twin)]
-    return dict(zip(TRANSPLANTED, (head(given).item() for given in mixed), strict=True))
-
-
-def carried(table: pd.DataFrame) -> tuple[float, float]:
-    """The shares of a decision that the place and the rest carry, over the utterances of a table with `TRANSPLANTED`.
-
-    It is the ratio of the summed differences, so that utterances whose score the cue hardly changes count little. NaN
-    where no twin could be read or the cue does not raise the score.
-    """
-    known = table.dropna(subset=list(TRANSPLANTED))
-    spoof, twin, place, rest = (known[name].sum() for name in TRANSPLANTED)
-    if not spoof - twin > 0:
-        return float("nan"), float("nan")
-    return float((spoof - place) / (spoof - twin)), float((spoof - rest) / (spoof - twin))
