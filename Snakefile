@@ -163,6 +163,7 @@ PAGES = {
         *every("faithfulness", "left_out_faithfulness", "sanity", "left_out_sanity", seeds=FIRST),
         *every("profile_regions", "profile_utterances", "left_out_profile", seeds=FIRST),
         *every("baseline", "nonspeech", "scores_dev", "localisation", "left_out_localisation", seeds=FIRST),
+        *every("transplants", "scores_eval", "paired", "left_out_paired", seeds=FIRST),
         *every("planted_detector", "planted_baseline", "planted_nonspeech", seeds=FIRST),
         *every("planted_scores_dev", "planted_scores_eval", seeds=FIRST),
     ],
@@ -432,6 +433,29 @@ rule faithfulness:
         "faithfulness={output.faithfulness:q} left_out={output.left_out:q}"
 
 
+rule paired:
+    input:
+        detector=path("detector"),
+        protocols=[PROTOCOLS["train"], PROTOCOLS["eval"]],
+        baseline=path("baseline"),
+        nonspeech=path("nonspeech"),
+        scores_dev=path("scores_dev"),
+        scores_eval=path("scores_eval"),
+    output:
+        paired=path("paired"),
+        left_out=path("left_out_paired"),
+    params:
+        values=values([S.validation.paired_utterances, S.validation.methods], S.attribution, S.corpus.seed, scoring()),
+        code=code("paired"),
+    resources:
+        gpu=1,
+    shell:
+        RULE + " paired {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
+        "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} "
+        "nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} scores_eval={input.scores_eval:q} "
+        "paired={output.paired:q} left_out={output.left_out:q}"
+
+
 rule sanity:
     input:
         detector=path("detector"),
@@ -538,9 +562,13 @@ rule localise:
         scores_eval=path("planted_scores_eval"),
     output:
         localisation=path("localisation"),
+        transplants=path("transplants"),
         left_out=path("left_out_localisation"),
     params:
-        values=values([S.validation.planted_utterances, S.validation.methods], S.attribution, S.corpus.seed, scoring()),
+        values=values(
+            [S.validation.planted_utterances, S.validation.tuning_utterances, S.validation.methods],
+            *(S.attribution, S.corpus.seed, scoring()),
+        ),
         code=code("localise"),
         corpus=PLANTED,
     resources:
@@ -549,4 +577,5 @@ rule localise:
         RULE + " localise {EXPERIMENT:q} --planted {wildcards.kind} kind={wildcards.kind} name={wildcards.detector} "
         "seed={wildcards.seed} detector=$(dirname {input.detector:q}) corpus={params.corpus:q} "
         "baseline={input.baseline:q} nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} "
-        "scores_eval={input.scores_eval:q} localisation={output.localisation:q} left_out={output.left_out:q}"
+        "scores_eval={input.scores_eval:q} localisation={output.localisation:q} "
+        "transplants={output.transplants:q} left_out={output.left_out:q}"

@@ -195,9 +195,12 @@ class Validation(Values):
         Keys of `Training` with other values for the detectors of planted cues.
     methods
         Attribution methods (`sslig.attribution.methods`); none: all that the head allows.
-    planted_utterances, utterances, profile_utterances
-        Explained utterances: detected spoofs of each kind; of *eval*, by every method for the tests of faithfulness and
-        sanity; and of *eval*, for the cue profile (none: all).
+    planted_utterances, tuning_utterances, paired_utterances
+        Explained spoofs that a detector detects: of each kind of planted cue in *eval*, and in *dev*, where the width
+        of smoothing is chosen; and ordinary ones of *eval* whose originals are known.
+    utterances, profile_utterances
+        Explained utterances of *eval*: by every method for the tests of faithfulness and sanity, and for the cue
+        profile (none: all).
     draws
         Matched random controls, and circular shifts that estimate chance.
     """
@@ -215,6 +218,8 @@ class Validation(Values):
     start: Literal["backbone", "study"] = "backbone"
     training: dict[str, Any] = {}
     planted_utterances: Count = 60
+    tuning_utterances: Count = 20
+    paired_utterances: Count = 60
     methods: list[str] | None = None
     utterances: Count = 40
     draws: Count = 20

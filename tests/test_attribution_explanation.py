@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from sslig.attribution import explanation
-from sslig.attribution.explanation import NO_RECORD, STATUSES, Explanation, allowance, measured, of_features, summary
+from sslig.attribution.explanation import (
+    NO_RECORD,
+    STATUSES,
+    Explanation,
+    allowance,
+    measured,
+    of_features,
+    smoothed,
+    summary,
+)
 from sslig.attribution.target import of_head
 
 CPU = torch.device("cpu")
@@ -91,3 +100,8 @@ def test_seconds_are_those_of_the_clock_and_unknown_memory_is_nan(monkeypatch, t
         time.sleep(0.02)
     assert 0.02 <= cost.seconds < 2
     assert np.isnan(cost.peak_mib)
+
+
+def test_smoothing_spreads_evidence_and_keeps_its_sum():
+    assert smoothed(np.array([0.0, 0, 3, 0, 0, 0]), 3).tolist() == pytest.approx([0, 1, 1, 1, 0, 0])
+    assert smoothed(np.array([3.0, 0, 0, 0]), 3).tolist() == pytest.approx([2, 1, 0, 0])  # reflected at the end

@@ -34,6 +34,7 @@ def test_measures_of_a_map_by_hand():
             "pointing_100ms": 1,
             "roc_auc": 15.5 / 16,
             "evidence_ratio": 5 / 8 / 0.2,
+            "skill": ((2 * 15.5 / 16 - 1) + (5 / 8 - 0.2) / 0.8) / 2,
         }
     )
 
@@ -62,8 +63,8 @@ def test_measures_agree_with_others_and_with_shifting_by_hand(seed):
 def test_chance_is_exact():
     """Over all shifts: the share of time, 1 for the ratio, 1/2 for the area, and the widened place for the peak."""
     frames, truth = np.random.default_rng(0).normal(size=50), np.arange(50) < 8
-    expected = dict(zip(LOCALISATION, [0.5, 8 / 50, 8 / 50, 9 / 50, 13 / 50, 1], strict=True))
-    assert {row["statistic"]: row["chance"] for row in rows(frames, truth)} == pytest.approx(expected)
+    expected = dict(zip(LOCALISATION, [0.5, 8 / 50, 8 / 50, 9 / 50, 13 / 50, 1, 0], strict=True))
+    assert {row["statistic"]: row["chance"] for row in rows(frames, truth)} == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -80,8 +81,8 @@ def test_cells_are_shifted_in_time_and_in_frequency(seed):
         )
     chance = {name: values.mean() for name, values in shifted.items()}
     share = 6 / 36  # within 100 ms is one more cell at each end, and within 20 ms none
-    expected = [0.5, share, share, share, 10 / 36, 1]
-    assert chance == pytest.approx(dict(zip(LOCALISATION, expected, strict=True)))
+    expected = [0.5, share, share, share, 10 / 36, 1, 0]
+    assert chance == pytest.approx(dict(zip(LOCALISATION, expected, strict=True)), abs=1e-12)
 
 
 def test_a_perfect_map_beats_all_shifts():
@@ -97,11 +98,12 @@ def test_a_map_without_evidence_for_spoof_has_no_mass_and_still_a_rank():
     assert np.isnan(table["relevance_mass"]["value"])
     assert np.isnan(table["evidence_ratio"]["chance"])
     assert table["roc_auc"]["value"] == table["relevance_rank"]["value"] == 0
+    assert table["skill"]["value"] == pytest.approx((-1 - 0.2 / 0.8) / 2)
 
 
 def test_a_flat_map_is_at_chance():
     for row in rows(np.ones(10), TRUTH):
-        assert row["value"] == pytest.approx(row["chance"])
+        assert row["value"] == pytest.approx(row["chance"], abs=1e-12)
         assert row["beaten"] == 0.5
 
 

@@ -9,12 +9,13 @@ from sslig import scoring
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import Context
 from sslig.attribution.methods import parse
+from sslig.attribution.target import view
 from sslig.corpora import protocol
 from sslig.corpora.planted import truth_mask
 from sslig.errors import DataError
 from sslig.models.detector import Detector
 from sslig.validation import presented as module
-from sslig.validation.localisation import TRANSPLANTED
+from sslig.validation import transplants
 from sslig.validation.presented import (
     faithfulness_rows,
     localisation_rows,
@@ -110,44 +111,71 @@ def truth():
     return (np.arange(29) >= 4) & (np.arange(29) < 10)
 
 
+def planted(item, truth):
+    """The waveform of an utterance with noise in the place, so that the utterance is its twin."""
+    share = transplants.shares(truth, item.detector.clock, item.waveform.shape[1])
+    noise = torch.randn(item.waveform.shape, generator=torch.Generator().manual_seed(0))
+    return item.waveform + torch.from_numpy(share).float() * noise
+
+
 def test_each_map_finds_the_place_or_not(presented, truth):
     item = presented()
-    twin = item.features + torch.from_numpy(truth)[None, None, :, None]
-    table = pd.DataFrame(localisation_rows(item, [parse("ig"), parse("random")], truth, twin))
-    aggregations = table.groupby("method", sort=False)["aggregation"].unique().map(list).to_dict()
-    plain = ("energy", "voice_activity", "non_speech", "attention", "feature_change", "score_change")
+    methods = [parse("ig"), parse("ig(space=features)"), parse("random")]
+    table = pd.DataFrame(localisation_rows(item, methods, truth, slice(29), planted(item, truth)))
+    aggregations = table.groupby(["method", "space"], sort=False)["aggregation"].unique().map(list).to_dict()
+    maps = [("ig", "recording"), ("ig(space=features)", "features"), ("random", "recording")]
+    plain = [(name, "recording") for name in ("energy", "voice_activity", "non_speech", "attention")]
+    plain += [(name, space) for space in ("recording", "features") for name in ("feature_change", "score_change")]
     every = ["signed", "absolute", "l2"]
-    assert aggregations == {"ig": every, "random": every} | {name: ["plain"] for name in plain}
-    assert set(table["place_share"]) == {6 / 29}
+    assert aggregations == dict.fromkeys(maps, every) | {name: ["plain"] for name in plain}
     assert table["seconds"].notna().equals(table["aggregation"] != "plain")
-    values = table[table["statistic"] == "relevance_mass"].set_index("method")["value"]
-    assert values["feature_change"] == pytest.approx(1)
-    assert table[list(TRANSPLANTED)].nunique().eq(1).all()
-    assert table["rest_restored_score"].iloc[0] == pytest.approx(table["own_score"].iloc[0], abs=1e-6)
-    assert table["place_restored_score"].iloc[0] == pytest.approx(table["twin_score"].iloc[0], abs=1e-6)
+    widths = table.groupby("aggregation")["smoothing_ms"].unique().map(len).to_dict()
+    assert widths == {"signed": 5, "plain": 5, "absolute": 1, "l2": 1}
+    values = table.query("statistic == 'roc_auc' and smoothing_ms == 20").set_index(["method", "space"])["value"]
+    assert values["feature_change", "recording"] > 0.99
 
 
-def test_the_change_of_the_score_adds_up(presented, truth, monkeypatch):
-    item, maps = presented("sls"), {}
-    monkeypatch.setattr(
-        module.localisation, "rows", lambda frames, *_: maps.setdefault(len(maps), frames) is None or []
-    )
-    localisation_rows(item, [], truth, 0.5 * item.features)
-    twin_score = item.detector.head(0.5 * item.features).item()
-    assert maps[len(maps) - 1].sum() == pytest.approx(item.spoof_score - twin_score, rel=0.02)
+def test_maps_are_compared_within_the_frames_whose_truth_is_known(presented, truth):
+    item = presented("sls")
+    whole, within = (localisation_rows(item, [parse("random")], truth, part) for part in (slice(29), slice(2, 12)))
+    assert len(whole) == len(within)
+    share = {row["statistic"]: row["chance"] for row in within}["relevance_rank"]
+    assert share == pytest.approx(6 / 10)
+
+
+def test_the_change_of_the_score_adds_up(presented, truth):
+    item = presented("sls")
+    twin = planted(item, truth)
+    change = item.spoof_score - item.detector(twin).item()
+    for name, _, frames in module.limits(item, twin):
+        if name == "score_change":
+            assert frames.sum() == pytest.approx(change, rel=0.02)
+
+
+def test_the_twin_is_put_into_the_place_in_every_space(presented, truth):
+    item = presented("sls")
+    twin = planted(item, truth)
+    rows = pd.DataFrame(module.transplant_rows(item, truth, twin)).set_index("space")
+    assert rows.index.tolist() == ["waveform", "recording", "features"]
+    assert rows["twin_score"].to_numpy() == pytest.approx(item.detector(twin).item(), abs=1e-5)
+    share = torch.from_numpy(transplants.shares(truth, item.detector.clock, twin.shape[1])).float()
+    restored = item.detector(item.waveform + share * (twin - item.waveform)).item()
+    assert rows.at["waveform", "place_restored_score"] == pytest.approx(restored, abs=1e-5)
+    logit, x = view(item.detector, item.waveform, "recording")
+    x[:, :, truth] = view(item.detector, twin, "recording")[1][:, :, truth]
+    assert rows.at["recording", "place_restored_score"] == pytest.approx(logit(x).item(), abs=1e-5)
 
 
 def test_without_a_twin_nothing_is_known_of_the_cue(presented, truth):
-    table = pd.DataFrame(localisation_rows(presented("sls"), [], truth, None))
+    table = pd.DataFrame(localisation_rows(presented("sls"), [], truth, slice(29)))
     assert set(table["method"]) == {"energy", "voice_activity", "non_speech"}
-    assert table[list(TRANSPLANTED)].isna().all(axis=None)
 
 
 def test_a_twin_is_read_unless_it_is_missing_or_of_another_length(study, presented, utterances):
     item = presented()
     paths = [utterances["path"].iloc[-1], utterances["path"].iloc[0], None]
-    same, shorter, missing = (module.twin_features(study, item.detector, path, item.features) for path in paths)
-    assert torch.equal(same, item.features)
+    same, shorter, missing = (module.twin_waveform(study, item.detector, path, item.waveform) for path in paths)
+    assert torch.equal(same, item.waveform)
     assert shorter is missing is None
 
 
@@ -163,10 +191,12 @@ def test_golden_spoofs_are_detected_by_what_was_planted(golden, study, name):
             assert item.spoof_score == pytest.approx(row["score"], rel=1e-5)
             assert item.direction == 1
             truth = truth_mask(places.get_group(row["utterance"]), detector.clock, item.features.shape[2])
-            twin = module.twin_features(study, detector, row["path"].replace("/spoof/", "/twin/"), item.features)
-            table = pd.DataFrame(localisation_rows(item, [], truth, twin)).set_index(["method", "statistic"])
-            assert table.loc[("feature_change", "roc_auc"), "value"] > 0.9
-            assert table["twin_score"].iloc[0] < table["own_score"].iloc[0]
+            twin = module.twin_waveform(study, detector, row["path"].replace("/spoof/", "/twin/"), item.waveform)
+            rows = pd.DataFrame(module.transplant_rows(item, truth, twin)).set_index("space")
+            assert (rows["twin_score"] < rows["spoof_score"]).all()
+            change = rows["spoof_score"] - rows["twin_score"]
+            carried = (rows["spoof_score"] - rows["place_restored_score"]) / change
+            assert carried[["waveform", "recording"]].to_numpy() == pytest.approx(1, abs=0.1)
 
 
 def rows_of(item, method):

@@ -2,8 +2,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslig.validation.localisation import TRANSPLANTED
-from sslig.validation.summary import beyond_plain, costs, decisions, default_method, group, paired, summarise
+from sslig.validation.summary import (
+    at_widths,
+    beyond_plain,
+    compared,
+    costs,
+    decisions,
+    default_method,
+    group,
+    summarise,
+    widths,
+)
+from sslig.validation.transplants import SCORES
 
 OPTIONS = {"seed": 0, "rounds": 50, "recordings": True}
 
@@ -35,22 +45,22 @@ def measures(rng):
     return pd.DataFrame(rows)
 
 
-def found_by(skills, *cells, n=12):
-    """A table of localisation: the ROC-AUC of each map by its skill, with differences that all maps share."""
+def found_by(skills, *cells, n=12, measure="skill"):
+    """A table of localisation: the measure of each map by its skill, with differences that all maps share."""
     rows = []
     for kind, detector in cells:
         for number in range(n):
             utterance = {"kind": kind, "detector": detector, "seed": 0, "utterance": f"E_{number:03d}"}
             utterance |= {"speaker": f"S{number % 3}", "recording": f"R{number}", "place_share": 0.25}
-            utterance |= dict(zip(TRANSPLANTED, [1.0, -1.0, -0.8, 0.8], strict=True))
-            rows += [utterance | _map(method, skill, number) for method, skill in skills.items()]
+            utterance |= {"set": "eval", "space": "recording", "smoothing_ms": 20.0}
+            rows += [utterance | _map(method, skill, number, measure) for method, skill in skills.items()]
     return pd.DataFrame(rows)
 
 
-def _map(method, skill, number):
+def _map(method, skill, number, measure):
     plain, promises = group(method) in ("plain map", "limit"), method.startswith("ig")
     wobble = 0.04 * (number % 2 - 0.5) if method == "random" else 0.01 * np.cos(number)
-    row = {"method": method, "aggregation": "plain" if plain else "signed", "statistic": "roc_auc"}
+    row = {"method": method, "aggregation": "plain" if plain else "signed", "statistic": measure}
     row |= {"value": 0.5 + skill + wobble, "chance": 0.5, "chance_low": 0.3, "chance_high": 0.7, "beaten": 0.9}
     row |= {"seconds": np.nan if plain else 0.1 * len(method), "peak_mib": 5.0, "steps": 32.0, "spoof_score": 1.0}
     row |= {"baseline_score": -1.0, "status": "" if plain else "complete" if promises else "not promised"}
@@ -98,7 +108,7 @@ def test_nothing_gives_a_table_without_rows(measures):
 
 
 def test_a_paired_difference_has_no_spread_where_utterances_differ_alike():
-    table = paired(found_by({"ig": 0.3, "occlusion": 0.1}, ("band", "camhfa")), "method", "ig", **OPTIONS)
+    table = compared(found_by({"ig": 0.3, "occlusion": 0.1}, ("band", "camhfa")), "method", "ig", **OPTIONS)
     ig, occlusion = table.to_dict("records")
     assert [occlusion[f"difference{end}"] for end in ("", "_low", "_high")] == pytest.approx([-0.2] * 3)
     assert ig["difference_high"] == 0
@@ -108,40 +118,76 @@ def test_a_paired_difference_has_no_spread_where_utterances_differ_alike():
 def test_cells_count_alike_however_many_utterances_they_have():
     many, few = found_by({"ig": 0.4}, ("band", "sls")), found_by({"ig": 0.0}, ("splice", "sls"), n=3)
     expected = (many["value"].mean() + few["value"].mean()) / 2
-    assert paired(pd.concat([many, few]), "method", "ig", **OPTIONS).at[0, "value"] == pytest.approx(expected)
+    assert compared(pd.concat([many, few]), "method", "ig", **OPTIONS).at[0, "value"] == pytest.approx(expected)
 
 
 def test_an_option_is_compared_where_both_are_defined():
     table = found_by({"ig": 0.3, "energy": 0.2}, ("band", "sls"), ("splice", "sls"))
     lacking = (table["kind"] == "splice") & (table["method"] == "energy")
-    row = paired(table[~lacking], "method", "ig", **OPTIONS).iloc[1]
+    row = compared(table[~lacking], "method", "ig", **OPTIONS).iloc[1]
     assert (row["n"], row["cells"], row["difference"]) == (12, 1, pytest.approx(-0.1))
 
 
+def transplanted(place, rest, n=12):
+    """A table of transplants of `n` utterances: what the place carries of a change by 1, and what the rest carries."""
+    scores = dict(zip(SCORES, [1.0, 0.0, 1 - place, 1 - rest], strict=True))
+    about = {"kind": "band", "detector": "sls", "space": "recording", "speaker": "S"}
+    return pd.DataFrame([about | scores | {"utterance": f"E_{k}", "recording": f"R{k}"} for k in range(n)])
+
+
+def decided(eer, scores):
+    rates = pd.DataFrame({"kind": ["band"], "detector": ["sls"]} | dict(zip(("low", "eer", "high"), eer, strict=True)))
+    return decisions(scores, rates, **OPTIONS).iloc[0]
+
+
 @pytest.mark.parametrize(
-    ("eer", "scores", "learnt", "decided"),
+    ("eer", "place", "rest", "gates"),
     [
-        (0.2, [1.0, -1.0, -0.8, 0.8], True, True),
-        (0.21, [1.0, -1.0, -0.8, 0.8], False, False),
-        (0.1, [1.0, -1.0, 0.2, -0.4], True, False),
-        (0.1, [1.0, -1.0, 0.2, 0.8], True, False),
-        (0.1, [1.0, -1.0, -0.2, -0.6], True, False),
-        (0.1, [1.0, -1.0, 0.0, 0.0], True, True),
+        ((0.1, 0.15, 0.2), 0.9, 0.1, ("yes", "yes", "yes")),
+        ((0.1, 0.15, 0.21), 0.9, 0.1, ("open", "yes", "open")),
+        ((0.21, 0.25, 0.3), 0.9, 0.1, ("no", "yes", "no")),
+        ((0.1, 0.15, 0.2), 0.4, 0.1, ("yes", "no", "no")),
+        ((0.1, 0.15, 0.2), 0.6, 0.7, ("yes", "no", "no")),
+        ((0.1, 0.15, 0.21), 0.6, 0.7, ("open", "no", "no")),
+        ((0.1, 0.15, 0.2), 0.5, 0.5, ("yes", "yes", "yes")),
     ],
 )
-def test_a_kind_is_decided_at_its_place_where_it_is_learnt_and_the_place_carries_it(eer, scores, learnt, decided):
-    table = found_by(SKILLS, ("band", "sls")).assign(**dict(zip(TRANSPLANTED, scores, strict=True)))
-    (row,) = decisions(table, pd.DataFrame({"kind": ["band"], "detector": ["sls"], "eer": [eer]})).to_dict("records")
-    assert (row["learnt"], row["decided"], row["explained"], row["place_share"]) == (learnt, decided, 12, 0.25)
-    assert row["place_carries"] == pytest.approx((scores[0] - scores[2]) / 2)
-    assert row["rest_carries"] == pytest.approx((scores[0] - scores[3]) / 2)
+def test_a_kind_is_decided_at_its_place_where_it_is_learnt_and_the_place_carries_it(eer, place, rest, gates):
+    row = decided(eer, transplanted(place, rest))
+    assert (row["learnt"], row["rests_on_place"], row["decided"]) == gates
+    assert (row["place"], row["rest"], row["n"]) == (pytest.approx(place), pytest.approx(rest), 12)
 
 
-def test_a_kind_of_which_nothing_is_detected_has_no_shares():
-    eer = pd.DataFrame({"kind": ["splice"], "detector": ["sls"], "eer": [0.1]})
-    row = decisions(found_by(SKILLS, ("band", "sls")), eer).iloc[0]
-    assert (row["explained"], row["decided"]) == (0, False)
-    assert np.isnan(row["place_carries"])
+def test_a_gate_is_open_where_its_interval_crosses_the_limit():
+    mixed = pd.concat([transplanted(0.0, 0.1, 6), transplanted(1.1, 0.1, 6).assign(recording=list("abcdef"))])
+    row = decided((0.1, 0.1, 0.1), mixed)
+    assert row["place_low"] < 0.5 < row["place_high"]
+    assert (row["rests_on_place"], row["decided"]) == ("open", "open")
+
+
+def test_a_kind_of_which_nothing_is_detected_is_not_decided():
+    row = decided((0.1, 0.1, 0.1), transplanted(0.9, 0.1).assign(kind="splice"))
+    assert (row["n"], row["decided"]) == (0, "no")
+    assert np.isnan(row["place"])
+
+
+def at_width(skills, width, name):
+    return found_by(skills, ("band", "sls")).assign(smoothing_ms=width).assign(set=name)
+
+
+def test_the_width_of_smoothing_is_chosen_on_dev_and_reported_on_eval():
+    """On dev the first map is best at 60 ms and the second unsmoothed; on eval it is the other way round."""
+    dev = [at_width({"ig": 0.2, "energy": 0.2}, 20.0, "dev"), at_width({"ig": 0.3, "energy": 0.1}, 60.0, "dev")]
+    evaluated = [at_width({"ig": 0.4, "energy": 0.1}, 20.0, "eval"), at_width({"ig": 0.1, "energy": 0.4}, 60.0, "eval")]
+    unsigned = evaluated[0].query("method == 'ig'").assign(aggregation="l2")
+    table = pd.concat([*dev, *evaluated, unsigned], ignore_index=True)
+    chosen = widths(table)
+    assert chosen.to_dict() == {("ig", "recording"): 60.0, ("energy", "recording"): 20.0}
+    rows = at_widths(table, chosen)
+    assert set(rows["set"]) == {"eval"}
+    reported = rows.groupby(["method", "aggregation"])["smoothing_ms"].unique().map(list).to_dict()
+    assert reported == {("ig", "signed"): [60.0], ("ig", "l2"): [20.0], ("energy", "plain"): [20.0]}
+    assert at_widths(table, chosen.head(0))["smoothing_ms"].unique().tolist() == [20.0]
 
 
 def test_an_explanation_costs_once_however_many_measures_it_has():
@@ -207,7 +253,7 @@ def test_a_single_unit_separates_nothing():
 
 def test_methods_are_held_against_the_best_plain_map():
     skills = SKILLS | {"voice_activity": 0.05}
-    table = beyond_plain(found_by(skills, ("band", "sls"), ("band", "aasist")), **OPTIONS)
+    table = beyond_plain(found_by(skills, ("band", "sls"), ("band", "aasist"), measure="roc_auc"), **OPTIONS)
     assert set(table["plain_map"]) == {"energy"}
     assert table["detector"].tolist() == ["sls", "sls", "aasist", "aasist"]
     assert dict(zip(table["method"], table["difference_low"] > 0, strict=True)) == {"ig": True, "occlusion": False}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.ndimage import uniform_filter1d
 from torch import Tensor
 
 from sslig.attribution.target import FEATURES, FREE, FROZEN, Target
@@ -145,6 +146,11 @@ def of_features(target: Target, by_feature: Tensor, **certificate: Any) -> Expla
         **scores,
         **certificate,
     )
+
+
+def smoothed(frames: np.ndarray, n_frames: int) -> np.ndarray:
+    """(frame,) The moving average of a map over an odd number of frames; its sum does not change."""
+    return uniform_filter1d(np.asarray(frames, dtype=np.float64), n_frames, mode="reflect")
 
 
 def allowance(difference: float, tolerance: float) -> float:

@@ -17,7 +17,7 @@ from sslig.study import load
 
 RULES = (
     *("corpus", "train", "score", "official", "segment", "baseline", "attribute", "mask", "measure", "profile"),
-    *("plant", "localise", "faithfulness", "sanity", "gather", "page", "book"),
+    *("plant", "localise", "paired", "faithfulness", "sanity", "gather", "page", "book"),
 )
 
 LABELS = ("name", "seed", "set_name", "which", "notebook", "shard")

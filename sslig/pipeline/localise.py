@@ -17,11 +17,14 @@ from sslig.labels import BONAFIDE, SPOOF
 from sslig.models.detector import Detector, select_device
 from sslig.study import Study
 from sslig.validation import statistics
-from sslig.validation.localisation import TRANSPLANTED
-from sslig.validation.presented import localisation_rows, present, twin_features
+from sslig.validation.presented import localisation_rows, present, transplant_rows, twin_waveform
+from sslig.validation.transplants import SCORES
 
-DESCRIPTION = ("utterance", "speaker", "recording", "score", "threshold")
-COLUMNS = (*DESCRIPTION, "place_share", *TRANSPLANTED, "method", "aggregation", *statistics.COLUMNS, *NO_RECORD)
+DESCRIPTION = ("utterance", "speaker", "recording", "score", "threshold", "set")
+COLUMNS = (
+    *(*DESCRIPTION, "place_share", "method", "aggregation", "smoothing_ms"),
+    *(*statistics.COLUMNS, *NO_RECORD),
+)
 
 
 def localise(
@@ -37,20 +40,23 @@ def localise(
     scores_dev: Path,
     scores_eval: Path,
     localisation: Path,
+    transplants: Path,
     left_out: Path,
 ) -> None:
     """Measure how well each map finds the planted cues of `kind` in the spoofs that a detector detects.
 
-    A row of the table is an utterance, map and measure: ``kind``, ``detector``, ``seed`` and `COLUMNS`. ``place_share``
-    is the share of the frames read that belong to the place; ``aggregation`` is ``plain`` for maps that are no
-    explanation; the other columns are explained in `sslig.validation.localisation.transplanted`,
-    `sslig.validation.statistics.measured` and `sslig.attribution.explanation`. The table is empty where no spoof is
-    detected. Frames that the head does not read are left out of map and truth; spoofs with no place among the others
-    are in `left_out`.
+    A row of the table `localisation` is an utterance, map, width of smoothing and measure: ``kind``, ``detector``,
+    ``seed`` and `COLUMNS`. ``set`` is *dev*, where widths are chosen, or *eval*; ``place_share`` is the share of the
+    frames read that belong to the place; ``aggregation`` is ``plain`` for maps that are no explanation; the other
+    columns are explained in `sslig.validation.statistics.measured` and `sslig.attribution.explanation`. A row of
+    `transplants` is an utterance of *eval* and a space, with the scores of `sslig.validation.transplants`. The tables
+    are empty where no spoof is detected. Frames that the head does not read are left out of map and truth; spoofs with
+    no place among the others are in `left_out`.
     """
-    utterances = detected(study, corpus, pd.read_parquet(scores_dev), pd.read_parquet(scores_eval))
-    places, twin_of = dict(tuple(truth(corpus, "eval").groupby("utterance"))), twins(corpus)
-    model, rows = Detector.from_pretrained(detector), []
+    dev = pd.read_parquet(scores_dev)
+    utterances = detected(study, corpus, {"dev": dev, "eval": pd.read_parquet(scores_eval)}, dev_threshold(dev))
+    places = dict(tuple(pd.concat([truth(corpus, name) for name in ("dev", "eval")]).groupby("utterance")))
+    model, rows, moved = Detector.from_pretrained(detector), [], []
     methods, threshold = offered(model, study.validation.methods), utterances["threshold"].max()
     prepared = context.load(study, seed, model, corpus, baseline, nonspeech, scores_dev)
     with scoring.evaluating(model, select_device(study.device)):
@@ -62,31 +68,40 @@ def localise(
             if not 0 < n_seen < n_read:
                 unread.faults[row.name] = f"{n_seen} of the {n_read} frames that the head reads belong to the place"
                 continue
-            twin = twin_features(study, model, twin_of.get(row["utterance"]), presented.features)
-            about = row[list(DESCRIPTION)].to_dict()
-            rows += [about | values for values in localisation_rows(presented, methods, place, twin)]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    write_parquet(localisation, table.assign(kind=kind, detector=name, seed=seed))
+            twin = twin_waveform(study, model, row["twin"], presented.waveform)
+            about = row[list(DESCRIPTION)].to_dict() | {"place_share": place[:n_read].mean()}
+            found = localisation_rows(presented, methods, place, slice(n_read), twin)
+            rows += [about | values for values in found]
+            if twin is not None and row["set"] == "eval":
+                moved += [about | values for values in transplant_rows(presented, place, twin)]
+    labels = {"kind": kind, "detector": name, "seed": seed}
+    write_parquet(localisation, pd.DataFrame(rows, columns=list(COLUMNS)).assign(**labels))
+    columns = [*DESCRIPTION, "place_share", "space", *SCORES]
+    write_parquet(transplants, pd.DataFrame(moved, columns=columns).assign(**labels))
     write_parquet(left_out, unread.table(utterances))
 
 
-def detected(study: Study, corpus: Path, scores_dev: pd.DataFrame, scores_eval: pd.DataFrame) -> pd.DataFrame:
-    """The detected spoofs of *eval* that are explained, with ``recording``, ``score`` and ``threshold``.
+def detected(study: Study, corpus: Path, scores: dict[str, pd.DataFrame], threshold: float) -> pd.DataFrame:
+    """The detected spoofs that are explained, with ``recording``, ``set``, ``score``, ``threshold`` and ``twin``.
 
-    That is at most ``validation.planted_utterances`` of those whose score reaches the threshold of the EER on *dev*,
-    which is set before *eval* is looked at.
+    Those are spoofs whose score reaches the `threshold`, which *dev* sets: at most ``validation.planted_utterances`` of
+    *eval*, and ``validation.tuning_utterances`` of *dev*. `scores` are tables by set; ``twin`` is the path of the same
+    recording without the cue.
     """
-    threshold, scores = dev_threshold(scores_dev), scores_eval.set_index("utterance")["spoof_score"]
-    spoofs = protocol.load_set(corpus, "eval").query("label == @SPOOF")
-    spoofs = spoofs.assign(score=spoofs["utterance"].map(scores), threshold=threshold)
-    chosen = draw(spoofs[spoofs["score"] >= threshold], study.validation.planted_utterances, study.corpus.seed)
-    return protocol.with_recordings(corpus, chosen)
+    at_most, parts = {"dev": study.validation.tuning_utterances, "eval": study.validation.planted_utterances}, []
+    for name, table in scores.items():
+        by_utterance = table.set_index("utterance")["spoof_score"]
+        spoofs = protocol.load_set(corpus, name).query("label == @SPOOF")
+        spoofs = spoofs.assign(set=name, score=spoofs["utterance"].map(by_utterance), threshold=threshold)
+        chosen = draw(spoofs[spoofs["score"] >= threshold], at_most[name], study.corpus.seed)
+        parts.append(chosen.assign(twin=chosen["utterance"].map(twins(corpus, name))))
+    return protocol.with_recordings(corpus, pd.concat(parts, ignore_index=True))
 
 
-def twins(corpus: Path) -> dict[str, str]:
-    """Spoof of *eval* -> sound file of the same recording without the cue."""
+def twins(corpus: Path, set_name: str) -> dict[str, str]:
+    """Spoof of a set -> sound file of the same recording without the cue."""
     recordings = pd.read_csv(corpus / protocol.RECORDINGS, sep="\t", dtype=str)[["utterance", "original"]]
-    table = protocol.load_set(corpus, "eval").merge(recordings, on="utterance", validate="one_to_one")
+    table = protocol.load_set(corpus, set_name).merge(recordings, on="utterance", validate="one_to_one")
     paths = table[table["label"] == BONAFIDE].set_index("original")["path"]
     originals = table[table["label"] == SPOOF].set_index("utterance")["original"]
     return originals.map(paths).dropna().to_dict()

@@ -38,7 +38,7 @@ OF_DETECTOR = {
     "training": "training.json",
     **{
         f"{prefix}{name}": f"{prefix}{name}.parquet"
-        for name in ("scores_dev", "scores_eval", "attributions", "masks", "faithfulness", "sanity")
+        for name in ("scores_dev", "scores_eval", "attributions", "masks", "faithfulness", "sanity", "paired")
         for prefix in ("", "left_out_")
     },
     "official": "scores_eval.tsv",
@@ -47,7 +47,7 @@ OF_DETECTOR = {
 }
 
 OF_PLANTED = {
-    **{name: f"{name}.parquet" for name in ("localisation", "left_out_localisation")},
+    **{name: f"{name}.parquet" for name in ("localisation", "transplants", "left_out_localisation")},
     **{f"planted_{name}": OF_DETECTOR[name] for name in ("detector", "epochs", "baseline", "nonspeech")},
     **{f"planted_scores_{set_name}": OF_DETECTOR[f"scores_{set_name}"] for set_name in ("dev", "eval")},
 }

@@ -56,6 +56,12 @@ def _roc_auc(values: Map, truth: Map) -> Map:
     return (rankdata(values).reshape(values.shape) - (n + 1) / 2) / (n * m)
 
 
+def _skill(values: Map, truth: Map) -> Map:
+    """The mean of (AUC - 1/2) / (1 - 1/2) and (mass - s) / (1 - s), s the share of time; no evidence is no mass."""
+    n, share, mass = int(truth.sum()), truth.mean(), np.nan_to_num(_relevance_mass(values, truth))
+    return ((2 * _roc_auc(values, truth) - 1 / n) + (mass - share / n) / (1 - share)) / 2
+
+
 def _peak(values: Map, truth: Map) -> Map:
     highest = values == values.max()
     return highest / highest.sum()
@@ -66,6 +72,7 @@ WEIGHTS: Mapping[str, Callable[[Map, Map], Map]] = {
     "relevance_rank": _relevance_rank,
     **dict.fromkeys(TOLERANCES_S, _peak),
     "roc_auc": _roc_auc,
+    "skill": _skill,
     "evidence_ratio": lambda values, truth: _relevance_mass(values, truth) / truth.mean(),
 }
 """Every measure of a map with evidence for spoof and a place of K frames, as weights of frames; from the truth they use
@@ -74,7 +81,8 @@ only the number of frames, which a shift does not change. In time and frequency,
 ``relevance_mass``: share of the positive evidence in the place; by chance its share of time. ``relevance_rank``: of the
 K frames of most evidence, the share in the place. ``pointing``: 1 where the frame of most evidence lies in the place or
 within the tolerance of it. ``roc_auc``: how often a frame of the place has more evidence than one outside it, ties by
-half. ``evidence_ratio``: the mass over the share of time, 1 by chance.
+half. ``skill``: how far area and mass have come from chance, 0, to perfect, 1, in the mean; defined for every map.
+``evidence_ratio``: the mass over the share of time, 1 by chance.
 
 References
 ----------

@@ -12,7 +12,9 @@ TIE = 1e-6
 """Values that differ by less are equal: scores in float32 resolve no more."""
 
 FAITHFULNESS = ("deletion", "insertion", "deletion_area", "insertion_area", "comprehensiveness", "sufficiency")
-LOCALISATION = ("roc_auc", "relevance_mass", "relevance_rank", "pointing_20ms", "pointing_100ms", "evidence_ratio")
+LOCALISATION = (
+    *("roc_auc", "relevance_mass", "relevance_rank", "pointing_20ms", "pointing_100ms", "evidence_ratio", "skill"),
+)
 STABILITY = ("steps", "seeds", "shift_features", "shift_waveform")
 RANDOMISED = ("randomised", "randomised_head", "randomised_excess")
 

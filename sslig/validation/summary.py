@@ -8,10 +8,12 @@ import pandas as pd
 from sslig.attribution.explanation import COMPLETE, NOT_PROMISED, SIGNED
 from sslig.attribution.explanation import summary as certificates
 from sslig.stats.bootstrap import Estimate, Statistic, Units, estimate, mean, mean_of_cells
-from sslig.validation.localisation import LEAST_SHARE, LIMITS, PLAIN, PLAIN_MAPS, carried
+from sslig.validation.localisation import LIMITS, PLAIN, PLAIN_MAPS
 from sslig.validation.statistics import STATISTICS
+from sslig.validation.transplants import NO, OPEN, YES
+from sslig.validation.transplants import summarise as summarise_transplants
 
-WHAT = ("method", "aggregation", "space", "replacement", "statistic", "at")
+WHAT = ("method", "space", "aggregation", "smoothing_ms", "replacement", "statistic", "at")
 """Columns that distinguish one measure from another."""
 
 FIGURES = ("value", "advantage", "chance", "chance_low", "chance_high", "beaten")
@@ -21,9 +23,11 @@ INTERVALS = FIGURES[:2]
 CELLS = ("kind", "detector")
 """What means of localisation are averaged over, so that a kind of many detected spoofs counts no more than another."""
 
-MEASURE = "roc_auc"
-"""The measure that conclusions rest on: it uses every frame of a map, without a threshold, and needs no positive
-evidence."""
+MAP = ("method", "space")
+"""What a map is called; limits have one name in both spaces."""
+
+MEASURE = "skill"
+"""The measure that methods are ranked by: the mean of ROC-AUC and relevance mass, each from 0 at chance to 1."""
 
 RANDOM = "random"
 
@@ -76,7 +80,7 @@ def _estimate(statistic: Statistic, rows: pd.DataFrame, *, seed: int, rounds: in
     return estimate(statistic, Units.of_table(rows, recordings=recordings), seed=seed, rounds=rounds)
 
 
-def paired(table: pd.DataFrame, option: str, reference: str, **bootstrap: int) -> pd.DataFrame:
+def compared(table: pd.DataFrame, option: str, reference: str, **bootstrap: int) -> pd.DataFrame:
     """The mean of each option over `CELLS`, and its difference to one of them on the same utterances.
 
     Each round draws the same units for all cells and options, so what differs between utterances cancels.
@@ -107,23 +111,51 @@ def group(method: str) -> str:
     return groups.get(method, "explanation")
 
 
-def decisions(localisation: pd.DataFrame, eer: pd.DataFrame) -> pd.DataFrame:
+def widths(localisation: pd.DataFrame) -> pd.Series:
+    """(method, space) -> the width of smoothing in ms that suits a map best, by a table of the rule *localise*.
+
+    A map has one width for all kinds and detectors: that of the highest mean `MEASURE` over `CELLS`, on *dev*.
+    """
+    dev = localisation[(localisation["set"] == "dev") & (localisation["statistic"] == MEASURE)]
+    dev = dev[dev["aggregation"].isin([SIGNED, PLAIN])]
+    by_cell = dev.groupby([*MAP, "smoothing_ms", *CELLS], sort=False)["value"].mean()
+    means = by_cell.groupby([*MAP, "smoothing_ms"]).mean().unstack("smoothing_ms")
+    return means.idxmax(axis=1)
+
+
+def at_widths(localisation: pd.DataFrame, chosen: pd.Series) -> pd.DataFrame:
+    """The rows of *eval* with each map at its `chosen` width (`widths`); without one, and unsigned, it is not smoothed.
+
+    `localisation` is a table of the rules *localise* or *paired*.
+    """
+    if "set" in localisation:
+        localisation = localisation[localisation["set"] == "eval"]
+    narrowest = localisation["smoothing_ms"].min()
+    wanted = pd.MultiIndex.from_frame(localisation[list(MAP)]).map(chosen.get)
+    smooth = localisation["aggregation"].isin([SIGNED, PLAIN])
+    width = np.where(smooth, pd.Series(wanted, dtype=float).fillna(narrowest), narrowest)
+    return localisation[localisation["smoothing_ms"] == width].reset_index(drop=True)
+
+
+def decisions(transplants: pd.DataFrame, eer: pd.DataFrame, **bootstrap: int) -> pd.DataFrame:
     """Whether detectors have learnt the kinds of planted cues, and whether their decisions rest on the place.
 
-    `localisation` is the table of the rule *localise*. The result is `eer`, which has ``kind``, ``detector`` and
-    ``eer``, with ``explained`` (detected spoofs), ``place_share`` (mean share of time), ``place_carries`` and
-    ``rest_carries`` (`sslig.validation.localisation.carried`), ``learnt`` (an EER of `LEARNT_EER` or less) and
-    ``decided`` (learnt, and the decision rests on the place): only there the place is what a map has to find.
+    `transplants` is the table of the rule *localise*; `eer` has ``kind``, ``detector``, ``eer``, ``low`` and ``high``;
+    `bootstrap` are ``seed``, ``rounds`` and ``recordings``. The result has a row a kind, detector and space: those of
+    `eer`, of `sslig.validation.transplants.summarise`, and
+
+    ``learnt``
+        `YES` where the EER is significantly at most `LEARNT_EER`, `NO` where it significantly exceeds it, else `OPEN`.
+    ``decided``
+        `YES` where the kind is learnt and the decision rests on the place, `NO` where either is not so, else `OPEN`.
+        Only where it is `YES` the place is what a map has to find.
     """
-    rows = []
-    for pair in eer.to_dict("records"):
-        chosen = localisation[(localisation["kind"] == pair["kind"]) & (localisation["detector"] == pair["detector"])]
-        utterances = chosen.drop_duplicates("utterance")
-        (place, rest), learnt = carried(utterances), bool(pair["eer"] <= LEARNT_EER)
-        pair |= {"explained": len(utterances), "place_share": float(utterances["place_share"].mean())}
-        pair |= {"place_carries": place, "rest_carries": rest, "learnt": learnt}
-        rows.append(pair | {"decided": learnt and place >= LEAST_SHARE and place >= rest})
-    return pd.DataFrame(rows)
+    learnt = np.select([eer["high"] <= LEARNT_EER, eer["low"] > LEARNT_EER], [YES, NO], OPEN)
+    carried = summarise_transplants(transplants, **bootstrap)
+    table = eer.assign(learnt=learnt).merge(carried, how="left")
+    table = table.assign(n=table["n"].fillna(0).astype(int), rests_on_place=table["rests_on_place"].fillna(NO))
+    gates = table[["learnt", "rests_on_place"]]
+    return table.assign(decided=np.select([(gates == YES).all(axis=1), (gates == NO).any(axis=1)], [YES, NO], OPEN))
 
 
 def costs(localisation: pd.DataFrame, by: Sequence[str] = ("detector", "method")) -> pd.DataFrame:
@@ -136,16 +168,19 @@ def costs(localisation: pd.DataFrame, by: Sequence[str] = ("detector", "method")
 def default_method(localisation: pd.DataFrame, **bootstrap: int) -> pd.DataFrame:
     """Rank the methods that should explain by default, and choose one.
 
-    Methods that explain every kind and detector are ranked by their mean ROC-AUC. Those that promise to add up and do
-    so in less than `LEAST_COMPLETE` of the explanations are not admitted, and those that promise nothing only if they
-    are significantly better than the best that keeps its promise. The best admitted one is compared with the others on
-    the same utterances; those that are not significantly worse tie with it, and of these the fastest is chosen. None is
-    chosen where no tied method is significantly better than chance.
+    1. *Quality.* Methods that explain every kind and detector are ranked by their mean `MEASURE`.
+    2. *Completeness.* Those that promise to add up and do so in less than `LEAST_COMPLETE` of the explanations are not
+       admitted, and those that promise nothing only if they are significantly better than the best that keeps its
+       promise.
+    3. *Cost.* The best admitted one is compared with the others on the same utterances; those that are not
+       significantly worse tie with it, and of these the fastest is chosen.
 
-    `localisation` is the table of the rule *localise* for the kinds and detectors whose decisions rest on the place
-    (`decisions`). The result has a row a method, the best first: ``method``, ``promises`` (to add up), ``complete``
-    (share that does, NaN without a promise), ``seconds`` (median), the columns of `paired` against the best,
-    ``admitted``, ``tied`` and ``chosen``; it is empty without rows.
+    None is chosen where no tied method is significantly better than chance.
+
+    `localisation` is the table of the rule *localise*, at its widths (`at_widths`), for the kinds and detectors whose
+    decisions rest on the place (`decisions`). The result has a row a method, the best first: ``method``, ``promises``
+    (to add up), ``complete`` (share that does, NaN without a promise), ``seconds`` (median), the columns of `compared`
+    against the best, ``admitted``, ``tied`` and ``chosen``; it is empty without rows.
     """
     rows = localisation[(localisation["statistic"] == MEASURE) & (localisation["aggregation"] == SIGNED)]
     rows = rows[rows["method"].map(group) == "explanation"]
@@ -176,25 +211,25 @@ def _admitted(candidates: pd.DataFrame, rows: pd.DataFrame, bootstrap: Mapping[s
     """The candidates with their differences to the best admitted one, and which tie with it."""
     complete = candidates["complete"] >= LEAST_COMPLETE
     best = candidates["method"][complete if complete.any() else slice(None)].iloc[0]
-    compared = candidates.merge(paired(rows, "method", best, **bootstrap), on="method")
-    better = complete.any() & ~compared["promises"] & (compared["difference_low"] > 0)
+    table = candidates.merge(compared(rows, "method", best, **bootstrap), on="method")
+    better = complete.any() & ~table["promises"] & (table["difference_low"] > 0)
     if better.any():
         best = candidates.loc[better, "method"].iloc[0]
-        compared = candidates.merge(paired(rows, "method", best, **bootstrap), on="method")
+        table = candidates.merge(compared(rows, "method", best, **bootstrap), on="method")
     admitted = complete | better
-    return compared.assign(admitted=admitted, tied=admitted & ~(compared["difference_high"] < 0))
+    return table.assign(admitted=admitted, tied=admitted & ~(table["difference_high"] < 0))
 
 
-def beyond_plain(localisation: pd.DataFrame, **bootstrap: int) -> pd.DataFrame:
-    """Each method less the plain map with the highest mean ROC-AUC, a row a kind, detector and method (`paired`)."""
-    rows = localisation[localisation["statistic"].eq(MEASURE) & localisation["aggregation"].isin([SIGNED, PLAIN])]
+def beyond_plain(localisation: pd.DataFrame, measure: str = "roc_auc", **bootstrap: int) -> pd.DataFrame:
+    """Each method less the plain map with the highest mean `measure`, by kind, detector and method (`compared`)."""
+    rows = localisation[localisation["statistic"].eq(measure) & localisation["aggregation"].isin([SIGNED, PLAIN])]
     parts = []
     for cell, part in rows.groupby(list(CELLS), sort=False):
         groups = part["method"].map(group)
         best = part[groups == "plain map"].groupby("method")["value"].mean().sort_values(kind="stable").index[-1]
         chosen = part[(groups == "explanation") | (part["method"] == best)]
-        compared = paired(chosen, "method", best, **bootstrap)
+        against = compared(chosen, "method", best, **bootstrap)
         about = dict(zip(CELLS, cell, strict=True)) | {"plain_map": best}
-        parts.append(compared[compared["method"] != best].assign(**about))
+        parts.append(against[against["method"] != best].assign(**about))
     columns = [*CELLS, "method", "plain_map", "difference", "difference_low", "difference_high"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
