@@ -21,6 +21,7 @@ SOURCES = ("prompts", "synthetic")
 """Corpora that are built by name; any other source is a folder of recordings."""
 
 READY_MADE = "asvspoof5"
+PLANTED = ("noise_floor", "phone_glitch", "boundary", "band", "band_stretch", "splice")
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -205,14 +206,7 @@ class Validation(Values):
         Matched random controls, and circular shifts that estimate chance.
     """
 
-    planted: Annotated[list[str], Field(min_length=1)] = [
-        "noise_floor",
-        "phone_glitch",
-        "boundary",
-        "band",
-        "band_stretch",
-        "splice",
-    ]
+    planted: Annotated[list[str], Field(min_length=1)] = list(PLANTED)
     severity: dict[str, float] = {}
     planted_recordings: dict[Literal["train", "dev", "eval"], int | None] = {}
     start: Literal["backbone", "study"] = "backbone"
