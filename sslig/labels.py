@@ -9,3 +9,6 @@ SPOOF = 1
 
 KEYS = {"bonafide": BONAFIDE, "spoof": SPOOF}
 """The words of the ``key`` column of an ASVspoof 5 protocol and the labels they stand for."""
+
+HIGHER_IS_SPOOF, HIGHER_IS_BONAFIDE = DIRECTIONS = ("higher_is_spoof", "higher_is_bonafide")
+"""What a higher score of a detector from elsewhere means; it is declared once, where the detector is named."""

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from sslig.data.dataset import Loaded, Utterances, equal_length_batches
 from sslig.errors import DataError, DetectorError, StudyError
@@ -102,9 +103,15 @@ def _stack(items: list[Loaded]) -> tuple[Batch | None, dict[int, str]]:
 
 @torch.inference_mode()
 def score(
-    detector: Detector, table: pd.DataFrame, options: Scoring, device: str | torch.device = "cpu"
+    detector: Detector,
+    table: pd.DataFrame,
+    options: Scoring,
+    device: str | torch.device = "cpu",
+    progress: str = "",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Compute the spoof logits of utterances; a score does not depend on the other utterances.
+
+    With `progress`, a bar of this name is shown on a terminal.
 
     Returns
     -------
@@ -121,8 +128,9 @@ def score(
     """
     drawn, left_out = batches(table, detector, options)
     logits, duration_s = np.full((2, len(table)), np.nan)
-    with evaluating(detector, device):
+    with evaluating(detector, device), tqdm(total=len(table), desc=progress, disable=None if progress else True) as bar:
         for batch in drawn:
+            bar.update(len(batch.rows))
             logits[batch.rows] = _logits(detector, batch.waveforms.to(device), options.precision)
             duration_s[batch.rows] = batch.waveforms.shape[1] / SAMPLE_RATE_HZ
     missing = left_out.table(table)

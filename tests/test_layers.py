@@ -31,6 +31,7 @@ STAIRS = [
     "plots",
     "widgets",
     "cli",
+    "__main__",
 ]
 """Lowest first: a module or folder of modules imports only from what stands before it."""
 

@@ -232,5 +232,5 @@ def test_weights_of_another_size_are_refused(folder):
     place = folder({"do_normalize": False})
     config = json.loads((place / "config.json").read_text())
     (place / "config.json").write_text(json.dumps(config | {"hidden_size": 32}))
-    with pytest.raises(DetectorError, match="cannot be loaded: .*size"):
+    with pytest.raises(DetectorError, match=r"cannot be loaded: .*size"):
         Backbone.from_pretrained(place)

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from sslig.errors import DetectorError
+from sslig.labels import HIGHER_IS_BONAFIDE, HIGHER_IS_SPOOF
 from sslig.models.foreign import (
-    HIGHER_IS_BONAFIDE,
-    HIGHER_IS_SPOOF,
     BlackBox,
     Origin,
     directed,

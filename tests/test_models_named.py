@@ -88,7 +88,9 @@ def test_repositories_are_looked_up_on_the_hub(places, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda name: ["config.json", "model.safetensors"])
     folder = places[OWN]
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda name, file: folder / file)
-    assert identify("someone/detector") == (OWN, "someone/detector")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, allow_patterns: str(folder))
+    assert identify("someone/detector") == (OWN, str(folder))
+    assert load("someone/detector").origin.folder == str(folder)
     folder = places[huggingface.KIND]
     assert identify("someone/detector") == (huggingface.KIND, "someone/detector")
     monkeypatch.setattr(huggingface_hub, "list_repo_files", lambda name: ["best_model.pth", "config.yaml"])

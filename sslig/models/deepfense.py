@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from sslig.errors import DetectorError
 from sslig.frames import SAMPLE_RATE_HZ
+from sslig.labels import HIGHER_IS_BONAFIDE
 from sslig.models.backbone import Backbone
 from sslig.models.checkpoint import fill, read_state, with_new_weight_norm
 from sslig.models.fairseq import is_fairseq, translated
-from sslig.models.foreign import HIGHER_IS_BONAFIDE, Composite, Origin, directed, spoof_logit
+from sslig.models.foreign import Composite, Origin, directed, spoof_logit
 
 KIND = "DeepFense"
 WEIGHTS, VALUES = "best_model.pth", "config.yaml"

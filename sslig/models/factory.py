@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from sslig.errors import DetectorError
 from sslig.frames import SAMPLE_RATE_HZ
-from sslig.models.foreign import DIRECTIONS, HIGHER_IS_BONAFIDE, BlackBox, Origin, directed, only_tensor
+from sslig.labels import DIRECTIONS, HIGHER_IS_BONAFIDE
+from sslig.models.foreign import BlackBox, Origin, directed, only_tensor
 
 KIND = "Python module"
 ARENA_KIND = "Speech Anti-Spoofing Arena class"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sslig.errors import DetectorError
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK, FrameClock
-from sslig.labels import KEYS
+from sslig.labels import HIGHER_IS_SPOOF, KEYS
 from sslig.models.backbone import Backbone
 from sslig.models.detector import Detector
 
@@ -21,8 +21,6 @@ WORDS = {
 """Words of labels whose class is beyond question; a label with words of both classes, or with *not*, is unclear."""
 
 NEGATIONS = {"not", "non", "no"}
-
-HIGHER_IS_SPOOF, HIGHER_IS_BONAFIDE = DIRECTIONS = ("higher_is_spoof", "higher_is_bonafide")
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,15 @@ class Origin:
     labels
         Its outputs, in their order, as keys (``bonafide``, ``spoof``); none for one output with a direction.
     direction
-        One of `DIRECTIONS`, where it has one output.
+        One of `sslig.labels.DIRECTIONS`, where it has one output.
     rate_hz
         Sampling rate that it wants; recordings at 16 kHz are resampled inside the adapter.
     crop_s
         Length that it was trained on, where that is known; none: any.
     differentiable
         Whether gradients reach the recording.
+    folder
+        Where its files lie on this machine, for a detector of ours.
     """
 
     kind: str
@@ -52,6 +52,7 @@ class Origin:
     rate_hz: int = SAMPLE_RATE_HZ
     crop_s: float | None = None
     differentiable: bool = True
+    folder: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 

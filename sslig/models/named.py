@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from huggingface_hub.constants import CONFIG_NAME
 from torch import nn
 
 from sslig.errors import DetectorError
+from sslig.files import read_yaml
 from sslig.frames import SAMPLE_RATE_HZ
+from sslig.labels import HIGHER_IS_SPOOF
 from sslig.models import deepfense, factory, fairseq, huggingface
 from sslig.models.backbone import CHECKPOINTS
 from sslig.models.checkpoint import read_state
@@ -70,7 +71,8 @@ def load(name: str | os.PathLike | Mapping[str, Any], trust_remote_code: bool = 
     }
     detector = loaders[kind]()
     if not hasattr(detector, "origin"):
-        detector.origin = Origin(kind, target, labels=(), direction="higher_is_spoof")
+        folder = place if kind == OWN else None
+        detector.origin = Origin(kind, target, direction=HIGHER_IS_SPOOF, folder=folder)
     return detector
 
 
@@ -128,8 +130,9 @@ def _on_the_hub(repository: str) -> tuple[str, str]:
     try:
         files = set(list_repo_files(repository))
         kind = _kind_of_files(repository, files, lambda file: hf_hub_download(repository, file))
-        if kind == deepfense.KIND:
-            return kind, snapshot_download(repository, allow_patterns=[deepfense.WEIGHTS, deepfense.VALUES])
+        wanted = {deepfense.KIND: [deepfense.WEIGHTS, deepfense.VALUES], OWN: ["*.json", "*.safetensors"]}
+        if kind in wanted:
+            return kind, snapshot_download(repository, allow_patterns=wanted[kind])
         return kind, repository
     except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
         reason = str(error).splitlines()[0]
@@ -144,11 +147,7 @@ def _values(name: str | os.PathLike | Mapping[str, Any]) -> dict[str, Any]:
     """The values that a name stands for, checked."""
     if not isinstance(name, Mapping):
         path = Path(name)
-        if path.suffix not in (".yaml", ".yml") or not path.is_file():
-            return {"checkpoint": str(name)}
-        name = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(name, Mapping):
-            raise DetectorError(f"{path}: a mapping with checkpoint or module is needed")
+        name = read_yaml(path) if path.suffix in (".yaml", ".yml") else {"checkpoint": str(name)}
     values = {key: value for key, value in name.items() if value is not None}
     if unknown := sorted(set(values) - set(KEYS)):
         raise DetectorError(f"a detector has no value {unknown[0]!r}; accepted: {', '.join(KEYS)}")
@@ -167,7 +166,7 @@ def _only(values: dict[str, Any], *accepted: str) -> dict[str, Any]:
 
 def describe(detector: nn.Module) -> dict[str, Any]:
     """What is known of a detector: origin, direction, rates, frames, sizes and what its insides offer."""
-    origin: Origin = getattr(detector, "origin", Origin(OWN, "", direction="higher_is_spoof"))
+    origin: Origin = getattr(detector, "origin", Origin(OWN, "", direction=HIGHER_IS_SPOOF))
     inside = isinstance(detector, Detector)
     facts = {
         "kind": origin.kind,

@@ -41,7 +41,7 @@ class Explorer(anywidget.AnyWidget):
     study
         A study or its file; with detectors and a seed as in `Bench`.
     utterance
-        The utterance that is opened first; none: the first of the list.
+        The utterance, or the sound file, that is opened first; none: the first of the list.
 
     Attributes
     ----------
@@ -91,7 +91,10 @@ class Explorer(anywidget.AnyWidget):
         self._list()
         self.observe(lambda _: self._list(), ["filters", "order"])
         self.on_msg(lambda _, content, buffers: self.desk.take(content, buffers))
-        self.show(utterance or self._listed["utterance"].iloc[0])
+        if utterance and Path(utterance).is_file():
+            self.show_file(utterance)
+        else:
+            self.show(utterance or self._listed["utterance"].iloc[0])
 
     @property
     def _esm(self) -> str:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -108,7 +108,7 @@ def serve(notebook: Path, parameters: Mapping[str, Any], values: Mapping[str, Ma
         application.start()
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Serve the annotator or the explorer of a study; missing results of the study are computed first."""
     from sslig.widgets import annotator
 
@@ -119,7 +119,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8866)
     text = f"require a new random token; {TOKEN} sets a token of yours"
     parser.add_argument("--token", action="store_true", help=text)
-    arguments = parser.parse_args()
+    parser.add_argument("--utterance", help="what the explorer opens first: an utterance, or a sound file")
+    arguments = parser.parse_args(words)
     token = os.environ.get(TOKEN) or (secrets.token_urlsafe(32) if arguments.token else "")
     try:
         study = load(arguments.experiment)
@@ -132,7 +133,11 @@ def main() -> None:
             os.environ[annotator.SERVED] = "1"
         if arguments.token and not os.environ.get(TOKEN):
             print(f"open {url(arguments.address, arguments.port, token)}", flush=True)  # Voila does not print tokens
-        serve(study.root / "notebooks" / f"{arguments.page}.ipynb", {"experiment": str(study.path)}, values)
+        parameters = {"experiment": str(study.path)}
+        if arguments.utterance:
+            file = Path(arguments.utterance)
+            parameters["utterance"] = str(file.resolve()) if file.is_file() else arguments.utterance
+        serve(study.root / "notebooks" / f"{arguments.page}.ipynb", parameters, values)
     except (OSError, ValueError, PipelineError) as error:
         raise SystemExit(f"error: {error}") from error
 

@@ -1,0 +1,1 @@
+"""The command line: `sslig score`, `sslig explain`, and what goes with them."""
