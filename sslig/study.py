@@ -5,27 +5,33 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from sslig import files
 from sslig.errors import StudyError
+from sslig.values import find, leaves, project, validated
 
-ROOT_MARKS = ("Snakefile", "pyproject.toml")
 PLACEHOLDER = "FILL IN"
 SOURCES = ("prompts", "synthetic")
 """Corpora that are built by name; any other source is a folder of recordings."""
 
 READY_MADE = "asvspoof5"
 PLANTED = ("noise_floor", "phone_glitch", "boundary", "band", "band_stretch", "splice")
+UNSPLIT = ("in_the_wild", "mlaad", "wavefake")
+"""Published corpora without sets of their own."""
+TESTS = ("asvspoof2021_la", "asvspoof2021_df")
+"""Published corpora without a set for training."""
+LAYOUTS = ("asvspoof2019_la", *TESTS, *UNSPLIT, "fake_or_real", "partialspoof", "had", "manifest")
+"""Published corpora, and tables of one's own, that `sslig.corpora.readers` turns into tables of utterances."""
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0)]
+SetName = Literal["train", "dev", "eval"]
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Precision = Literal["32-true", "bf16-mixed"]
 
@@ -42,15 +48,49 @@ class Corpus(Values):
     Attributes
     ----------
     source
-        ``prompts``, ``synthetic``, a folder of recordings, or ``asvspoof5`` for a corpus that lies at `root` already.
+        ``prompts``, ``synthetic``, a folder of recordings, or a corpus that lies at `root` already: ``asvspoof5`` or
+        one of `LAYOUTS`.
     recordings
         At most, by set.
+    sets
+        Those that are used, of a corpus that lies at `root` already; none: all that its layout has.
+    shares
+        Of a corpus without sets: the share of the utterances in *train* and *dev*; the rest is *eval*.
+    tests
+        Name -> another corpus whose *eval* the detectors are scored on too.
     """
 
     source: str
     root: str
     seed: int = 0
-    recordings: dict[Literal["train", "dev", "eval"], int | None] = {}
+    recordings: dict[SetName, int | None] = {}
+    sets: Annotated[list[SetName], Field(min_length=1)] | None = None
+    shares: dict[Literal["train", "dev"], Annotated[float, Field(gt=0, lt=1)]] = {}
+    tests: dict[PlainName, "Corpus"] = {}
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a reader makes the tables of this corpus."""
+        return self.source in LAYOUTS
+
+    @property
+    def available(self) -> list[SetName]:
+        """The sets that the study uses."""
+        names = list(get_args(SetName))
+        layout = ["dev", "eval"] if self.source in TESTS else names
+        if self.source in UNSPLIT:
+            layout = [name for name in names if name in self.shares or name == "eval"]
+        return [name for name in layout if name in (self.sets or names)]
+
+    @property
+    def reference(self) -> SetName:
+        """The set whose bona fide utterances are averaged: *train* where there is one."""
+        return self.available[0]
+
+    def decisive(self) -> dict[str, Any]:
+        """The values that decide the recordings of a training; those without effect are left out."""
+        values = self.model_dump(exclude={"tests"})
+        return {key: value for key, value in values.items() if key not in ("sets", "shares") or value}
 
 
 class Training(Values):
@@ -355,8 +395,13 @@ class Study(Values):
 
     @property
     def corpus_root(self) -> Path:
-        """Folder of the corpus in the ASVspoof 5 layout."""
-        return self.root / self.corpus.root
+        """Folder of the tables of the corpus: that of the corpus, or one of this study for a corpus that is read."""
+        return self.runs / "corpus" if self.corpus.is_read else self.root / self.corpus.root
+
+    @property
+    def tests_root(self) -> Path:
+        """Folder of the tables of ``corpus.tests``."""
+        return self.runs / "tests"
 
     @property
     def runs(self) -> Path:
@@ -387,7 +432,7 @@ class Study(Values):
         root, recordings = f"corpora/{self.name}-planted/{kind}", self.validation.planted_recordings
         corpus = Corpus(source=f"planted:{kind}", root=root, seed=self.corpus.seed, recordings=recordings)
         values = self.training.model_dump() | self.validation.training
-        recipe = _validated(Training, values, self.path, "validation.training")
+        recipe = validated(Training, values, self.path, "validation.training")
         derived = self.model_copy(update={"corpus": corpus, "training": recipe})
         derived._path, derived._root, derived._folder = self._path, self._root, f"planted/{kind}"
         return derived
@@ -401,13 +446,13 @@ def load(path: str | os.PathLike) -> Study:
     StudyError
         The file is missing or faulty, or a value still has to be filled in.
     """
-    file = _find(Path(path))
+    file = find(Path(path))
     values = files.read_yaml(file)
-    blank = [name for name, value in _leaves(values) if isinstance(value, str) and PLACEHOLDER in value]
+    blank = [name for name, value in leaves(values) if isinstance(value, str) and PLACEHOLDER in value]
     if blank:
         raise StudyError(f"{file}: still to be filled in: {', '.join(blank)}")
-    study = _validated(Study, values, file)
-    study._path, study._root = file, _root(file)
+    study = validated(Study, values, file)
+    study._path, study._root = file, project(file)
     return study
 
 
@@ -429,47 +474,6 @@ def derive(path: str | os.PathLike, source: str) -> Path:
     if not target.is_file() or target.read_text(encoding="utf-8") != text:
         files.write_text(target, text)
     return target
-
-
-def _validated(model: type[Values], values: dict[str, Any], path: Path, prefix: str = "") -> Any:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join([*([prefix] if prefix else []), *map(str, fault["loc"])])
-        if fault["type"] == "extra_forbidden":
-            known = ", ".join(_fields(model, fault["loc"][:-1]))
-            raise StudyError(f"{path}: unknown key {key}; known: {known}") from error
-        if fault["type"] == "missing":
-            raise StudyError(f"{path}: key {key} is missing") from error
-        raise StudyError(f"{path}: {key} is {fault['input']!r}; {fault['msg']}") from error
-
-
-def _fields(model: type[Values], loc: tuple[str | int, ...]) -> list[str]:
-    """The keys that a section at `loc`, or an item of a list of sections there, accepts."""
-    for name in loc:
-        model = get_args(model)[0] if isinstance(name, int) else model.model_fields[name].annotation
-    return list(model.model_fields)
-
-
-def _find(path: Path) -> Path:
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        if (folder / path).is_file():
-            return (folder / path).resolve()
-    raise StudyError(f"{path}: no such experiment file in {Path.cwd()} or a folder above it")
-
-
-def _root(path: Path) -> Path:
-    marked = [folder for folder in path.parents if any((folder / mark).is_file() for mark in ROOT_MARKS)]
-    return marked[0] if marked else path.parent
-
-
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def main() -> None:

@@ -34,7 +34,9 @@ def test_a_protocol_is_a_table_with_labels(written):
 def test_what_is_written_comes_back(written, tmp_path):
     table = protocol.read(written(BONAFIDE_LINE, SPOOF_LINE))
     protocol.write(tmp_path / "copy.tsv", table)
-    assert (tmp_path / "copy.tsv").read_text() == f"{BONAFIDE_LINE}\n{SPOOF_LINE}\n"
+    # A release may call the attack of bona fide utterances bonafide, which is no attack.
+    bonafide = "E_1607 E_0000000001 M - - - - - bonafide -"
+    assert (tmp_path / "copy.tsv").read_text() == f"{bonafide}\n{SPOOF_LINE}\n"
     pd.testing.assert_frame_equal(protocol.read(tmp_path / "copy.tsv"), table)
 
 

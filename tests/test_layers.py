@@ -15,6 +15,7 @@ STAIRS = [
     "files",
     "specs",
     "audio",
+    "values",
     "study",
     "corpora",
     "data",

@@ -45,7 +45,7 @@ def values(study: Study, name: str, seed: int) -> dict[str, Any]:
         "seed": seed,
         "detector": study.detector(name),
         "backbone": study.backbone,
-        "corpus": study.corpus.model_dump(exclude={"root"}),
+        "corpus": {key: value for key, value in study.corpus.decisive().items() if key != "root"},
         "training": study.training.model_dump(exclude=SPEED),
         "scoring": study.scoring.model_dump(exclude={"batch_size", "workers"}),
     }
@@ -58,7 +58,7 @@ def contents(study: Study, corpus: Path, start: Path | None = None) -> dict[str,
 
     source = study.backbone_source()
     folder, patterns = (Path(source), BACKBONE_FILES) if isinstance(source, str) else (Path(), ())
-    files = {f"protocol of {name}": corpus / protocol.SETS[name][0] for name in ("train", "dev")}
+    files = {f"protocol of {name}": protocol.table_path(corpus, name) for name in ("train", "dev")}
     files |= {f"backbone {path.name}": path for pattern in patterns for path in sorted(folder.glob(pattern))}
     hashes = {name: hashlib.file_digest(path.open("rb"), "sha256").hexdigest()[:12] for name, path in files.items()}
     return hashes if start is None else hashes | {"start": fingerprint(start)}
