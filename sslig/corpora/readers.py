@@ -379,8 +379,8 @@ class _Arrays(pickle.Unpickler):
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     """Utterance -> array of an ``.npy`` file that holds a dictionary, without running what else a pickle may hold."""
     with path.open("rb") as file:
-        version = np.lib.format.read_magic(file)
-        np.lib.format._read_array_header(file, version)
+        major, _ = np.lib.format.read_magic(file)
+        file.seek(int.from_bytes(file.read(2 if major == 1 else 4), "little"), os.SEEK_CUR)
         try:
             return _Arrays(io.BytesIO(file.read())).load().item()
         except (CorpusError, pickle.UnpicklingError) as error:
