@@ -30,7 +30,11 @@ def relative(path):
 
 
 EXPERIMENT, RUNS, CORPUS = relative(S.path), relative(S.runs), relative(S.corpus_root)
-PROTOCOLS = {name: f"{CORPUS}/{file}" for name, (file, _) in protocol.SETS.items()}
+ABSENT = {name: f"{CORPUS}/{name}.tsv" for name in protocol.SETS}  # of sets that the corpus lacks; nothing makes them
+PROTOCOLS = {name: relative(path) for name, path in protocol.tables(S).items()}
+TESTS = {name: f"{relative(S.tests_root)}/{name}.tsv" for name in S.corpus.tests}
+TABLES = ABSENT | PROTOCOLS | TESTS
+REFERENCE = TABLES[S.corpus.reference]
 PLANTED = f"corpora/{S.name}-planted/{{kind}}"
 PLANTED_PROTOCOLS = {name: f"{PLANTED}/{file}" for name, (file, _) in protocol.SETS.items()}
 PLANTED_RUN = f"{RUNS}/{outputs.PLANTED}/{outputs.RUN}"
@@ -94,7 +98,7 @@ def scoring():
 def training(detector, study=S):
     """The values that decide a training."""
     recipe = study.training.model_dump(exclude={"workers", "checkpoint_steps", "log_steps"})
-    return values(study.corpus, study.backbone, study.detectors[detector], recipe)
+    return values(study.corpus.decisive(), study.backbone, study.detectors[detector], recipe)
 
 
 def baselines():
@@ -128,7 +132,8 @@ wildcard_constraints:
     detector="|".join(S.detectors),
     seed="|".join(map(str, SEEDS)),
     kind="|".join(KINDS),
-    set_name="dev|eval",
+    set_name="|".join(["dev", "eval", *TESTS]),
+    test="|".join(TESTS) or "none",
     which="eval|train|profile",
     shard=r"\d+of\d+",
     place="(?:.+/)?",
@@ -170,6 +175,16 @@ PAGES = {
     "published_audit": every("detector", "baseline", seeds=FIRST),
 }
 """Page -> the files that it reads, besides the protocols of the corpus."""
+
+NEEDS = {
+    **dict.fromkeys(["02_train", "02b_augment", "08_validate"], {"train", "dev", "eval"}),
+    **dict.fromkeys(["03_evaluate", "03b_select", "03c_cross", "04_attribute", "05_mask", "06_artefacts"], {"dev", "eval"}),
+}
+"""Page -> the sets of the corpus without which the book goes without it."""
+
+PAGES = {page: files for page, files in PAGES.items() if NEEDS.get(page, set()) <= set(PROTOCOLS)}
+if TESTS:
+    PAGES["03c_cross"] = every("scores_eval", *(f"scores_{test}" for test in TESTS))
 
 
 def annotations(page):
@@ -214,15 +229,24 @@ if S.corpus.source != READY_MADE:
         output:
             list(PROTOCOLS.values()),
         params:
-            values=values(S.corpus),
+            values=values(S.corpus.decisive()),
         threads: 2
         shell:
             RULE + " corpus {EXPERIMENT:q} workers={threads}"
 
 
+rule corpus_test:
+    output:
+        f"{relative(S.tests_root)}/{{test}}.tsv",
+    params:
+        values=lambda wildcards: values(S.corpus.tests[wildcards.test].decisive()),
+    shell:
+        RULE + " corpus {EXPERIMENT:q} test={wildcards.test}"
+
+
 rule train:
     input:
-        protocols=[PROTOCOLS["train"], PROTOCOLS["dev"]],
+        protocols=[TABLES["train"], TABLES["dev"]],
         start=[],
     output:
         [path(name) for name in ("detector", "detector_config", "epochs", "log", "training")],
@@ -242,7 +266,7 @@ rule train:
 rule score:
     input:
         detector=path("detector"),
-        protocol=lambda wildcards: PROTOCOLS[wildcards.set_name],
+        protocol=lambda wildcards: TABLES[wildcards.set_name],
     output:
         scores=shard("scores_dev").replace("scores_dev", "scores_{set_name}"),
         left_out=shard("left_out_scores_dev").replace("scores_dev", "scores_{set_name}"),
@@ -250,7 +274,7 @@ rule score:
         values=values(scoring()),
         code=code("score"),
         planted="",
-        corpus=CORPUS,
+        corpus=lambda wildcards: relative(S.tests_root) if wildcards.set_name in TESTS else CORPUS,
     resources:
         gpu=1,
     shell:
@@ -288,7 +312,7 @@ rule official:
 # --- what explanations need, and explanations -------------------------------------------------------------------------
 rule segment:
     input:
-        protocol=lambda wildcards: PROTOCOLS["train" if wildcards.which == "train" else "eval"],
+        protocol=lambda wildcards: REFERENCE if wildcards.which == "train" else TABLES["eval"],
     output:
         segments=f"{RUNS}/segments_{{which}}.parquet",
         left_out=f"{RUNS}/left_out_segments_{{which}}.parquet",
@@ -314,7 +338,7 @@ rule segment:
 rule baseline:
     input:
         detector=path("detector"),
-        protocol=PROTOCOLS["train"],
+        protocol=REFERENCE,
         segments=path("segments_train"),
     output:
         baseline=path("baseline"),
@@ -334,7 +358,7 @@ rule baseline:
 rule attribute:
     input:
         detector=path("detector"),
-        protocol=PROTOCOLS["eval"],
+        protocol=TABLES["eval"],
         baseline=path("baseline"),
     output:
         attributions=shard("attributions"),
@@ -353,7 +377,7 @@ rule attribute:
 rule mask:
     input:
         detector=path("detector"),
-        protocol=PROTOCOLS["eval"],
+        protocol=TABLES["eval"],
         segments=path("segments_eval"),
         attributions=path("attributions"),
         nonspeech=path("nonspeech"),
@@ -376,7 +400,7 @@ rule mask:
 
 rule measure:
     input:
-        PROTOCOLS["eval"],
+        TABLES["eval"],
     output:
         artefacts=shard("artefacts"),
         left_out=shard("left_out_artefacts"),
@@ -392,7 +416,7 @@ rule measure:
 rule profile:
     input:
         detector=path("detector"),
-        protocol=PROTOCOLS["eval"],
+        protocol=TABLES["eval"],
         baseline=path("baseline"),
         segments=path("segments_profile"),
     output:
@@ -414,7 +438,7 @@ rule profile:
 rule faithfulness:
     input:
         detector=path("detector"),
-        protocols=[PROTOCOLS["train"], PROTOCOLS["eval"]],
+        protocols=[REFERENCE, TABLES["eval"]],
         baseline=path("baseline"),
         nonspeech=path("nonspeech"),
         scores_dev=path("scores_dev"),
@@ -459,7 +483,7 @@ rule paired:
 rule sanity:
     input:
         detector=path("detector"),
-        protocols=[PROTOCOLS["train"], PROTOCOLS["eval"]],
+        protocols=[REFERENCE, TABLES["eval"]],
         baseline=path("baseline"),
         nonspeech=path("nonspeech"),
         scores_dev=path("scores_dev"),

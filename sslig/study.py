@@ -92,6 +92,12 @@ class Corpus(Values):
         values = self.model_dump(exclude={"tests"})
         return {key: value for key, value in values.items() if key not in ("sets", "shares") or value}
 
+    @model_validator(mode="after")
+    def _tests_apart(self) -> Self:
+        if taken := set(self.tests) & set(get_args(SetName)):
+            raise ValueError(f"a test is called {taken.pop()!r}, which is a set of the corpus; give it another name")
+        return self
+
 
 class Training(Values):
     """The recipe of a training, and how a run of it is logged and checkpointed.
@@ -397,6 +403,11 @@ class Study(Values):
     def corpus_root(self) -> Path:
         """Folder of the tables of the corpus: that of the corpus, or one of this study for a corpus that is read."""
         return self.runs / "corpus" if self.corpus.is_read else self.root / self.corpus.root
+
+    @property
+    def sound_root(self) -> Path:
+        """Folder that holds every sound file of the corpus; a manifest may name files anywhere."""
+        return Path("/") if self.corpus.source == "manifest" else self.root / self.corpus.root
 
     @property
     def tests_root(self) -> Path:

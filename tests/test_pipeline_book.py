@@ -66,6 +66,15 @@ def test_each_study_has_a_copy_of_the_sources_with_its_pages(tmp_path, write, ju
     assert {"build", "--warningiserror", str(tmp_path / "a" / "source")} <= set(jupyter_book[0][0])
 
 
+def test_pages_that_a_study_lacks_are_not_in_the_contents(tmp_path, write, jupyter_book, experiment):
+    sources = tmp_path / "book"
+    sources.mkdir()
+    (sources / "_toc.yml").write_text("root: intro\n- file: pages/first\n- file: pages/second\n- file: conventions\n")
+    book(experiment, sources=sources, pages=[write("first", "**Answer.** Yes.")], output=tmp_path / "out")
+    contents = (tmp_path / "out" / "source" / "_toc.yml").read_text()
+    assert contents == "root: intro\n- file: pages/first\n- file: conventions\n"
+
+
 def test_findings_are_the_answers_with_their_values(write):
     pages = [
         write("first", "**Answer.** {glue:text}`eer:.1f` % by {glue:text}`best`.", eer=3.26, best="sls"),

@@ -105,7 +105,7 @@ def load(
     """The context of a detector trained from `seed`: its stored means, draws of *train* utterances, the threshold."""
     files = {BONAFIDE_MEAN: baseline, NONSPEECH: nonspeech}
     stored = {name: baselines.load(path) for name, path in files.items() if path is not None}
-    train, device = protocol.load_set(corpus, "train"), select_device(study.device)
+    train, device = protocol.load_set(corpus, study.corpus.reference), select_device(study.device)
     drawn = pd.concat([draw(train[train["label"] == label], DRAWS, seed) for label in KEYS.values()])
     threshold = None if scores_dev is None else dev_threshold(pd.read_parquet(scores_dev))
     draws = real_draws(detector, drawn.reset_index(drop=True), study.scoring, device)

@@ -11,6 +11,7 @@ import pandas as pd
 from sslig.errors import CorpusError, InputError
 from sslig.files import atomic
 from sslig.labels import KEYS
+from sslig.study import Study
 
 COLUMNS = ["speaker", "utterance", "gender", "codec", "codec_q", "codec_seed", "attack_tag", "attack", "key", "unused"]
 
@@ -55,6 +56,12 @@ def table_path(root: Path, set_name: str) -> Path:
         return manifest
     apart = root / PROTOCOLS / SETS[set_name][0]
     return apart if apart.is_file() else root / SETS[set_name][0]
+
+
+def tables(study: Study) -> dict[str, Path]:
+    """Set -> table, of the sets that a study uses; tables of a corpus that is read need not be there yet."""
+    root, corpus = study.corpus_root, study.corpus
+    return {name: root / f"{name}.tsv" if corpus.is_read else table_path(root, name) for name in corpus.available}
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:

@@ -24,9 +24,9 @@ def baseline(
     `segments` is the voice activity of the utterances of the second mean; `baseline` and `nonspeech` are written.
     """
     model, device = Detector.from_pretrained(detector), select_device(study.device)
-    train = protocol.load_set(corpus, "train")
+    train = protocol.load_set(corpus, study.corpus.reference)
     bonafide = train[train["label"] == KEYS["bonafide"]]
-    source = {"set": "train", "key": "bonafide", "checkpoint": fingerprint(detector), "seed": seed}
+    source = {"set": study.corpus.reference, "key": "bonafide", "checkpoint": fingerprint(detector), "seed": seed}
 
     drawn = draw(bonafide, study.attribution.baseline_utterances, seed)
     mean = baselines.mean("bonafide_mean", model, drawn, study.scoring, device, source)

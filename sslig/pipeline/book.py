@@ -30,6 +30,9 @@ def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> Non
     copied = output / "source"
     shutil.rmtree(copied, ignore_errors=True)
     shutil.copytree(sources, copied, ignore=shutil.ignore_patterns(PAGES, "_build"))
+    contents = copied / "_toc.yml"
+    if contents.is_file():
+        contents.write_text(_contents(contents.read_text(encoding="utf-8"), pages), encoding="utf-8")
     (copied / PAGES).mkdir()
     for page in pages:
         shutil.copy(page, copied / PAGES)
@@ -39,6 +42,13 @@ def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> Non
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     if process.returncode or not (output / INDEX).is_file():
         raise PipelineError(f"Jupyter Book failed on {copied}:\n{process.stdout[-2000:]}\n{process.stderr[-4000:]}")
+
+
+def _contents(text: str, pages: list[Path]) -> str:
+    """A table of contents without the pages that a study does not have."""
+    there = {f"{PAGES}/{page.stem}" for page in pages}
+    named = {line: line.partition(f"file: {PAGES}/")[2] for line in text.splitlines()}
+    return "\n".join(line for line, page in named.items() if not page or f"{PAGES}/{page}" in there) + "\n"
 
 
 def findings(pages: list[Path]) -> str:

@@ -101,7 +101,7 @@ def chosen(study: Study, detectors: Any = None, seeds: Any = None) -> tuple[list
 
 def corpus_root(study: Study) -> Path:
     """Ask for the corpus of a study, and return its folder."""
-    request(study, [study.corpus_root / file for file, _ in protocol.SETS.values()])
+    request(study, list(protocol.tables(study).values()))
     return study.corpus_root
 
 
@@ -133,14 +133,15 @@ def paths(
     kinds: Sequence[str] | None = None,
 ) -> dict[tuple, Path]:
     """Where the files of a name lie, without asking for them; arguments and keys are those of `files`."""
-    if name not in PATTERNS:
+    of_detector = OF_DETECTOR | {f"scores_{test}": f"scores_{test}.parquet" for test in study.corpus.tests}
+    if name not in PATTERNS and name not in of_detector:
         raise PipelineError(f"no table or file {name!r}; there are {', '.join(PATTERNS)}")
     if name in OF_STUDY:
         return {(): study.runs / PATTERNS[name]}
     chosen = product(study.detectors if detectors is None else detectors, study.seeds if seeds is None else seeds)
     runs = {(detector, seed): study.run(detector, seed) for detector, seed in chosen}
-    if name in OF_DETECTOR:
-        return {key: run / OF_DETECTOR[name] for key, run in runs.items()}
+    if name in of_detector:
+        return {key: run / of_detector[name] for key, run in runs.items()}
     folders = {kind: study.planted(kind) for kind in (study.validation.planted if kinds is None else kinds)}
     return {(kind, *key): planted.run(*key) / OF_PLANTED[name] for kind, planted in folders.items() for key in runs}
 

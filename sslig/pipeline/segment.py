@@ -46,7 +46,7 @@ def chosen(study: Study, corpus: Path, which: str) -> pd.DataFrame:
     if which not in WHICH:
         raise InputError(f"which={which}; accepted: {', '.join(WHICH)}")
     if which == "train":
-        train = protocol.load_set(corpus, "train")
+        train = protocol.load_set(corpus, study.corpus.reference)
         bonafide = train[train["label"] == KEYS["bonafide"]]
         return draw(bonafide, study.masking.nonspeech_utterances, study.corpus.seed)
     utterances = protocol.load_set(corpus, "eval")

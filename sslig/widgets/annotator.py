@@ -267,7 +267,7 @@ def _views(
             view.Lane(name, _unsigned(curves[name]) if study.annotation.blind else curves[name])
             for name in curves.index
         ]
-        source = _within(study.corpus_root, Path(row.path))
+        source = _within(study.sound_root, Path(row.path))
         waveform = audio.read(source, length=clock.n_samples(len(lanes[0].frames)))
         yield view.message(row.utterance, waveform, clock, lanes)
 

@@ -87,7 +87,7 @@ class Bench:
             name: metrics.eer_threshold(*metrics.by_class(part)) for name, part in dev.groupby("detector")
         }
         explained = set.intersection(*(set(self._attributions.loc[name].index) for name in self.names))
-        self.catalogue = Catalogue(study.corpus_root, tables["scores_eval"], explained)
+        self.catalogue = Catalogue(study.corpus_root, tables["scores_eval"], explained, study.sound_root)
 
     def detector(self, name: str) -> Detector:
         """The detector `name`, in evaluation mode on the device of the study."""

@@ -52,8 +52,8 @@ class Catalogue:
 
     Parameters
     ----------
-    root
-        Folder of the corpus.
+    root, sounds
+        Folder of the tables of the corpus, and the one that holds all its sound files.
     scores
         Rows of `sslig.scores` with ``detector``.
     explained
@@ -66,8 +66,8 @@ class Catalogue:
         each detector its spoof score under its name.
     """
 
-    def __init__(self, root: Path, scores: pd.DataFrame, explained: set[str]) -> None:
-        self.root, self.detectors = root, list(scores["detector"].unique())
+    def __init__(self, root: Path, scores: pd.DataFrame, explained: set[str], sounds: Path | None = None) -> None:
+        self.root, self.detectors = sounds or root, list(scores["detector"].unique())
         scores = scores[scores.groupby("utterance")["utterance"].transform("size") == len(self.detectors)]
         table = agreement.groups(scores).set_index("utterance")[list(COLUMNS)]
         table = table.join(scores.pivot(index="utterance", columns="detector", values="spoof_score"))
