@@ -45,7 +45,7 @@ RULE = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}") + " -m 
 
 def path(name):
     """The pattern of a file of the pipeline."""
-    return f"{RUNS}/{outputs.PATTERNS[name]}"
+    return f"{RUNS}/{outputs.patterns(S)[name]}"
 
 
 def shard(name):

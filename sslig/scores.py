@@ -8,6 +8,9 @@ form          what it is                                               a higher 
 ``parquet``   this project's table                                     means spoof
 ``official``  ``filename`` and ``cm-score``, tab-separated (ASVspoof)  means bona fide
 ``release``   utterance, score, label; with these names or no header   must be stated
+``plain``     utterance, score; without header                         must be stated
+``aasist``    utterance, attack, key, score; without header            must be stated
+``log``       ``Output``, utterance, label, score; without header      must be stated
 ``csv``       named columns                                            must be stated
 ============  =======================================================  ================
 """
@@ -83,7 +86,7 @@ class ScoreFile(NamedTuple):
 
     path: Path
     table: pd.DataFrame  # in the order of the protocol: ``utterance``, ``spoof_score`` and the protocol's columns
-    form: str  # ``parquet``, ``official``, ``release`` or ``csv``
+    form: str  # one of the table above
     notes: list[str]  # what was recognised and left out, to be printed beside any figure made of the scores
 
 
@@ -108,7 +111,8 @@ def read_foreign(
     higher
         What a higher score means, ``spoof`` or ``bonafide``; needed where the form does not fix it.
     columns
-        For a CSV file: ``{"utterance": its column, "score": its column}`` and, if it has one, ``"label"``.
+        For a CSV file: ``{"utterance": its column, "score": its column}`` and, if it has one, ``"label"``. Numbers
+        from 0 count the columns of a file without header.
     spoof_label
         The label that stands for spoof, all others being bona fide. By default the words ``bonafide`` and ``spoof``
         stand for themselves, and any other label for the key that most of its rows have in the protocol.
@@ -119,8 +123,9 @@ def read_foreign(
     Raises
     ------
     InputError
-        Form or direction are unclear, or a row has a wrong number of fields, no finite score, an utterance that stands
-        twice or is unknown, or a label that the protocol contradicts; the message names the row.
+        Form or direction are unclear, there are several columns of scores, or a row has a wrong number of fields, no
+        finite score, an utterance that stands twice or is unknown, or a label that the protocol contradicts; the
+        message names the row.
     """
     path = _existing(path)
     if not {missing, unknown} <= {"refuse", "allow"}:
@@ -222,6 +227,8 @@ def _layout(path: Path, header: list[str], columns: Mapping[str, str] | None) ->
         if not {"utterance", "score"} <= set(columns) <= set(RELEASE_HEADER):
             needed = "for a CSV they must name utterance and score, and may name label"
             raise InputError(f"{path}: columns={dict(columns)}; {needed}. The file has {', '.join(header)}")
+        if all(str(column).isdigit() and int(column) < len(header) for column in columns.values()):
+            return "csv", {name: int(column) for name, column in columns.items()}, False
         for column in columns.values():
             if header.count(column) != 1:
                 problem = f"column {column!r} stands {header.count(column)} times in the header {', '.join(header)}"
@@ -229,9 +236,15 @@ def _layout(path: Path, header: list[str], columns: Mapping[str, str] | None) ->
         return "csv", {name: header.index(column) for name, column in columns.items()}, True
     if names == OFFICIAL_HEADER:
         return "official", {"utterance": 0, "score": 1}, True
-    is_row = len(header) == 3 and pd.notna(pd.to_numeric(header[1], errors="coerce"))
-    if names == RELEASE_HEADER or is_row:
+    number = pd.to_numeric(pd.Series(header), errors="coerce").notna().tolist()
+    if names == RELEASE_HEADER or number in ([False, True, False], [False, True, True]):
         return "release", {"utterance": 0, "score": 1, "label": 2}, names == RELEASE_HEADER
+    if number == [False, True]:
+        return "plain", {"utterance": 0, "score": 1}, False
+    if number == [False, False, False, True] and names[2] in KEYS:
+        return "aasist", {"utterance": 0, "label": 2, "score": 3}, False
+    if number[1:] == [False, True, True] and names[0] == "output":
+        return "log", {"utterance": 1, "label": 2, "score": 3}, False
     headers = f"the header {' '.join(OFFICIAL_HEADER)}, {' '.join(RELEASE_HEADER)}, any CSV with `columns`"
     problem = f"{', '.join(header)} shows no known form; accepted: a Parquet table of scores, {headers}"
     raise InputError(f"{path}, line 1: {problem}")
@@ -263,10 +276,14 @@ def _known(rows: ScoreFile, protocol: pd.DataFrame, policy: str) -> ScoreFile:
         return rows
     strange = rows.table[~known]
     text = f"{len(strange)} of {len(rows.table)} utterances are not in the protocol: {_first(strange['utterance'])}"
+    bare = rows.table["utterance"].str.extract(r"([^/\\]+?)(?:\.\w+)?$")[0]
+    if not known.any() and bare.is_unique and bare.isin(protocol["utterance"]).any():
+        rows.notes.append(
+            f"names are those of files, such as {rows.table['utterance'].iloc[0]}: folder and ending left out"
+        )
+        return _known(rows._replace(table=rows.table.assign(utterance=bare)), protocol, policy)
     if policy == "refuse" or not known.any():
-        bare = strange["utterance"].str.extract(r"([^/\\]+?)(?:\.\w+)?$")[0]
-        hint = "; without folder and ending they would be" if bare.isin(protocol["utterance"]).all() else ""
-        raise InputError(f"{rows.path}, {strange['at'].iloc[0]}: {text}{hint}")
+        raise InputError(f"{rows.path}, {strange['at'].iloc[0]}: {text}")
     rows.notes.append(f"left out: {text}")
     return rows._replace(table=rows.table[known])
 
@@ -294,6 +311,11 @@ def _meanings(rows: ScoreFile, keys: pd.Series, spoof_label: str | None) -> dict
         if spoof_label not in labels:
             raise InputError(f"{rows.path}: no label is {spoof_label!r}; the file has {', '.join(labels[:SHOWN])}")
         return {label: "spoof" if label == spoof_label else "bonafide" for label in labels}
+    if len(labels) > len(KEYS) and pd.to_numeric(pd.Series(labels), errors="coerce").notna().all():
+        named = "columns={'utterance': 0, 'score': 1} or {'utterance': 0, 'score': 2}"
+        raise InputError(
+            f"{rows.path}: two columns of numbers, the second with {len(labels)} values; choose by {named}"
+        )
     usual = keys.groupby(rows.table["label"]).agg(lambda part: part.mode().iloc[0])
     return usual.to_dict() | {label: label for label in labels if label in KEYS}
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -5,7 +7,7 @@ import soundfile
 from sslig.audio import frame_levels_db, speech_bounds
 from sslig.corpora import recordings
 from sslig.corpora.spoofs import pitch_track
-from sslig.errors import CorpusError
+from sslig.errors import AudioError, CorpusError
 
 SPEECH = recordings.synthetic(1, 1)[0].sound()
 
@@ -65,11 +67,33 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
     [
         ("transcripts.tsv", "a.wav no tab\n", "transcripts.tsv, row 1: 1 tab-separated columns; 2 are needed"),
         ("speakers.tsv", "anna\tfemale\ten\n", "speakers.tsv, row 1: gender 'female' of anna; accepted: M, F, -"),
+        ("speakers.tsv", "Anna\tF\ten\n", "speakers.tsv: no sub-folder 'Anna'; there are anna, ben, cleo"),
+        ("anna/day1/1.txt", "Gr\xfc\xdfe".encode("latin-1"), r"1\.txt: not UTF-8 .*; save it as UTF-8"),
     ],
 )
 def test_a_faulty_table_is_named(folder, name, text, message):
-    (folder / name).write_text(text)
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(CorpusError, match=message):
+        recordings.folder(folder)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_tables_of_editors_with_a_byte_order_mark_lose_no_row(folder, encoding):
+    (folder / "transcripts.tsv").write_bytes("anna/day1/1.wav\tGood morning.\r\n".encode(encoding))
+    (folder / "speakers.tsv").write_bytes("anna\tF\ten\r\n".encode(encoding))
+    first = recordings.folder(folder)[0]
+    assert (first.gender, first.transcript) == ("F", "Good morning.")
+
+
+def test_the_content_of_a_file_decides_whether_it_is_a_recording(folder):
+    sound = (folder / "anna" / "day1" / "1.wav").read_bytes()
+    others = {"voice.m4a": sound, "take": sound, "x.raw": b"\0" * 64_000, "notes.pdf": b"%PDF", "._1.wav": b"\0\5\x16"}
+    for name, content in others.items():
+        (folder / "ben" / "day1" / name).write_bytes(content)
+    names = [Path(recording.id).name for recording in recordings.folder(folder) if recording.speaker == "ben"]
+    assert names == ["1.wav", "2.wav", "take", "voice.m4a"]
+    (folder / "ben" / "day1" / "memo.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + b"\0" * 1000)
+    with pytest.raises(AudioError, match=r"memo\.m4a: not a sound file"):
         recordings.folder(folder)
 
 

@@ -151,6 +151,12 @@ def test_audacity_labels_come_back(tmp_path, words):
     assert back.source == {"tool": "Audacity labels", "file": "x.txt"}
 
 
+def test_a_decimal_comma_of_audacity_is_read(tmp_path):
+    (tmp_path / "x.txt").write_text("0,500000\t0,900000\ta click, loud\n")
+    tier = read_audacity(tmp_path / "x.txt", "sls", 2.0)
+    assert (tier.start_s.tolist(), tier.end_s.tolist(), tier.labels) == ([0.5], [0.9], ("a click, loud",))
+
+
 def test_audacity_labels_are_put_in_order(tmp_path):
     """A line of frequencies is passed over, and what rounding makes overlap is joined."""
     (tmp_path / "x.txt").write_text("0.5\t0.7\tlater\r\n\\\t100.0\t200.0\r\n0.1\t0.500001\tfirst word\r\n\r\n")

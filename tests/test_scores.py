@@ -132,6 +132,31 @@ class TestForms:
         assert file.notes[0] == f"form release, {'with' if header else 'without'} header"
         assert "labels agree with the protocol in all 6 rows: 0 = bonafide, 1 = spoof" in file.notes
 
+    @pytest.mark.parametrize(
+        ("form", "row"),
+        [
+            ("plain", "{name} {score}"),
+            ("plain", "{name},{score}"),
+            ("aasist", "{name} A07 {key} {score}"),
+            ("log", "Output, {name}, {label}, {score}"),
+        ],
+    )
+    def test_forms_of_other_projects_without_a_header(self, protocol, write, form, row):
+        keys = ["bonafide", "spoof"] * 3
+        zipped = zip(NAMES, SPOOF_SCORES, LABELS, keys, strict=True)
+        lines = [row.format(name=name, score=-score, label=label, key=key) for name, score, label, key in zipped]
+        file = read_foreign(write(*lines), protocol, higher="bonafide")
+        assert (file.form, file.table["spoof_score"].tolist()) == (form, SPOOF_SCORES)
+        with pytest.raises(InputError, match=f"form {form} does not say what a higher score means"):
+            read_foreign(write(*lines), protocol)
+
+    def test_two_columns_of_scores_are_not_a_score_and_a_label(self, protocol, write):
+        path = write(*(f"{name} {-score} {score}" for name, score in zip(NAMES, SPOOF_SCORES, strict=True)))
+        with pytest.raises(InputError, match="two columns of numbers, the second with 6 values; choose by columns="):
+            read_foreign(path, protocol, higher="spoof")
+        chosen = read_foreign(path, protocol, higher="spoof", columns={"utterance": 0, "score": 2})
+        assert chosen.table["spoof_score"].tolist() == SPOOF_SCORES
+
     def test_named_columns(self, protocol, write):
         rows = [f'x,"{-score}",{name}' for name, score in zip(NAMES, SPOOF_SCORES, strict=True)]
         columns = {"utterance": "File", "score": "LLR"}
@@ -151,7 +176,7 @@ class TestForms:
         [
             ("\n \n", None, "no scores"),
             ("filename\tcm-score\n", None, "a header and no scores"),
-            ("U1 0.5\nU2 0.7\n", None, "line 1: U1, 0.5 shows no known form; accepted: a Parquet"),
+            ("U1 a 0.5\nU2 b 0.7\n", None, "line 1: U1, a, 0.5 shows no known form; accepted: a Parquet"),
             ("U1 1 0\nU2 1\n", None, "line 2: 2 fields; the first line has 3"),
             ("U1,1,0\nU2\t1\t0\n", None, "line 2: 1 fields"),
             ("a,b\nU1,1\n", {"utterance": "a"}, "must name utterance and score.* The file has a, b"),
@@ -208,9 +233,10 @@ class TestUtterances:
         assert any(note.startswith("left out: 2 of 6") for note in file.notes)
 
     def test_names_of_files_are_recognised_as_such(self, protocol, write):
-        path = write(*(f"flac_E/{name}.flac {score} -" for name, score in zip(NAMES, SPOOF_SCORES, strict=True)))
-        with pytest.raises(InputError, match=r"6 of 6 .* without folder and ending they would be"):
-            read_foreign(path, protocol, higher="spoof", unknown="allow")
+        path = write(*(f"flac_E/{name}.flac {score}" for name, score in zip(NAMES, SPOOF_SCORES, strict=True)))
+        file = read_foreign(path, protocol, higher="spoof")
+        assert file.table["spoof_score"].tolist() == SPOOF_SCORES
+        assert "names are those of files, such as flac_E/E_0001.flac: folder and ending left out" in file.notes
 
     def test_a_second_score_names_both_lines(self, protocol, write):
         with pytest.raises(InputError, match=r"line 7: utterance E_0002 stands twice: score 3.0 in line 2, 9 here"):

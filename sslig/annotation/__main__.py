@@ -12,6 +12,7 @@ from pathlib import Path
 from sslig.annotation import interchange
 from sslig.annotation.plan import annotations, keep, known_utterances, store_path
 from sslig.annotation.store import Store
+from sslig.corpora import protocol
 from sslig.errors import InputError
 from sslig.study import Study, load
 
@@ -30,7 +31,11 @@ def export_annotations(study: Study, path: Path, form: str, annotator: str | Non
 
 def import_annotations(study: Study, path: Path, form: str | None, annotator: str) -> list[str]:
     """Append a file to the store, and return a summary with the rows that were left out."""
-    table, faults = interchange.read(path, form, annotator)
+    known = set(protocol.load_set(study.corpus_root, "eval")["utterance"])
+    table, faults = interchange.read(path, form, annotator, known)
+    if faults.shape[0] and table.empty:
+        lines = [f"{row.file}: row {row.row} ({row.utterance}): {row.fault}" for row in faults.head(5).itertuples()]
+        raise InputError("\n".join([f"{path}: none of {len(faults):,} rows can be imported", *lines]))
     with Store(store_path(study)) as store:
         n_changes = keep(store, table)
     summary = f"{path}: {n_changes:,} changes of {len(table):,} regions appended; {len(faults):,} rows left out"

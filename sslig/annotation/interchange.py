@@ -12,11 +12,12 @@ import io
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,8 @@ LABEL = re.compile(rf"({'|'.join(CUES)}|\?)( [1-5])?( audible| inaudible)?(?:: (
 SYNTAX = "cue, then a locality from 1 to 5, audible or inaudible, and after ': ' a comment: 'glitch 4 audible: a click'"
 WHOLE = ("general", "similarity")
 REPEAT, DECOY = " repeat", " decoy"
+UPLOADED = re.compile(r"^[0-9a-f]{8}-")
+"""What Label Studio puts before the names of uploaded files."""
 
 AUDIO = "audio"
 CONTROLS = {
@@ -81,7 +84,7 @@ def form_of(path: Path) -> str:
     """The form of a file or folder, by its name and first line; `InputError` where none of `FORMS` fits."""
     if path.is_dir():
         for form in ("textgrid", "audacity"):
-            if any(path.glob(f"*.{ENDINGS[form]}")):
+            if _of_form(path, form):
                 return form
     elif path.is_file():
         for form, ending in ENDINGS.items():
@@ -94,10 +97,13 @@ def form_of(path: Path) -> str:
     raise InputError(f"{path}: no known form; accepted: {'; '.join(FORMS.values())}")
 
 
-def read(path: Path, form: str | None = None, annotator: str = ANNOTATOR) -> Imported:
+def read(
+    path: Path, form: str | None = None, annotator: str = ANNOTATOR, known: Collection[str] | None = None
+) -> Imported:
     """Read a file, or the folder of a form that has many files, in one of `FORMS` (none: `form_of`).
 
-    `annotator` is the name where the file holds none.
+    `annotator` is the name where the file holds none. With the names of `known` utterances, a row of another one is a
+    fault; the eight characters that Label Studio puts before the name of an uploaded file are taken off.
 
     Raises
     ------
@@ -106,8 +112,8 @@ def read(path: Path, form: str | None = None, annotator: str = ANNOTATOR) -> Imp
     """
     form = form or form_of(path)
     rows = {"release": _release_rows, "tidy": _tidy_rows, "label_studio": _task_rows}.get(form, _tier_rows)
-    files = sorted(path.glob(f"*.{ENDINGS[form]}")) if path.is_dir() else [path]
-    parts = [_gathered(file, rows(file, annotator)) for file in files] or [_gathered(path, ())]
+    files = _of_form(path, form) if path.is_dir() else [path]
+    parts = [_gathered(file, rows(file, annotator), known) for file in files] or [_gathered(path, (), known)]
     return Imported(*(pd.concat(tables, ignore_index=True) for tables in zip(*parts, strict=True)))
 
 
@@ -144,14 +150,29 @@ def label_studio_config(detectors: Sequence[str]) -> str:
     )
 
 
-def _gathered(path: Path, rows: Iterable[tuple[int, str, Callable]]) -> Imported:
-    """Check the rows of a file; a region that stood in an earlier row is a fault."""
+def _of_form(folder: Path, form: str) -> list[Path]:
+    """The files in a folder that have the ending of a form, in any case."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() == f".{ENDINGS[form].lower()}")
+
+
+def _known(name: str, known: Collection[str] | None) -> str:
+    """The utterance that a name in a file stands for."""
+    names = [name, UPLOADED.sub("", name)]
+    if known is None or (utterance := next((name for name in names if name in known), None)) is None:
+        if known is not None:
+            raise InputError(f"no utterance {name!r} in the study, which has {len(known):,}, such as {min(known)!r}")
+        return name
+    return utterance
+
+
+def _gathered(path: Path, rows: Iterable[tuple[int, str, Callable]], known: Collection[str] | None) -> Imported:
+    """Check the rows of a file; a region that stood in an earlier row is a fault, and so is an unknown utterance."""
     good: list[dict[str, Any]] = []
     faults: list[tuple[str, int, str, str]] = []
     seen: dict[tuple, int] = {}
     for number, utterance, regions in rows:
         try:
-            checked = [row_of(region) for region in regions()]
+            checked = [row_of(region | {"utterance": _known(region["utterance"], known)}) for region in regions()]
             keys = [(row["annotator"], row["item"], row["track"]) for row in checked]
             if again := [key for key in keys if key in seen]:
                 raise InputError(f"{', '.join(again[0])} stood in row {seen[again[0]]} before; one is accepted")
@@ -310,8 +331,8 @@ def _label(row: Mapping[str, Any]) -> str:
 
 def _tier_rows(path: Path, annotator: str) -> Rows:
     """The regions of a TextGrid, a tier each, or of a label track ``<utterance>.<detector>.txt``."""
-    utterance, detector = path.name.removesuffix(".TextGrid"), ""
-    if path.suffix == ".txt":
+    utterance, detector = path.stem, ""
+    if path.suffix.lower() == ".txt":
         utterance, _, detector = path.stem.rpartition(".")
     if not utterance:
         yield 0, "", partial(_refuse, "a name without an utterance; <utterance>.<detector>.txt is needed")
@@ -387,7 +408,8 @@ def _task_rows(path: Path, annotator: str) -> Rows:
             yield number, "", partial(_refuse, "no mapping with data; a task is needed")
             continue
         data = task["data"]
-        utterance = str(data.get("utterance") or Path(str(data.get(AUDIO, ""))).stem)
+        # The path of a URL, whose query may hold dots and slashes too.
+        utterance = str(data.get("utterance") or Path(unquote(urlsplit(str(data.get(AUDIO, ""))).path)).stem)
         for annotation in task.get("annotations") or ():
             if isinstance(annotation, dict) and not annotation.get("was_cancelled"):
                 about = {column: data[column] for column in TASK if data.get(column) is not None}

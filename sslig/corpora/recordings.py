@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from sslig import audio
 from sslig.errors import CorpusError
@@ -15,7 +14,6 @@ from sslig.frames import SAMPLE_RATE_HZ
 MIN_SPEAKERS = 3
 SHORTEST_S, LONGEST_S = 1.5, 8.0
 """Range of durations of the recordings of a corpus."""
-SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {".opus", ".oga", ".aif"}
 
 VOWELS_HZ = np.array([[700, 1200, 2600], [300, 2300, 3000], [320, 800, 2300], [530, 1850, 2500], [560, 850, 2400]])
 """(vowel, formant) Formants of five vowels of an average adult."""
@@ -73,7 +71,7 @@ class SoundFile:
 
 
 def folder(root: Path) -> list[Recording]:
-    """The recordings in `root`: one sub-folder per speaker with files of any format at any depth.
+    """The recordings in `root`: one sub-folder per speaker with files of any format at any depth, and other files.
 
     Recordings longer than 8 s are cut at pauses; those shorter than 1.5 s are left out. Optional files:
     ``transcripts.tsv`` in `root` (file relative to `root`, tab, text) or a ``.txt`` beside each sound file;
@@ -83,13 +81,18 @@ def folder(root: Path) -> list[Recording]:
     Raises
     ------
     CorpusError
-        The folder is missing, has recordings of fewer than three speakers, or a table has a faulty line.
+        The folder is missing, has recordings of fewer than three speakers, or a table has a faulty line, a speaker
+        without a sub-folder, or another encoding than UTF-8 or UTF-16.
+    AudioError
+        A sound file cannot be read.
     """
     if not root.is_dir():
         raise CorpusError(f"{root}: no such folder; a folder with one sub-folder of recordings per speaker is needed")
     about = _speakers(root / "speakers.tsv")
     texts = dict(_rows(root / "transcripts.tsv", 2))
     folders = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if unknown := sorted(set(about) - set(folders)):
+        raise CorpusError(f"{root / 'speakers.tsv'}: no sub-folder {unknown[0]!r}; there are {', '.join(folders)}")
     recordings = [recording for name in folders for recording in _of_speaker(root, name, texts, about)]
     speakers = sorted({recording.speaker for recording in recordings})
     if len(speakers) < MIN_SPEAKERS:
@@ -135,7 +138,7 @@ def _of_speaker(
     gender, language = about.get(speaker, ("-", "en"))
     recordings = []
     for path in sorted((root / speaker).rglob("*")):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+        if path.name.startswith(".") or not path.is_file() or not audio.is_sound(path):
             continue
         name = path.relative_to(root).as_posix()
         transcript = _transcript(path, name, texts)
@@ -163,7 +166,7 @@ def _transcript(path: Path, name: str, texts: Mapping[str, str]) -> str | None:
     beside = path.with_suffix(".txt")
     text = texts.get(name) or texts.get(str(Path(name).with_suffix("")))
     if text is None and beside.is_file():
-        text = beside.read_text(encoding="utf-8")
+        text = _text(beside)
     return " ".join(text.split()) or None if text else None
 
 
@@ -176,11 +179,20 @@ def _speakers(path: Path) -> dict[str, tuple[str, str]]:
     return {speaker: (gender, language) for speaker, gender, language in rows}
 
 
+def _text(path: Path) -> str:
+    """A text in UTF-8, or in UTF-16 with a byte order mark."""
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+
+
 def _rows(path: Path, columns: int) -> list[list[str]]:
     """The rows of a table without header, none where the file is missing."""
     if not path.is_file():
         return []
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [line.split("\t") for line in _text(path).splitlines() if line.strip()]
     for number, row in enumerate(rows, start=1):
         if len(row) != columns:
             raise CorpusError(f"{path}, row {number}: {len(row)} tab-separated columns; {columns} are needed")

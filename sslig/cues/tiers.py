@@ -188,7 +188,8 @@ def _entries(tier: Tier) -> list[tuple[float, float, str]]:
 def _label(path: str | os.PathLike, number: int, line: str) -> tuple[float, float, str]:
     try:
         start_s, end_s, label = line.split("\t", maxsplit=2)
-        return float(start_s), float(end_s), label
+        # Audacity writes the decimal mark of the system's language.
+        return float(start_s.replace(",", ".")), float(end_s.replace(",", ".")), label
     except ValueError as error:
         raise InputError(
             f"{path}, line {number}: {line!r} is no label; start, end (s) and text, separated by tabs, are needed"

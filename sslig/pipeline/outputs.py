@@ -59,6 +59,12 @@ PATTERNS = {
 }
 """Name -> path below the runs of a study, with wildcards."""
 
+
+def patterns(study: Study) -> dict[str, str]:
+    """`PATTERNS` with the scores of the corpora that the study tests on too."""
+    return PATTERNS | {f"scores_{test}": f"{RUN}/scores_{test}.parquet" for test in study.corpus.tests}
+
+
 READERS = {".parquet": pd.read_parquet, ".tsv": lambda path: pd.read_csv(path, sep="\t"), ".csv": pd.read_csv}
 
 
@@ -133,15 +139,14 @@ def paths(
     kinds: Sequence[str] | None = None,
 ) -> dict[tuple, Path]:
     """Where the files of a name lie, without asking for them; arguments and keys are those of `files`."""
-    of_detector = OF_DETECTOR | {f"scores_{test}": f"scores_{test}.parquet" for test in study.corpus.tests}
-    if name not in PATTERNS and name not in of_detector:
-        raise PipelineError(f"no table or file {name!r}; there are {', '.join(PATTERNS)}")
+    if name not in patterns(study):
+        raise PipelineError(f"no table or file {name!r}; there are {', '.join(patterns(study))}")
     if name in OF_STUDY:
         return {(): study.runs / PATTERNS[name]}
     chosen = product(study.detectors if detectors is None else detectors, study.seeds if seeds is None else seeds)
     runs = {(detector, seed): study.run(detector, seed) for detector, seed in chosen}
-    if name in of_detector:
-        return {key: run / of_detector[name] for key, run in runs.items()}
+    if name not in OF_PLANTED:
+        return {key: run / patterns(study)[name].removeprefix(f"{RUN}/") for key, run in runs.items()}
     folders = {kind: study.planted(kind) for kind in (study.validation.planted if kinds is None else kinds)}
     return {(kind, *key): planted.run(*key) / OF_PLANTED[name] for kind, planted in folders.items() for key in runs}
 
