@@ -16,6 +16,7 @@ STAIRS = [
     "specs",
     "audio",
     "values",
+    "strata",
     "study",
     "corpora",
     "data",

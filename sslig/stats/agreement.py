@@ -14,7 +14,7 @@ from sslig.errors import DataError
 from sslig.labels import BONAFIDE, KEYS
 from sslig.stats import metrics
 from sslig.stats.bootstrap import Units, estimate, ratio, spearman
-from sslig.study import Stratum
+from sslig.strata import Stratum
 
 RATE = 0.001  # a detector is confident where at most this share of the other class lies
 MOST_DETECTORS = 8  # of `shared_errors`, which lists 2 ** n sets
