@@ -9,7 +9,7 @@ from torch import nn
 
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import Context, Draw, fitted
-from sslig.attribution.methods import METHODS, default, explain, explain_head, offered, parse
+from sslig.attribution.methods import METHODS, default, explain, explain_batch, explain_head, offered, parse
 from sslig.attribution.target import SPACES, view
 from sslig.errors import DetectorError, InputError
 from sslig.frames import SSL_CLOCK
@@ -230,6 +230,22 @@ def test_every_method_explains_every_detector_or_says_why_not(tiny_detector, wav
         if name == "sls" and method.space == "features" and method.name != "random":
             assert (result.frames("absolute")[30:] == 0).all()
     assert all(parameter.requires_grad for parameter in detector.parameters())
+
+
+@pytest.mark.parametrize("name", ["aasist", "camhfa", "sls"])
+@pytest.mark.parametrize("spec", ["ig", "ig(space=features)", "expected_gradients(draws=2)", "occlusion"])
+def test_a_batch_is_explained_as_its_utterances_are(tiny_detector, waveform, name, spec):
+    detector = tiny_detector(name)
+    context, waveforms = context_for(detector, max_steps=16), torch.cat([waveform, waveform.flip(1), 3 * waveform])
+    contexts = [context.of(name) for name in "abc"]
+    together = explain_batch(spec, detector, waveforms, contexts)
+    for result, row, given in zip(together, waveforms.split(1), contexts, strict=True):
+        alone = explain(spec, detector, row, given)
+        assert_close(result.by_layer, alone.by_layer, atol=1e-5 * np.abs(alone.by_layer).max())
+        for column in ("method", "space", "steps", "status", "selection"):
+            assert getattr(result, column) == getattr(alone, column)
+        for column in ("spoof_score", "baseline_score", "free_baseline_score", "threshold_gap"):
+            assert getattr(result, column) == pytest.approx(getattr(alone, column), abs=1e-5)
 
 
 def test_the_encoder_makes_frames_count_that_the_head_does_not_read(tiny_detector, waveform):

@@ -66,7 +66,8 @@ def test_each_utterance_has_one_row_that_explains_it_alone(run, experiment, corp
         alone = explain("ig(space=features)", detector, torch.from_numpy(samples[:used])[None], context)
         np.testing.assert_allclose(row.by_layer, alone.by_layer, atol=1e-6)
         np.testing.assert_allclose(row.by_frame, row.by_layer.sum(axis=0))
-        assert (row.spoof_score, row.status, row.steps) == (alone.spoof_score, alone.status, alone.steps)
+        assert (row.status, row.steps) == (alone.status, alone.steps)
+        assert row.spoof_score == pytest.approx(alone.spoof_score, abs=1e-5)
         assert row.by_frame.sum() == pytest.approx(row.spoof_score - row.baseline_score + row.residual)
 
 
@@ -81,7 +82,7 @@ def test_shards_together_are_the_whole(run):
     whole = run()[0]
     parts = pd.concat([run(f"{k}of3")[0] for k in range(3)]).sort_values("utterance", ignore_index=True)
     assert parts["utterance"].tolist() == whole["utterance"].tolist()
-    assert parts["residual"].tolist() == whole["residual"].tolist()
+    assert parts["residual"].tolist() == pytest.approx(whole["residual"].tolist(), abs=1e-6)
     empty, left_out = run("7of9")  # more shards than utterances
     assert (len(empty), empty.columns.tolist(), len(left_out)) == (0, list(COLUMNS), 0)
 

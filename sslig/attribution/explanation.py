@@ -134,16 +134,16 @@ def of_features(target: Target, by_feature: Tensor, **certificate: Any) -> Expla
     """The explanation of `target` by (layer, frame, feature) attributions of single features.
 
     `certificate` are ``steps`` and, where the method promises a sum, ``residual``, ``uncertainty``, ``map_error`` and
-    ``status``.
+    ``status``; and scores, where they are known without another pass.
     """
     by_feature = by_feature.detach().double()
     sizes = {ABSOLUTE: by_feature.abs().sum(dim=(0, 2)), L2: torch.linalg.vector_norm(by_feature, dim=(0, 2))}
-    scores = {name: getattr(target, name) for name in ("spoof_score", "baseline_score", "free_baseline_score")}
+    scores = ("spoof_score", "baseline_score", "free_baseline_score")
+    certificate = {name: getattr(target, name) for name in scores if name not in certificate} | certificate
     return Explanation(
         by_feature.sum(dim=-1).cpu().numpy(),
         selection=FREE if target.free is None else FROZEN,
         sizes={name: size.cpu().numpy() for name, size in sizes.items()},
-        **scores,
         **certificate,
     )
 

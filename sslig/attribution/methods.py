@@ -26,8 +26,17 @@ from sslig.attribution.context import (
     fitted,
     neutral_weights,
 )
-from sslig.attribution.explanation import COMPLETE, JUMP, NOT_CONVERGED, Explanation, allowance, measured, of_features
-from sslig.attribution.paths import integrate
+from sslig.attribution.explanation import (
+    COMPLETE,
+    JUMP,
+    NOT_CONVERGED,
+    Cost,
+    Explanation,
+    allowance,
+    measured,
+    of_features,
+)
+from sslig.attribution.paths import integrate, integrate_all
 from sslig.attribution.target import (
     FEATURES,
     FREE,
@@ -41,6 +50,7 @@ from sslig.attribution.target import (
     lacking,
     of_head,
     of_projected,
+    selected,
     view,
     without_gradients,
 )
@@ -100,33 +110,41 @@ class Method:
         """What it does, in one sentence."""
         return inspect.getdoc(self.apply).splitlines()[0]
 
+    def frozen(self, options: Options) -> bool:
+        """Whether a head that selects nodes keeps the selection of the explained input."""
+        return self.freezes and self.values.get("selection", FROZEN) == FROZEN and options.freeze_selection
+
     @property
     def space(self) -> str:
         """One of `sslig.attribution.target.SPACES`: where the evidence lies."""
         return self.values.get("space", RECORDING)
 
-    def target(self, head: Logit, x: Tensor, context: Context, clock: FrameClock) -> Target:
-        """What the method explains of a head, and where it starts."""
+    def target(
+        self,
+        head: Logit,
+        x: Tensor,
+        context: Context,
+        clock: FrameClock,
+        nodes: Mapping[str, Tensor] | None = None,
+    ) -> Target:
+        """What the method explains of a head, and where it starts; `nodes` are those of `x`, where they are known."""
         baseline, space = self.values.get("baseline"), self.space
         starts = context.start(baseline, x, space) if baseline else None
         if self.name == "occlusion":
             return of_projected(head, x, starts, clock=clock)
-        freeze = self.freezes and self.values.get("selection", FROZEN) == FROZEN and context.options.freeze_selection
+        freeze = self.frozen(context.options)
         if "draws" not in self.values:
-            return of_head(head, x, starts, freeze=freeze, clock=clock)
+            return of_head(head, x, starts, freeze=freeze, clock=clock, nodes=nodes)
         drawn = context.drawn(self.values["draws"], self.values["origin"])
         starts = torch.stack([fitted(draw.inputs[space], x.shape[2]) for draw in drawn]).to(x)
-        target = of_head(head, x, starts, freeze=freeze, clock=clock)
+        target = of_head(head, x, starts, freeze=freeze, clock=clock, nodes=nodes)
         labels = torch.tensor([draw.label for draw in drawn])
         return dataclasses.replace(target, weights=neutral_weights(target.start_scores, labels, context.threshold))
 
 
 def integrated_gradients(target: Target, context: Context, *, baseline: str, selection: str) -> Explanation:
     """Integrated Gradients from one baseline, with the frozen or the free selection of nodes."""
-    options = context.options
-    if selection == FREE:
-        options = options.model_copy(update={"max_steps": min(options.max_steps, FREE_MAX_STEPS)})
-    return integrate(target, options)
+    return integrate(target, _path_options(context.options, selection=selection))
 
 
 def expected_gradients(target: Target, context: Context, *, draws: int, origin: str) -> Explanation:
@@ -142,9 +160,17 @@ def expected_gradients(target: Target, context: Context, *, draws: int, origin: 
     Erion et al., "Improving performance of deep learning models with axiomatic attribution priors and expected
     gradients", Nature Machine Intelligence 3, 2021, equation 3.
     """
-    least, most = context.options.min_steps, context.options.max_steps
-    fewer = {"min_steps": max(2, least // 2), "max_steps": max(2, min(most, least))}
-    return integrate(target, context.options.model_copy(update=fewer))
+    return integrate(target, _path_options(context.options, draws=draws))
+
+
+def _path_options(options: Options, *, selection: str = FROZEN, draws: int = 1, **_: Any) -> Options:
+    """How many steps the paths of a method take."""
+    least, most = options.min_steps, options.max_steps
+    if selection == FREE:
+        return options.model_copy(update={"max_steps": min(most, FREE_MAX_STEPS)})
+    if draws == 1:
+        return options
+    return options.model_copy(update={"min_steps": max(2, least // 2), "max_steps": max(2, min(most, least))})
 
 
 def gradient_x_input(target: Target, context: Context) -> Explanation:
@@ -326,6 +352,38 @@ def explain(method: Method | str, detector: Any, waveform: Tensor, context: Cont
     return dataclasses.replace(explanation, cost=cost)
 
 
+def explain_batch(
+    method: Method | str, detector: Any, waveforms: Tensor, contexts: Sequence[Context]
+) -> list[Explanation]:
+    """Explain the spoof logits of utterances of one length, as `explain` does each of them.
+
+    `waveforms` are (utterance, samples), with a context each. Methods that follow paths take all utterances through the
+    encoder and the head together, so many rows at once as a target allows; their costs are the mean of the batch.
+    """
+    method = parse(method) if isinstance(method, str) else method
+    if method.apply not in (integrated_gradients, expected_gradients) or len(waveforms) == 1:
+        each = zip(waveforms.split(1), contexts, strict=True)
+        return [explain(method, detector, waveform, context) for waveform, context in each]
+    for waveform in waveforms.split(1):
+        check_waveform(waveform)
+    with measured(waveforms.device) as cost, without_gradients(detector):
+        head, x = view(detector, waveforms, method.space)
+        _check_selects(method, head)
+        targets = _targets(method, head, x, contexts, detector.clock)
+        explanations = integrate_all(targets, _path_options(contexts[0].options, **method.values))
+    share = Cost(cost.seconds / len(waveforms), cost.peak_mib)
+    pairs = zip(explanations, contexts, strict=True)
+    return [dataclasses.replace(_placed(method, each, context), cost=share) for each, context in pairs]
+
+
+def _targets(method: Method, head: Logit, x: Tensor, contexts: Sequence[Context], clock: FrameClock) -> list[Target]:
+    """What a method explains of a head at each of (utterance, layer, frame, feature)."""
+    nodes = selected(head, x) if hasattr(head, "select") and method.frozen(contexts[0].options) else {}
+    by_row = [{name: rows[k : k + 1] for name, rows in nodes.items()} or None for k in range(len(x))]
+    each = zip(x.split(1), contexts, by_row, strict=True)
+    return [method.target(head, row, context, clock, chosen) for row, context, chosen in each]
+
+
 def explain_head(
     method: Method | str, head: Logit, x: Tensor, context: Context, clock: FrameClock = SSL_CLOCK
 ) -> Explanation:
@@ -342,10 +400,18 @@ def explain_head(
 
 
 def _explain(method: Method, head: Logit, x: Tensor, context: Context, clock: FrameClock) -> Explanation:
+    _check_selects(method, head)
+    values = {name: value for name, value in method.values.items() if name != "space"}
+    return _placed(method, method.apply(method.target(head, x, context, clock), context, **values), context)
+
+
+def _check_selects(method: Method, head: Logit) -> None:
     if not _selects(method, head):
         raise DetectorError(f"{method.spec} cannot explain {type(head).__name__}: it selects no nodes")
-    values = {name: value for name, value in method.values.items() if name != "space"}
-    explanation = method.apply(method.target(head, x, context, clock), context, **values)
+
+
+def _placed(method: Method, explanation: Explanation, context: Context) -> Explanation:
+    """The explanation with its method, its space and the distance of its start from the threshold."""
     known = None not in (context.threshold, explanation.baseline_score)
     gap = explanation.baseline_score - context.threshold if known else None
     return dataclasses.replace(explanation, method=method.spec, space=method.space, threshold_gap=gap)

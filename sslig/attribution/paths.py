@@ -1,6 +1,6 @@
 """Integrated Gradients along straight paths: a nested quadrature that stops by the map and by its sum."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ def integrate_all(targets: Sequence[Target], options: Options) -> list[Explanati
     Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017, equation 1 and proposition 1.
     """
     results: dict[int, Explanation] = {}
-    at_once = max(1, targets[0].rows_at_once // len(targets[0].starts))
+    at_once = max(1, targets[0].rows_at_once // len(targets[0].starts)) if targets else 1
     for first in range(0, len(targets), at_once):
         part = range(first, min(first + at_once, len(targets)))
         results |= zip(part, _integrated([targets[index] for index in part], options), strict=True)
@@ -46,18 +46,24 @@ def integrate_all(targets: Sequence[Target], options: Options) -> list[Explanati
 def _integrated(targets: Sequence[Target], options: Options) -> list[Explanation]:
     results: dict[int, Explanation] = {}
     paths = Paths.between(targets)
+    scores = dict(zip(map(id, targets), paths.scores(), strict=True))
     n_steps = max(2, 2 ** (min(options.min_steps, options.max_steps).bit_length() - 1))
     while paths.targets:
         paths = paths.refined(n_steps)
         last = 2 * n_steps > options.max_steps or not paths.may_grow
-        certificates = paths.certificates(options)
+        certificates = paths.certificates([scores[id(target)] for target in paths.targets], options)
         ended = [last or certificate["status"] == COMPLETE for certificate in certificates]
         complete = paths.only(ended)
         for target, by_feature, k in zip(complete.targets, complete.by_feature(), np.flatnonzero(ended), strict=True):
-            residual = {"residual": by_feature.sum().item() - target.difference}
-            results[id(target)] = of_features(target, by_feature, **certificates[k] | residual)
+            certificate = certificates[k] | scores[id(target)]
+            certificate["residual"] = by_feature.sum().item() - _difference(certificate)
+            results[id(target)] = of_features(target, by_feature, **certificate)
         paths, n_steps = paths.only([not end for end in ended]), 2 * n_steps
     return [results[id(target)] for target in targets]
+
+
+def _difference(scores: Mapping[str, Any]) -> float:
+    return scores["spoof_score"] - scores["baseline_score"]
 
 
 @dataclass(frozen=True)
@@ -110,10 +116,31 @@ class Paths:
         lines = torch.tensor(chosen).repeat_interleave(self.n_starts)
         return Paths(targets, _line(targets) if targets else self.line, self.n_steps, self.gradients[:, lines])
 
+    def scores(self) -> list[dict[str, float]]:
+        """F(x) and the mean of F(b) of each target, also with the free selection; no other pass is needed for them."""
+        start, end = self._logits(self.line)
+        free = start if self.targets[0].nodes is None else self._logits(_line(self.targets, freely=True))[0]
+        means = {"spoof_score": end, "baseline_score": start, "free_baseline_score": free}
+        columns = {name: self._by_target(values) for name, values in means.items()}
+        return [{name: values[k].item() for name, values in columns.items()} for k in range(len(self.targets))]
+
+    @torch.no_grad()
+    def _logits(self, line: Line) -> Tensor:
+        """(2, line) F at both ends of each path."""
+        rows, logit = self._rows_at_once, same_rows(line.logit)
+        views = line.views(self.targets[0].x.new_tensor([0.0, 1.0]))  # (end, line, ...)
+        return torch.cat([logit(part) for part in views.flatten(0, 1).split(rows)]).view(views.shape[:2])
+
+    @property
+    def _rows_at_once(self) -> int:
+        """Rows in one pass: one selection of nodes for all paths allows any number, else whole points are needed."""
+        rows, n_lines = self.targets[0].rows_at_once, len(self.targets) * self.n_starts
+        return rows if len(self.targets) == 1 else n_lines * max(1, rows // n_lines)
+
     def _gradients_at(self, points: Tensor) -> Tensor:
         """(point, line, ...) Gradients of the logit with respect to the views at some points."""
-        rows, n_lines, parts = self.targets[0].rows_at_once, len(self.targets) * self.n_starts, []
-        for few in points.split(max(1, rows // n_lines)):
+        rows, parts = self._rows_at_once, []
+        for few in points.split(max(1, rows // (len(self.targets) * self.n_starts))):
             with torch.no_grad():
                 views = self.line.views(few)  # (point, line, ...)
             parts.append(torch.cat([self._gradient(part) for part in views.flatten(0, 1).split(rows)]).view_as(views))
@@ -123,13 +150,13 @@ class Paths:
         views = views.detach().requires_grad_()
         return torch.autograd.grad(same_rows(self.line.logit)(views).sum(), views)[0]
 
-    def certificates(self, options: Options) -> list[dict[str, Any]]:
+    def certificates(self, scores: Sequence[Mapping[str, float]], options: Options) -> list[dict[str, Any]]:
         """How far the attribution to each target adds up, and what changes by the half of the points that is new."""
-        fine, coarse = self._by_frame(1), self._by_frame(2)
-        return [self._certificate(*each, options) for each in zip(self.targets, fine, coarse, strict=True)]
+        maps = zip(scores, self._by_frame(1), self._by_frame(2), strict=True)
+        return [self._certificate(_difference(ends), fine, coarse, options) for ends, fine, coarse in maps]
 
-    def _certificate(self, target: Target, fine: Tensor, coarse: Tensor, options: Options) -> dict[str, Any]:
-        difference, peak = target.difference, fine.abs().max().item()
+    def _certificate(self, difference: float, fine: Tensor, coarse: Tensor, options: Options) -> dict[str, Any]:
+        peak = fine.abs().max().item()
         residual, change = fine.sum().item() - difference, (fine - coarse).sum().abs().item()
         map_error = (fine - coarse).abs().max().item() / peak if peak > 0 else 0.0
         allowed = allowance(difference, options.tolerance)
@@ -174,9 +201,9 @@ def quadrature(n_steps: int, like: Tensor) -> tuple[Tensor, Tensor]:
     return like.new_tensor((1 - np.cos(angles)) / 2), like.new_tensor(weights)
 
 
-def _line(targets: Sequence[Target]) -> Line:
+def _line(targets: Sequence[Target], freely: bool = False) -> Line:
     """The paths to all targets: the line of their head, or where it has none, one of what they explain itself."""
-    head, nodes = targets[0].head, _nodes(targets)
+    head, nodes = targets[0].head, None if freely else _nodes(targets)
     starts = _joined([target.starts for target in targets])
     ends = _joined([target.x.expand_as(target.starts) for target in targets])
     if hasattr(head, "line"):

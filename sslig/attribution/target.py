@@ -163,15 +163,32 @@ def lacking(detector: Any, space: str) -> list[str]:
     return [name for name in LACKING[space] if not hasattr(detector, name)]
 
 
-def of_head(head: Logit, x: Tensor, starts: Tensor | None, *, freeze: bool, clock: FrameClock = SSL_CLOCK) -> Target:
-    """The logit of a head; with `freeze`, one that selects nodes sees everywhere the nodes that `x` selects."""
+def of_head(
+    head: Logit,
+    x: Tensor,
+    starts: Tensor | None,
+    *,
+    freeze: bool,
+    clock: FrameClock = SSL_CLOCK,
+    nodes: Mapping[str, Tensor] | None = None,
+) -> Target:
+    """The logit of a head; with `freeze`, one that selects nodes sees everywhere the nodes that `x` selects.
+
+    `nodes` are these nodes where they are known.
+    """
     n_read, free, deep = read_frames(head, x.shape[2]), same_rows(head), isinstance(head, Encoded)
     if not freeze or not hasattr(head, "select"):
         return Target(free, x, starts, n_read, clock=clock, deep=deep, head=head)
-    with torch.no_grad():
-        nodes = head.select(x)
+    nodes = selected(head, x) if nodes is None else nodes
     made = {"clock": clock, "deep": deep, "head": head, "nodes": nodes}
     return Target(same_rows(lambda given: head(given, nodes)), x, starts, n_read, free, **made)
+
+
+def selected(head: Logit, x: Tensor) -> dict[str, Tensor]:
+    """The nodes that a head selects for (batch, layer, frame, feature), by the name of the pool."""
+    with torch.no_grad():
+        parts = [head.select(part) for part in x.split(ROWS_AT_ONCE_ON_CPU)]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def of_projected(head: Logit, features: Tensor, starts: Tensor, *, clock: FrameClock = SSL_CLOCK) -> Target:

@@ -8,7 +8,7 @@ from sslig import scoring
 from sslig.attribution import baselines
 from sslig.attribution.context import BONAFIDE_MEAN, Context
 from sslig.attribution.explanation import CERTIFICATE
-from sslig.attribution.methods import default, explain
+from sslig.attribution.methods import default, explain_batch
 from sslig.corpora import protocol
 from sslig.corpora.protocol import shard_of, stratified
 from sslig.errors import DataError
@@ -32,7 +32,7 @@ def attribute(
     attributions: Path,
     left_out: Path,
 ) -> None:
-    """Explain utterances of *eval*, drawn evenly over classes and attacks, one by one.
+    """Explain utterances of *eval*, drawn evenly over classes and attacks, in batches of one length.
 
     A row of the table `attributions` is an utterance, with `COLUMNS`; ``by_frame`` (frame,) and ``by_layer``
     (layer, frame) in logits, positive is evidence for spoof. Parquet has no matrices, so ``by_layer`` is a list of
@@ -48,12 +48,16 @@ def attribute(
     model, device = Detector.from_pretrained(detector), select_device(study.device)
     context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
     method = default(study.attribution, model)
-    readable, unread = scoring.one_by_one(utterances, model, study.scoring, device)
+    batches, unread = scoring.batches(utterances, model, study.scoring)
     rows = []
-    for row, waveform in readable:
-        result = explain(method, model, waveform, context)
-        maps = {"by_frame": result.by_frame, "by_layer": list(result.by_layer)}
-        rows.append(row[list(DESCRIPTION)].to_dict() | result.record() | maps)
+    with scoring.evaluating(model, device):
+        for batch in batches:
+            explained = utterances.iloc[batch.rows][list(DESCRIPTION)]
+            contexts = [context.of(name) for name in explained["utterance"]]
+            results = explain_batch(method, model, batch.waveforms.to(device), contexts)
+            for about, result in zip(explained.to_dict("records"), results, strict=True):
+                maps = {"by_frame": result.by_frame, "by_layer": list(result.by_layer)}
+                rows.append(about | result.record() | maps)
     if len(utterances) and not rows:
         raise DataError(f"{name}: none of {len(utterances)} utterances could be read: {unread.faults}")
     table = pd.DataFrame(rows).assign(baseline=study.attribution.baseline, detector=name, seed=seed)
