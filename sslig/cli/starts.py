@@ -84,7 +84,7 @@ def corpus_of_run(place: Path | None) -> Path | None:
             continue
         if values.name == below[0]:
             corpus = values.planted(below[2]) if below[1:2] == (PLANTED,) else values
-            return corpus.corpus_root if (corpus.corpus_root / protocol.SETS["train"][0]).is_file() else None
+            return corpus.corpus_root if protocol.tables(corpus)[corpus.corpus.reference].is_file() else None
     return None
 
 
