@@ -1,3 +1,4 @@
+import json
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from sslig.errors import PipelineError
 from sslig.pipeline import book as module
-from sslig.pipeline.book import book, findings
+from sslig.pipeline.book import book, findings, hero
+
+
+def read(pages):
+    """Executed pages by their files."""
+    return {page: json.loads(page.read_text()) for page in pages}
+
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 
@@ -57,11 +64,13 @@ def test_each_study_has_a_copy_of_the_sources_with_its_pages(tmp_path, write, ju
     sources.mkdir()
     (sources / "intro.md").write_text("# Title")
     page = write("first", "**Answer.** Yes.")
+    pretrained = experiment.model_copy(update={"backbone": "microsoft/wavlm-base-plus"})
     for output in (tmp_path / "a", tmp_path / "b"):
-        book(experiment, sources=sources, pages=[page], output=output)
+        book(pretrained, sources=sources, pages=[page], output=output)
         assert (output / "source" / "intro.md").is_file()
-        assert (output / "source" / "pages" / "first.ipynb").read_bytes() == page.read_bytes()
-        assert (output / "source" / "pages" / "findings.md").is_file()
+        cells = nbformat.read(output / "source" / "pages" / "first.ipynb", as_version=4).cells
+        assert [cell.source for cell in cells] == ["# Page first\n\nMore.", "**Answer.** Yes.", "1"]
+        assert (output / "source" / "pages" / "findings.md").read_text() == "- [Page first](pages/first.ipynb): Yes.\n"
     assert [path.name for path in sources.iterdir()] == ["intro.md"]
     assert {"build", "--warningiserror", str(tmp_path / "a" / "source")} <= set(jupyter_book[0][0])
 
@@ -80,27 +89,48 @@ def test_findings_are_the_answers_with_their_values(write):
         write("first", "**Answer.** {glue:text}`eer:.1f` % by {glue:text}`best`.", eer=3.26, best="sls"),
         write("second", "**Answer.**\nNo."),
     ]
-    assert (
-        findings(pages)
-        == "- [Page first](pages/first.ipynb): 3.3 % by sls.\n- [Page second](pages/second.ipynb): No.\n"
-    )
+    assert list(findings(read(pages)).values()) == [
+        "[Page first](pages/first.ipynb): 3.3 % by sls.",
+        "[Page second](pages/second.ipynb): No.",
+    ]
+
+
+def test_a_study_of_random_weights_says_so_on_each_page_and_after_each_answer(
+    tmp_path, write, jupyter_book, experiment
+):
+    page = write("first", "**Answer.** 3 % of 20 err. More.")
+    book(experiment, sources=BOOK, pages=[page], output=tmp_path)
+    mark = (BOOK / "_mark.md").read_text().strip()
+    pages = tmp_path / "source" / "pages"
+    assert nbformat.read(pages / "first.ipynb", as_version=4).cells[1].source.endswith(f"More. {mark}")
+    assert (pages / "in_short_first.md").read_text() == f"[Page first](pages/first.ipynb): 3 % of 20 err. {mark}\n"
+    settings = yaml.safe_load((tmp_path / "source" / "_config.yml").read_text())
+    assert "random weights" in settings["sphinx"]["config"]["html_theme_options"]["announcement"]
+
+
+def test_the_first_recording_that_plays_opens_the_book(write):
+    page = write("first", "**Answer.** Yes.")
+    played = {"text/html": '<div class="sslig-recording"></div>'}
+    notebooks = read([page])
+    assert hero(notebooks) == ""
+    notebooks[page]["cells"][1]["outputs"] = [{"data": {"text/html": "<table>"}}, {"data": played}]
+    assert hero(notebooks) == played["text/html"]
 
 
 def test_a_page_without_an_answer_is_refused(write):
     with pytest.raises(PipelineError, match=r"first\.ipynb: no answer"):
-        findings([write("first", None)])
+        findings(read([write("first", None)]))
 
 
 def test_an_answer_with_a_value_that_is_not_glued_is_refused(write):
     with pytest.raises(PipelineError, match=r"first\.ipynb: the answer names 'eer'; glued on the page: auc"):
-        findings([write("first", "{glue:text}`eer`", auc=1.0)])
+        findings(read([write("first", "{glue:text}`eer`", auc=1.0)]))
 
 
 def test_the_messages_of_jupyter_book_are_passed_on(tmp_path, write, jupyter_book, experiment):
-    (tmp_path / "book").mkdir()
     jupyter_book[1].update(returncode=2, stdout="reading sources", stderr="WARNING: a link leads nowhere")
     with pytest.raises(PipelineError, match=r"(?s)Jupyter Book failed on .*reading sources.*a link leads nowhere"):
-        book(experiment, sources=tmp_path / "book", pages=[write("first", "Yes.")], output=tmp_path / "a")
+        book(experiment, sources=BOOK, pages=[write("first", "Yes.")], output=tmp_path / "a")
 
 
 def test_every_page_of_the_contents_is_there():

@@ -56,7 +56,7 @@ def test_det_of_the_extremes_can_be_drawn(classes):
 def test_error_rates_meet_at_the_eer():
     """Uniform scores 0 to 100 and 50 to 150: both rates are 25 % at 75."""
     scores = np.arange(0, 100, 0.01), np.arange(50, 150, 0.01)
-    rows = [("EER", 75.0, 0.25, 0.25), ("FNMR at FMR 1 %", 50.0, 0.5, 0.0), ("FMR at FNMR 1 %", np.inf, 0.0, 1.0)]
+    rows = [("EER", 75.0, 0.25, 0.25), ("BPCER at APCER 1 %", 50.0, 0.5, 0.0), ("APCER at BPCER 1 %", np.inf, 0.0, 1.0)]
     points = pd.DataFrame(rows, columns=["point", "threshold", "fnmr", "fmr"]).assign(detector="sls")
     figure = error_rates({"sls": scores, "aasist": scores}, points)
     assert_labelled(figure)

@@ -128,7 +128,7 @@ class TestOperatingPoints:
     def test_each_point_has_its_rate_inside_its_interval(self, scores):
         classes = metrics.by_class(scores)
         points = intervals.operating_points(scores, rates=(0.1,), **OPTIONS).set_index("point")
-        assert list(points.index) == ["EER", "FNMR at FMR 10 %", "FMR at FNMR 10 %"]
+        assert list(points.index) == ["EER", "BPCER at APCER 10 %", "APCER at BPCER 10 %"]
         expected = [metrics.operating_point(*classes, kind, 0.1) for kind in ("eer", "fmr", "fnmr")]
         assert points[["threshold", "fnmr", "fmr"]].to_numpy().tolist() == [list(point) for point in expected]
         assert points["value"].tolist() == [metrics.eer(*classes), expected[1].p_miss, expected[2].p_fa]

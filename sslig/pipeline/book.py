@@ -1,16 +1,22 @@
-"""Book: executed pages beside the hand-written ones, through Jupyter Book, with warnings as errors."""
+"""Book: executed pages, laid out, beside the hand-written ones, through Jupyter Book, with warnings as errors."""
 
 import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import yaml
+
 from sslig.errors import PipelineError
+from sslig.pipeline import layout
 from sslig.study import Study
 
-PAGES, FINDINGS, ANSWER = "pages", "findings.md", "answer"
+PAGES, FINDINGS, HERO, SHORT = "pages", "findings.md", "hero.html", "in_short_{}.md"
+CONFIG, BANNER, MARK = "_config.yml", "_banner.html", "_mark.md"
+"""Settings, and what a study of encoders with random weights shows on each page and after each answer."""
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # of this interpreter, wherever PATH points
 INDEX = Path("_build/html/index.html")
 GLUED = re.compile(r"\{glue(?::text)?\}`([^`:]+)(?::([^`]*))?`")
@@ -34,9 +40,19 @@ def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> Non
     if contents.is_file():
         contents.write_text(_contents(contents.read_text(encoding="utf-8"), pages), encoding="utf-8")
     (copied / PAGES).mkdir()
-    for page in pages:
-        shutil.copy(page, copied / PAGES)
-    (copied / PAGES / FINDINGS).write_text(findings(pages), encoding="utf-8")
+    mark = _marked(study, copied)
+    executed = {page: json.loads(page.read_text(encoding="utf-8")) for page in pages}
+    for page, notebook in executed.items():
+        shown = layout.laid_out(notebook)
+        _mark_answer(shown["cells"], mark)
+        (copied / PAGES / page.name).write_text(json.dumps(shown), encoding="utf-8")
+    answers = findings(executed)
+    (copied / PAGES / FINDINGS).write_text(
+        "".join(f"- {answer}{mark}\n" for answer in answers.values()), encoding="utf-8"
+    )
+    for page, answer in answers.items():
+        (copied / PAGES / SHORT.format(page.stem)).write_text(f"{_first_sentence(answer)}{mark}\n", encoding="utf-8")
+    (copied / PAGES / HERO).write_text(hero(executed), encoding="utf-8")
     command = [sys.executable, "-c", JUPYTER_BOOK, "build", str(copied), "--path-output", str(output)]
     command += ["--all", "--warningiserror", "--keep-going", "--quiet"]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -51,8 +67,40 @@ def _contents(text: str, pages: list[Path]) -> str:
     return "\n".join(line for line, page in named.items() if not page or f"{PAGES}/{page}" in there) + "\n"
 
 
-def findings(pages: list[Path]) -> str:
-    """The answer of each executed page as a list with links, for the first page of the book.
+def _marked(study: Study, folder: Path) -> str:
+    """What follows each answer, with leading space; where encoders have random weights, each page says so on top."""
+    if not isinstance(study.backbone, dict):
+        return ""
+    path = folder / CONFIG
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    options = settings["sphinx"]["config"]["html_theme_options"]
+    options["announcement"] = (folder / BANNER).read_text(encoding="utf-8").strip()
+    path.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return " " + (folder / MARK).read_text(encoding="utf-8").strip()
+
+
+def _mark_answer(cells: list[dict], mark: str) -> None:
+    for cell in cells:
+        if layout.ANSWER in layout.tags(cell):
+            cell["source"] = layout.text(cell).rstrip() + mark
+
+
+def _first_sentence(answer: str) -> str:
+    """An answer up to the first full stop that ends a sentence."""
+    return re.split(r"(?<=[^\d\W]\.|[)%\d`]\.)\s+(?=[A-Z*`])", answer, maxsplit=1)[0]
+
+
+def hero(executed: Mapping[Path, dict]) -> str:
+    """The first recording that a page plays, for the first page of the book; empty where there is none."""
+    outputs = (
+        output for notebook in executed.values() for cell in notebook["cells"] for output in cell.get("outputs", [])
+    )
+    texts = ("".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    return next((text for text in texts if "sslig-recording" in text), "")
+
+
+def findings(executed: Mapping[Path, dict]) -> dict[Path, str]:
+    """The answer of each executed page, with a link to it, for the first page of the book.
 
     An answer is the Markdown cell tagged ``answer``, with the values that the page has glued.
 
@@ -61,16 +109,16 @@ def findings(pages: list[Path]) -> str:
     PipelineError
         A page has no answer, or its answer names a value that the page has not glued.
     """
-    lines = []
-    for path in pages:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    lines = {}
+    for path, notebook in executed.items():
+        cells = notebook["cells"]
         title = "".join(cells[0]["source"]).splitlines()[0].removeprefix("# ")
-        answers = ["".join(cell["source"]) for cell in cells if ANSWER in cell["metadata"].get("tags", [])]
+        answers = ["".join(cell["source"]) for cell in cells if layout.ANSWER in cell["metadata"].get("tags", [])]
         if not answers:
-            raise PipelineError(f"{path}: no answer; a page has one Markdown cell tagged {ANSWER!r}")
+            raise PipelineError(f"{path}: no answer; a page has one Markdown cell tagged {layout.ANSWER!r}")
         text = " ".join(answers[0].removeprefix("**Answer.**").split())
-        lines.append(f"- [{title}]({PAGES}/{path.name}): {_filled(path, text, glued(cells))}")
-    return "\n".join(lines) + "\n"
+        lines[path] = f"[{title}]({PAGES}/{path.name}): {_filled(path, text, glued(cells))}"
+    return lines
 
 
 def glued(cells: list[dict]) -> dict[str, str]:

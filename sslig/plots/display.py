@@ -63,13 +63,18 @@ def players(recordings: Mapping[str, Sequence[str | Path | bytes]], columns: Seq
         raise InputError(f"{wrong[0]!r} has {len(recordings[wrong[0]])} files; the headings are {list(columns)}")
     head = "".join(f"<th>{escape(name)}</th>" for name in columns)
     rows = "".join(
-        f"<tr><td>{escape(label)}</td>{''.join(f'<td>{_player(file)}</td>' for file in files)}</tr>"
-        for label, files in recordings.items()
+        f"<tr><td>{escape(label)}</td>{_cells(label, columns[1:], files)}</tr>" for label, files in recordings.items()
     )
     return HTML(f'<table class="sslig-players"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>')
 
 
-def _player(recording: str | Path | bytes) -> str:
+def _cells(label: str, columns: Sequence[str], files: Sequence[str | Path | bytes]) -> str:
+    """A cell for each file, whose player is called by its column and its row."""
+    named = zip(columns, files, strict=True)
+    return "".join(f"<td>{_player(file, f'{column}: {label}')}</td>" for column, file in named)
+
+
+def _player(recording: str | Path | bytes, name: str) -> str:
     flac = recording if isinstance(recording, bytes) else Path(recording).read_bytes()
     sound = base64.b64encode(flac).decode("ascii")
-    return f'<audio controls preload="none" src="data:audio/flac;base64,{sound}"></audio>'
+    return f'<audio controls preload="none" aria-label="{escape(name)}" src="data:audio/flac;base64,{sound}"></audio>'

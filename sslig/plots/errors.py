@@ -16,10 +16,10 @@ from sslig.stats import metrics
 DET_TICKS = np.array([0.0001, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.99])
 
 RATE_LOOKS = {
-    "p_miss": (EVIDENCE[BONAFIDE], "-", "FNMR: bona fide called spoof"),
-    "p_fa": (EVIDENCE[SPOOF], "--", "FMR: spoof called bona fide"),
+    "p_miss": (EVIDENCE[BONAFIDE], "-", "BPCER: bona fide called spoof"),
+    "p_fa": (EVIDENCE[SPOOF], "--", "APCER: spoof called bona fide"),
 }
-"""Rate -> colour, line style and name."""
+"""Rate -> colour, line style and name (ISO/IEC 30107-3)."""
 
 Scores = Mapping[str, tuple[ArrayLike, ArrayLike]]
 """Detector -> (trial,) spoof scores of its bona fide and of its spoof trials."""
@@ -46,7 +46,7 @@ def det(scores: Scores) -> Figure:
     for along in (axis.xaxis, axis.yaxis):
         along.set_ticks(ndtri(ticks), [f"{100 * tick:g}" for tick in ticks])
     axis.set(xlim=ndtri([low, high]), ylim=ndtri([low, high]), aspect="equal")
-    axis.set(xlabel="false acceptance: spoof accepted (%)", ylabel="miss: bona fide rejected (%)")
+    axis.set(xlabel="APCER: spoof called bona fide (%)", ylabel="BPCER: bona fide called spoof (%)")
     axis.grid(color="0.9")
     axis.legend(loc="upper right", frameon=True, framealpha=0.9)
     return figure
@@ -98,7 +98,7 @@ def _mark(point) -> tuple[str, str, float]:
     """Marker, colour and rate of an operating point."""
     if point.point == "EER":
         return "o", BLACK, (point.fnmr + point.fmr) / 2
-    if "at FNMR" in point.point:
+    if "at BPCER" in point.point:
         return "v", EVIDENCE[BONAFIDE], point.fnmr
     return "v", EVIDENCE[SPOOF], point.fmr
 

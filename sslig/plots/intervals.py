@@ -29,8 +29,8 @@ SCALES = {
     "separation": ("separation (SD), right: classes further apart", 1),
     "eer": ("EER (percentage points), right: more errors", 100),
     "min_dcf": ("minDCF, right: more errors", 1),
-    "far": ("FAR (percentage points), right: more spoofs accepted", 100),
-    "frr": ("FRR (percentage points), right: more bona fide rejected", 100),
+    "far": ("APCER (percentage points), right: more spoofs called bona fide", 100),
+    "frr": ("BPCER (percentage points), right: more bona fide called spoof", 100),
 }
 """Statistic -> its name on an axis, and the factor to its unit."""
 

@@ -96,7 +96,7 @@ def differences(
 def operating_points(
     scores: pd.DataFrame, rates: Sequence[float] = RATES, *, recordings: bool, seed: int, rounds: int = 1000
 ) -> pd.DataFrame:
-    """The EER, the FNMR at each FMR and the FMR at each FNMR of one detector, with intervals.
+    """The EER, the BPCER at each APCER and the APCER at each BPCER of one detector, with intervals.
 
     `rates` are the error rates to hold. Each round takes its own thresholds, because the figure is that of the best
     threshold for the trials at hand.
@@ -123,7 +123,7 @@ def operating_points(
 
     units = Units.of_table(ordered, recordings=recordings)
     figures = estimate(values, units, seed=seed, rounds=rounds, classes=trials.is_bonafide)
-    names = {"eer": "EER", "fmr": "FNMR at FMR {:g} %", "fnmr": "FMR at FNMR {:g} %"}
+    names = {"eer": "EER", "fmr": "BPCER at APCER {:g} %", "fnmr": "APCER at BPCER {:g} %"}
     sizes = {"eer": np.nan, "fmr": len(spoof), "fnmr": len(bonafide)}
     return pd.DataFrame(points, columns=["threshold", "fnmr", "fmr"]).assign(
         **figures.frame()[["value", "low", "high"]],
