@@ -105,3 +105,6 @@ def test_seconds_are_those_of_the_clock_and_unknown_memory_is_nan(monkeypatch, t
 def test_smoothing_spreads_evidence_and_keeps_its_sum():
     assert smoothed(np.array([0.0, 0, 3, 0, 0, 0]), 3).tolist() == pytest.approx([0, 1, 1, 1, 0, 0])
     assert smoothed(np.array([3.0, 0, 0, 0]), 3).tolist() == pytest.approx([2, 1, 0, 0])  # reflected at the end
+    explained = Explanation(np.array([[0.0, 0, 3, 0, 0], [3, 0, 0, 0, 0]]), 1.0, sizes={"l2": np.ones(5)}).smoothed(3)
+    np.testing.assert_allclose(explained.by_layer, [[0, 1, 1, 1, 0], [2, 1, 0, 0, 0]])
+    assert explained.sizes["l2"].tolist() == pytest.approx([1] * 5)

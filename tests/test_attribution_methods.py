@@ -223,7 +223,7 @@ def test_every_method_explains_every_detector_or_says_why_not(tiny_detector, wav
         assert result.by_layer.shape[1] == 40
         assert np.isfinite(result.by_layer).all()
         assert result.by_layer.dtype == result.frames("l2").dtype == np.float64
-        assert (result.residual is not None) == method.adds_up
+        assert (result.residual is not None) == method.adds_up, spec
         assert (result.method, result.space) == (spec, method.space)
         assert result.spoof_score == pytest.approx(detector(waveform).item(), abs=1e-5)
         assert result.cost.seconds > 0
@@ -261,6 +261,35 @@ def test_a_frozen_selection_is_that_of_the_recording(tiny_detector, waveform):
     assert (frozen.selection, free.selection) == ("frozen", "free")
     assert frozen.spoof_score == free.spoof_score
     assert frozen.free_baseline_score == pytest.approx(free.baseline_score, abs=1e-5)
+
+
+class Loud(nn.Module):
+    """A black box: from (batch, samples) to the mean square of each."""
+
+    clock = SSL_CLOCK
+
+    def forward(self, waveforms):
+        return waveforms.square().mean(dim=1)
+
+
+@pytest.mark.parametrize(
+    "spec", ["waveform_occlusion", "waveform_gradient", "waveform_ig", "waveform_ig(smooth_ms=60)"]
+)
+def test_a_black_box_needs_only_its_logit(waveform, spec):
+    waveform[:, 4_000:5_000] *= 20
+    assert spec.split("(")[0] in [method.name for method in offered(Loud())]
+    result = explain(spec, Loud(), waveform, Context({}))
+    assert result.by_layer.shape == (1, 40)
+    assert 4_000 <= result.by_frame.argmax() * 320 + 200 < 5_000
+    assert result.space == "recording"
+    if spec.startswith("waveform_ig"):
+        assert result.by_frame.sum() == pytest.approx(Loud()(waveform).item(), rel=1e-4)
+        assert result.status == "complete"
+
+
+def test_a_black_box_is_offered_what_needs_its_logit_alone():
+    specs = [method.spec for method in offered(Loud())]
+    assert specs == ["waveform_occlusion", "waveform_gradient", "waveform_ig"]
 
 
 def test_what_a_detector_lacks_is_named(waveform):

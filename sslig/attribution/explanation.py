@@ -1,6 +1,7 @@
 """What a method says of one logit: evidence by layer and frame, how far it adds up, and what it cost."""
 
 import ctypes
+import dataclasses
 import os
 import re
 import time
@@ -120,6 +121,11 @@ class Explanation:
             return self.residual
         return abs(self.residual / self.difference) if self.difference else float("inf")
 
+    def smoothed(self, n_frames: int) -> "Explanation":
+        """The same with all maps smoothed over an odd number of frames."""
+        sizes = {name: smoothed(size, n_frames) for name, size in self.sizes.items()}
+        return dataclasses.replace(self, by_layer=smoothed(self.by_layer, n_frames), sizes=sizes)
+
     def record(self) -> dict[str, object]:
         """`CERTIFICATE` and `COST` by name; NaN for what the method does not have."""
         values = {name: getattr(self, name) for name in CERTIFICATE} | vars(self.cost)
@@ -148,9 +154,9 @@ def of_features(target: Target, by_feature: Tensor, **certificate: Any) -> Expla
     )
 
 
-def smoothed(frames: np.ndarray, n_frames: int) -> np.ndarray:
-    """(frame,) The moving average of a map over an odd number of frames; its sum does not change."""
-    return uniform_filter1d(np.asarray(frames, dtype=np.float64), n_frames, mode="reflect")
+def smoothed(maps: np.ndarray, n_frames: int) -> np.ndarray:
+    """(..., frame) The moving average of maps over an odd number of frames; their sum does not change."""
+    return uniform_filter1d(np.asarray(maps, dtype=np.float64), n_frames, mode="reflect")
 
 
 def allowance(difference: float, tolerance: float) -> float:

@@ -21,28 +21,23 @@ from sslig.attribution.context import (
     BASELINES,
     BONAFIDE_MEAN,
     ORIGINS,
+    ZERO,
     Context,
-    drawing_from,
     fitted,
     neutral_weights,
 )
-from sslig.attribution.explanation import (
-    COMPLETE,
-    JUMP,
-    NOT_CONVERGED,
-    Cost,
-    Explanation,
-    allowance,
-    measured,
-    of_features,
-)
+from sslig.attribution.explanation import Cost, Explanation, measured, of_features
+from sslig.attribution.gradients import grad_cam, gradient_shap, gradient_x_input, smoothgrad_ig
+from sslig.attribution.occlusion import occlusion, waveform_occlusion
 from sslig.attribution.paths import integrate, integrate_all
+from sslig.attribution.relevance import attention_lrp, gatr
 from sslig.attribution.target import (
     FEATURES,
     FREE,
     FROZEN,
     RECORDING,
     SPACES,
+    Heard,
     Logit,
     Target,
     check,
@@ -54,6 +49,7 @@ from sslig.attribution.target import (
     view,
     without_gradients,
 )
+from sslig.data import fills
 from sslig.errors import DetectorError
 from sslig.frames import SSL_CLOCK, FrameClock
 from sslig.specs import Parameter
@@ -61,7 +57,8 @@ from sslig.study import Attribution as Options
 
 METHODS = (
     *("expected_gradients", "ig", "ig(baseline=nonspeech)", "ig(baseline=blurred)", "ig(selection=free)"),
-    *("gradient_shap", "gradient_x_input", "smoothgrad_ig", "occlusion"),
+    *("gradient_shap", "gradient_x_input", "smoothgrad_ig", "occlusion", "grad_cam", "gatr", "attention_lrp"),
+    *("waveform_occlusion", "waveform_gradient", "waveform_ig"),
     *("expected_gradients(space=features)", "ig(space=features)", "ig(baseline=zero, space=features)"),
     *("gradient_x_input(space=features)", "occlusion(space=features)", "random"),
 )
@@ -69,12 +66,6 @@ METHODS = (
 
 FREE_MAX_STEPS = 64
 """With the free selection a jump stays however many points there are; with more of them it only takes longer."""
-
-DRAWS_AT_ONCE = 8
-"""Random draws in one call of captum: bounds memory, and the spread between calls gives the standard error."""
-
-SAMPLING_LEVEL = 0.99
-"""A residual within the confidence interval of this level around 0 may be due to chance."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +80,18 @@ class Method:
         Whether it promises that the attribution adds up to a difference of logits.
     freezes
         Whether a head keeps the selection of nodes of the explained input.
+    hears
+        Whether it explains the logit as a function of the samples, so that it needs nothing but the logit.
     parameters, values
-        By name, in the order of `spec`. ``baseline`` or ``draws`` says where attributions start.
+        By name, in the order of `spec`. ``baseline`` or ``draws`` says where attributions start; ``smooth_ms`` is the
+        width over which maps are smoothed (`Explanation.smoothed`).
     """
 
     name: str
     apply: Callable[..., Explanation]
     adds_up: bool = False
     freezes: bool = False
+    hears: bool = False
     parameters: Mapping[str, Parameter] = field(default_factory=dict, hash=False)
     values: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
@@ -118,6 +113,12 @@ class Method:
     def space(self) -> str:
         """One of `sslig.attribution.target.SPACES`: where the evidence lies."""
         return self.values.get("space", RECORDING)
+
+    def explains(self, detector: Any) -> bool:
+        """Whether a detector has what the method needs."""
+        if self.values.get("selection") == FREE and not hasattr(getattr(detector, "head", None), "select"):
+            return False
+        return self.hears or not lacking(detector, self.space)
 
     def target(
         self,
@@ -173,98 +174,9 @@ def _path_options(options: Options, *, selection: str = FROZEN, draws: int = 1, 
     return options.model_copy(update={"min_steps": max(2, least // 2), "max_steps": max(2, min(most, least))})
 
 
-def gradient_x_input(target: Target, context: Context) -> Explanation:
-    """The gradient at the input times the input, which adds up for a linear detector only.
-
-    References
-    ----------
-    Shrikumar et al., "Not Just a Black Box: Learning Important Features Through Propagating Activation Differences",
-    arXiv 1605.01713, 2016.
-    """
-    from captum.attr import InputXGradient
-
-    by_feature = InputXGradient(target.logit).attribute(target.x.detach().clone().requires_grad_())
-    return of_features(target, by_feature[0], steps=1)
-
-
-def gradient_shap(target: Target, context: Context, *, samples: int, draws: int, origin: str) -> Explanation:
-    """Gradients at random points on the ways from random real utterances, times these ways.
-
-    In expectation that is `expected_gradients`, so the sum is held to the same promise within its sampling error, which
-    is taken from the spread between calls of `DRAWS_AT_ONCE` points: a residual that chance does not explain is a jump.
-
-    References
-    ----------
-    Lundberg and Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017.
-    """
-    from captum.attr import GradientShap
-    from scipy import stats
-
-    method, calls = GradientShap(target.logit), -(-samples // DRAWS_AT_ONCE)
-    with drawing_from(context.generator("gradient_shap")):
-        picked = [target.starts[torch.multinomial(target.weights, DRAWS_AT_ONCE, True)] for _ in range(calls)]
-        drawn = [method.attribute(target.x, starts, DRAWS_AT_ONCE, 0.0).detach()[0] for starts in picked]
-    parts = torch.stack(drawn).double()  # (call, layer, frame, feature)
-    by_feature, sums = parts.mean(dim=0), parts.sum(dim=(1, 2, 3))
-    difference = target.spoof_score - target.baseline_score
-    residual = by_feature.sum().item() - difference
-    width = stats.t.ppf((1 + SAMPLING_LEVEL) / 2, calls - 1)  # in standard errors
-    error = float(width * sums.std().item() / calls**0.5)
-    within = abs(residual) <= allowance(difference, context.options.tolerance)
-    status = COMPLETE if within else NOT_CONVERGED if abs(residual) <= error else JUMP
-    certificate = {"steps": calls * DRAWS_AT_ONCE, "residual": residual, "uncertainty": error, "status": status}
-    return of_features(target, by_feature, **certificate)
-
-
-def smoothgrad_ig(target: Target, context: Context, *, samples: int, noise: float, baseline: str) -> Explanation:
-    """Integrated Gradients averaged over copies of the input with noise; nothing is promised of their sum.
-
-    `noise` is a share of the standard deviation of each layer. Layers are brought to one scale for it, which changes
-    nothing else: Integrated Gradients do not depend on the scale of a feature.
-
-    References
-    ----------
-    Smilkov et al., "SmoothGrad: removing noise by adding noise", arXiv 1706.03825, 2017.
-    """
-    from captum.attr import IntegratedGradients, NoiseTunnel
-
-    spread = target.x.std(dim=(2, 3), keepdim=True)
-    scale = torch.where(spread > 0, spread, torch.ones_like(spread))  # (1, layer, 1, 1)
-    steps, method = context.options.min_steps, NoiseTunnel(IntegratedGradients(lambda x: target.logit(x * scale)))
-    quadrature = {"n_steps": steps, "method": "gausslegendre", "internal_batch_size": target.rows_at_once}
-    noisy = {"nt_type": "smoothgrad", "nt_samples": samples, "nt_samples_batch_size": 1, "stdevs": float(noise)}
-    with drawing_from(context.generator("smoothgrad_ig")):
-        by_feature = method.attribute(target.x / scale, baselines=target.starts / scale, **noisy, **quadrature)
-    return of_features(target, by_feature[0], steps=steps)
-
-
-def occlusion(target: Target, context: Context, *, width_ms: float, stride_ms: float, baseline: str) -> Explanation:
-    """The fall of the logit when a window becomes the baseline, averaged over the windows that cover a frame.
-
-    All layers of a frame are replaced at once, so there is one layer and one feature. A head that selects nodes does so
-    freely: the question is what the detector would say.
-
-    References
-    ----------
-    Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
-    """
-    from captum.attr import Occlusion
-
-    n_read = target.n_read
-    width, stride = target.clock.nearest_frames(width_ms), target.clock.nearest_frames(stride_ms)
-    x, start = target.x[:, :, :n_read], target.starts[:, :, :n_read]
-    width, stride = min(width, n_read), min(stride, width, n_read)
-    with torch.no_grad():
-        falls = Occlusion(target.logit).attribute(
-            x,
-            (x.shape[1], width, x.shape[3]),
-            strides=(x.shape[1], stride, x.shape[3]),
-            baselines=start,
-            perturbations_per_eval=target.rows_at_once,
-        )
-    by_feature = torch.zeros(1, target.x.shape[2], 1, dtype=torch.float64)
-    by_feature[0, :n_read, 0] = falls[0, 0, :, 0].double().cpu()
-    return of_features(target, by_feature, steps=1 + -(-(n_read - width) // stride))
+def waveform_gradients(target: Target, context: Context, *, baseline: str) -> Explanation:
+    """Integrated Gradients from digital silence to the samples of the recording, summed over the samples of a frame."""
+    return integrate(target, context.options)
 
 
 def random(target: Target, context: Context) -> Explanation:
@@ -274,22 +186,31 @@ def random(target: Target, context: Context) -> Explanation:
     return of_features(target, noise, steps=0)
 
 
+_SPACE = {"smooth_ms": Parameter(0.0, 0, 1e4), "space": Parameter(RECORDING, words=SPACES)}
 _BASELINE = {"baseline": Parameter(BONAFIDE_MEAN, words=BASELINES)}
-_SPACE = {"space": Parameter(RECORDING, words=SPACES)}
 _DRAWS = {"draws": Parameter(12, 1, 16), "origin": Parameter(BALANCED, words=ORIGINS), **_SPACE}
 _PATH = {**_BASELINE, "selection": Parameter(FROZEN, words=(FROZEN, FREE)), **_SPACE}
 _SAMPLED = {"samples": Parameter(64, 16, 4096), **_DRAWS}
 _NOISY = {"samples": Parameter(4, 2, 256), "noise": Parameter(0.5, 0, 10), **_BASELINE, **_SPACE}
-_WINDOWS = {"width_ms": Parameter(140.0, 1, 1e4), "stride_ms": Parameter(40.0, 1, 1e4), **_BASELINE, **_SPACE}
+_WINDOWS = {"width_ms": Parameter(140.0, 1, 1e4), "stride_ms": Parameter(40.0, 1, 1e4)}
+_HEARD = {"smooth_ms": Parameter(0.0, 0, 1e4)}
+_FILLED = {"fill": Parameter(fills.NOISE, words=fills.FILLS), **_WINDOWS, **_HEARD}
+_SILENCE = {"baseline": Parameter(ZERO, words=(ZERO,)), **_HEARD}
 
 _METHODS = (
-    Method("ig", integrated_gradients, True, True, _PATH),
-    Method("expected_gradients", expected_gradients, True, True, _DRAWS),
+    Method("ig", integrated_gradients, True, True, parameters=_PATH),
+    Method("expected_gradients", expected_gradients, True, True, parameters=_DRAWS),
     Method("gradient_x_input", gradient_x_input, parameters=_SPACE),
-    Method("gradient_shap", gradient_shap, True, True, _SAMPLED),
-    Method("occlusion", occlusion, parameters=_WINDOWS),
+    Method("gradient_shap", gradient_shap, True, True, parameters=_SAMPLED),
     Method("smoothgrad_ig", smoothgrad_ig, freezes=True, parameters=_NOISY),
-    Method("random", random, parameters=_SPACE),
+    Method("occlusion", occlusion, parameters={**_WINDOWS, **_BASELINE, **_SPACE}),
+    Method("grad_cam", grad_cam, parameters=_SPACE),
+    Method("gatr", gatr, parameters=_HEARD),
+    Method("attention_lrp", attention_lrp, parameters=_HEARD),
+    Method("waveform_occlusion", waveform_occlusion, hears=True, parameters=_FILLED),
+    Method("waveform_gradient", gradient_x_input, hears=True, parameters=_HEARD),
+    Method("waveform_ig", waveform_gradients, True, True, hears=True, parameters=_SILENCE),
+    Method("random", random, parameters={"space": _SPACE["space"]}),
 )
 REGISTRY: Mapping[str, Method] = MappingProxyType({method.name: method for method in _METHODS})
 
@@ -313,15 +234,7 @@ def default(options: Options, detector: Any = None) -> str:
 def offered(detector: Any, methods: Sequence[str] | None = None) -> list[Method]:
     """Those of `methods` (none: `METHODS`) that can explain a detector, none twice."""
     asked = {method.spec: method for method in map(parse, METHODS if methods is None else methods)}
-    return [method for method in asked.values() if _explains(method, detector)]
-
-
-def _explains(method: Method, detector: Any) -> bool:
-    return not lacking(detector, method.space) and _selects(method, detector.head)
-
-
-def _selects(method: Method, head: Logit) -> bool:
-    return method.values.get("selection") != FREE or hasattr(head, "select")
+    return [method for method in asked.values() if method.explains(detector)]
 
 
 def explain(method: Method | str, detector: Any, waveform: Tensor, context: Context) -> Explanation:
@@ -330,8 +243,9 @@ def explain(method: Method | str, detector: Any, waveform: Tensor, context: Cont
     Parameters
     ----------
     detector
-        In evaluation mode, in float32. A map of the recording needs the ``convolutions``, ``encode`` and ``head`` of a
-        `Detector`, one of the features its ``features`` and ``head``.
+        In evaluation mode, in float32: any module from (batch, samples) to (batch,) spoof logits with a ``clock``. A
+        method that does not hear the waveform needs more: in the recording the ``convolutions``, ``encode`` and
+        ``head`` of a `Detector`, in the features its ``features`` and ``head``.
     waveform
         (1, samples) of one utterance, at 16 kHz, on the device of the detector.
     context
@@ -347,7 +261,7 @@ def explain(method: Method | str, detector: Any, waveform: Tensor, context: Cont
     method = parse(method) if isinstance(method, str) else method
     check_waveform(waveform)
     with measured(waveform.device) as cost, without_gradients(detector):
-        head, x = view(detector, waveform, method.space)
+        head, x = _heard(detector, waveform) if method.hears else view(detector, waveform, method.space)
         explanation = _explain(method, head, x, context, detector.clock)
     return dataclasses.replace(explanation, cost=cost)
 
@@ -373,7 +287,7 @@ def explain_batch(
         explanations = integrate_all(targets, _path_options(contexts[0].options, **method.values))
     share = Cost(cost.seconds / len(waveforms), cost.peak_mib)
     pairs = zip(explanations, contexts, strict=True)
-    return [dataclasses.replace(_placed(method, each, context), cost=share) for each, context in pairs]
+    return [dataclasses.replace(_placed(method, each, context, detector.clock), cost=share) for each, context in pairs]
 
 
 def _targets(method: Method, head: Logit, x: Tensor, contexts: Sequence[Context], clock: FrameClock) -> list[Target]:
@@ -382,6 +296,11 @@ def _targets(method: Method, head: Logit, x: Tensor, contexts: Sequence[Context]
     by_row = [{name: rows[k : k + 1] for name, rows in nodes.items()} or None for k in range(len(x))]
     each = zip(x.split(1), contexts, by_row, strict=True)
     return [method.target(head, row, context, clock, chosen) for row, context, chosen in each]
+
+
+def _heard(detector: Any, waveform: Tensor) -> tuple[Heard, Tensor]:
+    heard = Heard(detector, waveform.shape[1])
+    return heard, heard.cells(waveform)
 
 
 def explain_head(
@@ -401,17 +320,19 @@ def explain_head(
 
 def _explain(method: Method, head: Logit, x: Tensor, context: Context, clock: FrameClock) -> Explanation:
     _check_selects(method, head)
-    values = {name: value for name, value in method.values.items() if name != "space"}
-    return _placed(method, method.apply(method.target(head, x, context, clock), context, **values), context)
+    values = {name: value for name, value in method.values.items() if name not in ("space", "smooth_ms")}
+    return _placed(method, method.apply(method.target(head, x, context, clock), context, **values), context, clock)
 
 
 def _check_selects(method: Method, head: Logit) -> None:
-    if not _selects(method, head):
+    if method.values.get("selection") == FREE and not hasattr(head, "select"):
         raise DetectorError(f"{method.spec} cannot explain {type(head).__name__}: it selects no nodes")
 
 
-def _placed(method: Method, explanation: Explanation, context: Context) -> Explanation:
-    """The explanation with its method, its space and the distance of its start from the threshold."""
+def _placed(method: Method, explanation: Explanation, context: Context, clock: FrameClock) -> Explanation:
+    """The explanation, smoothed, with its method, its space and the distance of its start from the threshold."""
+    if smooth_ms := method.values.get("smooth_ms"):
+        explanation = explanation.smoothed(clock.nearest_frames(smooth_ms) | 1)
     known = None not in (context.threshold, explanation.baseline_score)
     gap = explanation.baseline_score - context.threshold if known else None
     return dataclasses.replace(explanation, method=method.spec, space=method.space, threshold_gap=gap)

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sslig.data.fills import cell
 from sslig.errors import DetectorError, InputError
 from sslig.frames import SSL_CLOCK, FrameClock
 from sslig.models.detector import read_frames
 
 Logit = Callable[[Tensor], Tensor]
-"""From (batch, layer, frame, feature), or (batch, samples), to (batch,) logits, in float32, each row by itself."""
+"""From (batch, layer, frame, feature) to (batch,) spoof logits, in float32, each row by itself."""
 
 RECORDING, FEATURES = SPACES = ("recording", "features")
 """What is explained: the logit as a function of what the recording gives to the encoder, before anything mixes frames,
@@ -41,9 +42,9 @@ class Target:
     Attributes
     ----------
     x
-        (1, layer, frame, feature) The explained input; conv features are one layer. (1, samples) for waveforms.
+        (1, layer, frame, feature) The explained input; conv features are one layer, and so are the samples of frames.
     starts
-        (start, ...) Inputs b that attributions start from; none for a method that needs none.
+        (start, layer, frame, feature) Inputs b that attributions start from; none for a method that needs none.
     n_read
         Frames from the start that F reads.
     free
@@ -100,8 +101,12 @@ class Target:
         rows = ROWS_AT_ONCE_ON_CPU if self.x.device.type == "cpu" else ROWS_AT_ONCE
         if not self.deep:
             return rows
-        n_frames = self.clock.n_frames(self.x.shape[-1]) if self.x.ndim == 2 else self.x.shape[2]
-        return max(1, min(rows, rows * FRAMES_AT_ONCE // (ROWS_AT_ONCE_ON_CPU * max(1, n_frames))))
+        return max(1, min(rows, rows * FRAMES_AT_ONCE // (ROWS_AT_ONCE_ON_CPU * max(1, self.n_frames))))
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of x."""
+        return self.x.shape[2]
 
     def scores(self, logit: Logit, x: Tensor) -> Tensor:
         """(batch,) Logits in float64, on the CPU, `rows_at_once` of them in one pass."""
@@ -136,6 +141,38 @@ class Encoded:
         if name == "select" and hasattr(self.head, "select"):
             return lambda x: self.head.select(self.features(x))
         raise AttributeError(name)
+
+
+class Heard:
+    """A detector as a head: from the samples of (batch, 1, frame, sample) frames to (batch,) logits.
+
+    A waveform is cut into the samples nearest to the centre of each frame, followed by zeros where a frame has fewer
+    samples than the first and the last, so that methods on frames need not know what they hold.
+    """
+
+    def __init__(self, detector: Any, n_samples: int) -> None:
+        clock = self.clock = detector.clock
+        frames = cell(torch.arange(n_samples), clock).clamp(0, clock.n_frames(n_samples) - 1)
+        counts = torch.bincount(frames)
+        self.detector, self.within = detector, torch.arange(int(counts.max())) < counts[:, None]  # (frame, sample)
+        if hasattr(getattr(detector, "head", None), "select"):
+            self.select = lambda x: detector.head.select(detector.features(self.waveforms(x)))
+
+    def __call__(self, x: Tensor, *selection: Any) -> Tensor:
+        waveforms = self.waveforms(x)
+        if selection:
+            return self.detector.head(self.detector.features(waveforms), *selection)
+        return self.detector(waveforms)
+
+    def cells(self, waveforms: Tensor) -> Tensor:
+        """(batch, 1, frame, sample) The samples of (batch, samples) waveforms by frame."""
+        x = waveforms.new_zeros(len(waveforms), 1, *self.within.shape)
+        x[:, 0, self.within.to(x.device)] = waveforms
+        return x
+
+    def waveforms(self, x: Tensor) -> Tensor:
+        """(batch, samples) The waveforms whose samples are (batch, 1, frame, sample)."""
+        return x[:, 0, self.within.to(x.device)]
 
 
 def view(detector: Any, waveform: Tensor, space: str, head: nn.Module | None = None) -> tuple[Logit, Tensor]:
@@ -176,7 +213,7 @@ def of_head(
 
     `nodes` are these nodes where they are known.
     """
-    n_read, free, deep = read_frames(head, x.shape[2]), same_rows(head), isinstance(head, Encoded)
+    n_read, free, deep = read_frames(head, x.shape[2]), same_rows(head), isinstance(head, (Encoded, Heard))
     if not freeze or not hasattr(head, "select"):
         return Target(free, x, starts, n_read, clock=clock, deep=deep, head=head)
     nodes = selected(head, x) if nodes is None else nodes
