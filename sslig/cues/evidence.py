@@ -9,7 +9,7 @@ from sslig import frames
 from sslig.errors import DataError
 from sslig.frames import FrameClock
 from sslig.stats.bootstrap import Units, estimate, mean, ratio
-from sslig.stats.tests import ALPHA, corrected, correlation, standardised
+from sslig.stats.tests import ALPHA, corrected, standardised
 
 EVIDENCE = {"size": np.abs, "signed": np.asarray}
 """What is followed: the size of the evidence, or the evidence for spoof (negative for bona fide)."""
@@ -69,17 +69,17 @@ def contribution_table(
         units = Units.of_table(part, recordings=recordings)
         for name in names:
             sums = np.array([_sums(row.by_frame, segments[row.utterance][name]) for row in part.itertuples()])
-            excess = estimate(lambda weights, sums=sums: _excess(weights @ sums), units, seed=seed, rounds=rounds)
+            estimated = estimate(lambda weights, sums=sums: excess(weights @ sums), units, seed=seed, rounds=rounds)
             n_frames, n_inside, total, inside = sums.sum(axis=0)  # of (utterance, 4)
             rows.append(
                 {
                     **{"detector": detector, "key": key, "segment": name},
                     "share_of_time": n_inside / n_frames,
                     "share": inside / total if total else np.nan,
-                    "relative": 1 + float(excess.value),
-                    "low": 1 + float(excess.low),
-                    "high": 1 + float(excess.high),
-                    "p": float(excess.p),
+                    "relative": 1 + float(estimated.value),
+                    "low": 1 + float(estimated.low),
+                    "high": 1 + float(estimated.high),
+                    "p": float(estimated.p),
                     "n": len(part),
                     "n_with": int((sums[:, 1] > 0).sum()),
                 }
@@ -136,7 +136,7 @@ def correlation_table(
             known = [tracks[utterance][name] for utterance in part["utterance"]]
             for evidence, of_frames in EVIDENCE.items():
                 maps = [of_frames(frames) for frames in part["by_frame"]]
-                figures = _mean_correlation(part, maps, known, recordings, seed, rounds, shifts)
+                figures = mean_correlation(part, maps, known, recordings, seed, rounds, shifts)
                 rows.append({"detector": detector, "key": key, "track": name, "evidence": evidence, **figures})
     return corrected(pd.DataFrame(rows))
 
@@ -165,7 +165,7 @@ def _sums(attribution: np.ndarray, segment: np.ndarray) -> list[float]:
     return [len(inside), inside.sum(), size.sum(), size[inside].sum()]
 
 
-def _excess(sums: np.ndarray) -> np.ndarray:
+def excess(sums: np.ndarray) -> np.ndarray:
     """(round,) RCQ from (round, 4) sums; NaN where it is not defined."""
     n_frames, n_inside, total, inside = sums.T
     return ratio(inside * n_frames, total * n_inside) - 1
@@ -179,7 +179,7 @@ def _after_shifts(attribution: np.ndarray, track: np.ndarray) -> np.ndarray:
     return np.fft.irfft(first * second.conj(), len(attribution)) / len(attribution)
 
 
-def _mean_correlation(
+def mean_correlation(
     part: pd.DataFrame,
     maps: list[np.ndarray],
     tracks: list[np.ndarray],
@@ -213,12 +213,15 @@ def _swapped(
     maps: list[np.ndarray], tracks: list[np.ndarray], recordings: np.ndarray, generator: np.random.Generator
 ) -> np.ndarray:
     """(utterance,) Mean rank correlation of each map with stretched tracks of other recordings; NaN without any."""
+    from scipy.stats import rankdata
+
     means = np.full(len(maps), np.nan)
     for place, evidence in enumerate(maps):
-        others = np.flatnonzero(recordings != recordings[place])
-        drawn = generator.permutation(others)[:SWAPS]
+        others = generator.permutation(np.flatnonzero(recordings != recordings[place]))[:SWAPS]
         # (other, frame) the track of the other at the same share of its length
-        stretched = [tracks[j][np.arange(len(evidence)) * len(tracks[j]) // len(evidence)] for j in drawn]
-        r = [correlation(evidence, track) for track in stretched]
-        means[place] = np.nanmean(r) if np.isfinite(r).any() else np.nan
+        stretched = [tracks[j][np.arange(len(evidence)) * len(tracks[j]) // len(evidence)] for j in others]
+        if stretched:
+            ranks = standardised(rankdata([evidence, *stretched], axis=1))
+            r = ranks[1:] @ ranks[0] / len(evidence)
+            means[place] = np.nanmean(r) if np.isfinite(r).any() else np.nan
     return means
