@@ -45,7 +45,9 @@ def decided(study: Study, tables: dict[str, pd.DataFrame], options: dict) -> pd.
     scores = tables["planted_scores_eval"].groupby(PAIR, sort=False)
     trials = [protocol.with_recordings(study.planted(kind).corpus_root, part) for (kind, _), part in scores]
     eer = intervals.table(pd.concat(trials), {"eer": "spoof_score"}, by=PAIR, **options)
-    return decisions(tables["transplants"], eer.rename(columns={"value": "eer"})[[*PAIR, "eer", "low", "high"]], **options)
+    return decisions(
+        tables["transplants"], eer.rename(columns={"value": "eer"})[[*PAIR, "eer", "low", "high"]], **options
+    )
 
 
 def transplant_rows(table: pd.DataFrame) -> pd.DataFrame:
