@@ -39,6 +39,7 @@ PLANTED = f"corpora/{S.name}-planted/{{kind}}"
 PLANTED_PROTOCOLS = {name: f"{PLANTED}/{file}" for name, (file, _) in protocol.SETS.items()}
 PLANTED_RUN = f"{RUNS}/{outputs.PLANTED}/{outputs.RUN}"
 KINDS, SEEDS, DETECTORS = S.validation.planted, S.seeds, list(reversed(S.detectors))
+TRAINED = [name for name in S.detectors if name not in S.adopted]
 BOOK = [str(file) for file in sorted(Path("book").rglob("*")) if file.is_file() and file.parts[1] != "_build"]
 RULE = shlex.quote(sys.executable).replace("{", "{{").replace("}", "}}") + " -m sslig.pipeline"
 
@@ -112,11 +113,18 @@ def judging():
     return [chosen, S.attribution.model_dump(), S.corpus.seed, scoring()]
 
 
+def files_of_checkpoint(detector):
+    """The files of a detector that exists, where they lie on this machine."""
+    place = Path(str(S.checkpoint(detector).get("checkpoint")))
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    return [str(file) for file in files if file.is_file()]
+
+
 def retrained():
     """One line for each training that is there and was made with other values than the study has now."""
     from sslig.training.recipe import changes
 
-    for detector in S.detectors:
+    for detector in TRAINED:
         for seed in SEEDS:
             record = Path(path("training").format(detector=detector, seed=seed))
             if record.is_file() and (lines := changes(json.loads(record.read_text()), S, detector, seed)):
@@ -124,7 +132,7 @@ def retrained():
 
 
 onstart:
-    for line in retrained():
+    for line in [*retrained(), *UNTRAINED]:
         print(line, file=sys.stderr)
 
 
@@ -185,6 +193,21 @@ NEEDS = {
 PAGES = {page: files for page, files in PAGES.items() if NEEDS.get(page, set()) <= set(PROTOCOLS)}
 if TESTS:
     PAGES["03c_cross"] = every("scores_eval", *(f"scores_{test}" for test in TESTS))
+
+
+UNTRAINED = []
+"""What the book goes without because detectors of the study exist already, as messages."""
+
+if S.adopted:
+    from sslig.models import named
+
+    needing = {"02_train": "trains", "02b_augment": "trains", "08_validate": "plants cues and trains"}
+    closed = [name for name in S.adopted if not named.opens(S.checkpoint(name))]
+    if closed:
+        explaining = ("04_attribute", "05_mask", "06_artefacts", "07_annotations", "published_audit")
+        needing |= dict.fromkeys(explaining, f"needs the insides of {closed[0]}, which are not known")
+    UNTRAINED += [f"{page} is left out of the book: it {why}" for page, why in needing.items() if page in PAGES]
+    PAGES = {page: files for page, files in PAGES.items() if page not in needing}
 
 
 def annotations(page):
@@ -256,11 +279,29 @@ rule train:
         corpus=CORPUS,
         run=f"{RUNS}/{outputs.RUN}",
         start="",
+    wildcard_constraints:
+        detector="|".join(TRAINED) or "none",
     resources:
         gpu=1,
     shell:
         RULE + " train {EXPERIMENT:q} {params.planted} name={wildcards.detector} seed={wildcards.seed} "
         "corpus={params.corpus:q} output={params.run:q} {params.start}"
+
+
+if S.adopted:
+
+    rule adopt:
+        input:
+            lambda wildcards: files_of_checkpoint(wildcards.detector),
+        output:
+            [path(name) for name in ("detector", "detector_config")],
+        params:
+            values=lambda wildcards: values(S.detectors[wildcards.detector]),
+            run=f"{RUNS}/{outputs.RUN}",
+        wildcard_constraints:
+            detector="|".join(S.adopted),
+        shell:
+            RULE + " adopt {EXPERIMENT:q} name={wildcards.detector} output={params.run:q}"
 
 
 rule score:

@@ -20,6 +20,8 @@ SOURCES = ("prompts", "synthetic")
 """Corpora that are built by name; any other source is a folder of recordings."""
 
 READY_MADE = "asvspoof5"
+ADOPTED = {"checkpoint", "module"}
+"""Keys of a detector that exists already."""
 PLANTED = ("noise_floor", "phone_glitch", "boundary", "band", "band_stretch", "splice")
 UNSPLIT = ("in_the_wild", "mlaad", "wavefake")
 """Published corpora without sets of their own."""
@@ -306,18 +308,20 @@ class Study(Values):
     Attributes
     ----------
     backbone
-        Name or folder of a Hugging Face encoder, or values with `model_type` for one with random weights.
+        Name or folder of a Hugging Face encoder, or values with `model_type` for one with random weights; none where
+        nothing is trained.
     detectors
-        By name: ``{"head": ..., other arguments of that head}``.
+        By name: ``{"head": ..., other arguments of that head}`` to train one, or ``{"checkpoint": ...}`` or
+        ``{"module": ...}`` with the values of `sslig.models.named` for one that exists.
     selection
         In the order in which the strata draw.
     """
 
     name: PlainName
     corpus: Corpus
-    backbone: str | dict[str, Any]
+    backbone: str | dict[str, Any] | None = None
     detectors: Annotated[dict[PlainName, dict[str, Any]], Field(min_length=1)]
-    seeds: Annotated[list[int], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
     training: Training = Training()
     scoring: Scoring = Scoring()
     evaluation: Evaluation = Evaluation()
@@ -376,6 +380,23 @@ class Study(Values):
         if name not in self.detectors:
             raise StudyError(f"{self.path}: unknown detector {name!r}; it has {', '.join(self.detectors)}")
         return self.detectors[name]
+
+    @property
+    def adopted(self) -> list[str]:
+        """The detectors that exist already: nothing trains them."""
+        return [name for name, values in self.detectors.items() if ADOPTED & set(values)]
+
+    def checkpoint(self, name: str) -> dict[str, Any]:
+        """The values of a detector that exists; a path that lies below `root` becomes that path."""
+        values = dict(self.detector(name))
+        place = self.root / str(values.get("checkpoint"))
+        return values | {"checkpoint": str(place)} if "checkpoint" in values and place.exists() else values
+
+    @model_validator(mode="after")
+    def _trained_from_something(self) -> Self:
+        if self.backbone is None and (trained := sorted(set(self.detectors) - set(self.adopted))):
+            raise ValueError(f"backbone is missing, and {trained[0]} is trained from it")
+        return self
 
     def backbone_source(self) -> str | dict[str, Any]:
         """The backbone; a name that is a folder below `root` becomes that folder."""

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 
 from sslig.models.detector import Detector, fingerprint
@@ -21,6 +22,12 @@ def test_training_continues_from_a_detector(experiment, corpus, tiny_detector, t
     assert all(torch.equal(weights[name], value) for name, value in first.items())
     recorded = json.loads((tmp_path / "run" / "training.json").read_text())
     assert recorded["files"]["start"] == fingerprint(tmp_path / "start")
+
+
+def test_two_trainings_of_one_run_do_not_meet(experiment, corpus, tmp_path, capsys):
+    with FileLock(tmp_path / ".seed0.lock"), pytest.raises(SystemExit, match="seed0: another process trains here"):
+        main(["train", str(experiment.path), "name=sls", "seed=0", f"corpus={corpus}", f"output={tmp_path / 'seed0'}"])
+    assert not (tmp_path / "seed0").exists()
 
 
 def test_the_command_line_trains(experiment, corpus, tmp_path, capsys):

@@ -254,3 +254,19 @@ def run(*words):
     return subprocess.run(
         [sys.executable, "-m", "sslig.study", *words], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
+
+
+def test_a_study_of_checkpoints_needs_no_backbone_and_no_seed(tmp_path):
+    (tmp_path / "mine").mkdir()
+    text = (
+        "name: s\ncorpus: {source: asvspoof5, root: c}\ndetectors: {mine: {checkpoint: mine}, hub: {checkpoint: a/b}}\n"
+    )
+    (tmp_path / "s.yaml").write_text(text)
+    study = load(tmp_path / "s.yaml")
+    assert study.adopted == ["mine", "hub"]
+    assert study.seeds == [0]
+    assert study.checkpoint("mine") == {"checkpoint": str(tmp_path / "mine")}
+    assert study.checkpoint("hub") == {"checkpoint": "a/b"}
+    (tmp_path / "s.yaml").write_text(text.replace("hub: {checkpoint: a/b}", "sls: {head: sls}"))
+    with pytest.raises(StudyError, match="backbone is missing, and sls is trained from it"):
+        load(tmp_path / "s.yaml")

@@ -45,6 +45,16 @@ class ClassificationHead(nn.Module):
         return spoof_logit(self.classifier(self.projector(mixed).mean(dim=1)), self.keys)
 
 
+def is_encoder(name: str | os.PathLike) -> bool:
+    """Whether the model is an SSL encoder with a head, by its configuration."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(name).model_type in ENCODERS
+    except (OSError, *REFUSED):
+        return False  # it has code of its own
+
+
 def load(
     name: str | os.PathLike, labels: Mapping[str, str] | None = None, trust_remote_code: bool = False
 ) -> Composite | BlackBox:

@@ -1,16 +1,19 @@
 """Detectors by name: a folder, a file, a repository on the Hub, a Python class, or values of a YAML file."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.constants import CONFIG_NAME
+import torch
+from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
+from safetensors.torch import save_file
 from torch import nn
 
 from sslig.errors import DetectorError
-from sslig.files import read_yaml
+from sslig.files import atomic, read_yaml, write_json
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.labels import HIGHER_IS_SPOOF
 from sslig.models import deepfense, factory, fairseq, huggingface
@@ -21,6 +24,8 @@ from sslig.models.foreign import Origin
 from sslig.models.published import BACKBONE_PREFIX, import_published
 
 OWN, RELEASE = "sslig", "release of arXiv 2606.10912"
+ADOPTED = "adopted"
+"""Key of config.json in the folder of a detector that `adopt` wrote, with the values that name it."""
 
 KINDS = {
     OWN: "a folder or a Hub repository with config.json and model.safetensors",
@@ -34,7 +39,10 @@ KINDS = {
 }
 """Kind of detector -> how it is named."""
 
-KEYS = ("checkpoint", "module", "labels", "direction", "rate", "arguments", "min_samples", "backbone", "head")
+KEYS = (
+    *("checkpoint", "module", "labels", "direction", "rate", "arguments", "min_samples", "backbone", "head"),
+    "trust_remote_code",
+)
 """Values that name a detector: `checkpoint` or `module`, and what these need."""
 
 
@@ -57,8 +65,11 @@ def load(name: str | os.PathLike | Mapping[str, Any], trust_remote_code: bool = 
         Nothing of `KINDS` has this name, or it cannot be loaded; the message says what to give.
     """
     values = _values(name)
+    trust_remote_code = values.pop("trust_remote_code", trust_remote_code)
     target = str(values.pop("checkpoint", None) or values.pop("module", ""))
     kind, place = identify(target)
+    if kind == ADOPTED:
+        return load(json.loads((Path(place) / CONFIG_NAME).read_text(encoding="utf-8"))[ADOPTED])
     loaders = {
         OWN: lambda: _own(place, **_only(values)),
         RELEASE: lambda: _own(import_published(place, **_only(values, "head", "backbone"))),
@@ -74,6 +85,35 @@ def load(name: str | os.PathLike | Mapping[str, Any], trust_remote_code: bool = 
         folder = place if kind == OWN else None
         detector.origin = Origin(kind, target, direction=HIGHER_IS_SPOOF, folder=folder)
     return detector
+
+
+def adopt(values: Mapping[str, Any], folder: Path) -> nn.Module:
+    """Put a detector into `folder` so that its name is that of the folder: ours as it is, others by their values.
+
+    Of a detector that is not ours, ``model.safetensors`` holds no weights, only their SHA-256.
+    """
+    detector = load(values)
+    folder.mkdir(parents=True, exist_ok=True)
+    if type(detector) is Detector:
+        detector.save_pretrained(folder)
+        return detector
+    digest = hashlib.sha256()
+    for name, tensor in sorted(detector.state_dict().items()):
+        raw = tensor.cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(f"{name} {tuple(tensor.shape)}".encode() + raw.numpy().tobytes())
+    write_json(folder / CONFIG_NAME, {ADOPTED: dict(values)})
+    with atomic(folder / SAFETENSORS_SINGLE_FILE) as part:
+        save_file({}, part, metadata={"sha256": digest.hexdigest()})
+    return detector
+
+
+def opens(values: Mapping[str, Any]) -> bool:
+    """Whether a detector shows its convolutions, its encoder and its head; without loading it."""
+    target = str(values.get("checkpoint") or values.get("module"))
+    kind, place = identify(target)
+    if kind == huggingface.KIND:
+        return huggingface.is_encoder(place)
+    return kind != factory.KIND
 
 
 def identify(target: str) -> tuple[str, str]:
@@ -121,7 +161,9 @@ def _kind_of_files(target: str, files: set[str], fetch) -> str:
         values = json.loads(Path(fetch(CONFIG_NAME)).read_text(encoding="utf-8"))
     except ValueError as error:
         raise DetectorError(f"{target}: {CONFIG_NAME} is no JSON: {error}") from error
-    return OWN if "backbone_config" in values else huggingface.KIND
+    return next(
+        (kind for key, kind in ((ADOPTED, ADOPTED), ("backbone_config", OWN)) if key in values), huggingface.KIND
+    )
 
 
 def _on_the_hub(repository: str) -> tuple[str, str]:

@@ -16,7 +16,19 @@ from sslig.errors import PipelineError
 from sslig.study import load
 
 RULES = (
-    *("corpus", "train", "score", "official", "segment", "baseline", "attribute", "mask", "measure", "profile"),
+    *(
+        "corpus",
+        "train",
+        "adopt",
+        "score",
+        "official",
+        "segment",
+        "baseline",
+        "attribute",
+        "mask",
+        "measure",
+        "profile",
+    ),
     *("plant", "localise", "paired", "faithfulness", "sanity", "gather", "page", "book"),
 )
 

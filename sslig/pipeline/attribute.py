@@ -13,7 +13,8 @@ from sslig.corpora import protocol
 from sslig.corpora.protocol import shard_of, stratified
 from sslig.errors import DataError
 from sslig.files import write_parquet
-from sslig.models.detector import Detector, select_device
+from sslig.models import named
+from sslig.models.detector import select_device
 from sslig.study import Study
 
 DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker")
@@ -45,7 +46,7 @@ def attribute(
     """
     drawn = stratified(protocol.load_set(corpus, "eval"), study.attribution.utterances, study.corpus.seed)
     utterances = shard_of(drawn, shard).reset_index(drop=True)
-    model, device = Detector.from_pretrained(detector), select_device(study.device)
+    model, device = named.load(detector), select_device(study.device)
     context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
     method = default(study.attribution, model)
     batches, unread = scoring.batches(utterances, model, study.scoring)

@@ -11,7 +11,8 @@ from sslig.corpora.protocol import draw
 from sslig.cues.segments import by_utterance
 from sslig.cues.voice import NON_SPEECH, SPEECH
 from sslig.labels import KEYS
-from sslig.models.detector import Detector, fingerprint, select_device
+from sslig.models import named
+from sslig.models.detector import fingerprint, select_device
 from sslig.pipeline.segment import chosen
 from sslig.study import Study
 
@@ -23,7 +24,7 @@ def baseline(
 
     `segments` is the voice activity of the utterances of the second mean; `baseline` and `nonspeech` are written.
     """
-    model, device = Detector.from_pretrained(detector), select_device(study.device)
+    model, device = named.load(detector), select_device(study.device)
     train = protocol.load_set(corpus, study.corpus.reference)
     bonafide = train[train["label"] == KEYS["bonafide"]]
     source = {"set": study.corpus.reference, "key": "bonafide", "checkpoint": fingerprint(detector), "seed": seed}

@@ -10,7 +10,7 @@ from sslig.attribution.methods import Method
 from sslig.corpora import protocol
 from sslig.corpora.protocol import stratified
 from sslig.files import write_parquet
-from sslig.models.detector import Detector
+from sslig.models import named
 from sslig.study import Study
 from sslig.validation.presented import Presented, faithfulness_rows, measure
 from sslig.validation.statistics import Rows
@@ -57,6 +57,6 @@ def tested(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows and left-out utterances of `measure` for `n` utterances of *eval*, drawn evenly."""
     utterances = stratified(protocol.load_set(corpus, "eval"), n, study.corpus.seed)
-    utterances, model = protocol.with_recordings(corpus, utterances), Detector.from_pretrained(detector)
+    utterances, model = protocol.with_recordings(corpus, utterances), named.load(detector)
     prepared = context.load(study, seed, model, corpus, baseline, nonspeech, scores_dev)
     return measure(study, model, prepared, utterances, prepared.threshold, methods, rows_of)

@@ -14,7 +14,8 @@ from sslig.corpora.planted import truth, truth_mask
 from sslig.corpora.protocol import draw
 from sslig.files import write_parquet
 from sslig.labels import BONAFIDE, SPOOF
-from sslig.models.detector import Detector, select_device
+from sslig.models import named
+from sslig.models.detector import select_device
 from sslig.study import Study
 from sslig.validation import statistics
 from sslig.validation.presented import localisation_rows, present, transplant_rows, twin_waveform
@@ -56,7 +57,7 @@ def localise(
     dev = pd.read_parquet(scores_dev)
     utterances = detected(study, corpus, {"dev": dev, "eval": pd.read_parquet(scores_eval)}, dev_threshold(dev))
     places = dict(tuple(pd.concat([truth(corpus, name) for name in ("dev", "eval")]).groupby("utterance")))
-    model, rows, moved = Detector.from_pretrained(detector), [], []
+    model, rows, moved = named.load(detector), [], []
     methods, threshold = offered(model, study.validation.methods), utterances["threshold"].max()
     prepared = context.load(study, seed, model, corpus, baseline, nonspeech, scores_dev)
     with scoring.evaluating(model, select_device(study.device)):

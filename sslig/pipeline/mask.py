@@ -11,7 +11,8 @@ from sslig.cues import masking
 from sslig.cues.masks import Places, of_study
 from sslig.cues.segments import by_utterance
 from sslig.files import write_parquet
-from sslig.models.detector import Detector, select_device
+from sslig.models import named
+from sslig.models.detector import select_device
 from sslig.pipeline.segment import chosen
 from sslig.study import Study
 
@@ -47,7 +48,7 @@ def mask(
     places = Places(by_utterance(pd.read_parquet(segments)), dict(explained.to_numpy()))
     of_masks = of_study(study.masking.masks, study.masking.sweeps)
     scores, unread = masking.mask_scores(
-        Detector.from_pretrained(detector),
+        named.load(detector),
         utterances,
         list(of_masks),
         places,

@@ -12,7 +12,8 @@ from sslig.attribution.methods import offered
 from sslig.corpora import protocol
 from sslig.corpora.protocol import stratified
 from sslig.files import write_parquet
-from sslig.models.detector import Detector, select_device
+from sslig.models import named
+from sslig.models.detector import select_device
 from sslig.study import Study
 from sslig.validation import statistics
 from sslig.validation.paired import LEAST_ALIGNED, align, changed, difference_db, pairs
@@ -47,7 +48,7 @@ def paired(
     original is known, as in a corpus that was not built here.
     """
     dev, scored = (pd.read_parquet(path) for path in (scores_dev, scores_eval))
-    model, rows = Detector.from_pretrained(detector), []
+    model, rows = named.load(detector), []
     prepared = context.load(study, seed, model, corpus, baseline, nonspeech, scores_dev)
     utterances = detected(study, corpus, scored, context.dev_threshold(dev))
     methods = offered(model, study.validation.methods)

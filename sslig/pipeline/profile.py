@@ -11,7 +11,7 @@ from sslig.corpora.protocol import shard_of
 from sslig.cues.cue_profile import profiles
 from sslig.cues.segments import by_utterance
 from sslig.files import write_parquet
-from sslig.models.detector import Detector
+from sslig.models import named
 from sslig.pipeline.segment import chosen
 from sslig.study import Study
 
@@ -37,7 +37,7 @@ def profile(
     table = shard_of(protocol.with_recordings(corpus, chosen(study, corpus, "profile")), shard)
     stored = pd.read_parquet(segments, filters=[("utterance", "in", table["utterance"].tolist())])
     context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
-    model = Detector.from_pretrained(detector)
+    model = named.load(detector)
     *tables, unread = profiles(study, model, table, context, by_utterance(stored))
     for path, part in zip((regions, utterances), tables, strict=True):
         write_parquet(path, part.assign(detector=name, seed=seed))

@@ -23,6 +23,7 @@ from sslig.data.fills import FILLS
 from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.models.detector import Detector, select_device
+from sslig.models.named import load
 from sslig.pipeline import outputs
 from sslig.scoring import evaluating
 from sslig.stats import calibration, metrics
@@ -92,7 +93,7 @@ class Bench:
     def detector(self, name: str) -> Detector:
         """The detector `name`, in evaluation mode on the device of the study."""
         if name not in self._detectors:
-            detector = Detector.from_pretrained(self._paths["detector"][name, self.seed].parent)
+            detector = load(self._paths["detector"][name, self.seed].parent)
             self._detectors[name] = detector.to(self.device).eval()
         return self._detectors[name]
 
