@@ -194,18 +194,18 @@ PAGES = {page: files for page, files in PAGES.items() if NEEDS.get(page, set()) 
 if TESTS:
     PAGES["03c_cross"] = every("scores_eval", *(f"scores_{test}" for test in TESTS))
 
-
 UNTRAINED = []
 """What the book goes without because detectors of the study exist already, as messages."""
 
 if S.adopted:
     from sslig.models import named
 
-    needing = {"02_train": "trains", "02b_augment": "trains", "08_validate": "plants cues and trains"}
+    needing = dict.fromkeys(["02_train", "02b_augment"], "is about trainings")
+    needing["08_validate"] = "trains detectors on planted cues"
     closed = [name for name in S.adopted if not named.opens(S.checkpoint(name))]
     if closed:
         explaining = ("04_attribute", "05_mask", "06_artefacts", "07_annotations", "published_audit")
-        needing |= dict.fromkeys(explaining, f"needs the insides of {closed[0]}, which are not known")
+        needing |= dict.fromkeys(explaining, f"needs the encoder and the head of {closed[0]}, which are not known")
     UNTRAINED += [f"{page} is left out of the book: it {why}" for page, why in needing.items() if page in PAGES]
     PAGES = {page: files for page, files in PAGES.items() if page not in needing}
 
@@ -501,7 +501,7 @@ rule faithfulness:
 rule paired:
     input:
         detector=path("detector"),
-        protocols=[PROTOCOLS["train"], PROTOCOLS["eval"]],
+        protocols=[REFERENCE, TABLES["eval"]],
         baseline=path("baseline"),
         nonspeech=path("nonspeech"),
         scores_dev=path("scores_dev"),

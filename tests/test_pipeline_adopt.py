@@ -39,9 +39,8 @@ def test_a_detector_of_ours_is_copied(tmp_path, tiny_detector, write_experiment,
 def test_another_detector_is_named_by_its_values(tmp_path, monkeypatch, waveforms, write_experiment):
     (tmp_path / "their_mean.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
-    study = write_experiment(
-        tmp_path, detectors={"theirs": {"module": "their_mean:Mean", "direction": "higher_is_bonafide"}}
-    )
+    values = {"module": "their_mean:Mean", "direction": "higher_is_bonafide"}
+    study = write_experiment(tmp_path, detectors={"theirs": values})
     assert study.adopted == ["theirs"]
     adopt(study, name="theirs", output=tmp_path / "run")
     detector = named.load(tmp_path / "run/detector")
