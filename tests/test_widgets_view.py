@@ -89,7 +89,7 @@ def test_evidence_comes_with_its_median_its_layers_and_the_colour_of_its_detecto
 
 
 def test_the_spectrogram_is_loudest_where_the_tone_is(waveform):
-    from sslig.plots.evidence import mel_share
+    from sslig.plots.signals import mel_share
 
     picture = view.message("E_1", waveform, SSL_CLOCK)["spectrogram"]
     values = np.frombuffer(picture["values"], dtype=np.uint8).reshape(picture["rows"], picture["columns"])

@@ -10,12 +10,12 @@ from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from scipy.ndimage import median_filter
 
 from sslig.cues.tiers import Tier
 from sslig.errors import InputError
 from sslig.frames import SAMPLE_RATE_HZ, SSL_CLOCK, FrameClock
 from sslig.labels import BONAFIDE, SPOOF
+from sslig.plots.signals import TICKS_KHZ, TREND_FRAMES, mel_decibel, mel_share, trend
 from sslig.plots.style import (
     BLACK,
     EVIDENCE,
@@ -31,11 +31,6 @@ from sslig.plots.style import (
 )
 
 TIME = "time (s)"
-TREND_FRAMES = 15
-RANGE_DB = 70.0
-TICKS_KHZ = (0.5, 1, 2, 4, 8)
-N_FFT, N_MELS = 1024, 80
-
 LEVELS_DB = (-70.0, 10.0)
 """Grey scale of `spectrograms`, relative to the loudest point of the first version; some versions are louder."""
 
@@ -169,39 +164,6 @@ def layer_map(layers: np.ndarray, clock: FrameClock, *, title: str | None = None
     axis.set(xlabel=TIME, title=title)
     figure.colorbar(image, label="attribution (logit)\nbona fide  ←  →  spoof", pad=0.02)
     return figure
-
-
-def mel_decibel(waveform: np.ndarray, clock: FrameClock, reference: float | None = None) -> np.ndarray:
-    """(mel band, frame) Power of (samples,) at 16 kHz in dB relative to the loudest point, or to `reference`.
-
-    Each column is the window that its frame sees.
-    """
-    import librosa
-
-    # The window is padded to N_FFT on both sides, and so is the waveform: frame t keeps its centre.
-    margin = (N_FFT - clock.receptive_field_samples) // 2
-    power = librosa.feature.melspectrogram(
-        y=np.pad(waveform, margin),
-        sr=SAMPLE_RATE_HZ,
-        n_fft=N_FFT,
-        hop_length=clock.hop_samples,
-        win_length=clock.receptive_field_samples,
-        center=False,
-        n_mels=N_MELS,
-    )
-    return librosa.power_to_db(power, ref=np.max if reference is None else reference, top_db=RANGE_DB)
-
-
-def mel_share(khz: float) -> float:
-    """Where a frequency lies between 0 Hz and the highest one on the mel scale, from 0 to 1."""
-    import librosa
-
-    return float(librosa.hz_to_mel(1000 * khz) / librosa.hz_to_mel(SAMPLE_RATE_HZ / 2))
-
-
-def trend(frames: np.ndarray, trend_frames: int = TREND_FRAMES) -> np.ndarray:
-    """(frame,) Running median over `trend_frames` frames; the ends are continued by their last value."""
-    return median_filter(np.asarray(frames, dtype=float), trend_frames, mode="nearest")
 
 
 def _draw_mel(axis: Axes, decibel: np.ndarray, clock: FrameClock) -> AxesImage:

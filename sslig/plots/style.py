@@ -1,10 +1,6 @@
-"""The look of all figures: colours, line styles, font sizes and the axes that figures start from.
+"""The look of all figures: colours (`sslig.plots.colours`), font sizes and the axes that figures start from."""
 
-The colours are those of Okabe and Ito, which colour-blind readers can distinguish. In every figure evidence for spoof
-is vermillion and evidence for bona fide is blue; detectors have other colours, and differ in line style too.
-"""
-
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
@@ -15,22 +11,42 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from sslig.labels import BONAFIDE, SPOOF
+from sslig.plots.colours import (
+    BLACK,
+    BLUE,
+    EVIDENCE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+    YELLOW,
+    detector_styles,
+)
+
+__all__ = [  # with the colours, which notebooks take from here
+    "BLACK",
+    "BLUE",
+    "EVIDENCE",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "PERCENT",
+    "PURPLE",
+    "SKY",
+    "VERMILLION",
+    "WIDTH_IN",
+    "YELLOW",
+    "detector_styles",
+    "evidence_map",
+    "figure_grid",
+    "panels",
+    "style",
+]
 
 WIDTH_IN = 7.0
 """Width of a figure; 700 px at the resolution of the book."""
-
-BLACK, GREY = "#000000", "#6E6E6E"
-ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
-BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-
-EVIDENCE = {BONAFIDE: BLUE, SPOOF: VERMILLION}
-"""Colour of each label, and of the evidence for it."""
-
-DETECTORS = {"aasist": (GREEN, "-", "o"), "camhfa": (PURPLE, "--", "s"), "sls": (SKY, "-.", "^")}
-"""Colour, line style and marker of the project's heads."""
-
-FREE = [(ORANGE, ":", "D"), (BLACK, "-", "v"), (BLUE, "--", "P"), (VERMILLION, "-.", "X"), (YELLOW, "-", "*")]
-"""The same for detectors of other names, in turn."""
 
 RC = {
     "figure.dpi": 100,
@@ -64,21 +80,6 @@ def style() -> Iterator[None]:
         yield
     finally:
         plt.rcParams.update(previous)
-
-
-def detector_styles(names: Iterable[str]) -> dict[str, dict]:
-    """Keywords of a line for each detector: ``color``, ``linestyle`` and ``marker``.
-
-    A detector called ``aasist``, ``camhfa`` or ``sls``, in any spelling such as ``CA-MHFA``, looks the same in every
-    figure; others take the remaining styles in sorted order.
-    """
-    styles, others = {}, 0
-    for name in sorted(set(names)):
-        known = [head for head in DETECTORS if head == "".join(filter(str.isalnum, name.lower()))]
-        look = DETECTORS[known[0]] if known else FREE[others % len(FREE)]
-        others += not known
-        styles[name] = dict(zip(("color", "linestyle", "marker"), look, strict=True))
-    return styles
 
 
 def evidence_map() -> Colormap:

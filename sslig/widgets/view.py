@@ -14,6 +14,8 @@ import numpy as np
 from sslig import audio
 from sslig.cues.tiers import Tier
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
+from sslig.plots.colours import detector_styles
+from sslig.plots.signals import RANGE_DB, TICKS_KHZ, mel_decibel, mel_share, trend
 
 PLUGINS = ("Regions", "Timeline", "Hover", "Zoom")
 SCRIPTS = {"WaveSurfer": "js/wavesurfer.min.js"} | {name: f"js/plugins/{name.lower()}.min.js" for name in PLUGINS}
@@ -146,8 +148,6 @@ def message(
         ``spectrogram`` (on a ``clock`` of 5 ms), ``lanes`` (float32 ``frames`` and ``trend``), ``maps`` (float32 by
         layer and frame) and ``tiers`` with their ``stretches`` of start, end and label.
     """
-    from sslig.plots.style import detector_styles
-
     styles = detector_styles([lane.name for lane in lanes])
     return {
         "name": name,
@@ -172,8 +172,6 @@ def peaks(waveform: np.ndarray) -> bytes:
 
 
 def _lane(lane: Lane, color: str) -> dict[str, Any]:
-    from sslig.plots.evidence import trend
-
     described = {"key": lane.name, "name": lane.name, "note": lane.note, "color": color, "read_s": lane.read_s}
     return described | {"frames": _floats(lane.frames), "trend": _floats(trend(lane.frames))}
 
@@ -185,8 +183,6 @@ def _map(lane: Lane) -> dict[str, Any]:
 
 def _spectrogram(waveform: np.ndarray) -> dict[str, Any]:
     """Loudness on a grid finer than the frames, which stays sharp when the view is zoomed; silence is white."""
-    from sslig.plots.evidence import RANGE_DB, TICKS_KHZ, mel_decibel, mel_share
-
     decibel = mel_decibel(waveform, FINE)  # (mel band, column)
     loudness = np.clip(1 + (decibel - decibel.max()) / RANGE_DB, 0, 1) * bool(np.any(waveform))
     ticks = [[mel_share(khz), f"{khz:g}"] for khz in TICKS_KHZ[:-1]]
