@@ -27,6 +27,8 @@ from sslig.widgets.recording import ExplainedRecording, exported
 EXPORTS = ("png", "html", "csv", "textgrid")
 LOOK = {"hidden": [], "maps": False, "common": False, "smooth": False}
 TABLE = "explanations.csv"
+WITHOUT_GRADIENTS = ("waveform_occlusion", "random")
+"""Methods for detectors through which no gradient reaches the recording."""
 
 
 @dataclass(frozen=True)
@@ -157,13 +159,17 @@ def explanation_of(
 ) -> Any:
     """The explanation of (samples,) at 16 kHz by a method, or by the default of the detector."""
     from sslig.attribution.context import BONAFIDE_MEAN, Context
-    from sslig.attribution.methods import explain
+    from sslig.attribution.methods import explain, parse
 
     stored = {} if detector.baseline is None else {BONAFIDE_MEAN: detector.baseline}
     context = Context(stored, detector.draws, Attribution(), utterance=name, threshold=threshold)
+    method = parse(method or default_method(detector))
+    if not detector.model.origin.differentiable and method.name not in WITHOUT_GRADIENTS:
+        accepted = f"accepted: {', '.join(explaining(detector))}"
+        raise DetectorError(f"{method.spec} needs gradients, which {detector.name} does not pass on; {accepted}")
     with evaluating(detector.model, device):
         samples = torch.from_numpy(waveform)[None].to(device)
-        return explain(method or default_method(detector), detector.model, samples, context)
+        return explain(method, detector.model, samples, context)
 
 
 def default_method(detector: Loaded) -> str:
@@ -175,7 +181,7 @@ def default_method(detector: Loaded) -> str:
     if not applies:
         raise DetectorError(f"{detector.name}: no attribution method applies to {type(detector.model).__name__}")
     mean = detector.baseline is not None and detector.baseline.recording is not None
-    wanted = {"expected_gradients": bool(detector.draws), "ig": mean, "ig(baseline=blurred)": True, "occlusion": True}
+    wanted = {"expected_gradients": bool(detector.draws), "ig": mean, "ig(baseline=blurred)": True}
     method = next((method for method, known in wanted.items() if known and method in applies), applies[0])
     return _with_draws(detector) if method == "expected_gradients" else method
 
@@ -191,10 +197,11 @@ def _with_draws(detector: Loaded) -> str:
 
 
 def explaining(detector: Loaded) -> list[str]:
-    """The attribution methods that apply to a detector."""
+    """The attribution methods that apply to a detector, as text."""
     from sslig.attribution.methods import offered
 
-    return [method.spec for method in offered(detector.model)]
+    reached = detector.model.origin.differentiable
+    return [method.spec for method in offered(detector.model) if reached or method.name in WITHOUT_GRADIENTS]
 
 
 def _write(folder: Path, recording: Explained, layers: bool) -> None:

@@ -36,15 +36,18 @@ td.number { font-variant-numeric: tabular-nums; text-align: right; }
 <body>
 <h1>$title</h1>
 <p>Orange is evidence for spoof, blue for bona fide. Scores are spoof logits; a higher score means more likely spoof.
-The residual is what the map lacks or has beside the difference of the score from that of its start. All numbers:
-<a href="explanations.csv">explanations.csv</a>.</p>
+The residual is what the sum of a map lacks of the score less that of its start; where the start lies at the threshold
+of the decision, the evidence adds up to the decision. All numbers: <a href="explanations.csv">explanations.csv</a>.</p>
 $articles
 $faults
 </body>
 </html>
 """)
 
-COLUMNS = ("detector", "score", "LLR", "decision", "method", "status", "residual", "start - threshold")
+COLUMNS = (
+    *("detector", "score", "LLR", "decision", "method", "status"),
+    *("residual", "start - threshold", "error of a frame (% of the peak)"),
+)
 
 
 def write(folder: Path, recordings: Sequence[Any], left_out: pd.DataFrame) -> Path:
@@ -77,7 +80,7 @@ def _article(recording: Any) -> str:
 def _row(row: Any) -> str:
     decision = f'<td class="{row.decision}">{row.decision.replace("bonafide", "bona fide")}</td>'
     numbers = [_number(value, "+.2f") for value in (row.spoof_score, row.spoof_llr)]
-    last = [_number(row.residual, "+.3f"), _number(row.threshold_gap, "+.2f")]
+    last = [_number(row.residual, "+.3f"), _number(row.threshold_gap, "+.2f"), _number(100 * row.map_error, ".0f")]
     texts = [f"<td>{escape(str(value))}</td>" for value in (row.detector, row.method, row.status)]
     return f"<tr>{texts[0]}{''.join(numbers)}{decision}{''.join(texts[1:])}{''.join(last)}</tr>"
 

@@ -120,7 +120,8 @@ def load(name: str, target: str, options: argparse.Namespace | None = None) -> L
     values: dict[str, Any] = {"module" if _is_module(target) else "checkpoint": str(place or target)}
     if path.suffix in (".yaml", ".yml") and path.is_file():
         values = files.read_yaml(path)
-    values |= {key: value for key, value in given_values(options).items() if value is not None}
+    kind, _ = named.identify(str(values.get("checkpoint") or values.get("module")))
+    values |= {key: value for key, value in given_values(options).items() if key in named.TAKES[kind]}
     model = named.load(values, bool(options and options.trust_remote_code))
     if place is None and model.origin.folder is not None:
         place = Path(model.origin.folder)
@@ -130,11 +131,16 @@ def load(name: str, target: str, options: argparse.Namespace | None = None) -> L
 
 
 def given_values(options: argparse.Namespace | None) -> dict[str, Any]:
-    """The values of a detector from elsewhere that are given."""
+    """The values of a detector from elsewhere that are given; each detector takes those that its kind needs."""
     if options is None:
         return {}
-    labels = dict(part.split("=", 1) for part in options.labels.split(",")) if options.labels else None
-    return {"labels": labels, "direction": options.direction, "rate": options.rate, "backbone": options.backbone}
+    given = {key: getattr(options, key) for key in ("labels", "direction", "rate", "backbone")}
+    if options.labels:
+        pairs = [part.split("=", 1) for part in options.labels.split(",")]
+        if any(len(pair) != 2 for pair in pairs):
+            raise InputError(f"--labels {options.labels}; accepted: LABEL=KEY,LABEL=KEY with {' and '.join(KEYS)}")
+        given["labels"] = dict(pairs)
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def calibration_beside(place: Path | None) -> Calibration | None:

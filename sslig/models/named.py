@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,18 @@ KEYS = (
 """Values that name a detector: `checkpoint` or `module`, and what these need."""
 
 
+TAKES = {
+    OWN: (),
+    ADOPTED: (),
+    RELEASE: ("head", "backbone"),
+    huggingface.KIND: ("labels",),
+    fairseq.KIND: ("backbone",),
+    deepfense.KIND: ("backbone",),
+    factory.KIND: ("direction", "rate", "arguments", "min_samples"),
+}
+"""Kind -> the values that it takes beside its name."""
+
+
 def load(name: str | os.PathLike | Mapping[str, Any], trust_remote_code: bool = False) -> nn.Module:
     """Load a detector, whatever it is, in float32 and evaluation mode.
 
@@ -70,17 +83,18 @@ def load(name: str | os.PathLike | Mapping[str, Any], trust_remote_code: bool = 
     kind, place = identify(target)
     if kind == ADOPTED:
         return load(json.loads((Path(place) / CONFIG_NAME).read_text(encoding="utf-8"))[ADOPTED])
+    if unknown := sorted(set(values) - set(TAKES[kind])):
+        accepted = ", ".join(TAKES[kind]) or "nothing"
+        raise DetectorError(f"{target}: this kind of detector takes no {unknown[0]!r}; accepted: {accepted}")
     loaders = {
-        OWN: lambda: _own(place, **_only(values)),
-        RELEASE: lambda: _own(import_published(place, **_only(values, "head", "backbone"))),
-        huggingface.KIND: lambda: huggingface.load(
-            place, trust_remote_code=trust_remote_code, **_only(values, "labels")
-        ),
-        fairseq.KIND: lambda: fairseq.load(place, **_only(values, "backbone")),
-        deepfense.KIND: lambda: deepfense.load(place, **_only(values, "backbone")),
-        factory.KIND: lambda: factory.load(place, **_only(values, "direction", "rate", "arguments", "min_samples")),
+        OWN: Detector.from_pretrained,
+        RELEASE: import_published,
+        huggingface.KIND: partial(huggingface.load, trust_remote_code=trust_remote_code),
+        fairseq.KIND: fairseq.load,
+        deepfense.KIND: deepfense.load,
+        factory.KIND: factory.load,
     }
-    detector = loaders[kind]()
+    detector = loaders[kind](place, **values)
     if not hasattr(detector, "origin"):
         folder = place if kind == OWN else None
         detector.origin = Origin(kind, target, direction=HIGHER_IS_SPOOF, folder=folder)
@@ -181,10 +195,6 @@ def _on_the_hub(repository: str) -> tuple[str, str]:
         raise DetectorError(f"{_nothing(repository)}; the Hub answered: {reason}") from error
 
 
-def _own(source: str | Detector) -> Detector:
-    return source if isinstance(source, Detector) else Detector.from_pretrained(source)
-
-
 def _values(name: str | os.PathLike | Mapping[str, Any]) -> dict[str, Any]:
     """The values that a name stands for, checked."""
     if not isinstance(name, Mapping):
@@ -195,14 +205,6 @@ def _values(name: str | os.PathLike | Mapping[str, Any]) -> dict[str, Any]:
         raise DetectorError(f"a detector has no value {unknown[0]!r}; accepted: {', '.join(KEYS)}")
     if ("checkpoint" in values) == ("module" in values):
         raise DetectorError(f"a detector needs checkpoint or module, and not both; got {sorted(values)}")
-    return values
-
-
-def _only(values: dict[str, Any], *accepted: str) -> dict[str, Any]:
-    if unknown := sorted(set(values) - set(accepted)):
-        raise DetectorError(
-            f"this kind of detector takes no {unknown[0]!r}; accepted: {', '.join(accepted) or 'nothing'}"
-        )
     return values
 
 
