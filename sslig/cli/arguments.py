@@ -112,6 +112,17 @@ def _check(parser: Parser) -> None:
     _json(parser)
 
 
+def _corpus(parser: Parser) -> None:
+    what = "counts, missing files, what sets share, and the artefact measures that separate the classes"
+    parser.add_argument("action", choices=["check"], help=what)
+    parser.add_argument("path", type=Path, metavar="PATH", help="folder of a corpus in a known layout, or a manifest")
+    parser.add_argument("--layout", help="such as asvspoof2019_la (the one whose files are there)")
+    text = "utterances of each set that are measured (200); 0: none"
+    parser.add_argument("--utterances", type=int, default=200, metavar="N", help=text)
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that measure (1)")
+    _json(parser)
+
+
 def _publish(parser: Parser) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="run of a study, such as runs/demo/camhfa/seed0")
     _written(parser, "folder to write", required=True)
@@ -153,6 +164,11 @@ COMMANDS = {
         "load a detector, run one second of noise, say what it is and which methods explain it",
         "sslig check runs/demo/camhfa/seed0",
         _check,
+    ),
+    "corpus": Command(
+        "check a corpus before anything is trained or scored on it",
+        "sslig corpus check corpora/prompts --utterances 100",
+        _corpus,
     ),
     "publish": Command(
         "write a trained detector as a folder with a model card, and upload it where asked",
