@@ -5,6 +5,7 @@ import pytest
 import soundfile
 
 from sslig.errors import InputError, StudyError
+from sslig.widgets import bench
 from sslig.widgets.explorer import Explorer
 
 
@@ -128,6 +129,20 @@ def test_a_verdict_is_the_score_without_the_strongest_region_in_both_spaces(expl
     assert explorer.numbers["verdicts"] == []
 
 
+def test_evidence_in_time_and_frequency_is_heard_alone_and_left_out(explorer, monkeypatch):
+    monkeypatch.setattr(bench, "GRID_PASSES", 24)
+    grid = explorer.grid("sls")
+    recording = explorer.recording
+    np.testing.assert_allclose(grid["only"] + grid["without"], recording.waveform, atol=1e-5)
+    assert grid["density"].shape == (80, recording.clock.n_frames(len(recording.waveform)))
+    assert grid["spoof_score"] == pytest.approx(recording.explanations["sls"].spoof_score, abs=1e-4)
+    assert (explorer.evidence["detector"], explorer.evidence["only"][:4]) == ("sls", b"fLaC")
+    ask(explorer, "grid", detector="resnet")
+    assert explorer.problem == "detector 'resnet'; accepted: aasist, camhfa, sls"
+    explorer.next()
+    assert explorer.evidence == {}
+
+
 def test_several_files_become_a_list(explorer, wav):
     for name in ("a.wav", "b.wav"):
         ask(explorer, "upload", wav, name=name, size=len(wav), first=True, shown=name == "a.wav")
@@ -163,7 +178,9 @@ def test_exports_go_to_the_browser_as_files(explorer, monkeypatch):
     monkeypatch.setattr(explorer, "send", lambda content, buffers: sent.append((content["file"], buffers)))
     for kind in explorer.choices["exports"]:
         ask(explorer, "export", kind=kind)
-    assert [name for name, _ in sent] == [f"E_0000.{end}" for end in ("png", "svg", "csv", "TextGrid", "txt", "html")]
+    assert [name for name, _ in sent] == [
+        f"E_0000.{end}" for end in ("png", "svg", "csv", "TextGrid", "txt", "html", "report.html", "json")
+    ]
     assert all(len(buffers) == 1 and buffers[0] for _, buffers in sent)
     assert explorer.problem == ""
 

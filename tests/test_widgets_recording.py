@@ -1,5 +1,6 @@
 """An open recording: its tables, its exports without markup from names, and files that are refused."""
 
+import base64
 import io
 import json
 import re
@@ -190,8 +191,28 @@ def test_names_in_a_page_and_in_its_frame_are_text(tone):
     assert "<script>alert" not in frame
 
 
+def test_everything_is_json(spoof):
+    session = {"study": "demo", "detectors": {"sls": "ab12"}, "questions": []}
+    values = json.loads(exported(spoof, "json", PLAIN, session=session).content)
+    assert values["maps"]["sls"] == spoof.explanations["sls"].by_frame.tolist()
+    assert values["tiers"]["words"] == [[0.1, 0.3, "one"], [0.5, 0.9, "two"]]
+    assert (values["scores"][0]["spoof_score"], values["detectors"]) == (8.0, {"sls": "ab12"})
+
+
+def test_a_report_is_a_page_with_picture_numbers_and_hashes(tone):
+    hostile = recording(tone, ABOUT, HOSTILE, HOSTILE)
+    page = exported(hostile, "report", PLAIN, session={"detectors": {"sls": "ab12"}}).content.decode()
+    data = embedded_data(page)
+    assert base64.b64decode(data["picture"]).startswith(b"\x89PNG")
+    assert data["session"]["detectors"] == {"sls": "ab12"}
+    assert page.count("</script>") == 2
+    assert "<script>alert" not in page
+
+
 def test_an_unknown_kind_is_refused(spoof):
-    with pytest.raises(InputError, match="export as 'docx'; accepted: png, svg, csv, textgrid, audacity, html"):
+    with pytest.raises(
+        InputError, match="export as 'docx'; accepted: png, svg, csv, textgrid, audacity, html, report, json"
+    ):
         content(spoof, "docx")
 
 

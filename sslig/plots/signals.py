@@ -45,6 +45,11 @@ def mel_share(khz: float) -> float:
     return float(_mel(1000 * khz) / _mel(SAMPLE_RATE_HZ / 2))
 
 
+def band_hz() -> np.ndarray:
+    """(mel band,) The frequency at the middle of each band of `mel_decibel`."""
+    return _hz(np.linspace(0, _mel(SAMPLE_RATE_HZ / 2), N_MELS + 2))[1:-1]
+
+
 def trend(frames: np.ndarray, trend_frames: int = TREND_FRAMES) -> np.ndarray:
     """(frame,) Running median over `trend_frames` frames; the ends are continued by their last value."""
     return median_filter(np.asarray(frames, dtype=float), trend_frames, mode="nearest")

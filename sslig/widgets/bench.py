@@ -1,6 +1,7 @@
 """The trained detectors of a study at work on single recordings: open, explain, and score after a change."""
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -11,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sslig.attribution import baselines, methods
+from sslig.attribution import baselines, grids, methods
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import BONAFIDE_MEAN, Context
 from sslig.attribution.explanation import CERTIFICATE, Explanation
@@ -25,6 +26,7 @@ from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.models.detector import Detector, select_device
 from sslig.models.named import load
 from sslig.pipeline import outputs
+from sslig.plots.signals import band_hz
 from sslig.scoring import evaluating
 from sslig.stats import calibration, metrics
 from sslig.study import Study
@@ -37,6 +39,9 @@ CHANCE = (2.5, 97.5)
 
 TABLES = ("scores_dev", "scores_eval", "attributions", "segments_eval")
 MEANS = ("baseline", "nonspeech")
+
+GRID_PASSES, LOUD_SHARE = 384, 0.5
+"""Passes that a map in time and frequency may take, and the share of its evidence that is played."""
 
 PASSES_A_STEP = 6.0
 """Cost of a point on a path, in passes without gradients: three for one with gradients, and the points are doubled."""
@@ -96,6 +101,11 @@ class Bench:
             detector = load(self._paths["detector"][name, self.seed].parent)
             self._detectors[name] = detector.to(self.device).eval()
         return self._detectors[name]
+
+    def hashes(self) -> dict[str, str]:
+        """Detector -> SHA-256 of its file of weights."""
+        paths = {name: self._paths["detector"][name, self.seed] for name in self.names}
+        return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
 
     @cached_property
     def _means(self) -> dict[tuple[str, str], Baseline]:
@@ -208,6 +218,31 @@ class Bench:
         region = top.iloc[0][["detector", "start_s", "end_s", "sign", "share"]].to_dict()
         trials = without_region(region["start_s"], region["end_s"])
         return region | {"changes": list(self.changes(recording, trials, progress, [name]))}
+
+    def grid(self, recording: ExplainedRecording, name: str, progress: Progress = silent) -> dict[str, Any]:
+        """The evidence of one detector in time and frequency, to see and to hear (`sslig.attribution.grids`).
+
+        The result has ``detector``, ``sign`` (of its decision), ``density`` (mel band, frame), ``convergence``, the
+        (samples,) recordings ``only`` and ``without`` the cells that hold half of the evidence for the decision, and
+        the scores of the recording and of both, ``spoof_score``, ``only_score`` and ``without_score``.
+        """
+        detector, waveform = self.detector(name), torch.from_numpy(recording.waveform)[None].to(self.device)
+
+        def share_done(share: float) -> None:
+            progress(f"evidence of {name} in time and frequency", share)
+
+        with evaluating(detector, self.device):
+            grid = grids.grid(detector, waveform, budget=GRID_PASSES, seed=self.study.corpus.seed, progress=share_done)
+            sign = 1 if grid.spoof_score >= self.thresholds[name] else -1
+            bank = grids.FilterBank(waveform)
+            mask = grid.mask(bank, grid.strongest(LOUD_SHARE, sign))
+            heard = {"only": bank.only(mask), "without": bank.without(mask)}
+            with torch.inference_mode():
+                scores = {f"{part}_score": detector(samples).item() for part, samples in heard.items()}
+        times_s = self.clock.centre_s(self.clock.n_frames(len(recording.waveform)))
+        values = {"density": grid.at(band_hz(), times_s), "convergence": grid.convergence}
+        values |= {part: samples[0].cpu().numpy() for part, samples in heard.items()}
+        return {"detector": name, "sign": sign, "spoof_score": grid.spoof_score, **scores, **values}
 
     def changes(
         self,

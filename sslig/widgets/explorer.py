@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ class Explorer(anywidget.AnyWidget):
         Which utterances are listed (`sslig.widgets.catalogue.Filter`), and how they are sorted.
     changes, heard
         The rows of the last `what_if`, and the changed recording as a FLAC file, where there is one.
+    evidence
+        The last `grid`, as the browser draws and plays it; empty without one.
     offer
         A file that is long, and waits for a choice: ``name``, ``duration_s``, ``longest_s`` and ``seconds`` of work.
     problem
@@ -68,6 +71,7 @@ class Explorer(anywidget.AnyWidget):
     numbers = traitlets.Dict(read_only=True).tag(sync=True)
     changes = traitlets.List(read_only=True).tag(sync=True)
     heard = traitlets.Bytes(read_only=True).tag(sync=True)
+    evidence = traitlets.Dict(read_only=True).tag(sync=True)
     offer = traitlets.Dict(read_only=True).tag(sync=True)
     progress = traitlets.Dict(read_only=True).tag(sync=True)
     problem = traitlets.Unicode(read_only=True).tag(sync=True)
@@ -138,7 +142,7 @@ class Explorer(anywidget.AnyWidget):
         with self.hold_sync():
             if not same:
                 self.selection = []
-                self._set(changes=[], heard=b"", offer={}, utterance=recording.name)
+                self._set(changes=[], heard=b"", evidence={}, offer={}, utterance=recording.name)
             self._set(view=recording.view(), numbers=recording.numbers(), problem="")
             self._list()
         self._progress("", 1)
@@ -161,6 +165,16 @@ class Explorer(anywidget.AnyWidget):
         self._set(heard=b"" if changed is None else audio.flac_bytes(changed, self.recording.name))
         self._progress("", 1)
         return pd.DataFrame(rows)
+
+    def grid(self, detector: str | None = None) -> dict[str, Any]:
+        """The evidence of one detector (none: the first) in time and frequency (`Bench.grid`)."""
+        name = self.bench.names[0] if detector is None else detector
+        if name not in self.bench.names:
+            raise InputError(f"detector {name!r}; accepted: {', '.join(self.bench.names)}")
+        result = self.bench.grid(self.recording, name, self._progress)
+        self._set(evidence=recordings.evidence(result, self.recording.clock))
+        self._progress("", 1)
+        return result
 
     def verdict(self) -> pd.DataFrame:
         """What each detector decides on in the open recording, and what its score is without it (`Bench.verdict`).
@@ -195,7 +209,14 @@ class Explorer(anywidget.AnyWidget):
     def export(self, kind: str) -> Exported:
         """The open recording as a file of one of `sslig.widgets.recording.KINDS`."""
         region = tuple(self.selection) if len(self.selection) == 2 else None
-        return recordings.exported(self.recording, kind, OPTIONS | self.options, region)
+        session = {"study": self.study.name, "seed": self.bench.seed, "version": metadata.version("sslig")}
+        session |= {"detectors": self.bench.hashes(), "options": self.study.attribution.model_dump(mode="json")}
+        session["questions"] = list(self.changes)
+        recording = self.recording
+        if not recording.source:
+            content = self.catalogue.path(recording.name).read_bytes()
+            recording = replace(recording, source=recordings.source(recording.name, content))
+        return recordings.exported(recording, kind, OPTIONS | self.options, region, session)
 
     # ------------------------------------------------------------ messages of the browser
 
@@ -204,7 +225,7 @@ class Explorer(anywidget.AnyWidget):
         request = dict(content)
         actions = {"open": self._open, "export": self._save, "upload": self._upload, "clip": self._clip}
         actions["begin"] = lambda: None  # the page is there: idle work may start
-        actions |= {name: getattr(self, name) for name in ("next", "previous", "what_if", "decode")}
+        actions |= {name: getattr(self, name) for name in ("next", "previous", "what_if", "grid", "decode")}
         action = actions.get(request.pop("do", None))
         try:
             if action is None:

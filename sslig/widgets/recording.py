@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from string import Template
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +49,8 @@ KINDS = {
     "textgrid": ("segments and regions (TextGrid)", ".TextGrid", "text/plain"),
     "audacity": ("top regions (Audacity labels)", ".txt", "text/plain"),
     "html": ("page that plays by itself (HTML)", ".html", "text/html"),
+    "report": ("report on one page, to print (HTML)", ".report.html", "text/html"),
+    "json": ("everything as numbers (JSON)", ".json", "application/json"),
 }
 """Kind of export -> its description, and the ending and the type of the file."""
 
@@ -152,6 +155,14 @@ class ExplainedRecording:
         return {key: json.loads(text) for key, text in records.items()} | about
 
 
+def evidence(grid: Mapping[str, Any], clock: FrameClock) -> dict[str, Any]:
+    """A map in time and frequency (`sslig.widgets.bench.Bench.grid`) as the browser draws and plays it."""
+    heard = {part: audio.flac_bytes(grid[part], part) for part in ("only", "without")}
+    numbers = {name: value for name, value in grid.items() if name not in (*heard, "density")}
+    numbers["convergence"] = numbers["convergence"] if np.isfinite(numbers["convergence"]) else None
+    return numbers | heard | view.matrix(grid["density"], clock)
+
+
 # ---------------------------------------------------------------- exports
 
 
@@ -164,9 +175,16 @@ class Exported(NamedTuple):
 
 
 def exported(
-    recording: ExplainedRecording, kind: str, options: Mapping[str, Any], region: Region | None = None
+    recording: ExplainedRecording,
+    kind: str,
+    options: Mapping[str, Any],
+    region: Region | None = None,
+    session: Mapping[str, Any] = MappingProxyType({}),
 ) -> Exported:
-    """An open recording as a file of one of `KINDS`, drawn with the `options` of the view and the selected `region`."""
+    """An open recording as a file of one of `KINDS`, drawn with the `options` of the view and the selected `region`.
+
+    A report and JSON hold the `session` too: study, detectors with their hashes, and the questions that were asked.
+    """
     writers = {
         "png": lambda: _picture(recording, kind, options, region),
         "svg": lambda: _picture(recording, kind, options, region),
@@ -174,6 +192,8 @@ def exported(
         "textgrid": lambda: _textgrid(region_tiers(recording, region)),
         "audacity": lambda: _audacity(recording, region).encode(),
         "html": lambda: html_page(recording, options).encode(),
+        "report": lambda: _report(recording, options, region, session).encode(),
+        "json": lambda: json.dumps(everything(recording, session), allow_nan=False, indent=1).encode(),
     }
     if kind not in KINDS:
         raise InputError(f"export as {kind!r}; accepted: {', '.join(KINDS)}")
@@ -216,14 +236,36 @@ def region_tiers(recording: ExplainedRecording, region: Region | None) -> list[T
     return result
 
 
+def everything(recording: ExplainedRecording, session: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers of a session: scores, thresholds, verdicts, maps by frame, segments, and what was asked."""
+    maps = {name: part.by_frame.tolist() for name, part in recording.explanations.items()}
+    rows = {name: zip(tier.start_s, tier.end_s, tier.labels, strict=True) for name, tier in recording.tiers.items()}
+    tiers = {name: [[float(start), float(end), label] for start, end, label in part] for name, part in rows.items()}
+    clock = view.drawn(recording.clock)
+    return {"name": recording.name, **recording.numbers(), "clock": clock, "maps": maps, "tiers": tiers, **session}
+
+
+def _report(
+    recording: ExplainedRecording, options: Mapping[str, Any], region: Region | None, session: Mapping[str, Any]
+) -> str:
+    picture = _coded(_picture(recording, "png", options, region))["base64"]
+    content = {"numbers": recording.numbers(), "session": session, "picture": picture, "name": recording.name}
+    return _filled_page("report", recording, content)
+
+
 def html_page(recording: ExplainedRecording, options: Mapping[str, Any] | None = None) -> str:
     """A page that shows and plays one recording; it loads nothing and needs no kernel."""
     content = {"view": recording.view(), "numbers": recording.numbers(), "options": options or {}}
+    return _filled_page("player", recording, content)
+
+
+def _filled_page(entry: str, recording: ExplainedRecording, content: Mapping[str, Any]) -> str:
+    """The page ``static/<entry>.html`` with its module and `content`, in which no text is markup."""
     data = json.dumps(content, default=_coded, allow_nan=False)
     for letter, replacement in UNSAFE.items():
         data = data.replace(letter, replacement)
-    values = {"title": escape(recording.title()), "data": data, "module": view.module("player")}
-    return Template(view.static("player.html")).substitute(values)
+    values = {"title": escape(recording.title()), "data": data, "module": view.module(entry)}
+    return Template(view.static(f"{entry}.html")).substitute(values)
 
 
 def player(recording: ExplainedRecording) -> Any:

@@ -155,7 +155,7 @@ def message(
         "audio": audio.flac_bytes(waveform, name),
         "mime": "audio/flac",
         "peaks": peaks(waveform),
-        "clock": _drawn(clock),
+        "clock": drawn(clock),
         "spectrogram": _spectrogram(waveform),
         "lanes": [_lane(lane, styles[lane.name]["color"]) for lane in lanes],
         "maps": [_map(lane) for lane in lanes if lane.by_layer is not None],
@@ -188,11 +188,17 @@ def _spectrogram(waveform: np.ndarray) -> dict[str, Any]:
     ticks = [[mel_share(khz), f"{khz:g}"] for khz in TICKS_KHZ[:-1]]
     values = np.round(255 * loudness).astype(np.uint8).tobytes()
     rows, columns = decibel.shape
-    clock = _drawn(FINE)
+    clock = drawn(FINE)
     return {"values": values, "rows": rows, "columns": columns, "clock": clock, "ticks": ticks, "unit": "kHz"}
 
 
-def _drawn(clock: FrameClock) -> dict[str, float]:
+def matrix(values: np.ndarray, clock: FrameClock) -> dict[str, Any]:
+    """(row, column) Values and their clock, as `static/signals.js` draws them."""
+    rows, columns = values.shape
+    return {"values": _floats(values), "rows": rows, "columns": columns, "clock": drawn(clock)}
+
+
+def drawn(clock: FrameClock) -> dict[str, float]:
     """Frame t is drawn from start_s + t hop_s, one hop wide around its centre."""
     return {"start_s": float(clock.centre_s(1)[0] - clock.hop_s / 2), "hop_s": clock.hop_s}
 

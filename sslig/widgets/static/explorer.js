@@ -6,7 +6,7 @@ import { createView, SELECTION } from "./lanes.js";
 import { make } from "./page.js";
 import { numbers } from "./signals.js";
 import { decodedSamples, wavBlob } from "./sound.js";
-import { createVerdicts, legendOf } from "./verdict.js";
+import { createVerdicts, legendOf, signed } from "./verdict.js";
 
 const ANY = "any";
 const EXPORT = "Export …";
@@ -19,8 +19,8 @@ function render({ model, el }) {
     model.set(name, value);
     model.save_changes();
   };
-  const parts = [createPicker, createQuestions, createNumbers].map((create) => create(model, ask, put));
-  const [picker, questions, tables] = parts;
+  const parts = [createPicker, createQuestions, createNumbers, createEvidence].map((create) => create(model, ask, put));
+  const [picker, questions, tables, evidence] = parts;
   const status = createStatus(model, ask);
   const offer = createOffer(model, ask);
   const pick = (row) => {
@@ -30,12 +30,13 @@ function render({ model, el }) {
   const verdicts = createVerdicts(pick, (name) => view.lanes.find((lane) => lane.key === name)?.color);
   const legend = make("p", { className: "sslig-quiet" });
   const main = make("div", { className: "sslig-main" });
-  const side = make("div", { className: "sslig-side" }, tables.element, questions.element);
+  const side = make("div", { className: "sslig-side" }, tables.element, evidence.element, questions.element);
   const view = createView(root, {
     onReady: () => {
       showSelection();
       view.set(model.get("options"));
       controls.refresh();
+      view.cover(model.get("evidence"));
       root.dataset.drawn = model.get("utterance");
     },
     onTime: () => controls.playing(),
@@ -80,6 +81,7 @@ function render({ model, el }) {
   const listened = {
     "change:view": showView,
     "change:selection": showSelection,
+    "change:evidence": () => view.cover(model.get("evidence")),
     "change:options": () => (view.set(options()), controls.refresh()),
     "msg:custom": (content, buffers) => content.file && save(content, buffers[0]),
   };
@@ -266,6 +268,33 @@ function createNumbers(model, ask) {
     element.replaceChildren(make("div", { className: "sslig-heading", textContent: title }), scoresTable(scores), segmentsTable(segments, (row) => tables.onPick(row)), decoded ? "" : find);
   });
   return tables;
+}
+
+/** Evidence in time and frequency: computed on demand, laid over the spectrogram, and played alone or left out. */
+function createEvidence(model, ask) {
+  const which = make("select", { ariaLabel: "detector" }, ...model.get("choices").detectors.map((value) => make("option", { value, textContent: value })));
+  const find = make("button", { type: "button", textContent: "Show", title: "takes some seconds", onclick: () => ask({ do: "grid", detector: which.value }) });
+  const result = make("div");
+  const element = make("div", { className: "sslig-questions" },
+    make("div", { className: "sslig-heading", textContent: "Evidence in time and frequency" }),
+    make("div", { className: "sslig-controls" }, make("span", { className: "sslig-group" }, which, find)), result);
+  let urls = [];
+  const stop = whenever(model, ["evidence"], async () => {
+    const shown = model.get("evidence");
+    urls.forEach((url) => URL.revokeObjectURL(url));
+    urls = [];
+    if (!shown.detector) return result.replaceChildren();
+    const word = shown.sign > 0 ? "spoof" : "bona fide";
+    const parts = [["only", `Only the evidence for ${word}`], ["without", "Without it"]];
+    const rows = await Promise.all(parts.map(async ([part, label]) => {
+      const url = URL.createObjectURL(wavBlob(await decodedSamples(numbers(shown[part]))));
+      urls.push(url);
+      return make("div", {}, make("p", { className: "sslig-quiet", textContent: `${label}: ${shown.detector} gives it ${signed(shown[`${part}_score`])}, the whole recording ${signed(shown.spoof_score)}.` }), make("audio", { controls: true, src: url, ariaLabel: `${label}, ${shown.detector}` }));
+    }));
+    const sure = shown.convergence === null ? "" : ` The largest sampling error is ${Math.round(100 * shown.convergence)} % of the peak.`;
+    result.replaceChildren(make("p", { className: "sslig-quiet", textContent: `Colours over the spectrogram are the evidence of ${shown.detector}; what is played holds half of that for ${word}.${sure}` }), ...rows);
+  });
+  return { element, stop };
 }
 
 function createQuestions(model, ask) {

@@ -12,6 +12,7 @@ export function spectrogramLane({ values, rows, columns, clock, ticks, unit }) {
     draw(context, box, view) {
       this.image ??= picture(bands, rows, columns, loudnessColors(view.look));
       drawPicture(context, box, clock, this.image);
+      if (view.veil) drawPicture(context, box, view.veil.clock, view.veil.image);
       context.font = "10px system-ui, sans-serif";
       for (const [share, label] of ticks) {
         const y = box.height * (1 - share);

@@ -24,7 +24,7 @@
 import { decodedSamples, mutedSamples, wavBlob } from "./sound.js";
 import { isDark, make, onTheme } from "./page.js";
 import { HEIGHTS, evidenceLane, layerLane, prepared, spectrogramLane, tierLane, waveSides } from "./kinds.js";
-import { numbers } from "./signals.js";
+import { numbers, veil } from "./signals.js";
 
 export const SELECTION = "selection";
 const SELECTION_COLOR = "rgba(230, 159, 0, 0.2)";
@@ -68,6 +68,7 @@ class LaneView {
 
   show(message) {
     this.clear();
+    this.veil = null;
     this.message = message;
     this.clock = message.clock;
     this.body.style.minHeight = `${this.body.offsetHeight}px`; // keeps the page from jumping while nothing is drawn
@@ -146,6 +147,13 @@ class LaneView {
     if (lane.color) lane.title.style.borderColor = lane.color;
     this.wrapper.append(lane.element);
     this.lanes.push(lane);
+  }
+
+  /** Lays evidence in time and frequency over the spectrogram; null takes it away. */
+  cover(evidence) {
+    const { values, rows, columns, clock } = evidence ?? {};
+    this.veil = values && { clock, image: veil(numbers(values, Float32Array), rows, columns) };
+    this.redraw();
   }
 
   element(key) {

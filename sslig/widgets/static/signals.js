@@ -82,6 +82,22 @@ export function picture(values, rows, columns, colorOf) {
   return canvas;
 }
 
+/** Evidence over a picture: the stronger, the less of the picture shows. */
+export function veil(values, rows, columns) {
+  const canvas = picture(values, rows, columns, (value) => rgb(value > 0 ? SPOOF : BONAFIDE));
+  const context = canvas.getContext("2d");
+  const image = context.getImageData(0, 0, columns, rows);
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const share = Math.abs(values[row * columns + column]) / largest;
+      image.data[4 * ((rows - 1 - row) * columns + column) + 3] = Math.round(190 * Math.sqrt(share));
+    }
+  }
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
 export function drawPicture(context, box, clock, image) {
   const x = xOf(box, clock.start_s);
   const width = xOf(box, clock.start_s + image.width * clock.hop_s) - x;
