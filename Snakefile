@@ -104,7 +104,7 @@ def training(detector, study=S):
 
 def baselines():
     """The values that decide baselines."""
-    return [S.attribution.baseline, S.attribution.baseline_utterances, S.masking.nonspeech_utterances, scoring()]
+    return [S.attribution.baseline_utterances, S.masking.nonspeech_utterances, scoring()]
 
 
 def judging():
@@ -399,8 +399,10 @@ rule baseline:
 rule attribute:
     input:
         detector=path("detector"),
-        protocol=TABLES["eval"],
+        protocols=[REFERENCE, TABLES["eval"]],
         baseline=path("baseline"),
+        nonspeech=path("nonspeech"),
+        scores_dev=path("scores_dev"),
     output:
         attributions=shard("attributions"),
         left_out=shard("left_out_attributions"),
@@ -411,7 +413,8 @@ rule attribute:
         gpu=1,
     shell:
         RULE + " attribute {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
-        "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} shard={wildcards.shard} "
+        "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} "
+        "nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} shard={wildcards.shard} "
         "attributions={output.attributions:q} left_out={output.left_out:q}"
 
 
@@ -457,8 +460,10 @@ rule measure:
 rule profile:
     input:
         detector=path("detector"),
-        protocol=TABLES["eval"],
+        protocols=[REFERENCE, TABLES["eval"]],
         baseline=path("baseline"),
+        nonspeech=path("nonspeech"),
+        scores_dev=path("scores_dev"),
         segments=path("segments_profile"),
     output:
         regions=shard("profile_regions"),
@@ -472,6 +477,7 @@ rule profile:
     shell:
         RULE + " profile {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
         "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} "
+        "nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} "
         "segments={input.segments:q} shard={wildcards.shard} regions={output.regions:q} "
         "utterances={output.utterances:q} left_out={output.left_out:q}"
 

@@ -178,14 +178,15 @@ class Evaluation(Values):
 
 
 class Attribution(Values):
-    """Integrated Gradients: which utterances, from which baseline, and when they count as complete.
+    """Which utterances are explained by which method, and when Integrated Gradients count as complete.
 
-    `tolerance` is that of the sum, relative to F(x) - F(b), `map_tolerance` that of any frame, relative to the peak; a
-    path of n steps, a power of 2, has n - 1 points.
+    `method` is a line such as ``ig(space=features)`` (`sslig.attribution.methods`); `baseline_utterances` are averaged
+    for methods that start from a mean. `tolerance` is that of the sum, relative to F(x) - F(b), `map_tolerance` that of
+    any frame, relative to the peak; a path of n steps, a power of 2, has n - 1 points.
     """
 
     utterances: Count = 60
-    baseline: Literal["bonafide_mean", "zero"] = "bonafide_mean"
+    method: str = "expected_gradients(smooth_ms=100)"
     baseline_utterances: Count | None = 1000
     freeze_selection: bool = True
     tolerance: Annotated[float, Field(gt=0)] = 0.01

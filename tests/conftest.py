@@ -209,7 +209,7 @@ def run_pipeline() -> Callable[[Study], Study]:
             means = {key: paths[key] for key in ("baseline", "nonspeech")}
             baseline.baseline(study, seed=seed, **common, segments=study.runs / "segments_train.parquet", **means)
             tables = {"attributions": paths["attributions"], "left_out": paths["left_out_attributions"]}
-            common["baseline"] = means["baseline"]
+            common |= means | {"scores_dev": paths["scores_dev"]}
             attribute.attribute(study, name=name, seed=seed, **common, shard="0of1", **tables)
         return study
 

@@ -167,23 +167,13 @@ def test_draws_follow_the_seed_and_leave_the_global_ones_alone(features, context
     assert explain_head(spec, head, features, seeded).by_frame.tolist() != first
 
 
-@pytest.mark.parametrize(
-    ("options", "spec"),
-    [
-        ({}, "ig(space=features)"),
-        ({"baseline": "zero"}, "ig(baseline=zero, space=features)"),
-        ({"freeze_selection": False}, "ig(selection=free, space=features)"),
-    ],
-)
-def test_the_default_method_follows_the_options_of_a_study(options, spec):
-    assert default(Options(**options)) == spec
-
-
-def test_only_a_head_that_selects_nodes_has_a_free_selection_by_default(tiny_detector):
-    options = Options(freeze_selection=False)
-    specs = {name: default(options, tiny_detector(name)) for name in ("aasist", "camhfa", "sls")}
-    frozen = "ig(space=features)"
-    assert specs == {"aasist": "ig(selection=free, space=features)", "camhfa": frozen, "sls": frozen}
+def test_the_default_method_is_that_of_the_study_or_needs_only_a_logit(tiny_detector):
+    assert default(Options()) == "expected_gradients(smooth_ms=100)"
+    assert default(Options(method="ig(space=features)"), tiny_detector("sls")) == "ig(space=features)"
+    assert default(Options(), tiny_detector("aasist")) == "expected_gradients(smooth_ms=100)"
+    assert default(Options(), Loud()) == "waveform_occlusion"
+    with pytest.raises(InputError, match="method 'lime'; accepted: ig"):
+        default(Options(method="lime"))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ OPTIONS = {"seed": 0, "rounds": 100, "recordings": False}
 
 @pytest.fixture
 def study(experiment):
-    options = experiment.attribution.model_copy(update={"max_steps": 16, "baseline": "zero"})
+    options = experiment.attribution.model_copy(update={"max_steps": 16, "method": "ig(baseline=zero, space=features)"})
     return experiment.model_copy(update={"attribution": options})
 
 

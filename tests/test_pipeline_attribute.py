@@ -10,7 +10,7 @@ import torch
 
 from sslig import audio
 from sslig.attribution import baselines
-from sslig.attribution.context import Context
+from sslig.attribution.context import load
 from sslig.attribution.methods import explain
 from sslig.corpora import protocol
 from sslig.errors import DataError
@@ -23,6 +23,9 @@ def read(path):
     return table.assign(by_layer=table["by_layer"].map(np.stack))
 
 
+SCORES = pd.DataFrame({"key": ["bonafide", "spoof"] * 2, "spoof_score": [-1.0, 1, -1, 1]})
+"""Scores of *dev* with a threshold between -1 and 1."""
+
 DETECTORS = ("aasist", "camhfa", "sls")
 
 
@@ -33,8 +36,10 @@ def run(experiment, corpus, tiny_detector, tmp_path):
     def make(shard="0of1", study=experiment, corpus=corpus):
         folder = tmp_path / "run"
         tiny_detector().save_pretrained(folder / "detector")
-        baselines.save(folder / "baseline.safetensors", baselines.zero(3, 16))
-        paths = {name: folder / f"{name}.parquet" for name in ("attributions", "left_out")}
+        for name in ("baseline", "nonspeech"):
+            baselines.save(folder / f"{name}.safetensors", baselines.zero(3, 16))
+        SCORES.to_parquet(folder / "scores_dev.parquet")
+        paths = {name: folder / f"{name}.parquet" for name in ("attributions", "left_out", "scores_dev")}
         attribute(
             study,
             name="camhfa",
@@ -42,6 +47,7 @@ def run(experiment, corpus, tiny_detector, tmp_path):
             detector=folder / "detector",
             corpus=corpus,
             baseline=folder / "baseline.safetensors",
+            nonspeech=folder / "nonspeech.safetensors",
             shard=shard,
             **paths,
         )
@@ -50,7 +56,7 @@ def run(experiment, corpus, tiny_detector, tmp_path):
     return make
 
 
-def test_each_utterance_has_one_row_that_explains_it_alone(run, experiment, corpus, tiny_detector):
+def test_each_utterance_has_one_row_that_explains_it_alone(run, experiment, corpus, tiny_detector, tmp_path):
     rows, left_out = run()
     assert left_out.columns.tolist() == ["utterance", "reason"]
     assert left_out.empty
@@ -59,11 +65,13 @@ def test_each_utterance_has_one_row_that_explains_it_alone(run, experiment, corp
     assert rows["key"].value_counts().to_dict() == {"bonafide": 2, "spoof": 2}
     paths = protocol.load_set(corpus, "eval").set_index("utterance")["path"]
     detector = tiny_detector()
-    context = Context({"bonafide_mean": baselines.zero(3, 16)}, options=experiment.attribution)
+    means = {name: tmp_path / "run" / f"{name}.safetensors" for name in ("baseline", "nonspeech")}
+    scores = {"scores_dev": tmp_path / "run" / "scores_dev.parquet"}
+    context = load(experiment, 0, detector, corpus, **means, **scores)
     for row in rows.itertuples():
         samples = audio.read(paths[row.utterance])
         used = detector.clock.n_samples(detector.clock.n_frames(len(samples)))
-        alone = explain("ig(space=features)", detector, torch.from_numpy(samples[:used])[None], context)
+        alone = explain("expected_gradients(smooth_ms=100)", detector, torch.from_numpy(samples[:used])[None], context)
         np.testing.assert_allclose(row.by_layer, alone.by_layer, atol=1e-6)
         np.testing.assert_allclose(row.by_frame, row.by_layer.sum(axis=0))
         assert (row.status, row.steps) == (alone.status, alone.steps)
@@ -107,7 +115,9 @@ def test_golden_attributions(golden, write_experiment, tmp_path, name):
 
     CA-MHFA was exact by then. The maps of the others were not: they were off by 2 to 6 % of their peak.
     """
-    study = write_experiment(tmp_path, attribution={"utterances": 60, "max_steps": 512})
+    method = "ig(space=features)"
+    study = write_experiment(tmp_path, attribution={"utterances": 60, "max_steps": 512, "method": method})
+    SCORES.to_parquet(tmp_path / "scores_dev.parquet")
     attribute(
         study,
         name=name,
@@ -115,6 +125,8 @@ def test_golden_attributions(golden, write_experiment, tmp_path, name):
         detector=golden / "detectors" / name,
         corpus=golden / "corpus",
         baseline=golden / "detectors" / name / "baseline.safetensors",
+        nonspeech=golden / "detectors" / name / "nonspeech.safetensors",
+        scores_dev=tmp_path / "scores_dev.parquet",
         shard="1of4",
         attributions=tmp_path / "attributions.parquet",
         left_out=tmp_path / "left_out.parquet",
@@ -124,8 +136,9 @@ def test_golden_attributions(golden, write_experiment, tmp_path, name):
     expected = expected.loc[rows.index]
     assert len(rows) == 8
     assert set(rows["status"]) == {"complete"}
+    assert set(rows["method"]) == {method}
     assert rows["map_error"].max() <= study.attribution.map_tolerance
-    for column in ("selection", "key", "attack", "codec", "speaker", "baseline"):
+    for column in ("selection", "key", "attack", "codec", "speaker"):
         assert rows[column].tolist() == expected[column].tolist()
     for column in ("spoof_score", "baseline_score", "free_baseline_score"):
         np.testing.assert_allclose(rows[column], expected[column], rtol=1e-5, atol=1e-5)

@@ -24,8 +24,9 @@ def run(explained_study, tmp_path):
             "segments": tmp_path / "segments.parquet",
         }
         paths = {name: tmp_path / f"{name}.parquet" for name in ("regions", "utterances", "left_out")}
-        baseline = folder / "baseline.safetensors"
-        profile(study, name="camhfa", seed=0, **inputs, baseline=baseline, shard=shard, **paths)
+        inputs |= {name: folder / f"{name}.safetensors" for name in ("baseline", "nonspeech")}
+        inputs["scores_dev"] = folder / "scores_dev.parquet"
+        profile(study, name="camhfa", seed=0, **inputs, shard=shard, **paths)
         return [pd.read_parquet(path) for path in paths.values()]
 
     return make

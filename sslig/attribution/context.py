@@ -1,7 +1,7 @@
 """What attribution methods need besides a detector and a recording: where to start, the threshold, options, seeds."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,13 +80,13 @@ class Context:
         return self.baselines[name].like(x, space)
 
     def drawn(self, n: int, origin: str) -> list[Draw]:
-        """`n` real utterances, half of them of either class or all of them bona fide."""
+        """`n` real utterances or as many as there are, half of them of either class or all of them bona fide."""
         classes = [[draw for draw in self.draws if draw.label == label] for label in (SPOOF, BONAFIDE_LABEL)]
         parts = [n // 2, n - n // 2] if origin == BALANCED else [0, n]
-        if any(part > len(draws) for part, draws in zip(parts, classes, strict=True)):
-            there = f"{len(classes[1])} bona fide and {len(classes[0])} spoof"
-            raise InputError(f"{n} {origin} draws; there are {there}")
-        return [draw for part, draws in zip(parts, classes, strict=True) for draw in draws[:part]]
+        drawn = [draw for part, draws in zip(parts, classes, strict=True) for draw in draws[:part]]
+        if not drawn:
+            raise InputError(f"{origin} draws of real utterances are needed to start from; there are none")
+        return drawn
 
     def generator(self, purpose: str) -> torch.Generator:
         """The generator of random draws for `purpose`; the same for the same seed and utterance."""
@@ -101,14 +101,20 @@ def load(
     baseline: Path,
     nonspeech: Path | None = None,
     scores_dev: Path | None = None,
+    spaces: Sequence[str] = SPACES,
 ) -> Context:
-    """The context of a detector trained from `seed`: its stored means, draws of *train* utterances, the threshold."""
+    """The context of a detector trained from `seed`: its stored means, draws of *train* utterances, the threshold.
+
+    Draws are kept in `spaces` only; those in feature space take some megabytes each.
+    """
     files = {BONAFIDE_MEAN: baseline, NONSPEECH: nonspeech}
     stored = {name: baselines.load(path) for name, path in files.items() if path is not None}
-    train, device = protocol.load_set(corpus, study.corpus.reference), select_device(study.device)
-    drawn = pd.concat([draw(train[train["label"] == label], DRAWS, seed) for label in KEYS.values()])
-    threshold = None if scores_dev is None else dev_threshold(pd.read_parquet(scores_dev))
-    draws = real_draws(detector, drawn.reset_index(drop=True), study.scoring, device)
+    threshold, draws = None if scores_dev is None else dev_threshold(pd.read_parquet(scores_dev)), ()
+    if spaces:
+        train = protocol.load_set(corpus, study.corpus.reference)
+        drawn = pd.concat([draw(train[train["label"] == label], DRAWS, seed) for label in KEYS.values()])
+        table, device = drawn.reset_index(drop=True), select_device(study.device)
+        draws = real_draws(detector, table, study.scoring, device, spaces)
     return Context(stored, draws, study.attribution, seed, threshold=threshold)
 
 
@@ -149,14 +155,18 @@ def blurred(features: Tensor) -> Tensor:
 
 
 def real_draws(
-    detector: Detector, utterances: pd.DataFrame, options: Scoring, device: str | torch.device
+    detector: Detector,
+    utterances: pd.DataFrame,
+    options: Scoring,
+    device: str | torch.device,
+    spaces: Sequence[str] = SPACES,
 ) -> tuple[Draw, ...]:
     """The inputs of the utterances, in their order; unreadable ones are left out."""
     rows, left_out = scoring.one_by_one(utterances, detector, options, device)
     draws = {}
     with torch.no_grad():
         for row, waveform in rows:
-            inputs = {space: view(detector, waveform, space)[1][0] for space in SPACES}
+            inputs = {space: view(detector, waveform, space)[1][0] for space in spaces}
             draws[row["utterance"]] = Draw(int(row["label"]), inputs)
     if not draws:
         raise InputError(f"none of {len(utterances)} utterances to start from could be read: {left_out.faults}")

@@ -32,7 +32,6 @@ from sslig.attribution.occlusion import occlusion, waveform_occlusion
 from sslig.attribution.paths import integrate, integrate_all
 from sslig.attribution.relevance import attention_lrp, gatr
 from sslig.attribution.target import (
-    FEATURES,
     FREE,
     FROZEN,
     RECORDING,
@@ -63,6 +62,9 @@ METHODS = (
     *("gradient_x_input(space=features)", "occlusion(space=features)", "random"),
 )
 """The methods of a study that names none: the default first, and last a map that knows nothing."""
+
+BLACK_BOX = "waveform_occlusion"
+"""The method for a detector of which only the logit is known."""
 
 FREE_MAX_STEPS = 64
 """With the free selection a jump stays however many points there are; with more of them it only takes longer."""
@@ -113,6 +115,11 @@ class Method:
     def space(self) -> str:
         """One of `sslig.attribution.target.SPACES`: where the evidence lies."""
         return self.values.get("space", RECORDING)
+
+    @property
+    def draws_in(self) -> list[str]:
+        """The spaces that it needs real utterances in."""
+        return [self.space] if "draws" in self.values else []
 
     def explains(self, detector: Any) -> bool:
         """Whether a detector has what the method needs."""
@@ -167,7 +174,7 @@ def expected_gradients(target: Target, context: Context, *, draws: int, origin: 
 def _path_options(options: Options, *, selection: str = FROZEN, draws: int = 1, **_: Any) -> Options:
     """How many steps the paths of a method take."""
     least, most = options.min_steps, options.max_steps
-    if selection == FREE:
+    if selection == FREE or not options.freeze_selection:
         return options.model_copy(update={"max_steps": min(most, FREE_MAX_STEPS)})
     if draws == 1:
         return options
@@ -222,13 +229,9 @@ def parse(spec: str) -> Method:
 
 
 def default(options: Options, detector: Any = None) -> str:
-    """The method that a study explains a detector with: Integrated Gradients from its baseline.
-
-    Only a head that selects nodes has a free selection; without `detector` it is the method for such a head.
-    """
-    selects = detector is None or hasattr(detector.head, "select")
-    selection = FREE if selects and not options.freeze_selection else FROZEN
-    return parse(f"ig(baseline={options.baseline}, selection={selection}, space={FEATURES})").spec
+    """The method that a study explains with; for a `detector` that lacks what it needs, the one that needs a logit."""
+    method = parse(options.method)
+    return (method if detector is None or method.explains(detector) else parse(BLACK_BOX)).spec
 
 
 def offered(detector: Any, methods: Sequence[str] | None = None) -> list[Method]:

@@ -63,8 +63,6 @@ def _split(path: str | os.PathLike, state: dict[str, Tensor], head: str) -> dict
         elif key.startswith(f"{head}."):
             parts["head"][key.removeprefix(f"{head}.")] = value
         else:
-            accepted = (
-                f"accepted prefixes: {BACKBONE_PREFIX!r}, '{head}.'; for other projects: sslig.models.named"
-            )
+            accepted = f"accepted prefixes: {BACKBONE_PREFIX!r}, '{head}.'; for other projects: sslig.models.named"
             raise DetectorError(f"{path}: unknown weight {key!r}; {accepted}")
     return parts

@@ -5,10 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from sslig import scoring
-from sslig.attribution import baselines
-from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.context import load
 from sslig.attribution.explanation import CERTIFICATE
-from sslig.attribution.methods import default, explain_batch
+from sslig.attribution.methods import default, explain_batch, parse
 from sslig.corpora import protocol
 from sslig.corpora.protocol import shard_of, stratified
 from sslig.errors import DataError
@@ -18,7 +17,7 @@ from sslig.models.detector import select_device
 from sslig.study import Study
 
 DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker")
-COLUMNS = (*DESCRIPTION, *CERTIFICATE, "by_frame", "by_layer", "baseline", "detector", "seed")
+COLUMNS = (*DESCRIPTION, *CERTIFICATE, "by_frame", "by_layer", "method", "detector", "seed")
 
 
 def attribute(
@@ -29,11 +28,15 @@ def attribute(
     detector: Path,
     corpus: Path,
     baseline: Path,
+    nonspeech: Path,
+    scores_dev: Path,
     shard: str,
     attributions: Path,
     left_out: Path,
 ) -> None:
     """Explain utterances of *eval*, drawn evenly over classes and attacks, in batches of one length.
+
+    The method is `sslig.attribution.methods.default`; `scores_dev` have the threshold that its starts are weighted for.
 
     A row of the table `attributions` is an utterance, with `COLUMNS`; ``by_frame`` (frame,) and ``by_layer``
     (layer, frame) in logits, positive is evidence for spoof. Parquet has no matrices, so ``by_layer`` is a list of
@@ -47,8 +50,9 @@ def attribute(
     drawn = stratified(protocol.load_set(corpus, "eval"), study.attribution.utterances, study.corpus.seed)
     utterances = shard_of(drawn, shard).reset_index(drop=True)
     model, device = named.load(detector), select_device(study.device)
-    context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
     method = default(study.attribution, model)
+    stored = {"baseline": baseline, "nonspeech": nonspeech, "scores_dev": scores_dev}
+    context = load(study, seed, model, corpus, **stored, spaces=parse(method).draws_in)
     batches, unread = scoring.batches(utterances, model, study.scoring)
     rows = []
     with scoring.evaluating(model, device):
@@ -61,7 +65,7 @@ def attribute(
                 rows.append(about | result.record() | maps)
     if len(utterances) and not rows:
         raise DataError(f"{name}: none of {len(utterances)} utterances could be read: {unread.faults}")
-    table = pd.DataFrame(rows).assign(baseline=study.attribution.baseline, detector=name, seed=seed)
+    table = pd.DataFrame(rows).assign(method=method, detector=name, seed=seed)
     table = table.reindex(columns=list(COLUMNS)).sort_values("utterance").reset_index(drop=True)
     write_parquet(attributions, table)
     write_parquet(left_out, unread.table(utterances))

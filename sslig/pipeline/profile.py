@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sslig.attribution import baselines
-from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.context import load
+from sslig.attribution.methods import default, parse
 from sslig.corpora import protocol
 from sslig.corpora.protocol import shard_of
 from sslig.cues.cue_profile import profiles
@@ -24,6 +24,8 @@ def profile(
     detector: Path,
     corpus: Path,
     baseline: Path,
+    nonspeech: Path,
+    scores_dev: Path,
     segments: Path,
     shard: str,
     regions: Path,
@@ -36,8 +38,9 @@ def profile(
     """
     table = shard_of(protocol.with_recordings(corpus, chosen(study, corpus, "profile")), shard)
     stored = pd.read_parquet(segments, filters=[("utterance", "in", table["utterance"].tolist())])
-    context = Context({BONAFIDE_MEAN: baselines.load(baseline)}, options=study.attribution)
-    model = named.load(detector)
+    model, method = named.load(detector), parse(default(study.attribution))
+    stored_means = {"baseline": baseline, "nonspeech": nonspeech}
+    context = load(study, seed, model, corpus, **stored_means, scores_dev=scores_dev, spaces=method.draws_in)
     *tables, unread = profiles(study, model, table, context, by_utterance(stored))
     for path, part in zip((regions, utterances), tables, strict=True):
         write_parquet(path, part.assign(detector=name, seed=seed))

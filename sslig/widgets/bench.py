@@ -12,9 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from sslig.attribution import baselines, grids, methods
+from sslig.attribution import baselines, context, grids, methods
 from sslig.attribution.baselines import Baseline
-from sslig.attribution.context import BONAFIDE_MEAN, Context
+from sslig.attribution.context import Context
 from sslig.attribution.explanation import CERTIFICATE, Explanation
 from sslig.cues import segments
 from sslig.cues.masking import MaskedUtterance
@@ -80,6 +80,7 @@ class Bench:
         self.seed = study.seeds[0] if seed is None else seed
         self.names = list(detectors or study.detectors)
         self._detectors: dict[str, Detector] = {}
+        self._contexts: dict[str, Context] = {}
         self._masked: dict[str, tuple[np.ndarray, MaskedUtterance]] = {}
         wanted = ("detector", *MEANS, *TABLES)
         self._paths = {file: outputs.paths(study, file, self.names, [self.seed]) for file in wanted}
@@ -169,14 +170,24 @@ class Bench:
 
     def seconds(self, waveform: np.ndarray) -> dict[str, float]:
         """How long explanations of (samples,) at 16 kHz will take, by detector: a pass, times those that are usual."""
-        times = {}
+        times, starts = {}, methods.parse(methods.default(self.study.attribution)).values.get("draws", 1)
         for name in self.names:
             detector, start = self.detector(name), time.perf_counter()
             with torch.inference_mode(), evaluating(detector, self.device):
                 detector(torch.from_numpy(waveform)[None].to(self.device))
             steps = self._attributions.loc[name]["steps"].median()
-            times[name] = (time.perf_counter() - start) * PASSES_A_STEP * max(1.0, float(steps))
+            times[name] = (time.perf_counter() - start) * PASSES_A_STEP * starts * max(1.0, float(steps))
         return times
+
+    def context(self, name: str) -> Context:
+        """What explanations of a detector need: read once, it holds real recordings."""
+        if name not in self._contexts:
+            paths = {mean: self._paths[mean][name, self.seed] for mean in MEANS}
+            spaces = methods.parse(methods.default(self.study.attribution, self.detector(name))).draws_in
+            inputs = self.study, self.seed, self.detector(name), self.study.corpus_root
+            loaded = context.load(*inputs, **paths, spaces=spaces)
+            self._contexts[name] = dataclasses.replace(loaded, threshold=self.thresholds[name])
+        return self._contexts[name]
 
     def explain(self, name: str, waveform: np.ndarray, progress: Progress = silent) -> Explanation:
         """Explain the score of one detector for (samples,) at 16 kHz, with the options of the study.
@@ -185,12 +196,10 @@ class Bench:
         """
         detector, options = self.detector(name), self.study.attribution
         place = self.names.index(name) / len(self.names)
-        means = {BONAFIDE_MEAN: self._means["baseline", name]}
-        context = Context(means, options=options, threshold=self.thresholds[name])
         passes = detector.head.register_forward_pre_hook(lambda *_: progress(f"explaining with {name}", place))
         with evaluating(detector, self.device), passes:
             samples = torch.from_numpy(waveform)[None].to(self.device)
-            return methods.explain(methods.default(options, detector), detector, samples, context)
+            return methods.explain(methods.default(options, detector), detector, samples, self.context(name))
 
     def decoded(self, recording: ExplainedRecording, progress: Progress = silent) -> ExplainedRecording:
         """Decode the segments of a recording with the sources of the study."""
