@@ -16,7 +16,7 @@ def run(explained_study, tmp_path):
         sections["attribution"] = explained_study.attribution.model_copy(update={"freeze_selection": freeze})
         study, folder = explained_study.model_copy(update=sections), explained_study.run("camhfa", 0)
         names = protocol.load_set(study.corpus_root, "eval")["utterance"]
-        rows = [(name, "speech", 0.0, 0.1, "leading", 0.6) for name in names]
+        rows = [(name, "speech", 0.0, 0.1, "leading", 0.6, "test") for name in names]
         pd.DataFrame(rows, columns=list(COLUMNS)).to_parquet(tmp_path / "segments.parquet")
         inputs = {
             "detector": folder / "detector",

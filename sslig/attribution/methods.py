@@ -174,11 +174,10 @@ def expected_gradients(target: Target, context: Context, *, draws: int, origin: 
 def _path_options(options: Options, *, selection: str = FROZEN, draws: int = 1, **_: Any) -> Options:
     """How many steps the paths of a method take."""
     least, most = options.min_steps, options.max_steps
-    if selection == FREE or not options.freeze_selection:
-        return options.model_copy(update={"max_steps": min(most, FREE_MAX_STEPS)})
-    if draws == 1:
-        return options
-    return options.model_copy(update={"min_steps": max(2, least // 2), "max_steps": max(2, min(most, least))})
+    if draws > 1:
+        return options.model_copy(update={"min_steps": max(2, least // 2), "max_steps": max(2, min(most, least))})
+    free = selection == FREE or not options.freeze_selection
+    return options.model_copy(update={"max_steps": min(most, FREE_MAX_STEPS)}) if free else options
 
 
 def waveform_gradients(target: Target, context: Context, *, baseline: str) -> Explanation:
