@@ -638,7 +638,7 @@ rule localise:
     params:
         values=values(
             [S.validation.planted_utterances, S.validation.tuning_utterances, S.validation.methods],
-            *(S.attribution, S.corpus.seed, scoring()),
+            *(S.validation.grid_passes, S.attribution, S.corpus.seed, scoring()),
         ),
         code=code("localise"),
         corpus=PLANTED,

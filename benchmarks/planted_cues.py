@@ -33,8 +33,10 @@ COLUMNS = [*PAIR, "space", "method", "statistic", "value", "low", "high", "chanc
 
 
 def localised(table: pd.DataFrame, options: dict) -> pd.DataFrame:
-    """The mean of each measure of each signed or plain map, with its cost."""
-    means = summarise(table[table["aggregation"].isin(["signed", "plain"])], PAIR, **options)
+    """The mean of each measure of each signed or plain map, and of each map over cells, with its cost."""
+    means = summarise(table[table["aggregation"].isin(["signed", "plain", "cells"])], PAIR, **options)
+    cells = means["aggregation"] == "cells"
+    means["statistic"] = means["statistic"].where(~cells, "cells_" + means["statistic"])
     means = means.rename(columns={"value_low": "low", "value_high": "high"})
     seconds = costs(table, [*PAIR, "method"])[[*PAIR, "method", "seconds_median"]]
     return means.merge(seconds.rename(columns={"seconds_median": "cost_s"}), how="left")

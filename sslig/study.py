@@ -248,6 +248,8 @@ class Validation(Values):
     planted_utterances, tuning_utterances, paired_utterances
         Explained spoofs that a detector detects: of each kind of planted cue in *eval*, and in *dev*, where the width
         of smoothing is chosen; and ordinary ones of *eval* whose originals are known.
+    grid_passes
+        Forward passes for a map in time and frequency (`sslig.attribution.grids`) of a spoof with a cue in one band.
     utterances, profile_utterances
         Explained utterances of *eval*: by every method for the tests of faithfulness and sanity, and for the cue
         profile (none: all).
@@ -263,6 +265,7 @@ class Validation(Values):
     planted_utterances: Count = 60
     tuning_utterances: Count = 20
     paired_utterances: Count = 60
+    grid_passes: Count = 512
     methods: list[str] | None = None
     utterances: Count = 40
     draws: Count = 20

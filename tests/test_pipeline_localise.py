@@ -31,7 +31,7 @@ def noises(tmp_path_factory):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory, write_experiment, noises):
     """The study of the cue `band`, with its corpus."""
-    values = {"methods": METHODS, "planted_utterances": 3, "tuning_utterances": 2}
+    values = {"methods": METHODS, "planted_utterances": 3, "tuning_utterances": 2, "grid_passes": 48}
     parent = write_experiment(tmp_path_factory.mktemp("study"), validation=values, corpus={"root": str(noises)})
     derived = parent.planted("band")
     plant(parent, kind="band", corpus=noises, output=derived.corpus_root, workers=1)
@@ -71,8 +71,16 @@ def test_a_row_is_a_detected_utterance_a_map_and_a_measure(run, study):
     table, moved, left_out = run()
     assert left_out.empty
     dev, table = table[table["set"] == "dev"], table[table["set"] == "eval"]
+    cells, table = table[table["aggregation"] == "cells"], table[table["aggregation"] != "cells"]
+    assert cells.groupby("method")["utterance"].nunique().to_dict() == {
+        "energy": 3,
+        "grid": 3,
+        "spectrogram_gradients": 3,
+    }
     assert dev["utterance"].nunique() == 2
-    assert moved.groupby("utterance")["space"].apply(list).tolist() == [["waveform", "recording", "features"]] * 3
+    assert (
+        moved.groupby("utterance")["space"].apply(list).tolist() == [["waveform", "recording", "features", "band"]] * 3
+    )
     assert set(moved["utterance"]) == set(table["utterance"])
     spoofs = protocol.load_set(study.corpus_root, "eval").query("key == 'spoof'")["utterance"].to_numpy()
     assert set(table["utterance"]) == set(spoofs[[0, 1, 3]])

@@ -10,7 +10,7 @@ from sslig.attribution.context import dev_threshold
 from sslig.attribution.explanation import NO_RECORD
 from sslig.attribution.methods import offered
 from sslig.corpora import protocol
-from sslig.corpora.planted import truth, truth_mask
+from sslig.corpora.planted import WHOLE_HZ, kind_of, truth, truth_mask
 from sslig.corpora.protocol import draw
 from sslig.files import write_parquet
 from sslig.labels import BONAFIDE, SPOOF
@@ -18,7 +18,8 @@ from sslig.models import named
 from sslig.models.detector import select_device
 from sslig.study import Study
 from sslig.validation import statistics
-from sslig.validation.presented import localisation_rows, present, transplant_rows, twin_waveform
+from sslig.validation.places import cell_rows, localisation_rows, transplant_rows, twin_waveform
+from sslig.validation.presented import present
 from sslig.validation.transplants import SCORES
 
 DESCRIPTION = ("utterance", "speaker", "recording", "score", "threshold", "set")
@@ -48,16 +49,17 @@ def localise(
 
     A row of the table `localisation` is an utterance, map, width of smoothing and measure: ``kind``, ``detector``,
     ``seed`` and `COLUMNS`. ``set`` is *dev*, where widths are chosen, or *eval*; ``place_share`` is the share of the
-    frames read that belong to the place; ``aggregation`` is ``plain`` for maps that are no explanation; the other
-    columns are explained in `sslig.validation.statistics.measured` and `sslig.attribution.explanation`. A row of
-    `transplants` is an utterance of *eval* and a space, with the scores of `sslig.validation.transplants`. The tables
-    are empty where no spoof is detected. Frames that the head does not read are left out of map and truth; spoofs with
-    no place among the others are in `left_out`.
+    frames read that belong to the place; ``aggregation`` is ``plain`` for maps that are no explanation, and ``cells``
+    for maps in time and frequency, of kinds that lie within a band; the other columns are explained in
+    `sslig.validation.statistics.measured` and `sslig.attribution.explanation`. A row of `transplants` is an utterance
+    of *eval* and a space, with the scores of `sslig.validation.transplants`. The tables are empty where no spoof is
+    detected. Frames that the head does not read are left out of map and truth; spoofs with no place among the others
+    are in `left_out`.
     """
     dev = pd.read_parquet(scores_dev)
     utterances = detected(study, corpus, {"dev": dev, "eval": pd.read_parquet(scores_eval)}, dev_threshold(dev))
     places = dict(tuple(pd.concat([truth(corpus, name) for name in ("dev", "eval")]).groupby("utterance")))
-    model, rows, moved = named.load(detector), [], []
+    model, rows, moved, band_hz = named.load(detector), [], [], kind_of(kind).band_hz
     methods, threshold = offered(model, study.validation.methods), utterances["threshold"].max()
     prepared = context.load(study, seed, model, corpus, baseline, nonspeech, scores_dev)
     with scoring.evaluating(model, select_device(study.device)):
@@ -72,9 +74,11 @@ def localise(
             twin = twin_waveform(study, model, row["twin"], presented.waveform)
             about = row[list(DESCRIPTION)].to_dict() | {"place_share": place[:n_read].mean()}
             found = localisation_rows(presented, methods, place, slice(n_read), twin)
+            if row["set"] == "eval" and band_hz != WHOLE_HZ:
+                found += cell_rows(presented, places[row["utterance"]], study.validation.grid_passes)
             rows += [about | values for values in found]
             if twin is not None and row["set"] == "eval":
-                moved += [about | values for values in transplant_rows(presented, place, twin)]
+                moved += [about | values for values in transplant_rows(presented, place, twin, band_hz)]
     labels = {"kind": kind, "detector": name, "seed": seed}
     write_parquet(localisation, pd.DataFrame(rows, columns=list(COLUMNS)).assign(**labels))
     columns = [*DESCRIPTION, "place_share", "space", *SCORES]

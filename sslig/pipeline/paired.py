@@ -17,7 +17,8 @@ from sslig.models.detector import select_device
 from sslig.study import Study
 from sslig.validation import statistics
 from sslig.validation.paired import LEAST_ALIGNED, align, changed, difference_db, pairs
-from sslig.validation.presented import localisation_rows, present
+from sslig.validation.places import localisation_rows
+from sslig.validation.presented import present
 
 DESCRIPTION = ("utterance", "attack", "speaker", "recording", "score", "threshold")
 COLUMNS = (

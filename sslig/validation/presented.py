@@ -11,23 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from sslig import scoring
-from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import BONAFIDE_MEAN, NONSPEECH, Context
-from sslig.attribution.explanation import ABSOLUTE, AGGREGATIONS, L2, NO_RECORD, SIGNED, Explanation, smoothed
-from sslig.attribution.methods import Method, explain, explain_head, offered
-from sslig.attribution.target import RECORDING, SPACES, view
+from sslig.attribution.explanation import ABSOLUTE, L2, SIGNED, Explanation
+from sslig.attribution.methods import Method, explain_head, offered
+from sslig.attribution.target import view
 from sslig.cues.evidence import loudness
 from sslig.errors import DataError
 from sslig.models.detector import Detector, select_device
 from sslig.study import Study
-from sslig.validation import faithfulness, localisation, sanity, transplants
+from sslig.validation import faithfulness, sanity
 from sslig.validation.faithfulness import FEATURES, INTERPOLATION, PROFILES, WAVEFORM, Scores, in_features, in_waveform
 from sslig.validation.statistics import Controls, Rows
 
 DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker", "recording")
-
-SMOOTHINGS_MS = (20.0, 60.0, 100.0, 180.0, 260.0)
-"""Widths of the moving average of maps over time; the first is one frame of SSL encoders, which changes nothing."""
 
 COMPARED = "ig"
 """The method whose unsigned aggregations and number of path points are tested too."""
@@ -166,82 +162,3 @@ def sanity_rows(presented: Presented, method: Method) -> Rows:
     if method.spec == COMPARED:
         rows += sanity.steps(lambda n: presented.with_steps(n, n).explained(method).by_frame, controls)
     return [{"aggregation": SIGNED} | row for row in rows]
-
-
-def localisation_rows(
-    presented: Presented, methods: Sequence[Method], truth: np.ndarray, within: slice, twin: Tensor | None = None
-) -> Rows:
-    """How well each map of a spoof finds its place (`sslig.validation.localisation`), at each width of smoothing.
-
-    Parameters
-    ----------
-    truth
-        (frame,) bool, True in the place.
-    within
-        The frames that are compared: those that the head reads and whose truth is known.
-    twin
-        (1, samples) of the same recording without the cue; without it there are no limits.
-    """
-    detector, waveform, clock = presented.detector, presented.waveform, presented.detector.clock
-    maps = []
-    for method in methods:
-        each = explain(method, detector, waveform, presented.context)
-        about = {"method": each.method} | each.record()
-        maps += [(about | {"aggregation": name}, each.frames(name)) for name in AGGREGATIONS]
-    plain = [(name, RECORDING, frames) for name, frames in plain_maps(presented).items()]
-    plain += limits(presented, twin) if twin is not None else []
-    about = NO_RECORD | {"aggregation": localisation.PLAIN}
-    maps += [(about | {"method": name, "space": space}, frames) for name, space, frames in plain]
-    rows = []
-    for about, frames in maps:
-        smoothings_ms = SMOOTHINGS_MS if about["aggregation"] in (SIGNED, localisation.PLAIN) else SMOOTHINGS_MS[:1]
-        for smoothing_ms in smoothings_ms:
-            values = smoothed(frames[within], clock.nearest_frames(smoothing_ms))
-            measured = localisation.rows(values, truth[within], clock.hop_s)
-            rows += [{"smoothing_ms": smoothing_ms} | row | about for row in measured]
-    return rows
-
-
-def plain_maps(presented: Presented) -> dict[str, np.ndarray]:
-    """(frame,) of each plain map of an utterance (`sslig.validation.localisation.plain_maps`)."""
-    detector, waveform = presented.detector, presented.waveform
-    return localisation.plain_maps(detector.head, presented.features, waveform, detector.clock)
-
-
-def limits(presented: Presented, twin: Tensor) -> list[tuple[str, str, np.ndarray]]:
-    """Name, space and (frame,) of the maps that know the (1, samples) twin, which no other map can do much better
-    than."""
-    maps = []
-    for space in SPACES:
-        logit, x = view(presented.detector, presented.waveform, space)
-        start = view(presented.detector, twin, space)[1]
-        baseline = Baseline("twin", start[0], {}, start[0])
-        context = dataclasses.replace(presented.context, baselines={BONAFIDE_MEAN: baseline})
-        score_change = explain_head(f"ig(space={space})", logit, x, context, presented.detector.clock)
-        maps += [
-            (localisation.FEATURE_CHANGE, space, localisation.feature_change(x, start)),
-            (localisation.SCORE_CHANGE, space, score_change.by_frame),
-        ]
-    return maps
-
-
-def transplant_rows(presented: Presented, truth: np.ndarray, twin: Tensor) -> Rows:
-    """Scores of a spoof with parts of its (1, samples) twin, by space (`sslig.validation.transplants`).
-
-    `truth` is (frame,) bool, True in the place.
-    """
-    detector, waveform = presented.detector, presented.waveform
-    share = transplants.shares(truth, detector.clock, waveform.shape[1])
-    rows = [{"space": WAVEFORM} | transplants.transplanted(detector, waveform, twin, share)]
-    for space in SPACES:
-        (logit, x), (_, other) = (view(detector, given, space) for given in (waveform, twin))
-        rows.append({"space": space} | transplants.transplanted(logit, x, other, truth[:, None]))
-    return rows
-
-
-def twin_waveform(study: Study, detector: Detector, path: str | None, waveform: Tensor) -> Tensor | None:
-    """(1, samples) of the sound file of a twin; None where it cannot be read or is not as long as the `waveform`."""
-    table = pd.DataFrame({"utterance": ["twin"], "path": [path]}).dropna()
-    batches, _ = scoring.batches(table, detector, study.scoring.model_copy(update={"batch_size": 1, "workers": 0}))
-    twins = [batch.waveforms.to(waveform.device) for batch in batches]
-    return next((twin for twin in twins if twin.shape == waveform.shape), None)
