@@ -37,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; an error that says what to mend is one line on the error stream."""
     options = parser().parse_args(words)
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # a detector may be a Python module of the current folder
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
     try:
         with warnings.catch_warnings():
