@@ -46,13 +46,15 @@ def test_maps_regions_and_certificates_agree(explained):
     frames = pd.read_csv(folder / "E_0001.csv")
     certificates = pd.read_csv(folder / "explanations.csv").set_index(["recording", "detector"])
     tiers = {tier.name: tier for tier in read_textgrid(folder / "E_0001.TextGrid")}
-    for name, values in record["detectors"].items():
-        assert frames[name].tolist() == pytest.approx(values["by_frame"], abs=1e-5)
+    regions = pd.DataFrame(record["segments"])
+    assert [row["detector"] for row in record["certificates"]] == ["camhfa", "sls"]
+    for name, by_frame in record["maps"].items():
+        assert frames[name].tolist() == pytest.approx(by_frame, abs=1e-5)
         row = certificates.loc["E_0001", name]
-        total = sum(values["by_frame"])
-        assert total == pytest.approx(row["spoof_score"] - row["baseline_score"] + row["residual"], abs=1e-3)
-        assert row["method"] == "expected_gradients(draws=8)"  # all that the corpus has
-        assert len(tiers[f"{name} top regions"].labels) == len(values["top_regions"])
+        total = row["spoof_score"] - row["baseline_score"] + row["residual"]
+        assert sum(by_frame) == pytest.approx(total, abs=1e-3)
+        assert row["method"] == "expected_gradients(draws=8, smooth_ms=100)"  # all draws that the corpus has
+        assert len(tiers[f"{name} top regions"].labels) == (regions["detector"] == name).sum()
         assert row["decision"] == ("spoof" if row["spoof_score"] > 0 else "bonafide")
 
 
@@ -81,5 +83,5 @@ def test_without_known_recordings_a_blurred_one_is_the_start(tmp_path, tiny_dete
     words = ["explain", str(audio_file), "-d", str(tmp_path / "sls"), "--out", str(tmp_path / "out"), "--json"]
     assert main([*words, "--segments"]) == DONE
     printed = json.loads(capsys.readouterr().out)
-    assert printed["explanations"][0]["method"] == "ig(baseline=blurred)"
+    assert printed["explanations"][0]["method"] == "ig(baseline=blurred, smooth_ms=100)"
     assert audio.read(audio_file).size

@@ -1,9 +1,10 @@
 """Explain recordings: for each a picture, a page that plays, tables and regions, and one index over all."""
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +17,38 @@ from sslig.cli.loaded import Loaded
 from sslig.cli.score import list_faults, note_crop, plain, write_table
 from sslig.data.dataset import Utterances
 from sslig.errors import DataError, DetectorError
-from sslig.files import write_json
+from sslig.files import atomic
 from sslig.frames import SAMPLE_RATE_HZ
 from sslig.labels import KEYS
 from sslig.models.detector import select_device
 from sslig.scoring import evaluating
 from sslig.study import Attribution
-from sslig.widgets.recording import ExplainedRecording, exported
+from sslig.widgets.recording import ExplainedRecording, exported, notices
 
-EXPORTS = ("png", "html", "csv", "textgrid")
+EXPORTS = ("png", "html", "csv", "json", "textgrid")
 LOOK = {"hidden": [], "maps": False, "common": False, "smooth": False}
 TABLE = "explanations.csv"
 WITHOUT_GRADIENTS = ("waveform_occlusion", "random")
 """Methods for detectors through which no gradient reaches the recording."""
 
+SMOOTH = "smooth_ms=100"
+"""As the default method of a study has it."""
+
 
 @dataclass(frozen=True)
 class Explained(ExplainedRecording):
-    """A recording with the decision of each detector, and how its evidence adds up, in the title.
-
-    Attributes
-    ----------
-    path
-        The file.
-    decisions
-        Detector -> ``spoof`` or ``bonafide``.
-    """
+    """A recording of the file `path`, with the decision of each detector in its title."""
 
     path: str = ""
-    decisions: dict[str, str] = field(default_factory=dict)
+
+    def decision(self, name: str) -> str:
+        """``spoof`` where the score of a detector is above its threshold, else ``bonafide``."""
+        return "spoof" if self.explanations[name].spoof_score > self.thresholds[name] else "bonafide"
 
     def title(self) -> str:
         """Name, scores and decisions in one line."""
         parts = [
-            f"{name} {explanation.spoof_score:+.2f} ({self.decisions[name].replace('bonafide', 'bona fide')})"
+            f"{name} {explanation.spoof_score:+.2f} ({self.decision(name).replace('bonafide', 'bona fide')})"
             for name, explanation in self.explanations.items()
         ]
         return f"{self.name}: {', '.join(parts)}"
@@ -59,22 +58,9 @@ class Explained(ExplainedRecording):
         rows = []
         for name, explanation in self.explanations.items():
             start = {"recording": self.name, "path": self.path, "detector": name}
-            start |= {"spoof_llr": self.llrs[name], "decision": self.decisions[name], "method": explanation.method}
+            start |= {"spoof_llr": self.llrs[name], "decision": self.decision(name), "method": explanation.method}
             rows.append(start | explanation.record())
         return pd.DataFrame(rows)
-
-    def record(self) -> dict[str, Any]:
-        """All of it as plain values: certificate, map and top regions of each detector."""
-        regions = self.top_segments()
-        by_detector = {
-            row["detector"]: row
-            | {"by_frame": self.explanations[row["detector"]].by_frame.round(6).tolist()}
-            | {"top_regions": plain(regions[regions["detector"] == row["detector"]].drop(columns="detector"))}
-            for row in plain(self.certificates())
-        }
-        clock = {"start_s": float(self.clock.centre_s(1)[0]), "hop_s": self.clock.hop_s}
-        about = {"recording": self.name, "path": self.path, "duration_s": self.duration_s, "frame_centres": clock}
-        return about | {"detectors": by_detector}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -140,18 +126,19 @@ def _explained(
     """A recording with the explanation and the decision of each detector, and its segments."""
     from sslig.cues.segments import Spoken, source_of
 
-    explanations, llrs, decisions = {}, {}, {}
+    thresholds = {detector.name: detector.threshold(detector.point(options.at)) for detector in detectors}
+    explanations, llrs = {}, {}
     for detector in detectors:
-        threshold = detector.threshold(detector.point(options.at))
+        threshold = thresholds[detector.name]
         explanation = explanation_of(detector, name, waveform, threshold, device, options.method)
-        score = explanation.spoof_score
         explanations[detector.name] = explanation
-        llrs[detector.name] = float("nan") if detector.calibration is None else detector.calibration.llr(score)
-        decisions[detector.name] = "spoof" if score > threshold else "bonafide"
+        calibration = detector.calibration
+        llrs[detector.name] = float("nan") if calibration is None else calibration.llr(explanation.spoof_score)
     tiers = [source_of(source)(waveform, Spoken()) for source in options.segments]
     clock = detectors[0].model.clock
-    by_name = {tier.name: tier for tier in tiers}
-    return Explained(name, {}, waveform, clock, explanations, llrs, by_name, path=path, decisions=decisions)
+    parts = {"tiers": {tier.name: tier for tier in tiers}, "thresholds": thresholds}
+    parts["notices"] = notices(waveform, clock)
+    return Explained(name, {}, waveform, clock, explanations, llrs, **parts, path=path)
 
 
 def explanation_of(
@@ -173,27 +160,23 @@ def explanation_of(
 
 
 def default_method(detector: Loaded) -> str:
-    """Expected Gradients from real recordings where these are known, else Integrated Gradients from what is.
+    """The method of studies where real recordings are known to start from; else Integrated Gradients from what is.
 
-    Only the first can start at the threshold of the decision.
+    Only the first starts at the threshold of the decision. A black box is explained by occlusion of the waveform.
     """
-    applies = explaining(detector)
-    if not applies:
+    from sslig.attribution.methods import BLACK_BOX, default, parse
+
+    method, applies = parse(default(Attribution(), detector.model)), explaining(detector)
+    if BLACK_BOX not in applies:
         raise DetectorError(f"{detector.name}: no attribution method applies to {type(detector.model).__name__}")
-    mean = detector.baseline is not None and detector.baseline.recording is not None
-    wanted = {"expected_gradients": bool(detector.draws), "ig": mean, "ig(baseline=blurred)": True}
-    method = next((method for method, known in wanted.items() if known and method in applies), applies[0])
-    return _with_draws(detector) if method == "expected_gradients" else method
-
-
-def _with_draws(detector: Loaded) -> str:
-    """Expected Gradients with its usual number of balanced draws, or with as many as there are."""
-    from sslig.attribution.methods import REGISTRY, parse
-
-    usual = REGISTRY["expected_gradients"].parameters["draws"].default
-    labels = [draw.label for draw in detector.draws]
-    n = min(usual, 2 * min(labels.count(label) for label in KEYS.values()))
-    return parse(f"expected_gradients(draws={n})").spec
+    if "draws" in method.values and not detector.draws:
+        mean = detector.baseline is not None and detector.baseline.recording is not None
+        method = parse(f"ig({SMOOTH})" if mean else f"ig(baseline=blurred, {SMOOTH})")
+    if "draws" in method.values:  # as many as there are
+        labels = [draw.label for draw in detector.draws]
+        n = min(method.values["draws"], 2 * min(labels.count(label) for label in KEYS.values()))
+        method = dataclasses.replace(method, values=method.values | {"draws": n})
+    return method.spec if method.explains(detector.model) else BLACK_BOX
 
 
 def explaining(detector: Loaded) -> list[str]:
@@ -205,10 +188,9 @@ def explaining(detector: Loaded) -> list[str]:
 
 
 def _write(folder: Path, recording: Explained, layers: bool) -> None:
-    stem = gallery.stem_of(recording.name)
+    stem, session = gallery.stem_of(recording.name), {"certificates": plain(recording.certificates())}
+    folder.mkdir(parents=True, exist_ok=True)
     for kind in EXPORTS:
-        file = exported(recording, kind, LOOK | {"maps": layers})
-        path = folder / f"{stem}{Path(file.name).suffix}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(file.content)
-    write_json(folder / f"{stem}.json", recording.record())
+        file = exported(recording, kind, LOOK | {"maps": layers}, session={"path": recording.path, **session})
+        with atomic(folder / f"{stem}{Path(file.name).suffix}") as part:
+            part.write_bytes(file.content)
