@@ -17,6 +17,10 @@ GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU | sed -n 's/^[1-9][0-9]*
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# What people type is not expanded by make either: a dollar in it stays a dollar.
+override EXPERIMENT := $(value EXPERIMENT)
+override CORPUS := $(value CORPUS)
+
 # What people type reaches a shell by the environment only, so that quotes and backticks in it stay what they are.
 export EXPERIMENT CORPUS
 

@@ -11,8 +11,9 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
+from sslig import audio, files
 from sslig.corpora import protocol
-from sslig.pipeline import outputs
+from sslig.pipeline import locks, outputs
 from sslig.pipeline.code import fingerprint
 from sslig.study import READY_MADE, load
 
@@ -22,6 +23,17 @@ try:
     S = load(config.get("experiment", "experiments/demo.yaml"))
 except ValueError as error:
     raise WorkflowError(str(error)) from error
+
+
+for place in (S.path, S.runs, S.corpus_root, *(S.root / test.root for test in S.corpus.tests.values())):
+    if {"{", "}"} & set(os.path.relpath(place) if place.is_relative_to(Path.cwd()) else str(place)):
+        raise WorkflowError(f"{place}: Snakemake takes braces for wildcards; rename the folder, or name a link to it")
+
+try:
+    # Not in the processes of jobs, which work for the one that holds it.
+    LOCK = locks.hold(S.runs, sys.argv) if workflow.is_main_process else None
+except OSError as error:
+    raise WorkflowError(f"{S.runs}: cannot be written to: {error}") from error
 
 
 def relative(path):
@@ -91,9 +103,19 @@ def code(*modules):
     return fingerprint(*(f"sslig.pipeline.{module}" for module in modules))
 
 
-def scoring():
-    """The values of scoring that decide a score."""
-    return S.scoring.model_dump(exclude={"batch_size", "workers"})
+def sounds(corpus):
+    """The state of the sound files of a corpus that lies ready; one that is built here has its own fingerprint."""
+    ready = corpus.is_read or corpus.source == READY_MADE
+    return files.state(S.root / corpus.root, audio.ENDINGS) if ready else ""
+
+
+SOUNDS = {"eval": sounds(S.corpus)} | {name: sounds(test) for name, test in S.corpus.tests.items()}
+
+
+def scoring(set_name="eval"):
+    """The values of scoring, and the sound files, that decide a score."""
+    options = S.scoring.model_dump(exclude={"batch_size", "workers"})
+    return options | {"sounds": SOUNDS.get(set_name, SOUNDS["eval"])}
 
 
 def training(detector, study=S):
@@ -312,7 +334,7 @@ rule score:
         scores=shard("scores_dev").replace("scores_dev", "scores_{set_name}"),
         left_out=shard("left_out_scores_dev").replace("scores_dev", "scores_{set_name}"),
     params:
-        values=values(scoring()),
+        values=lambda wildcards: values(scoring(wildcards.set_name)),
         code=code("score"),
         planted="",
         corpus=lambda wildcards: relative(S.tests_root) if wildcards.set_name in TESTS else CORPUS,
@@ -365,7 +387,7 @@ rule segment:
                 "train": S.masking.nonspeech_utterances,
                 "profile": [S.validation.profile_utterances, S.masking.segments],
             }[wildcards.which],
-            S.corpus.seed,
+            S.corpus.seed, SOUNDS["eval"],
         ),
         code=code("segment"),
         planted="",
@@ -449,7 +471,7 @@ rule measure:
         artefacts=shard("artefacts"),
         left_out=shard("left_out_artefacts"),
     params:
-        values=values(S.artefacts.utterances, S.artefacts.f0, S.corpus.seed),
+        values=values(S.artefacts.utterances, S.artefacts.f0, S.corpus.seed, SOUNDS["eval"]),
         code=code("measure"),
     threads: S.artefacts.workers
     shell:

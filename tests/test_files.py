@@ -1,11 +1,14 @@
 """Atomic writes: a reader sees the old file or the new one, never half of one."""
 
 import json
+import os
 
 import pandas as pd
 import pytest
+import soundfile
 
-from sslig import files
+from sslig import audio, files
+from sslig.errors import InputError
 
 
 def test_text_json_and_tables_come_back(tmp_path):
@@ -48,3 +51,41 @@ def test_the_file_appears_only_when_it_is_whole(tmp_path):
         assert part.parent == path.parent
         assert part.suffix == path.suffix
     assert path.read_text() == "new"
+
+
+def test_a_sealed_file_is_checked_and_one_without_a_seal_is_not(tmp_path):
+    path = tmp_path / "baseline.safetensors"
+    path.write_bytes(bytes(range(256)) * 9)
+    files.check_seal(path, "make")
+    files.seal(path)
+    files.check_seal(path, "make")
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    with pytest.raises(InputError, match=r"baseline\.safetensors: is not what was written.*\n  make book"):
+        files.check_seal(path, "make book")
+    path.unlink()
+    with pytest.raises(InputError, match="is not what was written"):
+        files.check_seal(path, "make")
+
+
+def test_the_state_of_sounds_sees_a_replaced_file_whatever_its_time(tmp_path, tone):
+    flac, wav = tmp_path / "a" / "x.flac", tmp_path / "a" / "y.wav"
+    audio.write_flac(flac, tone)
+    soundfile.write(wav, tone, 16_000)
+    times = {path: path.stat().st_mtime_ns for path in (flac, wav)}
+
+    def state():
+        return files.state(tmp_path, (".flac", ".wav"))
+
+    before = state()
+    (tmp_path / "a" / "notes.txt").write_text("no sound")
+    os.utime(flac)  # the sum in its header says that the content is the same
+    assert state() == before
+    audio.write_flac(flac, tone[::-1])
+    os.utime(flac, ns=(0, times[flac]))
+    assert state() != before
+    audio.write_flac(flac, tone)
+    soundfile.write(wav, tone[::-1], 16_000)
+    assert state() != before
+    many = files.state(tmp_path, (".flac",), at_most=0)
+    audio.write_flac(tmp_path / "a" / "z.flac", tone)
+    assert files.state(tmp_path, (".flac",), at_most=0) != many

@@ -3,12 +3,15 @@
 import http.client
 import json
 import re
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import time
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -18,6 +21,7 @@ from sslig.errors import InputError
 from sslig.widgets import serve
 from sslig.widgets.serve import TOKEN
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 SECRET = "not for browsers"
 CODE = f"""
 import os
@@ -47,16 +51,17 @@ import sys
 from pathlib import Path
 from sslig.widgets import serve
 notebook, port, token = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-serve.serve(notebook, {"experiment": "given"}, serve.settings("127.0.0.1", port, token))
+proxy = serve.Proxy(*eval(sys.argv[4]))
+serve.serve(notebook, {"experiment": "given"}, serve.settings("127.0.0.1", port, token, proxy))
 """
 
 
 @contextmanager
-def running(folder, free_port, token=""):
+def running(folder, free_port, token="", proxy=serve.NO_PROXY):
     """Run a server of the page as a process; yields its port."""
     port = free_port()
     with (folder / "log.txt").open("w") as log:
-        command = [sys.executable, "-c", START, str(folder / "page.ipynb"), str(port), token]
+        command = [sys.executable, "-c", START, str(folder / "page.ipynb"), str(port), token, str(tuple(proxy))]
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             _wait(port, process)
@@ -67,13 +72,13 @@ def running(folder, free_port, token=""):
 
 
 def _wait(port, process):
-    for _ in range(300):
+    for _ in range(900):
         try:
             return get(port, "/voila/files/x")
         except OSError:
             assert process.poll() is None
             time.sleep(0.1)
-    raise AssertionError("the server did not start within 30 s")
+    raise AssertionError("the server did not start within 90 s")
 
 
 def get(port, path, **headers):
@@ -148,6 +153,15 @@ def test_only_names_of_this_machine_are_answered(server):
     assert get(server, "/", Host=f"localhost:{server}")[0] == 200
 
 
+def test_another_web_page_starts_no_kernel(server):
+    image = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}
+    assert get(server, "/", **image)[0] == 403
+    status, _, text = get(server, "/?a=%22%3E%3Cb", **image | {"Sec-Fetch-Dest": "document"})
+    assert status == 200
+    assert '<a href="/">Open the page</a>' in text
+    assert "kernelId" not in text
+
+
 def connect(port, kernel, **options):
     return websocket.create_connection(
         f"ws://127.0.0.1:{port}/api/kernels/{kernel}/channels?session_id=s", 20, **options
@@ -218,6 +232,73 @@ def test_other_addresses_need_a_token(address):
     assert serve.settings(address, 8866, "token")["Voila"]["tornado_settings"]["allow_remote_access"]
     with pytest.raises(InputError, match="reached from other machines, and there is no token; add --token, or set"):
         serve.settings(address, 8866, "")
+
+
+def test_a_proxy_needs_a_plain_origin_and_a_token_or_trust():
+    proxy = serve.Proxy("sslig", "https://listen.example.org", stripped=True)
+    values = serve.settings("127.0.0.1", 8866, "token", proxy)
+    assert (values["Voila"]["base_url"], values["Voila"]["server_url"]) == ("/sslig/", "/")
+    tornado = values["Voila"]["tornado_settings"]
+    assert tornado["allow_origin"] == "https://listen.example.org"
+    assert tornado["local_hostnames"] == ["localhost", "listen.example.org"]
+    assert serve.url("127.0.0.1", 8866, "x", proxy) == "https://listen.example.org/sslig/?token=x"
+    with pytest.raises(InputError, match="passes others on, and there is no token; add --token or --trusted"):
+        serve.settings("127.0.0.1", 8866, "", proxy)
+    assert serve.settings("127.0.0.1", 8866, "", proxy._replace(trusted=True))
+    with pytest.raises(InputError, match="needed is one such as https://"):
+        serve.settings("127.0.0.1", 8866, "token", serve.Proxy(origin="listen.example.org"))
+
+
+@pytest.fixture
+def nginx(tmp_path, free_port):
+    """Starts nginx with the example of the book in front of a port, under TLS; yields a function that does."""
+    if not (shutil.which("nginx") and shutil.which("openssl")):
+        pytest.skip("no nginx and openssl here")
+    processes = []
+
+    def start(behind):
+        port, example = free_port(), (REPOSITORY / "book" / "own_data.md").read_text(encoding="utf-8")
+        site = re.search(r"```nginx\n(.*?)```", example, re.DOTALL)[1]
+        changes = {"443": str(port), "8866": str(behind), "/etc/ssl/listen": str(tmp_path / "listen")}
+        for old, new in changes.items():
+            assert old in site
+            site = site.replace(old, new)
+        request = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=listen.example.org", "-days", "2"]
+        files = ["-keyout", str(tmp_path / "listen.key"), "-out", str(tmp_path / "listen.pem")]
+        subprocess.run(["openssl", *request, *files], check=True, capture_output=True)
+        places = [f"{name}_temp_path {tmp_path};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")]
+        head = f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; events {{}}"
+        conf = f"{head} http {{ access_log off; {' '.join(places)} {site} }}"
+        (tmp_path / "nginx.conf").write_text(conf)
+        processes.append(subprocess.Popen(["nginx", "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)]))
+        return port
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.wait(20)
+
+
+def test_page_and_kernel_are_reached_through_nginx_as_the_book_sets_it_up(folder, free_port, nginx):
+    proxy = serve.Proxy("/sslig/", "https://listen.example.org", trusted=True)
+    with running(folder, free_port, proxy=proxy) as behind:
+        port, trusting = nginx(behind), ssl._create_unverified_context()
+        for _ in range(100):  # until nginx listens
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=60, context=trusting)
+            try:
+                connection.request("GET", "/sslig/", headers={"Host": "listen.example.org"})
+                break
+            except OSError:
+                time.sleep(0.1)
+        answer = connection.getresponse()
+        page = (answer.status, {}, answer.read().decode())
+        assert page[0] == 200
+        assert '"baseUrl": "/sslig/"' in page[2]
+        address = f"wss://127.0.0.1:{port}/sslig/api/kernels/{kernel_of(page)}/channels?session_id=s"
+        options = {"host": "listen.example.org", "sslopt": {"cert_reqs": ssl.CERT_NONE, "check_hostname": False}}
+        websocket.create_connection(address, 20, origin="https://listen.example.org", **options).close()
+        with pytest.raises(websocket.WebSocketBadStatusException, match=r"403|404"):
+            websocket.create_connection(address, 20, origin="https://evil.example", **options)
 
 
 def test_the_address_of_a_page():

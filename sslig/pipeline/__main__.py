@@ -12,7 +12,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from sslig import files
+from sslig.corpora import protocol
 from sslig.errors import PipelineError
+from sslig.pipeline import outputs
 from sslig.study import load
 
 RULES = (
@@ -31,6 +34,15 @@ RULES = (
     ),
     *("plant", "localise", "paired", "faithfulness", "sanity", "gather", "page", "book"),
 )
+
+UNSEALED = ("page", "book")
+"""Rules whose outputs only people read."""
+
+IN_FOLDERS = ("*.tsv", "*.safetensors", "config.json", "detector/*.safetensors", "detector/config.json")
+"""Files in the folders of corpora, detectors and runs that a rule reads or writes."""
+
+CLOCK_S = 1.0
+"""By how much the clock of a file system may lag behind."""
 
 LABELS = ("name", "seed", "set_name", "which", "notebook", "shard")
 """Arguments that tell one job of a rule from another."""
@@ -61,6 +73,15 @@ def bind(rule: Callable, words: Sequence[str]) -> dict[str, Any]:
     return {name: _converted(rule.__name__, name, texts, hints[name]) for name, texts in values.items()}
 
 
+def sealed(values: dict[str, Any]) -> list[Path]:
+    """The files among the arguments of a rule, and those in its folders, whose content has a checksum."""
+    paths = [path for value in values.values() for path in (value if isinstance(value, list) else [value])]
+    named = []
+    for path in (path for path in paths if isinstance(path, Path)):
+        named += [path] if path.is_file() else [file for name in IN_FOLDERS for file in sorted(path.glob(name))]
+    return [file for file in named if not file.name.startswith(".")]
+
+
 def _converted(rule: str, name: str, texts: list[str], hint: Any) -> Any:
     alone = len(texts) == 1 and typing.get_origin(hint) is not list
     try:
@@ -83,7 +104,15 @@ def main(words: Sequence[str] | None = None) -> None:
         rule = getattr(importlib.import_module(f"sslig.pipeline.{options.rule}"), options.rule)
         study = load(options.experiment)
         values = bind(rule, options.values)
-        rule(study.planted(options.planted) if options.planted else study, **values)
+        study = study.planted(options.planted) if options.planted else study
+        for file in sealed({name: value for name, value in values.items() if name != "output"}):
+            outputs.check(study, file)
+        began = time.time()
+        rule(study, **values)
+        made = sealed(values) + (list(protocol.tables(study).values()) if options.rule == "corpus" else [])
+        for file in made:
+            if file.is_file() and file.stat().st_mtime >= began - CLOCK_S and options.rule not in UNSEALED:
+                files.seal(file)
     except (ValueError, RuntimeError, OSError) as error:
         raise SystemExit(f"error: {options.rule}: {error}") from error
     labels = [options.planted, *(values[name] for name in LABELS if name in values)]

@@ -1,6 +1,7 @@
 """The files that the pipeline leaves, by name, and the one way to ask for them."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import yaml
 
 from sslig.corpora import protocol
 from sslig.errors import PipelineError
+from sslig.files import check_seal
 from sslig.study import Study
 
 IN_RULE = "SSLIG_RULE"
@@ -82,6 +84,8 @@ def files(study: Study, name: str, **of: Sequence[str | int] | None) -> dict[tup
     """
     by_key = paths(study, name, **of)
     request(study, list(by_key.values()))
+    for path in by_key.values():
+        check(study, path)
     return {key: path.parent if name.endswith("detector") else path for key, path in by_key.items()}
 
 
@@ -91,7 +95,10 @@ def tables(study: Study, *names: str, **of: Sequence[str | int] | None) -> dict[
     `of` are the detectors, seeds and kinds of `files`. Rows keep their order.
     """
     by_name = {name: paths(study, name, **of) for name in names}
-    request(study, [path for by_key in by_name.values() for path in by_key.values()])
+    everything = [path for by_key in by_name.values() for path in by_key.values()]
+    request(study, everything)
+    for path in everything:
+        check(study, path)
     return {name: read(by_key) for name, by_key in by_name.items()}
 
 
@@ -129,6 +136,12 @@ def request(study: Study, paths: Sequence[Path]) -> None:
     command += ["--config", f"experiment={os.path.relpath(study.path, study.root)}", "--", *targets]
     if subprocess.run(command, cwd=study.root, check=False).returncode:
         raise PipelineError(f"{study.path}: Snakemake could not make {', '.join(targets[:3])}; see its messages above")
+
+
+def check(study: Study, path: Path) -> None:
+    """Refuse a file that is not what a rule has written; the message says how to make it again."""
+    where = [os.path.relpath(place, study.root) for place in (study.path, path)]
+    check_seal(path, f"snakemake --cores 1 --config experiment={shlex.quote(where[0])} -- {shlex.quote(where[1])}")
 
 
 def paths(
