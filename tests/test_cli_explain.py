@@ -1,6 +1,7 @@
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -25,7 +26,7 @@ def explained(tmp_path_factory, corpus):
     (folder / "broken.wav").write_bytes(b"no sound")
     names = [str(corpus / f"flac_E_eval/E_{number:04d}.flac") for number in (0, 1)]
     words = ["explain", *names, str(folder / "broken.wav"), "--out", str(folder / "out"), "--reference", str(corpus)]
-    words += ["-d", str(folder / "camhfa"), "-d", str(folder / "sls")]
+    words += ["-d", str(folder / "camhfa"), "-d", str(folder / "sls"), "--frequency", "24"]
     return folder / "out", main(words)
 
 
@@ -33,7 +34,7 @@ def test_each_recording_has_its_files_and_faulty_ones_are_listed(explained):
     folder, status = explained
     assert status == PARTLY
     endings = {".png", ".html", ".csv", ".json", ".TextGrid"}
-    assert {path.suffix for path in folder.glob("E_0000.*")} == endings
+    assert {path.name.removeprefix("E_0000") for path in folder.glob("E_0000.*")} >= endings
     index = (folder / "index.html").read_text()
     assert "broken.wav" in index
     for link in re.findall(r'(?:href|src)="([^"]+)"', index):
@@ -56,6 +57,16 @@ def test_maps_regions_and_certificates_agree(explained):
         assert row["method"] == "expected_gradients(draws=8, smooth_ms=100)"  # all draws that the corpus has
         assert len(tiers[f"{name} top regions"].labels) == (regions["detector"] == name).sum()
         assert row["decision"] == ("spoof" if row["spoof_score"] > 0 else "bonafide")
+
+
+def test_the_evidence_in_time_and_frequency_is_seen_and_heard(explained, corpus):
+    folder, _ = explained
+    whole = audio.read(corpus / "flac_E_eval/E_0001.flac")
+    for name, scores in json.loads((folder / "E_0001.frequency.json").read_text()).items():
+        only, without = (audio.read(folder / f"E_0001.{name}.{part}.flac") for part in ("only", "without"))
+        np.testing.assert_allclose(only + without, whole[: len(only)], atol=2e-4)  # 16 bits, twice
+        assert {"spoof_score", "only_score", "without_score"} <= set(scores)
+    assert "E_0001.frequency.png" in (folder / "index.html").read_text()
 
 
 def test_pages_load_nothing(explained):

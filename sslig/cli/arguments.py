@@ -98,6 +98,8 @@ def _explain(parser: Parser) -> None:
     parser.add_argument("--reference", type=Path, metavar="CORPUS", help=text)
     text = "sources of segments (vad), such as vad pocketsphinx:phones"
     parser.add_argument("--segments", nargs="*", default=["vad"], metavar="SOURCE", help=text)
+    text = "also show the evidence in time and frequency, within this many forward passes of each detector, such as 384"
+    parser.add_argument("--frequency", type=int, metavar="PASSES", help=text)
     parser.add_argument("--layers", action="store_true", help="draw the evidence of each layer too")
 
 

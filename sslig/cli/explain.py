@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sslig.cli import gallery, inputs, loaded, main, starts
+from sslig.cli import frequency, gallery, inputs, loaded, main, starts
 from sslig.cli.loaded import Loaded
 from sslig.cli.score import list_faults, note_crop, plain, write_table
 from sslig.data.dataset import Utterances
@@ -76,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
         path = table.set_index("utterance")["path"][name]
         recordings.append(_explained(name, path, waveform, detectors, device, options))
         _write(options.out, recordings[-1], options.layers)
+        if options.frequency:
+            frequency.write(options.out, recordings[-1], detectors, device, options.frequency)
     left_out = pd.DataFrame(
         [{"path": path, "reason": reason} for path, reason in faults.items()], columns=["path", "reason"]
     )

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sslig.files import write_text
 
-INDEX = "index.html"
+INDEX, FREQUENCY = "index.html", ".frequency.png"
 
 PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -54,7 +54,7 @@ def write(folder: Path, recordings: Sequence[Any], left_out: pd.DataFrame) -> Pa
     """Write the index of `sslig.cli.explain.Explained` recordings and of the files left out, and return its path."""
     values = {
         "title": f"{len(recordings)} explained recording{'s' if len(recordings) > 1 else ''}",
-        "articles": "\n".join(map(_article, recordings)),
+        "articles": "\n".join(_article(folder, recording) for recording in recordings),
         "faults": _faults(left_out),
     }
     write_text(folder / INDEX, PAGE.substitute(values))
@@ -66,9 +66,11 @@ def stem_of(name: str) -> str:
     return re.sub(r"[^\w.-]", "_", name).strip(".") or "recording"
 
 
-def _article(recording: Any) -> str:
+def _article(folder: Path, recording: Any) -> str:
     stem, name = escape(stem_of(recording.name)), escape(recording.name)
     kinds = {"page": ".html", "picture": ".png", "frames": ".csv", "regions": ".TextGrid", "all": ".json"}
+    if (folder / f"{stem_of(recording.name)}{FREQUENCY}").is_file():
+        kinds["time and frequency"] = FREQUENCY
     links = " · ".join(f'<a href="{stem}{ending}">{kind}</a>' for kind, ending in kinds.items())
     picture = f'<a href="{stem}.html"><img src="{stem}.png" alt="Evidence over time in {name}" loading="lazy"></a>'
     head = "".join(f"<th>{column}</th>" for column in COLUMNS)

@@ -42,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
     os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+            warnings.showwarning = _warned
             return importlib.import_module(f"sslig.cli.{options.command}").run(options)
     except (InputError, PipelineError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -50,6 +50,12 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return REFUSED
+
+
+def _warned(message: Warning, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Print a warning of ours; those of libraries say nothing that a user can mend."""
+    if category.__module__.startswith("sslig."):
+        print(f"warning: {message}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

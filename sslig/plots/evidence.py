@@ -166,6 +166,29 @@ def layer_map(layers: np.ndarray, clock: FrameClock, *, title: str | None = None
     return figure
 
 
+@style()
+def time_frequency(
+    waveform: np.ndarray, densities: Mapping[str, np.ndarray], clock: FrameClock, *, title: str | None = None
+) -> Figure:
+    """A recording on top and, below it, the evidence of each detector in time and frequency, white at 0.
+
+    `densities` are (mel band, frame), logits per mel and second, by detector, each drawn on a scale to itself.
+    """
+    figure, axes = figure_grid(1 + len(densities), [SPECTROGRAM_IN] * (1 + len(densities)), sharex=True)
+    _draw_mel(axes[0], mel_decibel(waveform, clock), clock)
+    axes[0].set_ylabel("frequency\n(kHz, mel scale)")
+    for axis, (name, density) in zip(axes[1:], densities.items(), strict=True):
+        limit = np.abs(density).max() or 1.0
+        look = {"cmap": evidence_map(), "vmin": -limit, "vmax": limit}
+        image = _draw_image(axis, density, clock, (0, 1), **look)
+        axis.set_yticks([mel_share(khz) for khz in TICKS_KHZ], [f"{khz:g}" for khz in TICKS_KHZ])
+        axis.set_ylabel(f"{name}\n(kHz)")
+        figure.colorbar(image, ax=axis, ticks=[], label="bona fide ← → spoof", pad=0.02)
+    axes[-1].set_xlabel(TIME)
+    figure.suptitle(title, fontsize=10)
+    return figure
+
+
 def _draw_mel(axis: Axes, decibel: np.ndarray, clock: FrameClock) -> AxesImage:
     axis.set_yticks([mel_share(khz) for khz in TICKS_KHZ], [f"{khz:g}" for khz in TICKS_KHZ])
     return _draw_image(axis, decibel, clock, (0, 1), cmap="gray_r")

@@ -235,23 +235,14 @@ class Bench:
         (samples,) recordings ``only`` and ``without`` the cells that hold half of the evidence for the decision, and
         the scores of the recording and of both, ``spoof_score``, ``only_score`` and ``without_score``.
         """
-        detector, waveform = self.detector(name), torch.from_numpy(recording.waveform)[None].to(self.device)
+        waveform = torch.from_numpy(recording.waveform)[None].to(self.device)
 
         def share_done(share: float) -> None:
             progress(f"evidence of {name} in time and frequency", share)
 
-        with evaluating(detector, self.device):
-            grid = grids.grid(detector, waveform, budget=GRID_PASSES, seed=self.study.corpus.seed, progress=share_done)
-            sign = 1 if grid.spoof_score >= self.thresholds[name] else -1
-            bank = grids.FilterBank(waveform)
-            mask = grid.mask(bank, grid.strongest(LOUD_SHARE, sign))
-            heard = {"only": bank.only(mask), "without": bank.without(mask)}
-            with torch.inference_mode():
-                scores = {f"{part}_score": detector(samples).item() for part, samples in heard.items()}
-        times_s = self.clock.centre_s(self.clock.n_frames(len(recording.waveform)))
-        values = {"density": grid.at(band_hz(), times_s), "convergence": grid.convergence}
-        values |= {part: samples[0].cpu().numpy() for part, samples in heard.items()}
-        return {"detector": name, "sign": sign, "spoof_score": grid.spoof_score, **scores, **values}
+        with evaluating(self.detector(name), self.device) as detector:
+            seed = self.study.corpus.seed
+            return {"detector": name} | in_frequency(detector, waveform, self.thresholds[name], seed, share_done)
 
     def changes(
         self,
@@ -317,6 +308,28 @@ class Bench:
         if frames is None:
             raise InputError(f"{mask.spec}: {recording.name} has no segments that tell where to act")
         return frames
+
+
+def in_frequency(
+    detector: Any,
+    waveform: Tensor,
+    threshold: float,
+    seed: int = 0,
+    progress: Callable[[float], None] = lambda share: None,
+    passes: int = GRID_PASSES,
+) -> dict[str, Any]:
+    """The evidence in the cells of (1, samples), and what is heard of it: all of `Bench.grid` but the name."""
+    grid = grids.grid(detector, waveform, budget=passes, seed=seed, progress=progress)
+    sign = 1 if grid.spoof_score >= threshold else -1
+    bank = grids.FilterBank(waveform)
+    mask = grid.mask(bank, grid.strongest(LOUD_SHARE, sign))
+    heard = {"only": bank.only(mask), "without": bank.without(mask)}
+    with torch.inference_mode():
+        scores = {f"{part}_score": detector(samples).item() for part, samples in heard.items()}
+    times_s = detector.clock.centre_s(detector.clock.n_frames(waveform.shape[1]))
+    values = {"density": grid.at(band_hz(), times_s), "convergence": grid.convergence}
+    values |= {part: samples[0].cpu().numpy() for part, samples in heard.items()}
+    return {"sign": sign, "spoof_score": grid.spoof_score, **scores, **values}
 
 
 def without_region(start_s: float, end_s: float, fill: str = "noise") -> list[Trial]:
