@@ -280,8 +280,10 @@ class Annotation(Values):
     ----------
     utterances
         Names of the utterances that are annotated; none: all that are explained.
+    listen_first
+        Show name, class and curves of an utterance only once the annotator has written what there is to hear.
     blind
-        Hide label, scores and detectors, which come in random order as A, B, C.
+        Hide label, scores and detectors for good; the detectors come in random order as A, B, C.
     decoys, repeats
         With `blind`: judge regions at random places too, as long as the real ones; and the share of the utterances that
         come twice, for the agreement of annotators with themselves.
@@ -290,6 +292,7 @@ class Annotation(Values):
     """
 
     utterances: list[str] | None = None
+    listen_first: bool = True
     blind: bool = False
     decoys: bool = True
     repeats: Annotated[float, Field(ge=0, le=0.5)] = 0.1

@@ -131,7 +131,7 @@ def test_items_and_tracks_keep_their_names_as_they_are(store):
         ("A.audible", 1, "true or false"),
         ("comment", "x" * 10_001, "at most 10,000"),
         ("comment", 7, "a text is needed"),
-        ("A.score", 7, "accepted: comment, similarity, done, <track>.start_s"),
+        ("A.score", 7, "accepted: comment, similarity, marks, done, <track>.start_s"),
         ("score", 7, "accepted: comment"),
         (None, 7, "accepted: comment"),
     ],

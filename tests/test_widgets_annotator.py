@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from sslig import audio
+from sslig.annotation import plan
 from sslig.annotation.plan import Track
 from sslig.annotation.store import Store
 from sslig.corpora import protocol
@@ -65,7 +66,8 @@ def session(sheet, tmp_path):
     """Makes a session on the same store; keywords are options of the annotation."""
 
     def make(**options):
-        return Session(sheet, Store(tmp_path / "store.sqlite"), Annotation(**options), seed=0)
+        options = Annotation(**{"listen_first": False} | options)
+        return Session(sheet, Store(tmp_path / "store.sqlite"), options, seed=0)
 
     return make
 
@@ -84,11 +86,11 @@ def state(session, item):
 
 
 def test_a_name_opens_the_plan(session):
-    plan = session().answer({"kind": "start", "name": "  Ada   Lovelace "})
-    assert (plan["kind"], plan["name"], plan["blind"], plan["place"]) == ("plan", "Ada Lovelace", False, 0)
-    assert sorted(item["title"] for item in plan["items"]) == UTTERANCES
-    assert {item["group"] for item in plan["items"]} == {"bona fide", "confidently wrong spoof"}
-    assert not any(item["done"] for item in plan["items"])
+    opened = session().answer({"kind": "start", "name": "  Ada   Lovelace "})
+    assert (opened["kind"], opened["name"], opened["blind"], opened["place"]) == ("plan", "Ada Lovelace", False, 0)
+    assert sorted(item["title"] for item in opened["items"]) == UTTERANCES
+    assert {item["group"] for item in opened["items"]} == {"bona fide", "confidently wrong spoof"}
+    assert not any(item["done"] for item in opened["items"])
 
 
 @pytest.mark.parametrize("name", ["   ", None, "x" * 81])
@@ -105,6 +107,34 @@ def test_an_item_has_sound_and_evidence(session):
     assert item["view"]["audio"] == view(item["title"])["audio"]
     assert item["tracks"][0]["region"] == REGION_S
     assert item["state"] == {}
+
+
+def test_an_annotator_listens_before_anything_is_shown(session):
+    page, items = start(session(listen_first=True))
+    first = page.answer({"kind": "open", "item": items[0]})
+    assert (first["heard"], first["tracks"], first["view"]["lanes"]) == (False, [], [])
+    assert (first["title"], first["group"]) == ("Item 1", None)
+    disclosed = json.dumps({name: value for name, value in first.items() if name != "view"})
+    assert not any(name in disclosed for name in UTTERANCES)
+    put(page, items[0], {"comment": "  "})
+    assert not page.answer({"kind": "open", "item": items[0]})["heard"]
+    put(page, items[0], {"comment": "a click"})
+    again = page.answer({"kind": "open", "item": items[0]})
+    assert (again["heard"], len(again["tracks"]), again["title"] in UTTERANCES) == (True, 3, True)
+    titles = [item["title"] in UTTERANCES for item in page.answer({"kind": "start", "name": "Ada"})["items"]]
+    assert titles == [True, *[False] * 9]
+
+
+def test_more_regions_have_labels_in_own_words(session):
+    page, items = start(session())
+    rows = [{"start_s": 0.5, "end_s": 0.6, "label": "hiss"}, {"start_s": 0.1, "end_s": 0.2, "label": ""}]
+    assert put(page, items[0], {"marks": rows})["kind"] == "saved"
+    assert state(page, items[0])["marks"] == rows[::-1]
+    table = plan.marks(page.store)
+    assert table[["annotator", "label"]].to_numpy().tolist() == [["Ada", ""], ["Ada", "hiss"]]
+    assert set(table["utterance"]) <= set(UTTERANCES)
+    refused = put(page, items[0], {"marks": [{"start_s": 0.5, "end_s": 0.4, "label": "x"}]})
+    assert "a region from 0.5 to 0.4 s" in refused["why"]
 
 
 def test_a_saved_change_is_in_the_store(session):

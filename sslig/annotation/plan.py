@@ -20,7 +20,6 @@ import pandas as pd
 from sslig.annotation.store import (
     DETECTORS,
     ITEM_CHARACTERS,
-    ITEM_FIELDS,
     TRACK_FIELDS,
     Check,
     Store,
@@ -65,6 +64,9 @@ TYPES: Mapping[str, str] = {
 }
 """Columns and their types. ``general`` is the comment on the whole utterance. A missing cue is NaN, a missing text is
 empty."""
+
+WHOLE = {"comment": "general", "similarity": "similarity", "done": "done"}
+"""Field of an utterance as a whole -> its column."""
 
 DEFAULTS: Mapping[str, Any] = {
     **{column: {"str": "", "bool": False, "float64": np.nan}.get(kind) for column, kind in TYPES.items()},
@@ -258,6 +260,18 @@ def annotations(store: Store) -> pd.DataFrame:
             if item.id in states:
                 rows += [{"annotator": annotator, **row} for row in _rows(item, states[item.id], changed_at)]
     return conformed(rows)
+
+
+def marks(store: Store) -> pd.DataFrame:
+    """Regions that annotators marked besides the proposed ones, with labels in their own words, a row a region."""
+    rows = [
+        {"annotator": annotator, "utterance": item.utterance, "item": item.id, **mark}
+        for annotator, items in plans(store).items()
+        for states in [store.states(annotator)]
+        for item in items
+        for mark in states.get(item.id, {}).get("marks", [])
+    ]
+    return pd.DataFrame(rows, columns=["annotator", "utterance", "item", "start_s", "end_s", "label"])
 
 
 def keep(store: Store, table: pd.DataFrame) -> int:
@@ -457,7 +471,7 @@ def _fields(item: Item, part: pd.DataFrame) -> dict[str, Any]:
     """The fields of an item that rows of its utterance fill."""
     names = {(track.detector, track.decoy): track.name for track in item.tracks}
     rows = part.to_dict("records")
-    values = {field: rows[0]["general" if field == "comment" else field] for field in ITEM_FIELDS}
+    values = {field: rows[0][column] for field, column in WHOLE.items()}
     for row in rows:
         track = names[row["detector"], row["decoy"]]
         values |= {f"{track}.{field}": row[field] for field in TRACK_FIELDS}

@@ -117,7 +117,23 @@ locality = _accepting(
     f"a whole number from {LOCALITY[0]} (spread) to {LOCALITY[1]} (spiky)",
 )
 
-ITEM_FIELDS: Mapping[str, Check] = {"comment": text, "similarity": text, "done": flag}
+MOST_MARKS = 50
+
+
+def marks(value: Any) -> list[dict[str, Any]]:
+    """Regions that an annotator marks besides the proposed ones, each with a label in own words, in order of time."""
+    if not isinstance(value, list) or len(value) > MOST_MARKS or not all(isinstance(mark, Mapping) for mark in value):
+        raise InputError(f"{value!r}; a list of at most {MOST_MARKS} regions with start_s, end_s and label is needed")
+    rows = [
+        {"start_s": seconds(m.get("start_s")), "end_s": seconds(m.get("end_s")), "label": text(m.get("label"))}
+        for m in value
+    ]
+    for row in rows:
+        check_region(row["start_s"], row["end_s"])
+    return sorted(rows, key=lambda row: (row["start_s"], row["end_s"]))
+
+
+ITEM_FIELDS: Mapping[str, Check] = {"comment": text, "similarity": text, "marks": marks, "done": flag}
 """Fields of an utterance as a whole."""
 
 TRACK_FIELDS: Mapping[str, Check] = {

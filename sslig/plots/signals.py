@@ -3,7 +3,6 @@
 from functools import cache
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 
@@ -52,6 +51,8 @@ def band_hz() -> np.ndarray:
 
 def trend(frames: np.ndarray, trend_frames: int = TREND_FRAMES) -> np.ndarray:
     """(frame,) Running median over `trend_frames` frames; the ends are continued by their last value."""
+    from scipy.ndimage import median_filter  # the annotator imports this module, and needs no more of scipy
+
     return median_filter(np.asarray(frames, dtype=float), trend_frames, mode="nearest")
 
 

@@ -4,12 +4,13 @@ The page and its session exchange plain messages, so a session also works withou
 each with ``kind``:
 
     start   name                 -> plan: name, blind, place, items (handle, title, group, done)
-    open    item                 -> item: item, title, group, tracks, state, view
+    open    item                 -> item: item, title, group, heard, tracks, state, view
     record  item, id, values     -> saved: item, id, done, of; or refused: item, id, why, again
     undo, redo   item            -> state: item, state, changed
 
 An item goes by a handle that discloses nothing of the utterance. No answer holds what a blind plan hides: utterance,
-group, detectors, scores and the sign of the evidence.
+group, detectors, scores and the sign of the evidence. Where annotators listen first, no answer holds the name, the
+group or the curves of an item before its comment is stored (``heard``).
 
 The server writes sound, spectrogram and evidence of each utterance as a row group of one light file, the sheet. An
 annotator's process opens no other file, so it needs no detectors and serves no recording that is not on the sheet.
@@ -98,7 +99,8 @@ class Session:
         self.items = {plan.digest(annotator, item.id): item for item in items}
         states = self.store.states(annotator)
         listed = [
-            {"handle": handle, "done": bool(states.get(item.id, {}).get("done"))} | _named(item, number)
+            {"handle": handle, "done": bool(states.get(item.id, {}).get("done"))}
+            | _named(item, number, self._heard(states.get(item.id, {})))
             for number, (handle, item) in enumerate(self.items.items(), start=1)
         ]
         place = plan.resume(items, self.store, annotator)
@@ -106,14 +108,21 @@ class Session:
 
     def _open(self, message: Mapping[str, Any]) -> dict[str, Any]:
         item = self._item(message)
-        named = _named(item, list(self.items).index(message["item"]) + 1)
+        state = self.store.state(self.annotator, item.id)
+        heard = self._heard(state)
+        named = _named(item, list(self.items).index(message["item"]) + 1, heard)
         drawn, regions = self.sheet.view(item.utterance), self.sheet.regions
         read_s = regions[regions["utterance"] == item.utterance].set_index("detector")["read_s"]
-        lanes = [lane(drawn, track, read_s[track.detector], blind=item.blind) for track in item.tracks]
+        tracks = item.tracks if heard else ()
+        lanes = [lane(drawn, track, read_s[track.detector], blind=item.blind) for track in tracks]
         drawn |= {"name": named["title"], "lanes": lanes, "maps": [], "tiers": []}
-        state = self.store.state(self.annotator, item.id)
-        tracks = [{"name": track.name, "region": track.region} for track in item.tracks]
-        return {"kind": "item", "item": message["item"], "state": state, "tracks": tracks, "view": drawn, **named}
+        tracks = [{"name": track.name, "region": track.region} for track in tracks]
+        answer = {"kind": "item", "item": message["item"], "heard": heard, "state": state, "tracks": tracks}
+        return answer | {"view": drawn, **named}
+
+    def _heard(self, state: Mapping[str, Any]) -> bool:
+        """Whether an annotator may see the curves of an item: at once, or after a word on what there is to hear."""
+        return not self.options.listen_first or bool(state.get("comment", "").strip())
 
     def _record(self, message: Mapping[str, Any]) -> dict[str, Any]:
         item, values = self._item(message), message.get("values")
@@ -243,9 +252,10 @@ def _shifted(values: bytes, shift_s: float, read_s: float, clock: Mapping[str, f
     return frames.tobytes()
 
 
-def _named(item: Item, number: int) -> dict[str, Any]:
-    """Title and group of an item on the page; a blind item has a number only."""
-    return {"title": f"Item {number}", "group": None} if item.blind else {"title": item.utterance, "group": item.group}
+def _named(item: Item, number: int, heard: bool) -> dict[str, Any]:
+    """Title and group of an item on the page; one that is blind, or not `heard`, has a number only."""
+    hidden = item.blind or not heard
+    return {"title": f"Item {number}", "group": None} if hidden else {"title": item.utterance, "group": item.group}
 
 
 def _clock(folder: Path) -> FrameClock:

@@ -18,7 +18,7 @@ NASTY = (
 
 @pytest.fixture(scope="module")
 def server(copied, serving):
-    with serving(copied()) as running:
+    with serving(copied(annotation={"listen_first": False})) as running:
         yield running
 
 
@@ -196,7 +196,7 @@ SECRETS = ["E_000", "aasist", "camhfa", "sls", "AASIST", "CA-MHFA", "SLS", "bona
 
 def test_a_blind_page_discloses_nothing(visit, copied, serving):
     """Every frame that reaches the page is read: apart from its own code, none holds a secret."""
-    with serving(copied(annotation={"blind": True})) as server:
+    with serving(copied(annotation={"blind": True, "listen_first": False})) as server:
         page, frames = visit("about:blank").page, []
         page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(frame)))
         page.goto(server.url)

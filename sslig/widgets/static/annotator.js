@@ -104,8 +104,8 @@ class Annotator {
   // ---------------------------------------------------------------- the page
 
   layout() {
-    const button = (text, title, run, className = "") => make("button", { type: "button", textContent: text, title, className, onclick: run });
-    this.progress = make("progress", { max: this.items.length, value: 0 });
+    const button = (text, title, run, className = "", ariaLabel = null) => make("button", { type: "button", textContent: text, title, className, ariaLabel, onclick: run });
+    this.progress = make("progress", { max: this.items.length, value: 0, ariaLabel: "items done" });
     this.counted = make("span");
     this.status = make("span", { className: "sslig-status", role: "status" });
     this.alert = make("p", { className: "sslig-alert", role: "alert", hidden: true });
@@ -116,8 +116,13 @@ class Annotator {
     this.comment = this.text("comment", "In a word or two, before you look at the curves (g)", 2);
     this.similarity = this.text("similarity", "The same places and cues, or different ones? (m)", 2);
     this.tracks = make("div", { className: "sslig-cards" });
+    this.reveal = make("div", { className: "sslig-bar", hidden: true },
+      button("Show the curves", "after you have written what you hear", () => this.unveil(), "sslig-main"),
+      make("span", { className: "sslig-quiet", textContent: "Name, class and curves appear once you have written what you hear; a word is enough." }));
+    this.marks = make("div", { className: "sslig-marks" });
+    this.missing = make("span", { className: "sslig-quiet", role: "status" });
     const bar = make("div", { className: "sslig-bar" },
-      button("‹", "previous (p)", () => this.go(this.place - 1)), this.jump, button("›", "next (n)", () => this.go(this.place + 1)),
+      button("‹", "previous (p)", () => this.go(this.place - 1), "", "previous item"), this.jump, button("›", "next (n)", () => this.go(this.place + 1), "", "next item"),
       button("undo", "undo the last change of this utterance (u)", () => this.back("undo")),
       button("redo", "redo it (U)", () => this.back("redo")),
       make("span", { className: "sslig-progress" }, this.progress, this.counted), this.status,
@@ -128,13 +133,13 @@ class Annotator {
       button("play / pause", "play or pause (space)", () => this.view.toggle()),
       button("play region", "play the region of the active curve (Enter)", () => this.playRegion()),
       (this.loop = button("loop", "repeat the region (l)", () => this.toggleLoop(), "sslig-toggle")),
-      button("−", "zoom out (-)", () => this.view.zoom(0.5)), button("+", "zoom in (+)", () => this.view.zoom(2)),
+      button("−", "zoom out (-)", () => this.view.zoom(0.5), "", "zoom out"), button("+", "zoom in (+)", () => this.view.zoom(2), "", "zoom in"),
       button("all", "show all (0)", () => this.view.zoom(0)), this.clock);
     this.loop.ariaPressed = "false";
     const done = button("Done, next", "mark as done and open the next (d)", () => this.done(), "sslig-main");
     this.body.replaceChildren(bar, this.alert, make("div", { className: "sslig-heading" }, this.heading, this.group), this.viewRoot, transport,
-      this.labelled("What do you hear?", this.comment), this.tracks, this.labelled("Similarity of the curves", this.similarity),
-      make("div", { className: "sslig-bar" }, done));
+      this.labelled("What do you hear?", this.comment), this.reveal, this.tracks, this.marks, (this.compared = this.labelled("Similarity of the curves", this.similarity)),
+      make("div", { className: "sslig-bar" }, done, this.missing));
     this.body.onkeydown = (event) => this.pressed(event);
     this.body.onclick = (event) => event.detail && event.target.matches("button") && this.viewRoot.focus({ preventScroll: true });
   }
@@ -199,6 +204,11 @@ class Annotator {
   open(message) {
     if (message.item !== this.items[this.place]?.handle) return; // another item has been opened
     this.say("");
+    this.revealed = message.heard;
+    this.reveal.hidden = message.heard;
+    this.compared.hidden = this.marks.hidden = !message.heard;
+    Object.assign(this.items[this.place], { title: message.title, group: message.group });
+    this.list();
     this.state = merged(message.state, this.outbox.pending(message.item));
     this.heading.textContent = message.title;
     this.group.textContent = message.group ?? "";
@@ -208,7 +218,7 @@ class Annotator {
     this.view.show(message.view);
     this.view.set({ perLane: true });
     this.cards.forEach((card) => this.mark(card));
-    this.activate(this.cards[0]);
+    if (this.cards.length) this.activate(this.cards[0]);
     this.show();
     if (!this.body.contains(document.activeElement)) this.viewRoot.focus({ preventScroll: true });
   }
@@ -226,9 +236,41 @@ class Annotator {
     return card;
   }
 
+  /** Stores what is heard, and opens the item again, now with its curves. */
+  unveil() {
+    this.flush();
+    if (!(this.state.comment ?? "").trim()) return this.say("Write what you hear first; a word is enough.");
+    this.unveiling = this.items[this.place].handle;
+    if (!this.outbox.entries.size) this.reopen();
+  }
+
+  reopen() {
+    const item = this.unveiling;
+    this.unveiling = null;
+    if (item) this.send({ kind: "open", item });
+  }
+
+  /** More regions, each with a label in own words. */
+  showMarks() {
+    const rows = this.state.marks ?? [];
+    const change = (next) => this.change({ marks: next });
+    const row = (mark, i) => {
+      const label = make("input", { type: "text", value: mark.label, maxLength: 200, dir: "auto", ariaLabel: `label of region ${i + 1}`, onchange: () => change(rows.map((other, at) => (at === i ? { ...mark, label: label.value } : other))) });
+      const button = (textContent, ariaLabel, run) => make("button", { type: "button", textContent, ariaLabel, title: ariaLabel, onclick: run });
+      return make("div", { className: "sslig-place" }, button("▶", `play region ${i + 1}`, () => this.view.play(mark.start_s, mark.end_s)),
+        make("span", { textContent: `${mark.start_s.toFixed(2)} to ${mark.end_s.toFixed(2)} s` }), label, button("✕", `remove region ${i + 1}`, () => change(rows.filter((_, at) => at !== i))));
+    };
+    const add = make("button", { type: "button", textContent: "Add the region of the active curve", onclick: () => {
+      if (!this.active?.track.region) return;
+      const [start_s, end_s] = this.active.region(this.state).map(rounded);
+      change([...rows, { start_s, end_s, label: "" }]);
+    } });
+    this.marks.replaceChildren(make("span", { className: "sslig-label", textContent: "More regions, in your own words" }), ...rows.map(row), add);
+  }
+
   drawn() {
     for (const card of this.cards) this.view.element(card.track.name)?.addEventListener("pointerdown", () => this.activate(card));
-    this.activate(this.active);
+    if (this.cards.length) this.activate(this.active);
     this.body.dataset.ready = this.items[this.place].handle;
   }
 
@@ -297,6 +339,9 @@ class Annotator {
 
   show() {
     for (const card of this.cards) card.show(this.state);
+    if (!this.marks.contains(document.activeElement) || document.activeElement.tagName !== "INPUT") this.showMarks();
+    const open = this.stillOpen();
+    this.missing.textContent = open.length ? `still open: ${open.join(", ")}` : "";
     for (const [field, area] of Object.entries({ comment: this.comment, similarity: this.similarity })) {
       if (!this.typing.has(field) && area.value !== (this.state[field] ?? "")) area.value = this.state[field] ?? "";
     }
@@ -320,9 +365,15 @@ class Annotator {
     this.show();
   }
 
+  /** What has no answer yet. */
+  stillOpen() {
+    if (!this.revealed) return ["what you hear, then the curves"];
+    return this.cards.flatMap((card) => card.missing(this.state).map((name) => `${card.track.name}: ${name}`));
+  }
+
   done() {
     this.flush();
-    const open = this.cards.flatMap((card) => card.missing(this.state).map((name) => `${card.track.name}: ${name}`));
+    const open = this.stillOpen();
     if (open.length) return this.say(`Still open: ${open.join(", ")}.`);
     this.change({ done: true });
     this.items[this.place].done = true;
@@ -337,6 +388,7 @@ class Annotator {
 
   written({ id }) {
     this.outbox.settled(id);
+    if (this.unveiling && !this.outbox.entries.size) this.reopen();
   }
 
   refused({ id, item, why, again }) {
