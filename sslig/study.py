@@ -190,7 +190,7 @@ class Attribution(Values):
     baseline_utterances: Count | None = 1000
     freeze_selection: bool = True
     tolerance: Annotated[float, Field(gt=0)] = 0.01
-    map_tolerance: Annotated[float, Field(gt=0)] = 0.05
+    map_tolerance: Annotated[float, Field(gt=0)] = 0.1
     min_steps: Annotated[int, Field(ge=2)] = 8
     max_steps: Annotated[int, Field(ge=2)] = 512
 

@@ -142,14 +142,15 @@ def of_features(target: Target, by_feature: Tensor, **certificate: Any) -> Expla
     `certificate` are ``steps`` and, where the method promises a sum, ``residual``, ``uncertainty``, ``map_error`` and
     ``status``; and scores, where they are known without another pass.
     """
-    by_feature = by_feature.detach().double()
-    sizes = {ABSOLUTE: by_feature.abs().sum(dim=(0, 2)), L2: torch.linalg.vector_norm(by_feature, dim=(0, 2))}
+    by_feature = by_feature.detach()
+    norms = {ABSOLUTE: 1, L2: 2}
+    sizes = {name: torch.linalg.vector_norm(by_feature, ord, dim=(0, 2)) for name, ord in norms.items()}
     scores = ("spoof_score", "baseline_score", "free_baseline_score")
     certificate = {name: getattr(target, name) for name in scores if name not in certificate} | certificate
     return Explanation(
-        by_feature.sum(dim=-1).cpu().numpy(),
+        by_feature.sum(dim=-1, dtype=torch.float64).cpu().numpy(),
         selection=FREE if target.free is None else FROZEN,
-        sizes={name: size.cpu().numpy() for name, size in sizes.items()},
+        sizes={name: size.double().cpu().numpy() for name, size in sizes.items()},
         **certificate,
     )
 

@@ -1,7 +1,7 @@
 """Integrated Gradients along straight paths: a nested quadrature that stops by the map and by its sum."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,9 +55,9 @@ def _integrated(targets: Sequence[Target], options: Options) -> list[Explanation
         ended = [last or certificate["status"] == COMPLETE for certificate in certificates]
         complete = paths.only(ended)
         for target, by_feature, k in zip(complete.targets, complete.by_feature(), np.flatnonzero(ended), strict=True):
-            certificate = certificates[k] | scores[id(target)]
-            certificate["residual"] = by_feature.sum().item() - _difference(certificate)
-            results[id(target)] = of_features(target, by_feature, **certificate)
+            explanation = of_features(target, by_feature, **certificates[k] | scores[id(target)])
+            residual = float(explanation.by_layer.sum() - explanation.difference)
+            results[id(target)] = replace(explanation, residual=residual)
         paths, n_steps = paths.only([not end for end in ended]), 2 * n_steps
     return [results[id(target)] for target in targets]
 
@@ -76,18 +76,22 @@ class Paths:
         All paths, those of one target, one a start, beside each other.
     gradients
         (point, line, ...) Gradients of the views of `line` at the points of ``quadrature(n_steps)``.
+    by_frame
+        (point, line, frame) What is integrated over these points, by frame.
     """
 
     targets: Sequence[Target]
     line: Line
     n_steps: int
     gradients: Tensor
+    by_frame: Tensor
 
     @classmethod
     def between(cls, targets: Sequence[Target]) -> "Paths":
         """The paths to targets, without points."""
-        line = _line(targets)
-        return cls(targets, line, 1, line.views(targets[0].x.new_empty(0)))
+        line, none = _line(targets), targets[0].x.new_empty(0)
+        views = line.views(none)
+        return cls(targets, line, 1, views, line.by_frame(none, views))
 
     @property
     def n_starts(self) -> int:
@@ -104,9 +108,12 @@ class Paths:
         points, _ = quadrature(n_steps, like=self.targets[0].x)
         new = torch.ones(n_steps - 1, dtype=torch.bool)
         new[n_steps // self.n_steps - 1 :: n_steps // self.n_steps] = False
-        gradients = self.gradients.new_empty(n_steps - 1, *self.gradients.shape[1:])
-        gradients[new], gradients[~new] = self._gradients_at(points[new]), self.gradients
-        return Paths(self.targets, self.line, n_steps, gradients)
+        gradients = self._gradients_at(points[new])
+        with torch.no_grad():
+            by_frame = self.line.by_frame(points[new], gradients)
+        if self.n_steps > 1:
+            gradients, by_frame = _merged(gradients, self.gradients, new), _merged(by_frame, self.by_frame, new)
+        return Paths(self.targets, self.line, n_steps, gradients, by_frame)
 
     def only(self, chosen: Sequence[bool]) -> "Paths":
         """The paths to some of the targets."""
@@ -114,7 +121,8 @@ class Paths:
             return self
         targets = [target for target, is_chosen in zip(self.targets, chosen, strict=True) if is_chosen]
         lines = torch.tensor(chosen).repeat_interleave(self.n_starts)
-        return Paths(targets, _line(targets) if targets else self.line, self.n_steps, self.gradients[:, lines])
+        line = _line(targets) if targets else self.line
+        return Paths(targets, line, self.n_steps, self.gradients[:, lines], self.by_frame[:, lines])
 
     def scores(self) -> list[dict[str, float]]:
         """F(x) and the mean of F(b) of each target, also with the free selection; no other pass is needed for them."""
@@ -129,7 +137,7 @@ class Paths:
         """(2, line) F at both ends of each path."""
         rows, logit = self._rows_at_once, same_rows(line.logit)
         views = line.views(self.targets[0].x.new_tensor([0.0, 1.0]))  # (end, line, ...)
-        return torch.cat([logit(part) for part in views.flatten(0, 1).split(rows)]).view(views.shape[:2])
+        return torch.cat([logit(part) for part in views.flatten(0, 1).split(rows)]).view(views.shape[:2]).double()
 
     @property
     def _rows_at_once(self) -> int:
@@ -152,7 +160,7 @@ class Paths:
 
     def certificates(self, scores: Sequence[Mapping[str, float]], options: Options) -> list[dict[str, Any]]:
         """How far the attribution to each target adds up, and what changes by the half of the points that is new."""
-        maps = zip(scores, self._by_frame(1), self._by_frame(2), strict=True)
+        maps = zip(scores, self._maps(every=1), self._maps(every=2), strict=True)
         return [self._certificate(_difference(ends), fine, coarse, options) for ends, fine, coarse in maps]
 
     def _certificate(self, difference: float, fine: Tensor, coarse: Tensor, options: Options) -> dict[str, Any]:
@@ -167,11 +175,12 @@ class Paths:
         certificate = {"steps": self.n_steps, "residual": residual, "uncertainty": change}
         return certificate | {"map_error": map_error, "status": status}
 
-    def _by_frame(self, every: int) -> list[Tensor]:
+    def _maps(self, every: int) -> list[Tensor]:
         """(frame,) The attribution to each target, by each `every`-th point of all."""
-        points, weights = quadrature(self.n_steps // every, like=self.targets[0].x)
-        return self._by_target(self.line.by_frame(points, weights, self.gradients[every - 1 :: every]))
+        _, weights = quadrature(self.n_steps // every, like=self.by_frame)
+        return self._by_target(torch.tensordot(weights, self.by_frame[every - 1 :: every], dims=1).double())
 
+    @torch.no_grad()
     def by_feature(self) -> list[Tensor]:
         """(layer, frame, feature) The attribution to each target."""
         if not self.targets:
@@ -181,8 +190,15 @@ class Paths:
 
     def _by_target(self, by_line: Tensor) -> list[Tensor]:
         """The (line, ...) values of each target, averaged over its starts."""
-        by_starts = by_line.double().split(self.n_starts)
+        by_starts = by_line.split(self.n_starts)
         return [target.mean(by_start) for target, by_start in zip(self.targets, by_starts, strict=True)]
+
+
+def _merged(new: Tensor, kept: Tensor, is_new: Tensor) -> Tensor:
+    """(point, ...) New values among those that there are."""
+    merged = new.new_empty(len(is_new), *new.shape[1:])
+    merged[is_new], merged[~is_new] = new, kept
+    return merged
 
 
 def quadrature(n_steps: int, like: Tensor) -> tuple[Tensor, Tensor]:

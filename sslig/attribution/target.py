@@ -116,7 +116,7 @@ class Target:
     def mean(self, by_start: Tensor) -> Tensor:
         """(...) The weighted mean of (start, ...) over the starts."""
         if self.weights is None:
-            return by_start.mean(dim=0)
+            return by_start[0] if len(by_start) == 1 else by_start.mean(dim=0)
         return torch.tensordot(self.weights.to(by_start), by_start, dims=1)
 
 

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sslig.errors import DetectorError
 from sslig.models.lines import AffineLine
@@ -75,4 +76,7 @@ class CAMHFA(nn.Module):
         return self._weights(self.project(features)[:, 0])
 
     def _weights(self, keys: Tensor) -> Tensor:
-        return self.att_head(keys.unsqueeze(1)).squeeze(-1).softmax(dim=-1)  # (batch, head, frame)
+        # A convolution over all of C is one over frames with C channels, which is faster.
+        kernel = self.att_head.weight.squeeze(1).transpose(1, 2)  # (head, C, context)
+        scores = functional.conv1d(keys.transpose(1, 2), kernel, padding=kernel.shape[2] // 2)
+        return scores.softmax(dim=-1)  # (batch, head, frame)

@@ -21,11 +21,11 @@ class Line(Protocol):
     def views(self, points: Tensor) -> Tensor:
         """(point, line, ...) What the head reads at (point,) values of alpha."""
 
-    def by_frame(self, points: Tensor, weights: Tensor, gradients: Tensor) -> Tensor:
-        """(line, frame) Integrated Gradients over layers and features, by a quadrature and (point, line, ...)."""
+    def by_frame(self, points: Tensor, gradients: Tensor) -> Tensor:
+        """(point, line, frame) What Integrated Gradients over layers and features integrate, by (point, line, ...)."""
 
     def by_feature(self, points: Tensor, weights: Tensor, gradients: Tensor) -> Tensor:
-        """(line, layer, frame, feature) The same for single features."""
+        """(line, layer, frame, feature) Integrated Gradients of single features, by a quadrature."""
 
 
 class AffineLine:
@@ -67,14 +67,23 @@ class AffineLine:
         """(point, line, part, frame, size) Views at (point,) values of alpha."""
         return self.start_view + points.view(-1, 1, 1, 1, 1) * self.way
 
-    def by_frame(self, points: Tensor, weights: Tensor, gradients: Tensor) -> Tensor:
-        """(line, frame) Integrated Gradients over layers and features, which the map of a frame keeps."""
-        return (torch.tensordot(weights, gradients, dims=1) * self.way).sum(dim=(1, 3))
+    def by_frame(self, points: Tensor, gradients: Tensor) -> Tensor:
+        """(point, line, frame) What is integrated: the product with the way, since the map keeps frames apart."""
+        return (gradients * self.way).sum(dim=(2, 4))
 
     def by_feature(self, points: Tensor, weights: Tensor, gradients: Tensor) -> Tensor:
         """(line, layer, frame, feature) Integrated Gradients of single features."""
         _, back = torch.func.vjp(self.project, self.end)
-        return (self.end - self.start) * back(torch.tensordot(weights, gradients, dims=1))[0]
+        return times_way(back(torch.tensordot(weights, gradients, dims=1))[0], self.start, self.end)
+
+
+@torch.no_grad()
+def times_way(gradients: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """(line, layer, frame, feature) Gradients, changed in place to their product with the way, layer by layer."""
+    gradients = gradients.detach()
+    for gradient, origin, here in zip(gradients.unbind(1), start.unbind(1), end.unbind(1), strict=True):
+        gradient.mul_(here - origin)
+    return gradients
 
 
 def once(features: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sslig.models.lines import once
+from sslig.models.lines import once, times_way
 
 
 class SLS(nn.Module):
@@ -89,21 +89,21 @@ class GatedLine:
         gates, alpha = self._gates(points), points.view(-1, 1, 1, 1)
         return torch.lerp(*torch.broadcast_tensors(mix(gates, self.start), mix(gates, self.end), alpha))
 
-    def by_frame(self, points: Tensor, weights: Tensor, gradients: Tensor) -> Tensor:
-        """(line, frame) Integrated Gradients over layers and features."""
+    def by_frame(self, points: Tensor, gradients: Tensor) -> Tensor:
+        """(point, line, frame) What Integrated Gradients over layers and features integrate."""
         gates = self._gates(points)
-        change = mix(gates, self.end) - mix(gates, self.start)  # (point, line, frame, feature)
-        by_sum = torch.einsum("p,pntd,pntd->nt", weights, gradients, change)
+        by_sum = ((mix(gates, self.end) - mix(gates, self.start)) * gradients).sum(dim=3)
         way = (self.end @ self._gate_weights - self.start @ self._gate_weights) / self.head.n_frames
-        by_gate = torch.einsum("nl,nlt->nt", self._gate_gradients(points, weights, gradients), way)
-        return self._padded(by_sum + by_gate, 1)
+        by_gate = mix(self._gate_gradients(points, gradients), way.unsqueeze(3)).squeeze(3)
+        return self._padded(by_sum + by_gate, 2)
 
     def by_feature(self, points: Tensor, weights: Tensor, gradients: Tensor) -> Tensor:
         """(line, layer, frame, feature) Integrated Gradients of single features."""
         weighted = weights.view(-1, 1, 1) * self._gates(points)  # (point, line, layer)
         gradient = (weighted.permute(1, 2, 0) @ gradients.transpose(0, 1).flatten(2)).view_as(self.end)
-        by_gate = self._gate_gradients(points, weights, gradients)[..., None] * self._gate_weights / self.head.n_frames
-        return self._padded((gradient + by_gate.unsqueeze(2)) * (self.end - self.start), 2)
+        by_gate = torch.tensordot(weights, self._gate_gradients(points, gradients), dims=1)  # (line, layer)
+        gradient += (by_gate[..., None] * self._gate_weights / self.head.n_frames).unsqueeze(2)
+        return self._padded(times_way(gradient, self.start.expand_as(self.end), self.end), 2)
 
     @property
     def _gate_weights(self) -> Tensor:
@@ -113,14 +113,14 @@ class GatedLine:
         """(point, line, layer) Gates at (point,) values of alpha."""
         return torch.sigmoid(torch.lerp(self.start_logits, self.end_logits, points.view(-1, 1, 1)))
 
-    def _gate_gradients(self, points: Tensor, weights: Tensor, gradients: Tensor) -> Tensor:
-        """(line, layer) The mean gradient with respect to the logits of the gates."""
+    def _gate_gradients(self, points: Tensor, gradients: Tensor) -> Tensor:
+        """(point, line, layer) Gradients with respect to the logits of the gates."""
         gates, alpha, by_line = self._gates(points), points.view(-1, 1, 1), gradients.transpose(0, 1)
         at_end = by_line.flatten(2) @ self.end.flatten(2).mT  # (line, point, layer)
         few = by_line if self.start.shape[2] > 1 else by_line.sum(dim=2)
         at_start = few.flatten(2) @ self.start.flatten(2).mT
         along = torch.lerp(at_start.transpose(0, 1), at_end.transpose(0, 1), alpha)
-        return torch.tensordot(weights, gates * (1 - gates) * along, dims=1)
+        return gates * (1 - gates) * along
 
     def _padded(self, values: Tensor, dim: int) -> Tensor:
         """The values with zeros for the frames, along `dim`, that the head does not read."""
