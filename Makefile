@@ -28,7 +28,7 @@ export EXPERIMENT CORPUS
 
 # Checked before minutes of installing: the demo's recordings come as Debian packages.
 demo:
-	@if [ -z "$$CORPUS" ] && grep -q "source: prompts" "$$EXPERIMENT" && [ ! -f corpora/prompts/corpus.json ] && \
+	@if [ -z "$$CORPUS" ] && grep -Eq "source: (voices|prompts)" "$$EXPERIMENT" && [ ! -d corpora/voices/sources ] && \
 	  ! { command -v apt-get && command -v dpkg-deb; } >/dev/null; then \
 	  echo "error: the demo's recordings need apt-get and dpkg-deb (Debian, Ubuntu), which are not here; go on with" >&2; \
 	  echo "  make demo CORPUS=synthetic, or make demo CORPUS=<folder of own recordings>" >&2; exit 1; fi

@@ -120,8 +120,13 @@ def scoring(set_name="eval"):
 
 def training(detector, study=S):
     """The values that decide a training."""
-    recipe = study.training.model_dump(exclude={"workers", "checkpoint_steps", "log_steps"})
-    return values(study.corpus.decisive(), study.backbone, study.detectors[detector], recipe)
+    return values(study.corpus.decisive(), study.backbone, study.detectors[detector], study.training.decisive())
+
+
+def encoder_of(wildcards):
+    """The trained detector whose encoder this one starts from, or none."""
+    first = S.training.encoder
+    return [] if first in (None, wildcards.detector) else path("detector").format(detector=first, seed=wildcards.seed)
 
 
 def baselines():
@@ -292,7 +297,7 @@ rule corpus_test:
 rule train:
     input:
         protocols=[TABLES["train"], TABLES["dev"]],
-        start=[],
+        start=encoder_of,
     output:
         [path(name) for name in ("detector", "detector_config", "epochs", "log", "training")],
     params:
@@ -300,7 +305,7 @@ rule train:
         planted="",
         corpus=CORPUS,
         run=f"{RUNS}/{outputs.RUN}",
-        start="",
+        start=lambda wildcards, input: f"start=$(dirname '{input.start}')" if input.start else "",
     wildcard_constraints:
         detector="|".join(TRAINED) or "none",
     resources:

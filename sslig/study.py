@@ -16,7 +16,7 @@ from sslig.strata import PAPER, Stratum, differently_named
 from sslig.values import find, leaves, project, validated
 
 PLACEHOLDER = "FILL IN"
-SOURCES = ("prompts", "synthetic")
+SOURCES = ("voices", "prompts", "synthetic")
 """Corpora that are built by name; any other source is a folder of recordings."""
 
 READY_MADE = "asvspoof5"
@@ -50,10 +50,10 @@ class Corpus(Values):
     Attributes
     ----------
     source
-        ``prompts``, ``synthetic``, a folder of recordings, or a corpus that lies at `root` already: ``asvspoof5`` or
-        one of `LAYOUTS`.
-    recordings
-        At most, by set.
+        ``voices``, ``prompts``, ``synthetic``, a folder of recordings, or a corpus that lies at `root` already:
+        ``asvspoof5`` or one of `LAYOUTS`.
+    recordings, attacks
+        Recordings at most, and attacks (`sslig.corpora.spoofs`) where they are not the usual ones, by set.
     sets
         Those that are used, of a corpus that lies at `root` already; none: all that its layout has.
     shares
@@ -66,6 +66,7 @@ class Corpus(Values):
     root: str
     seed: int = 0
     recordings: dict[SetName, int | None] = {}
+    attacks: dict[SetName, Annotated[list[PlainName], Field(min_length=1)]] = {}
     sets: Annotated[list[SetName], Field(min_length=1)] | None = None
     shares: dict[Literal["train", "dev"], Annotated[float, Field(gt=0, lt=1)]] = {}
     tests: dict[PlainName, "Corpus"] = {}
@@ -92,7 +93,7 @@ class Corpus(Values):
     def decisive(self) -> dict[str, Any]:
         """The values that decide the recordings of a training; those without effect are left out."""
         values = self.model_dump(exclude={"tests"})
-        return {key: value for key, value in values.items() if key not in ("sets", "shares") or value}
+        return {key: value for key, value in values.items() if key not in ("sets", "shares", "attacks") or value}
 
     @model_validator(mode="after")
     def _tests_apart(self) -> Self:
@@ -114,6 +115,8 @@ class Training(Values):
         Learning rates. With a decay below 1, each layer of the backbone has the rate of the layer above times it.
     schedule, lr_end
         ``constant``, ``exponential`` down to `lr_end` times the first rate, or ``one_cycle``.
+    encoder
+        The detector of the study, trained from the same seed, whose encoder the others start from.
     freeze_backbone, warmup_epochs
         Train the head alone, for all epochs or for the first ones.
     augmentation
@@ -134,6 +137,7 @@ class Training(Values):
     lr_head: Rate = 1e-3
     weight_decay: Rate = 1e-2
     gradient_clip: Seconds | None = None
+    encoder: PlainName | None = None
     freeze_backbone: bool = False
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     precision: Precision = "32-true"
@@ -148,6 +152,12 @@ class Training(Values):
     average_of: Literal["best", "last"] = "best"
     checkpoint_steps: Count | None = 1000
     log_steps: Count = 10
+
+
+    def decisive(self) -> dict[str, Any]:
+        """The values that decide the result of a training, not its speed or its log."""
+        values = self.model_dump(exclude={"workers", "checkpoint_steps", "log_steps"})
+        return {key: value for key, value in values.items() if key != "encoder" or value}
 
 
 class Scoring(Values):
@@ -436,6 +446,8 @@ def load(path: str | os.PathLike) -> Study:
     if blank:
         raise StudyError(f"{file}: still to be filled in: {', '.join(blank)}")
     study = validated(Study, values, file)
+    if (encoder := study.training.encoder) not in (None, *study.detectors):
+        raise StudyError(f"{file}: training.encoder is {encoder!r}; accepted: {', '.join(study.detectors)}")
     study._path, study._root = file, project(file)
     return study
 
@@ -464,7 +476,7 @@ def main() -> None:
     """Print the path of the experiment file for a corpus source, or the folder of what the study makes."""
     parser = argparse.ArgumentParser(prog="python -m sslig.study", description=main.__doc__)
     parser.add_argument("experiment")
-    parser.add_argument("--corpus", default="", help="prompts, synthetic or a folder of recordings")
+    parser.add_argument("--corpus", default="", help="voices, prompts, synthetic or a folder of recordings")
     parser.add_argument("--runs", action="store_true", help="print the folder of what the study makes instead")
     options = parser.parse_args()
     try:

@@ -1,6 +1,4 @@
 import gzip
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,40 +65,3 @@ def test_packages_without_a_prompt_of_that_length_are_refused(tree):
 def test_a_missing_package_is_named(tmp_path):
     with pytest.raises(CorpusError, match="the package asterisk-core-sounds-en is missing"):
         prompts.recordings(tmp_path)
-
-
-def fake(folder: Path, name: str, script: str) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-    (folder / name).chmod(0o755)
-
-
-@pytest.fixture
-def tools(tmp_path, monkeypatch):
-    """`apt-get` that downloads an empty package, and `dpkg-deb` that unpacks one file."""
-    folder = tmp_path / "bin"
-    fake(folder, "apt-get", 'for last; do :; done; [ "$last" = update ] || touch core.deb')
-    fake(folder, "dpkg-deb", 'mkdir -p "$3"; echo "$2" > "$3/unpacked"')
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return folder
-
-
-def test_packages_are_downloaded_and_unpacked_once(tools, tmp_path):
-    tree = prompts.fetch(tmp_path / "cache")
-    assert (tree / "unpacked").read_text().strip().endswith("core.deb")
-    fake(tools, "apt-get", "exit 9")
-    assert prompts.fetch(tmp_path / "cache") == tree
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [tree.name]
-
-
-def test_a_failed_download_names_alternatives(tools, tmp_path):
-    fake(tools, "apt-get", "echo 'E: Unable to locate package' >&2; exit 100")
-    with pytest.raises(CorpusError, match=r"apt-get update ended with 100: E: Unable .*CORPUS=synthetic"):
-        prompts.fetch(tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
-def test_a_missing_apt_get_names_alternatives(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(CorpusError, match=r"apt-get is not on this machine.*CORPUS=synthetic.*your recordings"):
-        prompts.fetch(tmp_path / "cache")

@@ -215,7 +215,9 @@ def test_two_folders_of_the_same_name_stay_apart(write, tmp_path):
 
 
 def test_a_missing_folder_of_recordings_is_named(write):
-    with pytest.raises(StudyError, match="CORPUS=nowhere: no such folder; accepted: prompts, synthetic, a folder"):
+    with pytest.raises(
+        StudyError, match="CORPUS=nowhere: no such folder; accepted: voices, prompts, synthetic, a folder"
+    ):
         derive(write(), "nowhere")
 
 

@@ -72,6 +72,16 @@ def test_a_pretrained_backbone_keeps_its_weights(tiny_backbone, tmp_path):
     assert detector.backbone.normalise is True
 
 
+def test_a_trained_detector_is_continued_by_its_own_head_and_gives_its_encoder_to_another(tiny_backbone, tmp_path):
+    trained = make_detector(tiny_backbone, {"head": HEAD}, seed=5)
+    trained.save_pretrained(tmp_path)
+    continued = make_detector(tiny_backbone, {"head": HEAD}, seed=0, start=tmp_path)
+    assert same(trained.state_dict(), continued.state_dict())
+    other = make_detector(tiny_backbone, {"head": "sls", "n_frames": 9}, seed=0, start=tmp_path)
+    assert same(trained.backbone.state_dict(), other.backbone.state_dict())
+    assert (other.head_name, other.head.n_frames, other.training) == ("sls", 9, True)
+
+
 def test_a_detector_without_a_head_is_refused(tiny_backbone):
     with pytest.raises(DetectorError, match="unknown head None; known: aasist"):
         make_detector(tiny_backbone, {"context": 5}, seed=0)

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
 from sslig import audio, files
-from sslig.corpora import codecs, prompts, protocol, recordings
+from sslig.corpora import codecs, dialogues, prompts, protocol, recordings
 from sslig.corpora.protocol import NONE, SETS, sound_path
 from sslig.corpora.recordings import Recording
 from sslig.corpora.spoofs import ATTACKS
@@ -36,7 +36,7 @@ ATTACKS_OF_SET = {
     "dev": ("griffin_lim", "lpc_vocoder", "pitch_shift"),
     "eval": ("griffin_lim", "lpc_vocoder", "time_stretch", "channel_vocoder", "neural_tts"),
 }
-"""The attacks of each set: eval has two attacks known from training and three new ones."""
+"""The attacks of each set unless the study says otherwise: eval has two that training knows, and three new ones."""
 
 ATTACKS_PER_RECORDING = 2
 """Spoofs made from each recording; the attacks take turns, so that their counts are balanced."""
@@ -73,17 +73,20 @@ class Trial:
 
 
 def source(name: str, root: Path, seed: int) -> tuple[list[Recording], dict[str, str]]:
-    """The recordings of a source (``prompts``, ``synthetic`` or a folder) and the set of each speaker.
+    """The recordings of a source (``prompts``, ``voices``, ``synthetic`` or a folder) and the set of each speaker.
 
-    Prompts are downloaded into `root`, the folder of the corpus; `seed` is that of synthetic recordings.
+    ``voices`` are prompts and dialogues. Both are downloaded into `root`, the folder of the corpus; `seed` is that of
+    synthetic recordings.
 
     Raises
     ------
     CorpusError
         The recordings cannot be downloaded or used.
     """
-    if name == "prompts":
-        return prompts.recordings(prompts.fetch(root / "sources")), prompts.SETS
+    packaged = {"prompts": [prompts], "voices": [prompts, dialogues]}.get(name, [])
+    if packaged:
+        spoken = [recording for part in packaged for recording in part.recordings(part.fetch(root / "sources"))]
+        return spoken, {speaker: of_speaker for part in packaged for speaker, of_speaker in part.SETS.items()}
     utterances = recordings.synthetic(seed=seed) if name == "synthetic" else recordings.folder(Path(name))
     return utterances, recordings.deal(utterances)
 
@@ -95,6 +98,7 @@ def build(
     *,
     seed: int,
     at_most: Mapping[str, int | None],
+    attacks: Mapping[str, Sequence[str]] | None = None,
     workers: int = 2,
 ) -> None:
     """Write FLAC files, protocols, ``recordings.tsv`` and ``corpus.json`` to `root`, or those that are missing there.
@@ -102,7 +106,8 @@ def build(
     Sound files of the same recordings and values are reused and others removed. Each utterance has its own generator,
     from the seed and its name, so the samples depend neither on `workers` nor on where an earlier build was killed.
 
-    `utterances` come in any order, `sets` names the set of each speaker, and `at_most` replaces values of `AT_MOST`.
+    `utterances` come in any order, `sets` names the set of each speaker, and `at_most` and `attacks` replace values
+    of `AT_MOST` and `ATTACKS_OF_SET`.
 
     Raises
     ------
@@ -111,11 +116,12 @@ def build(
         cannot be made.
     """
     limits = {**AT_MOST, **at_most}
-    trials = plan(utterances, sets, seed, limits)
+    chosen = {**ATTACKS_OF_SET, **(attacks or {})}
+    trials = plan(utterances, sets, seed, limits, chosen)
     options = {
         "seed": seed,
         "recordings": limits,
-        "attacks": ATTACKS_OF_SET,
+        "attacks": chosen,
         "attacks_per_recording": dict.fromkeys(SETS, ATTACKS_PER_RECORDING),
         "coded_share": CODED_SHARE,
     }
@@ -129,20 +135,27 @@ def build(
 
 
 def plan(
-    utterances: Sequence[Recording], sets: Mapping[str, str], seed: int, at_most: Mapping[str, int | None]
+    utterances: Sequence[Recording],
+    sets: Mapping[str, str],
+    seed: int,
+    at_most: Mapping[str, int | None],
+    attacks: Mapping[str, Sequence[str]] = ATTACKS_OF_SET,
 ) -> list[Trial]:
     """Every trial of the corpus, by set and name; the same arguments give the same plan.
 
     Raises
     ------
     CorpusError
-        A set has no recording, a speaker has no set or an unknown one, or the id of a recording is not unique.
+        A set has no recording, a speaker has no set or an unknown one, an attack is unknown, or the id of a recording is
+        not unique.
     """
     _check(utterances, sets, at_most)
+    if unknown := sorted({attack for of_set in attacks.values() for attack in of_set} - set(ATTACKS)):
+        raise CorpusError(f"unknown attack {', '.join(unknown)}; accepted: {', '.join(ATTACKS)}")
     trials = []
     for name in SETS:
         of_set = [recording for recording in utterances if sets[recording.speaker] == name]
-        trials += _plan(name, of_set, seed, at_most.get(name))
+        trials += _plan(name, of_set, seed, at_most.get(name), attacks[name])
     return trials
 
 
@@ -288,11 +301,13 @@ def _summary(table: pd.DataFrame, trials: Sequence[Trial]) -> dict[str, Any]:
     }
 
 
-def _plan(name: str, utterances: list[Recording], seed: int, at_most: int | None) -> list[Trial]:
+def _plan(
+    name: str, utterances: list[Recording], seed: int, at_most: int | None, attacks: Sequence[str]
+) -> list[Trial]:
     generator = np.random.default_rng([seed, list(SETS).index(name)])
     chosen = _choose(utterances, at_most, generator)
     drafts: list[tuple[Recording, str | None]] = [(recording, None) for recording in chosen]
-    drafts += _spoofs(chosen, ATTACKS_OF_SET[name])
+    drafts += _spoofs(chosen, attacks)
     coded = _coded(drafts, generator) if name == "eval" else []
     # One shuffle over all trials, so that names reveal neither class nor attack nor codec.
     names = [f"{PREFIX[name]}_{number + 1:010d}" for number in generator.permutation(len(drafts) + len(coded))]

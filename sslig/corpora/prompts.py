@@ -5,19 +5,15 @@ All languages use the same prompt names, so text-to-speech can speak the English
 
 import gzip
 import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from sslig.corpora import debian
 from sslig.corpora.recordings import LONGEST_S, SHORTEST_S, Recording
 from sslig.errors import CorpusError
 
-ALTERNATIVES = "Alternatives: `make demo CORPUS=synthetic`, or `make demo CORPUS=<folder of your recordings>`."
 BYTES_PER_S = 8000
 """Rate of G.722 at 64 kbit/s, the format of the packages."""
 SHORT_FOLDERS = frozenset({"silence", "letters", "digits", "phonetic"})
@@ -79,64 +75,14 @@ def recordings(tree: Path) -> list[Recording]:
     english = _transcripts(tree, "en")
     prompts = [prompt for language in PACKAGES for prompt in _prompts(tree, language, english)]
     if not prompts:
-        raise CorpusError(f"{tree}: no prompt lasts from {SHORTEST_S} to {LONGEST_S} s. {ALTERNATIVES}")
+        raise CorpusError(f"{tree}: no prompt lasts from {SHORTEST_S} to {LONGEST_S} s. {debian.ALTERNATIVES}")
     return prompts
 
 
 def fetch(cache: Path) -> Path:
-    """The folder of the unpacked packages under `cache`, downloaded (60 MB) unless it exists.
-
-    `apt-get` runs with a private state folder: it needs no root and leaves the package lists of the machine alone.
-
-    Raises
-    ------
-    CorpusError
-        `apt-get` or `dpkg-deb` is missing or fails.
-    """
-    tree = Path(cache) / "asterisk-core-sounds"
-    if tree.is_dir():
-        return tree
-    for tool in ("apt-get", "dpkg-deb"):
-        if shutil.which(tool) is None:
-            raise CorpusError(f"the prompts come in Debian packages, and {tool} is not on this machine. {ALTERNATIVES}")
-    tree.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=tree.parent, prefix=".fetch-") as scratch:
-        unpacked = Path(scratch) / "unpacked"
-        for package in _download(Path(scratch)):
-            _run(["dpkg-deb", "-x", str(package), str(unpacked)], Path(scratch))
-        # One rename at the end: a killed download leaves no partial tree.
-        os.replace(unpacked, tree)
-    return tree
-
-
-def _download(scratch: Path) -> list[Path]:
-    for folder in ("state/lists/partial", "cache/archives/partial"):
-        (scratch / folder).mkdir(parents=True)
-    (scratch / "state" / "status").touch()
-    options = {
-        "Dir::State": scratch / "state",
-        "Dir::State::status": scratch / "state" / "status",
-        "Dir::Cache": scratch / "cache",
-        "Acquire::Retries": 1,
-        "Acquire::http::Timeout": 20,
-        "Acquire::Languages": "none",
-        # Without these two, apt-get warns that its user _apt cannot write here, and calls a failed update a success.
-        "APT::Sandbox::User": "root",
-        "APT::Update::Error-Mode": "any",
-    }
-    apt = ["apt-get", "-q", *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))]
-    _run([*apt, "update"], scratch)
+    """The folder of the unpacked packages under `cache`, downloaded (60 MB) unless it exists (`debian.fetch`)."""
     names = [f"asterisk-core-sounds-{language}{kind}" for language in PACKAGES for kind in ("", "-g722")]
-    _run([*apt, "download", *names], scratch)
-    return sorted(scratch.glob("*.deb"))
-
-
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
-    if done.returncode:
-        output = " / ".join((done.stderr or done.stdout).strip().splitlines()[-3:]) or "no message"
-        step = f"{Path(command[0]).name} {'update' if 'update' in command else command[-1]}"
-        raise CorpusError(f"{step} ended with {done.returncode}: {output}. {ALTERNATIVES}")
+    return debian.fetch(cache / "asterisk-core-sounds", names)
 
 
 def _prompts(tree: Path, language: str, english: dict[str, str]) -> list[Recording]:

@@ -74,6 +74,11 @@ def channel_vocoder(
     return librosa.istft((share.T @ gain) * excitation, hop_length=HOP_SAMPLES, length=len(samples))
 
 
+def noise_vocoder(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Channel vocoder of 16 to 63 bands with noise alone (`channel_vocoder`): whispered speech."""
+    return channel_vocoder(samples, generator, int(generator.integers(16, 64)), whispered=True)
+
+
 def pitch_shift(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Phase vocoder and resampling: shift the pitch by 0.5 to 2 semitones up or down and keep the duration.
 
@@ -157,6 +162,7 @@ ATTACKS = {
     ),
     "channel_vocoder": Attack("A05", "AC1", "channel vocoder, harmonics and noise", channel_vocoder),
     "neural_tts": Attack("A06", "AC3", "neural text-to-speech", neural_tts, needs_transcript=True, keeps_time=False),
+    "noise_vocoder": Attack("A07", "AC1", "channel vocoder, noise", noise_vocoder),
 }
 """Every attack by name."""
 

@@ -36,7 +36,7 @@ class Detector(nn.Module, PyTorchModelHubMixin, library_name="sslig", tags=["aud
     ) -> None:
         super().__init__()
         self.backbone = Backbone.from_config(backbone_config, normalise)
-        self.head_name = head
+        self.head_name, self.head_config = head, dict(head_config or {})
         self.head = build_head(head, self.backbone.n_layers, self.backbone.feature_size, head_config)
 
     @classmethod

@@ -31,7 +31,8 @@ def corpus(study: Study, *, test: str | None = None, workers: int = 2) -> None:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root / ".lock"):
             recordings, sets = build.source(values.source, root, values.seed)
-            build.build(recordings, sets, root, seed=values.seed, at_most=values.recordings, workers=workers)
+            options = {"seed": values.seed, "at_most": values.recordings, "attacks": values.attacks}
+            build.build(recordings, sets, root, **options, workers=workers)
 
 
 def _read_test(study: Study, name: str) -> None:

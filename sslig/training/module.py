@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -25,17 +26,29 @@ MONITOR = "dev_min_dcf"
 """The figure on dev that picks the best epoch."""
 
 
-def make_detector(backbone: str | dict[str, Any], detector: Mapping[str, Any], seed: int) -> Detector:
+def make_detector(
+    backbone: str | dict[str, Any], detector: Mapping[str, Any], seed: int, start: Path | None = None
+) -> Detector:
     """Build a detector with a random head; the encoder is pretrained, or random where it is given by its values.
+
+    `start` is the folder of a trained detector: one with the same head and arguments is continued as a whole, of
+    another one only the encoder.
 
     Raises
     ------
     DetectorError
-        The encoder or the head cannot be built.
+        The encoder or the head cannot be built, or there is no detector in `start`.
     """
     arguments = {key: value for key, value in detector.items() if key != "head"}
+    trained = None if start is None else Detector.from_pretrained(start).train()
+    if trained is not None and (trained.head_name, trained.head_config) == (detector.get("head"), arguments):
+        return trained
     with seeded(seed):
-        encoder = Backbone.from_config(backbone) if isinstance(backbone, dict) else Backbone.from_pretrained(backbone)
+        if trained is not None:
+            encoder = trained.backbone
+        else:
+            build = Backbone.from_config if isinstance(backbone, dict) else Backbone.from_pretrained
+            encoder = build(backbone)
         return Detector.assemble(encoder, detector.get("head"), arguments)
 
 

@@ -14,9 +14,6 @@ from sslig.frames import SAMPLE_RATE_HZ, FrameClock
 from sslig.labels import KEYS
 from sslig.study import Study
 
-SPEED = {"workers", "checkpoint_steps", "log_steps"}
-"""Options of training that change how fast a result comes or how it is logged, but not the result."""
-
 BACKBONE_FILES = ("config.json", "preprocessor_config.json", "model*.safetensors*", "pytorch_model*.bin*")
 """The files that Hugging Face reads from the folder of an encoder."""
 
@@ -46,7 +43,7 @@ def values(study: Study, name: str, seed: int) -> dict[str, Any]:
         "detector": study.detector(name),
         "backbone": study.backbone,
         "corpus": {key: value for key, value in study.corpus.decisive().items() if key != "root"},
-        "training": study.training.model_dump(exclude=SPEED),
+        "training": study.training.decisive(),
         "scoring": study.scoring.model_dump(exclude={"batch_size", "workers"}),
     }
     return json.loads(json.dumps(decisive))

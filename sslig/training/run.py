@@ -28,7 +28,7 @@ from sslig.data import augment
 from sslig.data.dataset import BalancedSampler, Crops, Shares
 from sslig.errors import StudyError
 from sslig.frames import SAMPLE_RATE_HZ
-from sslig.models.detector import Detector, select_device
+from sslig.models.detector import select_device
 from sslig.study import Study, Training
 from sslig.training import recipe
 from sslig.training.module import MONITOR, Fitting, gathered, judge, make_detector, seeded
@@ -50,10 +50,7 @@ def train(study: Study, name: str, seed: int, corpus: Path, output: Path, start:
     """
     cluster, per_node, nodes = launcher()
     sets = {set_name: protocol.load_set(corpus, set_name) for set_name in ("train", "dev")}
-    if start is None:
-        detector = make_detector(study.backbone_source(), study.detector(name), seed)
-    else:
-        detector = Detector.from_pretrained(start).train()
+    detector = make_detector(study.backbone_source(), study.detector(name), seed, start)
     recipe.check(study, detector.clock, detector.min_frames, sets)
     made_with = {"values": recipe.values(study, name, seed), "files": recipe.contents(study, corpus, start)}
     work, rank = output / CHECKPOINTS, cluster.global_rank()
