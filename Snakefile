@@ -61,10 +61,16 @@ def path(name):
     return f"{RUNS}/{outputs.patterns(S)[name]}"
 
 
-def shard(name):
-    """The pattern of a shard of a table."""
-    folder, _, file = path(name).rpartition("/")
-    return f"{folder}/shards/{file.removesuffix('.parquet')}.{{shard}}.parquet"
+def shard(step, table):
+    """The pattern of a shard of the table `table`; the table itself where the step makes it in one."""
+    folder, _, file = table.rpartition("/")
+    alone = getattr(S.shards, step) == 1
+    return table if alone else f"{folder}/shards/{file.removesuffix('.parquet')}.{{shard}}.parquet"
+
+
+def which_shard(wildcards):
+    """The shard that a job makes, such as ``0of4``."""
+    return wildcards.get("shard", "0of1")
 
 
 GATHERED = {
@@ -336,11 +342,12 @@ rule score:
         detector=path("detector"),
         protocol=lambda wildcards: TABLES[wildcards.set_name],
     output:
-        scores=shard("scores_dev").replace("scores_dev", "scores_{set_name}"),
-        left_out=shard("left_out_scores_dev").replace("scores_dev", "scores_{set_name}"),
+        scores=shard("score", path("scores_dev").replace("scores_dev", "scores_{set_name}")),
+        left_out=shard("score", path("left_out_scores_dev").replace("scores_dev", "scores_{set_name}")),
     params:
         values=lambda wildcards: values(scoring(wildcards.set_name)),
         code=code("score"),
+        shard=which_shard,
         planted="",
         corpus=lambda wildcards: relative(S.tests_root) if wildcards.set_name in TESTS else CORPUS,
     resources:
@@ -348,10 +355,12 @@ rule score:
     shell:
         RULE + " score {EXPERIMENT:q} {params.planted} name={wildcards.detector} seed={wildcards.seed} "
         "detector=$(dirname {input.detector:q}) corpus={params.corpus:q} set_name={wildcards.set_name} "
-        "shard={wildcards.shard} scores={output.scores:q} left_out={output.left_out:q}"
+        "shard={params.shard} scores={output.scores:q} left_out={output.left_out:q}"
 
 
 for step, names in GATHERED.items():
+    if getattr(S.shards, step) == 1:
+        continue
 
     rule:
         name:
@@ -431,17 +440,18 @@ rule attribute:
         nonspeech=path("nonspeech"),
         scores_dev=path("scores_dev"),
     output:
-        attributions=shard("attributions"),
-        left_out=shard("left_out_attributions"),
+        attributions=shard("attribute", path("attributions")),
+        left_out=shard("attribute", path("left_out_attributions")),
     params:
         values=values(S.attribution, S.corpus.seed, scoring()),
         code=code("attribute"),
+        shard=which_shard,
     resources:
         gpu=1,
     shell:
         RULE + " attribute {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
         "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} "
-        "nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} shard={wildcards.shard} "
+        "nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} shard={params.shard} "
         "attributions={output.attributions:q} left_out={output.left_out:q}"
 
 
@@ -453,19 +463,20 @@ rule mask:
         attributions=path("attributions"),
         nonspeech=path("nonspeech"),
     output:
-        masks=shard("masks"),
-        left_out=shard("left_out_masks"),
+        masks=shard("mask", path("masks")),
+        left_out=shard("mask", path("left_out_masks")),
     params:
         values=values(
             [S.masking.utterances, S.masking.masks, S.masking.sweeps, S.masking.draws], S.corpus.seed, scoring()
         ),
         code=code("mask"),
+        shard=which_shard,
     resources:
         gpu=1,
     shell:
         RULE + " mask {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
         "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} segments={input.segments:q} "
-        "attributions={input.attributions:q} nonspeech={input.nonspeech:q} shard={wildcards.shard} "
+        "attributions={input.attributions:q} nonspeech={input.nonspeech:q} shard={params.shard} "
         "masks={output.masks:q} left_out={output.left_out:q}"
 
 
@@ -473,14 +484,15 @@ rule measure:
     input:
         TABLES["eval"],
     output:
-        artefacts=shard("artefacts"),
-        left_out=shard("left_out_artefacts"),
+        artefacts=shard("measure", path("artefacts")),
+        left_out=shard("measure", path("left_out_artefacts")),
     params:
         values=values(S.artefacts.utterances, S.artefacts.f0, S.corpus.seed, SOUNDS["eval"]),
         code=code("measure"),
+        shard=which_shard,
     threads: S.artefacts.workers
     shell:
-        RULE + " measure {EXPERIMENT:q} corpus={CORPUS:q} shard={wildcards.shard} "
+        RULE + " measure {EXPERIMENT:q} corpus={CORPUS:q} shard={params.shard} "
         "artefacts={output.artefacts:q} left_out={output.left_out:q}"
 
 
@@ -493,19 +505,20 @@ rule profile:
         scores_dev=path("scores_dev"),
         segments=path("segments_profile"),
     output:
-        regions=shard("profile_regions"),
-        utterances=shard("profile_utterances"),
-        left_out=shard("left_out_profile"),
+        regions=shard("profile", path("profile_regions")),
+        utterances=shard("profile", path("profile_utterances")),
+        left_out=shard("profile", path("left_out_profile")),
     params:
         values=values(S.validation.profile_utterances, S.attribution, S.corpus.seed, scoring()),
         code=code("profile"),
+        shard=which_shard,
     resources:
         gpu=1,
     shell:
         RULE + " profile {EXPERIMENT:q} name={wildcards.detector} seed={wildcards.seed} "
         "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} "
         "nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} "
-        "segments={input.segments:q} shard={wildcards.shard} regions={output.regions:q} "
+        "segments={input.segments:q} shard={params.shard} regions={output.regions:q} "
         "utterances={output.utterances:q} left_out={output.left_out:q}"
 
 
@@ -626,11 +639,12 @@ use rule score as score_planted with:
         detector=f"{PLANTED_RUN}/{outputs.OF_DETECTOR['detector']}",
         protocol=lambda wildcards: PLANTED_PROTOCOLS[wildcards.set_name].format(kind=wildcards.kind),
     output:
-        scores=f"{PLANTED_RUN}/shards/scores_{{set_name}}.{{shard}}.parquet",
-        left_out=f"{PLANTED_RUN}/shards/left_out_scores_{{set_name}}.{{shard}}.parquet",
+        scores=shard("score", f"{PLANTED_RUN}/scores_{{set_name}}.parquet"),
+        left_out=shard("score", f"{PLANTED_RUN}/left_out_scores_{{set_name}}.parquet"),
     params:
         values=values(scoring()),
         code=code("score"),
+        shard=which_shard,
         planted="--planted {kind}",
         corpus=PLANTED,
 

@@ -153,7 +153,6 @@ class Training(Values):
     checkpoint_steps: Count | None = 1000
     log_steps: Count = 10
 
-
     def decisive(self) -> dict[str, Any]:
         """The values that decide the result of a training, not its speed or its log."""
         values = self.model_dump(exclude={"workers", "checkpoint_steps", "log_steps"})

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from scipy import fft
-from scipy.signal import oaconvolve
 
 from sslig.audio import SILENCE_DB, rms, speech_bounds
 from sslig.corpora.codecs import AMR_NB, G722, Codec, transcode
@@ -87,6 +86,8 @@ def coloured_noise(
     White noise through the inverse transform of f^(-beta / 2) with random phases, 0 Hz counted as 1 Hz, distributed as
     by AddColorNoise in audiomentations, which draws from a global generator.
     """
+    from scipy.signal import oaconvolve
+
     snr, beta = generator.uniform(*snr_db), -generator.uniform(*decay_db) / (10 * np.log10(2))
     f_hz = np.maximum(fft.rfftfreq(COLOUR_FFT_SAMPLES, 1 / SAMPLE_RATE_HZ), 1.0)
     phases = np.exp(2j * np.pi * generator.uniform(size=len(f_hz)))
