@@ -36,8 +36,8 @@ demo:
 	@$(MAKE) --no-print-directory book
 
 book:
-	@set -e; study=$$(python -m sslig.study "$$EXPERIMENT" --corpus "$$CORPUS"); \
-	snakemake --cores $(CORES) $(GPUS) --config experiment="$$study"; \
+	@set -eo pipefail; study=$$(python -m sslig.study "$$EXPERIMENT" --corpus "$$CORPUS"); \
+	snakemake --cores $(CORES) $(GPUS) --config experiment="$$study" 2>&1 | python -m sslig.pipeline.progress; \
 	echo "$$(python -m sslig.study "$$study" --runs)/book/_build/html/index.html"
 
 annotate explore: $(READY)
