@@ -115,8 +115,9 @@ class Training(Values):
         Learning rates. With a decay below 1, each layer of the backbone has the rate of the layer above times it.
     schedule, lr_end
         ``constant``, ``exponential`` down to `lr_end` times the first rate, or ``one_cycle``.
-    encoder
-        The detector of the study, trained from the same seed, whose encoder the others start from.
+    encoder, encoder_epochs
+        The detector of the study, trained from the same seed, whose encoder the others start from; and its epochs
+        where they are not those of the others.
     freeze_backbone, warmup_epochs
         Train the head alone, for all epochs or for the first ones.
     augmentation
@@ -138,6 +139,7 @@ class Training(Values):
     weight_decay: Rate = 1e-2
     gradient_clip: Seconds | None = None
     encoder: PlainName | None = None
+    encoder_epochs: Count | None = None
     freeze_backbone: bool = False
     warmup_epochs: Annotated[int, Field(ge=0)] = 0
     precision: Precision = "32-true"
@@ -156,7 +158,11 @@ class Training(Values):
     def decisive(self) -> dict[str, Any]:
         """The values that decide the result of a training, not its speed or its log."""
         values = self.model_dump(exclude={"workers", "checkpoint_steps", "log_steps"})
-        return {key: value for key, value in values.items() if key != "encoder" or value}
+        return {key: value for key, value in values.items() if key not in ("encoder", "encoder_epochs") or value}
+
+    def epochs_of(self, detector: str) -> int:
+        """The epochs at most of a detector."""
+        return self.encoder_epochs or self.epochs if detector == self.encoder else self.epochs
 
 
 class Scoring(Values):
@@ -424,7 +430,7 @@ class Study(Values):
         """The study of one kind of planted cue: another corpus, and the recipe of ``validation.training``."""
         root, recordings = f"corpora/{self.name}-planted/{kind}", self.validation.planted_recordings
         corpus = Corpus(source=f"planted:{kind}", root=root, seed=self.corpus.seed, recordings=recordings)
-        values = self.training.model_dump() | self.validation.training
+        values = self.training.model_dump(exclude={"encoder", "encoder_epochs"}) | self.validation.training
         recipe = validated(Training, values, self.path, "validation.training")
         derived = self.model_copy(update={"corpus": corpus, "training": recipe})
         derived._path, derived._root, derived._folder = self._path, self._root, f"planted/{kind}"

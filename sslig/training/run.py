@@ -63,7 +63,7 @@ def train(study: Study, name: str, seed: int, corpus: Path, output: Path, start:
         loader = _loader(sets["train"], study.training, seed, cluster)
         best, *others = _keepers(work, study.training)
         resume = Resume(work / RESUME, loader.batch_sampler.sampler, study.training)
-        trainer = _trainer(study, [best, *others, resume], work, cluster, per_node, nodes)
+        trainer = _trainer(study, name, [best, *others, resume], work, cluster, per_node, nodes)
         trainer.fit(module, loader, ckpt_path=resumed, weights_only=True)
         weights, chosen = _chosen(module, best, others, trainer.strategy.root_device)
     trainer.strategy.barrier()  # until all processes have read the checkpoints that are removed
@@ -256,7 +256,7 @@ def _leave_to_parent(worker: int) -> None:
 
 
 def _trainer(
-    study: Study, keepers: list[Checkpoint], work: Path, cluster: Cluster, per_node: int, nodes: int
+    study: Study, name: str, keepers: list[Checkpoint], work: Path, cluster: Cluster, per_node: int, nodes: int
 ) -> lightning.Trainer:
     options, device, together = study.training, select_device(study.device), per_node * nodes > 1
     stop = EarlyStopping(MONITOR, patience=options.patience or 1, check_on_train_epoch_end=True)
@@ -270,7 +270,7 @@ def _trainer(
         sync_batchnorm=together and device.type == "cuda",
         plugins=[cluster],
         precision=options.precision,
-        max_epochs=options.epochs,
+        max_epochs=options.epochs_of(name),
         gradient_clip_val=options.gradient_clip,
         accumulate_grad_batches=options.accumulate,
         callbacks=[LearningRateMonitor("step"), *([stop] if options.patience else []), *keepers],
