@@ -135,5 +135,6 @@
     codeSwitch(article);
     article.querySelectorAll("table").forEach(equip);
     article.querySelectorAll(".sslig-appendix").forEach(foldAppendix);
+    article.querySelectorAll(".citation-list .citation").forEach((entry) => entry.setAttribute("role", "listitem")); // Sphinx: a deprecated role
   });
 })();
