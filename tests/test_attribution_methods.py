@@ -318,7 +318,7 @@ def test_a_waveform_is_one_utterance_in_float32(tiny_detector, waveform):
     [
         ("ig(baseline=bonafide_mean)", "ig"),
         ("ig(selection=free,baseline=zero)", "ig(baseline=zero, selection=free)"),
-        (" expected_gradients( draws = 12 ) ", "expected_gradients"),
+        (" expected_gradients( draws = 8 ) ", "expected_gradients"),
         ("ig(space=recording)", "ig"),
         ("ig(space=features, baseline=zero)", "ig(baseline=zero, space=features)"),
     ],

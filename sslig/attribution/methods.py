@@ -66,8 +66,8 @@ METHODS = (
 BLACK_BOX = "waveform_occlusion"
 """The method for a detector of which only the logit is known."""
 
-FREE_MAX_STEPS = 64
-"""With the free selection a jump stays however many points there are; with more of them it only takes longer."""
+FEW_STEPS = 64
+"""Steps of a path at most where paths are many, and with the free selection, whose jumps stay with any number."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,11 @@ class Method:
         """The spaces that it needs real utterances in."""
         return [self.space] if "draws" in self.values else []
 
+    def smooth_frames(self, clock: FrameClock) -> int:
+        """The odd number of frames over which its maps are smoothed; 1 where they are not."""
+        smooth_ms = self.values.get("smooth_ms", 0)
+        return clock.nearest_frames(smooth_ms) | 1 if smooth_ms else 1
+
     def explains(self, detector: Any) -> bool:
         """Whether a detector has what the method needs."""
         if self.values.get("selection") == FREE and not hasattr(getattr(detector, "head", None), "select"):
@@ -140,12 +145,13 @@ class Method:
         starts = context.start(baseline, x, space) if baseline else None
         if self.name == "occlusion":
             return of_projected(head, x, starts, clock=clock)
-        freeze = self.frozen(context.options)
+        if "draws" in self.values:
+            drawn = context.drawn(self.values["draws"], self.values["origin"])
+            starts = torch.stack([fitted(draw.inputs[space], x.shape[2]) for draw in drawn]).to(x)
+        target = of_head(head, x, starts, freeze=self.frozen(context.options), clock=clock, nodes=nodes)
+        target = dataclasses.replace(target, smooth_frames=self.smooth_frames(clock))
         if "draws" not in self.values:
-            return of_head(head, x, starts, freeze=freeze, clock=clock, nodes=nodes)
-        drawn = context.drawn(self.values["draws"], self.values["origin"])
-        starts = torch.stack([fitted(draw.inputs[space], x.shape[2]) for draw in drawn]).to(x)
-        target = of_head(head, x, starts, freeze=freeze, clock=clock, nodes=nodes)
+            return target
         labels = torch.tensor([draw.label for draw in drawn])
         return dataclasses.replace(target, weights=neutral_weights(target.start_scores, labels, context.threshold))
 
@@ -160,8 +166,7 @@ def expected_gradients(target: Target, context: Context, *, draws: int, origin: 
 
     The classes are weighted so that the mean score of the starts is the threshold (`neutral_weights`): evidence then
     adds up to the distance of the score from the threshold, and its sign is that of the decision. Each path has a
-    quadrature in place of random points, so that the sum can be held to what it promises. Where paths are many, each
-    needs fewer points.
+    quadrature in place of random points, so that the sum can be held to what it promises.
 
     References
     ----------
@@ -173,11 +178,8 @@ def expected_gradients(target: Target, context: Context, *, draws: int, origin: 
 
 def _path_options(options: Options, *, selection: str = FROZEN, draws: int = 1, **_: Any) -> Options:
     """How many steps the paths of a method take."""
-    least, most = options.min_steps, options.max_steps
-    if draws > 1:
-        return options.model_copy(update={"min_steps": max(2, least // 2), "max_steps": max(2, min(most, least))})
-    free = selection == FREE or not options.freeze_selection
-    return options.model_copy(update={"max_steps": min(most, FREE_MAX_STEPS)}) if free else options
+    limited = draws > 1 or selection == FREE or not options.freeze_selection
+    return options.model_copy(update={"max_steps": min(options.max_steps, FEW_STEPS)}) if limited else options
 
 
 def waveform_gradients(target: Target, context: Context, *, baseline: str) -> Explanation:
@@ -194,7 +196,7 @@ def random(target: Target, context: Context) -> Explanation:
 
 _SPACE = {"smooth_ms": Parameter(0.0, 0, 1e4), "space": Parameter(RECORDING, words=SPACES)}
 _BASELINE = {"baseline": Parameter(BONAFIDE_MEAN, words=BASELINES)}
-_DRAWS = {"draws": Parameter(12, 1, 16), "origin": Parameter(BALANCED, words=ORIGINS), **_SPACE}
+_DRAWS = {"draws": Parameter(8, 1, 16), "origin": Parameter(BALANCED, words=ORIGINS), **_SPACE}
 _PATH = {**_BASELINE, "selection": Parameter(FROZEN, words=(FROZEN, FREE)), **_SPACE}
 _SAMPLED = {"samples": Parameter(64, 16, 4096), **_DRAWS}
 _NOISY = {"samples": Parameter(4, 2, 256), "noise": Parameter(0.5, 0, 10), **_BASELINE, **_SPACE}
@@ -333,8 +335,8 @@ def _check_selects(method: Method, head: Logit) -> None:
 
 def _placed(method: Method, explanation: Explanation, context: Context, clock: FrameClock) -> Explanation:
     """The explanation, smoothed, with its method, its space and the distance of its start from the threshold."""
-    if smooth_ms := method.values.get("smooth_ms"):
-        explanation = explanation.smoothed(clock.nearest_frames(smooth_ms) | 1)
+    if (n_frames := method.smooth_frames(clock)) > 1:
+        explanation = explanation.smoothed(n_frames)
     known = None not in (context.threshold, explanation.baseline_score)
     gap = explanation.baseline_score - context.threshold if known else None
     return dataclasses.replace(explanation, method=method.spec, space=method.space, threshold_gap=gap)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sslig.attribution.explanation import COMPLETE, JUMP, NOT_CONVERGED, Explanation, allowance, of_features
+from sslig.attribution.explanation import COMPLETE, JUMP, NOT_CONVERGED, Explanation, allowance, of_features, smoothed
 from sslig.attribution.target import Target, same_rows
 from sslig.models.lines import AffineLine, Line, once
 from sslig.study import Attribution as Options
@@ -160,8 +160,10 @@ class Paths:
 
     def certificates(self, scores: Sequence[Mapping[str, float]], options: Options) -> list[dict[str, Any]]:
         """How far the attribution to each target adds up, and what changes by the half of the points that is new."""
-        maps = zip(scores, self._maps(every=1), self._maps(every=2), strict=True)
-        return [self._certificate(_difference(ends), fine, coarse, options) for ends, fine, coarse in maps]
+        width = self.targets[0].smooth_frames
+        fine, coarse = ([_smoothed(frames, width) for frames in self._maps(every=every)] for every in (1, 2))
+        maps = zip(map(_difference, scores), fine, coarse, strict=True)
+        return [self._certificate(*each, options) for each in maps]
 
     def _certificate(self, difference: float, fine: Tensor, coarse: Tensor, options: Options) -> dict[str, Any]:
         peak = fine.abs().max().item()
@@ -199,6 +201,11 @@ def _merged(new: Tensor, kept: Tensor, is_new: Tensor) -> Tensor:
     merged = new.new_empty(len(is_new), *new.shape[1:])
     merged[is_new], merged[~is_new] = new, kept
     return merged
+
+
+def _smoothed(frames: Tensor, n_frames: int) -> Tensor:
+    """(frame,) A map as it will be shown, whose sum is the same."""
+    return torch.from_numpy(smoothed(frames.cpu().numpy(), n_frames)) if n_frames > 1 else frames
 
 
 def quadrature(n_steps: int, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,6 +53,8 @@ class Target:
         (start,) Shares of the starts, which sum to 1; none where all count alike.
     deep
         Whether F runs an encoder, which takes more memory than a head.
+    smooth_frames
+        The odd number of frames over which the map will be smoothed, which is when its error counts.
     head, nodes
         What F is made of: a head and its frozen selection; a head may have a `sslig.models.lines.Line`.
     """
@@ -65,6 +67,7 @@ class Target:
     weights: Tensor | None = None
     clock: FrameClock = SSL_CLOCK
     deep: bool = False
+    smooth_frames: int = 1
     head: Logit | None = None
     nodes: Mapping[str, Tensor] | None = None
 
