@@ -15,6 +15,7 @@ one thread, so that other load on the machine matters little. All times are seco
 """
 
 import argparse
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -165,13 +166,14 @@ def table(
     steps: dict[str, int] = STEPS,
 ) -> pd.DataFrame:
     """`COLUMNS`, steps and error of the map, a row a space and head."""
-    rows = []
-    for head in sorted(HEADS):
-        detector, waveforms = build(head, device, geometry), noise(n_utterances, seconds, device)
-        for space in (FEATURES, RECORDING):
-            row = {"device": device, "space": space, "head": head}
-            rows.append(row | costs(detector, space, waveforms, device, repeats, steps[space]))
-            print(pd.DataFrame(rows[-1:]).to_string(index=False, float_format="{:.3g}".format), flush=True)
+    rows, waveforms = [], noise(n_utterances, seconds, device)
+    for space, head in itertools.product((FEATURES, RECORDING), sorted(HEADS)):
+        detector, about = build(head, device, geometry), {"device": device, "space": space, "head": head}
+        rows.append(about | costs(detector, space, waveforms, device, repeats, steps[space]))
+        print(
+            {name: f"{value:.3g}" if isinstance(value, float) else value for name, value in rows[-1].items()},
+            flush=True,
+        )
     return pd.DataFrame(rows)
 
 

@@ -3,13 +3,15 @@
 `recordings` says whether recordings are resampled within speakers; `seed` and `rounds` are those of the draws.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from sslig.errors import DataError
-from sslig.stats.bootstrap import Estimate, Units, estimate
+from sslig.stats import resampling
+from sslig.stats.bootstrap import Estimate, Statistic, Units, estimate
 from sslig.stats.metrics import METRICS, Trials, by_class, conditions, operating_point, position, weighted
 
 SCORES = dict.fromkeys(METRICS, "spoof_score")
@@ -145,19 +147,26 @@ def _runs(trials: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, list[pd.
         yield names, runs
 
 
-def _statistics(runs: list[pd.DataFrame], columns: Mapping[str, str]) -> list:
-    """A function for each seed from (round, trial) weights to (round, metric) values."""
+def _statistics(runs: list[pd.DataFrame], columns: Mapping[str, str], made: Callable = weighted) -> list[Statistic]:
+    """A function for each seed to (round, metric) values, of what `made` makes of scores: (round, trial) weights."""
     is_bonafide = runs[0]["key"] == "bonafide"
     by_score = {score: [name for name in columns if columns[name] == score] for score in columns.values()}
     order = np.argsort([list(columns).index(name) for names in by_score.values() for name in names])
 
-    def statistic(run: pd.DataFrame):
-        parts = [weighted(run[score], is_bonafide, names) for score, names in by_score.items()]
+    def statistic(run: pd.DataFrame) -> Statistic:
+        parts = [made(run[score], is_bonafide, names=names) for score, names in by_score.items()]
         return lambda weights: np.concatenate([part(weights) for part in parts], axis=1)[:, order]
 
     return [statistic(run) for run in runs]
 
 
 def _estimate(runs: list[pd.DataFrame], columns: Mapping[str, str], *, recordings: bool, **draws: int) -> Estimate:
-    statistics, units = _statistics(runs, columns), Units.of_table(runs[0], recordings=recordings)
-    return estimate(lambda weights: sum(part(weights) for part in statistics) / len(statistics), units, **draws)
+    units = Units.of_table(runs[0], recordings=recordings)
+    statistics = [_statistics(runs, columns)]
+    if resampling.pays(units.n, len(runs[0])):
+        made = partial(resampling.metrics, of_row=units.of_row, n_units=units.n)
+        statistics.append(_statistics(runs, columns, made))
+    statistic, *counted = [
+        lambda draw, parts=parts: sum(part(draw) for part in parts) / len(runs) for parts in statistics
+    ]
+    return estimate(statistic, units, counted=counted[0] if counted else None, **draws)
