@@ -39,6 +39,13 @@ def test_it_opens_the_first_explained_utterance(explorer):
     assert explorer.numbers["title"].startswith("E_0000: bona fide, speaker E_S0")
 
 
+def test_it_opens_a_file_where_one_is_named(explained_study, inside_rule, wav, tmp_path):
+    (tmp_path / "call.wav").write_bytes(wav)
+    widget = Explorer(explained_study, ["sls"], utterance=str(tmp_path / "call.wav"))
+    assert widget.recording.name == "call.wav"
+    widget.close()
+
+
 def test_filters_and_order_change_the_list_and_not_the_open_recording(explorer):
     explorer.filters = {"explained": False, "key": "spoof"}
     assert listed(explorer) == ["E_0001", "E_0003", "E_0005", "E_0007"]

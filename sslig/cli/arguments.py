@@ -137,6 +137,11 @@ def _server(parser: Parser) -> None:
     parser.add_argument("--address", default="127.0.0.1", help="an address of this machine (127.0.0.1: local only)")
     parser.add_argument("--port", type=int, default=8866)
     parser.add_argument("--token", action="store_true", help="require a new random token")
+    parser.add_argument("--base-url", default="/", help="path of the page in the browser, behind a proxy")
+    parser.add_argument("--stripped", action="store_true", help="the proxy takes --base-url off (JupyterHub does)")
+    parser.add_argument("--origin", default="", help="what the browser sees, such as https://listen.example.org")
+    parser.add_argument("--trusted", action="store_true", help="the proxy lets in only who may: no token is needed")
+    parser.add_argument("--kernels", type=int, default=8, help="visitors at once, at most")
 
 
 def _explore(parser: Parser) -> None:
