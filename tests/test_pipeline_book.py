@@ -78,11 +78,13 @@ def test_each_study_has_a_copy_of_the_sources_with_its_pages(tmp_path, write, ju
 def test_pages_that_a_study_lacks_are_not_in_the_contents(tmp_path, write, jupyter_book, experiment):
     sources = tmp_path / "book"
     sources.mkdir()
-    (sources / "_toc.yml").write_text("root: intro\n- file: pages/first\n- file: pages/second\n- file: conventions\n")
+    (sources / "_toc.yml").write_text(
+        "root: intro\n- a:\n- file: pages/first\n- a:\n- file: pages/second\n- file: conventions\n"
+    )
     pretrained = experiment.model_copy(update={"backbone": "microsoft/wavlm-base-plus"})
     book(pretrained, sources=sources, pages=[write("first", "**Answer.** Yes.")], output=tmp_path / "out")
     contents = (tmp_path / "out" / "source" / "_toc.yml").read_text()
-    assert contents == "root: intro\n- file: pages/first\n- file: conventions\n"
+    assert contents == "root: intro\n- a:\n- file: pages/first\n- a:\n- file: conventions\n"
 
 
 def test_findings_are_the_answers_with_their_values(write):

@@ -14,10 +14,10 @@ FIGURE = {"image__png": "AAAA"}
 ANSWER = new_markdown_cell("**Answer.** 3 %.", metadata={"tags": ["answer"]})
 
 
-def page(*cells):
+def page(*cells, **about):
     """Cells of a page after layout: title and answer stand around those given."""
     first = [new_markdown_cell("# Errors\n\n**Question.** How many?"), new_code_cell("a = 1"), ANSWER]
-    return laid_out({"cells": [*first, *cells]})["cells"]
+    return laid_out({"cells": [*first, *cells]}, about)["cells"]
 
 
 def sources(cells):
@@ -91,13 +91,24 @@ def test_tables_are_titled_by_their_headings_and_frames_stay_as_they_are():
     ]
 
 
+def test_what_to_know_before_and_to_take_away_follows_the_figure():
+    cells = page(new_code_cell("draw()", outputs=[shown(**FIGURE)]), before="[A](a.ipynb).", after="You know.")
+    assert (
+        cells[3]["source"] == "::::{div} sslig-frame\n*Before this page:* [A](a.ipynb).\n\n*After it:* You know.\n::::"
+    )
+
+
 def test_code_has_no_fold_to_itself_and_an_appendix_has_a_mark():
     cells = page(
         new_code_cell("a", metadata={"tags": ["hide-input", "hide-output"]}),
+        new_markdown_cell("(there)=\n## `More` of it\n\nText."),
         new_markdown_cell("## Details", metadata={"tags": ["appendix"]}),
+        appendix=["More of it", "Nowhere"],
     )
+    assert cells[-2]["source"] == '(there)=\n## `More` of it\n\n<div class="sslig-appendix"></div>\n\nText.'
+    del cells[-2]
     assert cells[-2]["metadata"]["tags"] == ["hide-output"]
-    assert cells[-1]["source"] == '## Details\n\n<div class="sslig-appendix"></div>\n'
+    assert cells[-1]["source"] == '## Details\n\n<div class="sslig-appendix"></div>'
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from sslig.pipeline import layout
 from sslig.study import Study
 
 PAGES, FINDINGS, HERO, SHORT = "pages", "findings.md", "hero.html", "in_short_{}.md"
-CONFIG, BANNER, MARK = "_config.yml", "_banner.html", "_mark.md"
-"""Settings, and what a study of encoders with random weights shows on each page and after each answer."""
+FRAMES, CONFIG, BANNER, MARK = "_pages.yml", "_config.yml", "_banner.html", "_mark.md"
+"""What is said of each page (`sslig.pipeline.layout`), settings, and what a study of encoders with random weights shows
+on each page and after each answer."""
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # of this interpreter, wherever PATH points
 INDEX = Path("_build/html/index.html")
 GLUED = re.compile(r"\{glue(?::text)?\}`([^`:]+)(?::([^`]*))?`")
@@ -41,9 +42,11 @@ def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> Non
         contents.write_text(_contents(contents.read_text(encoding="utf-8"), pages), encoding="utf-8")
     (copied / PAGES).mkdir()
     mark = _marked(study, copied)
+    frames = copied / FRAMES
+    about = yaml.safe_load(frames.read_text(encoding="utf-8")) if frames.is_file() else {}
     executed = {page: json.loads(page.read_text(encoding="utf-8")) for page in pages}
     for page, notebook in executed.items():
-        shown = layout.laid_out(notebook)
+        shown = layout.laid_out(notebook, about.get(page.stem, {}))
         _mark_answer(shown["cells"], mark)
         (copied / PAGES / page.name).write_text(json.dumps(shown), encoding="utf-8")
     answers = findings(executed)
@@ -62,9 +65,9 @@ def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> Non
 
 def _contents(text: str, pages: list[Path]) -> str:
     """A table of contents without the pages that a study does not have."""
-    there = {f"{PAGES}/{page.stem}" for page in pages}
-    named = {line: line.partition(f"file: {PAGES}/")[2] for line in text.splitlines()}
-    return "\n".join(line for line, page in named.items() if not page or f"{PAGES}/{page}" in there) + "\n"
+    there = {page.stem for page in pages}
+    named = [(line, line.partition(f"file: {PAGES}/")[2]) for line in text.splitlines()]
+    return "\n".join(line for line, page in named if not page or page in there) + "\n"
 
 
 def _marked(study: Study, folder: Path) -> str:

@@ -5,13 +5,15 @@ Cells with code keep their order, so a page that a reader downloads still runs f
 
 import copy
 import re
+from collections.abc import Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 from typing import Any
 
 ANSWER, HERO, APPENDIX, HIDDEN = "answer", "hero", "appendix", "hide-input"
 """Tags of cells: the answer of a page, the figure beside it, a section that is folded, code behind a switch."""
 
-HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
+HEADING = re.compile(r"^#{1,6}[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 TABLE = re.compile(r"<table\b[^>]*>(?!\s*<caption)", re.IGNORECASE)
 FIGURE, AUDIBLE = 2, {"sslig-recording": 3, "sslig-players": 1}
 """What a figure is worth beside the answer, and what outputs are that a reader can play, by their class."""
@@ -32,12 +34,24 @@ ELSEWHERE = "# an output of another cell of this page"
 Cell = dict[str, Any]
 
 
-def laid_out(notebook: dict[str, Any]) -> dict[str, Any]:
-    """The notebook of an executed page as the book shows it."""
+def laid_out(notebook: dict[str, Any], about: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """The notebook of an executed page as the book shows it.
+
+    `about` may have ``before``, what to know before the page, and ``after``, what to take away, both in Markdown, and
+    ``appendix``, headings of sections that are folded; those that the page does not have are passed over.
+    """
     notebook = copy.deepcopy(notebook)
-    cells = _answer_first([part for cell in notebook["cells"] for part in _single_figures(cell)])
-    notebook["cells"] = _folded(_captioned(cells))
+    cells = _answer_first([part for cell in notebook["cells"] for part in _single_figures(cell)], _frame(about))
+    notebook["cells"] = _folded(_captioned(cells), about.get("appendix", ()))
     return notebook
+
+
+def _frame(about: Mapping[str, Any]) -> list[Cell]:
+    """A cell on what a reader needs and takes away; none where nothing is said of it."""
+    words = {"before": "Before this page", "after": "After it"}
+    lines = [f"*{title}:* {about[name]}" for name, title in words.items() if name in about]
+    source = "::::{div} sslig-frame\n" + "\n\n".join(lines) + "\n::::"
+    return [{"cell_type": "markdown", "id": "frame", "metadata": {}, "source": source}] if lines else []
 
 
 def plain(markdown: str) -> str:
@@ -92,21 +106,21 @@ def _shown(cell: Cell, outputs: list[dict[str, Any]], number: int) -> Cell:
     return {**cell, "id": f"{cell['id']}-{number}", "source": ELSEWHERE, "outputs": outputs, "metadata": metadata}
 
 
-def _answer_first(cells: list[Cell]) -> list[Cell]:
-    """Title, answer, one figure with what is said of it, then the other cells in their order."""
+def _answer_first(cells: list[Cell], frame: list[Cell]) -> list[Cell]:
+    """Title, answer, one figure with what is said of it, the frame, then the other cells in their order."""
     answers = [cell for cell in cells if ANSWER in tags(cell)]
     rest = [cell for cell in cells if ANSWER not in tags(cell)]
     chosen = [cell for cell in rest if HERO in tags(cell)] or rest
     shown = [(_worth(output), cell, output) for cell in chosen for output in _outputs(cell) if _worth(output)]
     if not shown:
-        return [*rest[:1], *answers, *rest[1:]]
+        return [*rest[:1], *answers, *frame, *rest[1:]]
     _, hero, first = max(shown, key=lambda part: part[0])  # the first of equals
     place = rest.index(hero)
     moved = [_shown(hero, [first], 0)]
     hero["outputs"] = [output for output in _outputs(hero) if output is not first]
     if not any(map(_worth, hero["outputs"])) and place + 1 < len(rest) and _is_prose(rest[place + 1]):
         moved.append(rest.pop(place + 1))
-    return [*rest[:1], *answers, *moved, *rest[1:]]
+    return [*rest[:1], *answers, *moved, *frame, *rest[1:]]
 
 
 def _is_prose(cell: Cell) -> bool:
@@ -158,10 +172,11 @@ def _title_tables(output: dict[str, Any], heading: str, numbers: dict[str, int])
         output["data"]["text/html"] = TABLE.sub(titled, page)
 
 
-def _folded(cells: list[Cell]) -> list[Cell]:
-    """Code hides behind one switch of the page; sections tagged as appendix get a mark that the browser folds."""
+def _folded(cells: list[Cell], appendix: Sequence[str]) -> list[Cell]:
+    """Code hides behind one switch of the page; sections of the appendix get a mark that the browser folds."""
     for cell in cells:
         cell["metadata"]["tags"] = [tag for tag in tags(cell) if tag != HIDDEN]
-        if APPENDIX in tags(cell):
-            cell["source"] = f'{text(cell)}\n\n<div class="sslig-appendix"></div>\n'
+        headings = map(plain, HEADING.findall(text(cell))) if cell["cell_type"] == "markdown" else ()
+        if APPENDIX in tags(cell) or any(heading in appendix for heading in headings):
+            cell["source"] = HEADING.sub(r'\g<0>\n\n<div class="sslig-appendix"></div>', text(cell), count=1)
     return cells
