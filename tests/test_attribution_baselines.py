@@ -7,7 +7,8 @@ import torch
 from sslig import audio
 from sslig.attribution.baselines import Baseline, load, mean, save
 from sslig.corpora import protocol
-from sslig.errors import InputError
+from sslig.errors import DetectorError, InputError
+from sslig.models.foreign import BlackBox, Origin
 from sslig.study import Scoring
 
 SOURCE = {"set": "train", "checkpoint": "0123456789ab"}
@@ -85,3 +86,9 @@ def test_a_saved_baseline_comes_back_with_its_source(tmp_path):
     assert torch.equal(again.values, baseline.values)
     assert dataclasses.replace(again, values=None) == dataclasses.replace(baseline, values=None)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["baseline.safetensors"]
+
+
+def test_a_black_box_has_no_features_to_average(bonafide):
+    detector = BlackBox(lambda waveforms: waveforms.mean(dim=1), Origin("test", "box"))
+    with pytest.raises(DetectorError, match="start: BlackBox has no convolutions, encode, head"):
+        mean_of(detector, bonafide)

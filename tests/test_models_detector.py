@@ -144,3 +144,11 @@ def test_an_unknown_head_or_argument_is_refused(head, message):
 def test_a_head_reads_all_frames_or_its_number(tiny_detector):
     assert [tiny_detector(head).read_frames(50) for head in HEADS] == [50, 50, 30]
     assert tiny_detector("sls").read_frames(20) == 20
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_detector_in_half_precision_computes_in_float32(saved, waveforms, dtype):
+    change_weights(saved, lambda weights: weights.update({name: part.to(dtype) for name, part in weights.items()}))
+    detector = Detector.from_pretrained(saved)
+    assert {parameter.dtype for parameter in detector.parameters()} == {torch.float32}
+    assert detector(waveforms).dtype == torch.float32

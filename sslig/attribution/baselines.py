@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sslig import scoring
-from sslig.attribution.target import FEATURES, RECORDING
-from sslig.errors import InputError
+from sslig.attribution.target import FEATURES, RECORDING, lacking
+from sslig.errors import DetectorError, InputError
 from sslig.files import atomic
 from sslig.models.detector import Detector
 from sslig.study import Scoring
@@ -75,7 +75,11 @@ def mean(
     ------
     InputError
         No frame counts.
+    DetectorError
+        The detector does not show its convolutions and its encoder.
     """
+    if missing := lacking(detector, RECORDING):
+        raise DetectorError(f"{name}: {type(detector).__name__} has no {', '.join(missing)}, whose output is averaged")
     total = recorded = torch.zeros((), dtype=torch.float64)
     batches, left_out = scoring.batches(utterances, detector, options)
     n_utterances = n_frames = 0
