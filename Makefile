@@ -37,6 +37,7 @@ demo:
 
 book:
 	@set -eo pipefail; study=$$(python -m sslig.study "$$EXPERIMENT" --corpus "$$CORPUS"); \
+	echo "finished pages come to $$(python -m sslig.study "$$study" --runs)/pages, the book at the end" >&2; \
 	snakemake --cores $(CORES) $(GPUS) --config experiment="$$study" 2>&1 | python -m sslig.pipeline.progress; \
 	echo "$$(python -m sslig.study "$$study" --runs)/book/_build/html/index.html"
 

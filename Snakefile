@@ -243,6 +243,10 @@ if S.adopted:
     PAGES = {page: files for page, files in PAGES.items() if page not in needing}
 
 
+READ_FIRST = 1
+"""Priority of what the first pages need, and of pages: they can be read while the rest is computed."""
+
+
 def annotations(page):
     """The files of the store of annotations that are there; SQLite writes to the second one first."""
     store = S.runs / S.annotation.store
@@ -263,6 +267,7 @@ rule book:
 
 
 rule page:
+    priority: READ_FIRST
     input:
         protocols=list(PROTOCOLS.values()),
         files=lambda wildcards: PAGES[wildcards.page],
@@ -301,6 +306,7 @@ rule corpus_test:
 
 
 rule train:
+    priority: READ_FIRST
     input:
         protocols=[TABLES["train"], TABLES["dev"]],
         start=encoder_of,
@@ -338,6 +344,7 @@ if S.adopted:
 
 
 rule score:
+    priority: READ_FIRST
     input:
         detector=path("detector"),
         protocol=lambda wildcards: TABLES[wildcards.set_name],
@@ -413,6 +420,7 @@ rule segment:
 
 
 rule baseline:
+    priority: READ_FIRST
     input:
         detector=path("detector"),
         protocol=REFERENCE,
@@ -433,6 +441,7 @@ rule baseline:
 
 
 rule attribute:
+    priority: READ_FIRST
     input:
         detector=path("detector"),
         protocols=[REFERENCE, TABLES["eval"]],
@@ -605,6 +614,7 @@ rule plant:
 
 
 use rule train as train_planted with:
+    priority: 0
     input:
         protocols=[PLANTED_PROTOCOLS["train"], PLANTED_PROTOCOLS["dev"]],
         start=path("detector") if S.validation.start == "study" else [],
@@ -635,6 +645,7 @@ use rule segment as segment_planted with:
 
 
 use rule score as score_planted with:
+    priority: 0
     input:
         detector=f"{PLANTED_RUN}/{outputs.OF_DETECTOR['detector']}",
         protocol=lambda wildcards: PLANTED_PROTOCOLS[wildcards.set_name].format(kind=wildcards.kind),
@@ -650,6 +661,7 @@ use rule score as score_planted with:
 
 
 use rule baseline as baseline_planted with:
+    priority: 0
     input:
         detector=f"{PLANTED_RUN}/{outputs.OF_DETECTOR['detector']}",
         protocol=PLANTED_PROTOCOLS["train"],

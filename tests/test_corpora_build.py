@@ -180,11 +180,19 @@ def test_an_unusable_recording_is_named(tmp_path):
         ({"sets": {"voice1": "train"}}, "no set for the speakers voice2, voice3"),
         ({"sets": dict.fromkeys(DEALT, "train")}, "set dev has no recordings"),
         ({"utterances": [*RECORDINGS, RECORDINGS[0]]}, "recording voice1/1 occurs more than once"),
+        ({"attacks": dict.fromkeys(FEW, ["vocoder"])}, "unknown attack vocoder; accepted: griffin_lim, lpc_vocoder"),
     ],
 )
 def test_an_impossible_plan_is_refused(change, message):
     with pytest.raises(CorpusError, match=message):
         build.plan(**{"utterances": RECORDINGS, "sets": DEALT, "seed": 0, "at_most": FEW, **change})
+
+
+def test_a_study_may_choose_the_attacks_of_a_set():
+    attacks = {**build.ATTACKS_OF_SET, "train": ("noise_vocoder",)}
+    trials = build.plan(RECORDINGS, DEALT, 0, SIZES, attacks)
+    assert {trial.attack for trial in trials if trial.set == "train"} == {None, "noise_vocoder"}
+    assert {trial.attack for trial in trials if trial.set == "dev"} > {"griffin_lim"}
 
 
 def test_text_to_speech_is_planned_where_there_is_english_text():

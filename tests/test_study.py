@@ -95,6 +95,22 @@ def test_the_study_of_a_planted_cue_has_a_corpus_and_a_recipe_of_its_kind(write,
         load(write("validation: {training: {epoch: 5}}")).planted("splice")
 
 
+def test_the_detector_with_the_shared_encoder_has_epochs_of_its_own(write):
+    study = load(write("training: {epochs: 3, encoder: camhfa, encoder_epochs: 7}"))
+    assert [study.training.epochs_of(name) for name in ("camhfa", "another")] == [7, 3]
+    assert study.planted("splice").training.epochs_of("camhfa") == 3
+    assert load(write("training: {epochs: 3, encoder: camhfa}")).training.epochs_of("camhfa") == 3
+    with pytest.raises(StudyError, match=r"training\.encoder is 'sls'; accepted: camhfa"):
+        load(write("training: {encoder: sls}"))
+
+
+def test_values_without_effect_do_not_decide_a_training_or_a_corpus(write):
+    study = load(write("training: {workers: 3, log_steps: 2}"))
+    assert not {"workers", "log_steps", "encoder", "encoder_epochs"} & set(study.training.decisive())
+    assert "attacks" not in study.corpus.decisive()
+    assert load(write("training: {encoder: camhfa}")).training.decisive()["encoder"] == "camhfa"
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

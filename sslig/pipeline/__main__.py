@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import inspect
+import os
 import sys
 import time
 import typing
@@ -117,7 +118,8 @@ def main(words: Sequence[str] | None = None) -> None:
         raise SystemExit(f"error: {options.rule}: {error}") from error
     labels = [options.planted, *(values[name] for name in LABELS if name in values)]
     texts = [label.stem if isinstance(label, Path) else str(label) for label in labels if label is not None]
-    print(f"{' '.join([options.rule, *texts])}: done in {time.monotonic() - start:.0f} s", file=sys.stderr)
+    took = f"done in {time.monotonic() - start:.0f} s, {sum(os.times()[:4]):.0f} s of CPU"
+    print(f"{' '.join([options.rule, *texts])}: {took}", file=sys.stderr)
 
 
 if __name__ == "__main__":
