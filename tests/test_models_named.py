@@ -49,6 +49,12 @@ def test_a_name_says_its_kind(places, tmp_path):
             identify(name)
 
 
+def test_a_run_stands_for_its_detector(places, tmp_path):
+    (tmp_path / "seed0").mkdir()
+    places[OWN].rename(tmp_path / "seed0/detector")
+    assert identify(str(tmp_path / "seed0")) == (OWN, str(tmp_path / "seed0/detector"))
+
+
 def test_folders_files_and_values_load(places, tiny_backbone, waveforms, tiny_detector, tmp_path):
     torch.testing.assert_close(load(places[OWN])(waveforms), tiny_detector("sls")(waveforms))
     values = {"checkpoint": str(places[RELEASE]), "backbone": tiny_backbone}

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +12,7 @@ from sslig.cli import main
 from sslig.cli.loaded import CALIBRATION, DETECTOR, SCORES_DEV, default_name
 from sslig.models.named import KINDS
 
-CONFIG = "config.json"
+CONFIG, CORPORA = "config.json", "corpora"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 def found(folder: Path) -> pd.DataFrame:
     """One row a detector of ours below `folder`: name, head, encoder, whether it is calibrated, and its folder."""
     rows = []
-    for path in sorted(folder.rglob(CONFIG)):
+    for path in configurations(folder):
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -46,3 +48,11 @@ def found(folder: Path) -> pd.DataFrame:
         row = (default_name(place), values.get("head", ""), encoder, calibrated, str(shown))
         rows.append(dict(zip(("detector", "head", "encoder", "calibrated", "folder"), row, strict=True)))
     return pd.DataFrame(rows, columns=["detector", "head", "encoder", "calibrated", "folder"])
+
+
+def configurations(folder: Path) -> Iterator[Path]:
+    """The files `CONFIG` below a folder, outside of hidden folders and of corpora."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != CORPORA)
+        if CONFIG in names:
+            yield Path(place) / CONFIG

@@ -28,8 +28,11 @@ OWN, RELEASE = "sslig", "release of arXiv 2606.10912"
 ADOPTED = "adopted"
 """Key of config.json in the folder of a detector that `adopt` wrote, with the values that name it."""
 
+OF_RUN = "detector"
+"""Folder of the detector in that of a run of a study, which stands for it."""
+
 KINDS = {
-    OWN: "a folder or a Hub repository with config.json and model.safetensors",
+    OWN: "a folder or a Hub repository with config.json and model.safetensors, or a run of a study",
     RELEASE: "a .pt file with wavlm.* and the weights of a head",
     huggingface.KIND: "a folder or a Hub repository of AutoModelForAudioClassification",
     huggingface.PIPELINE_KIND: "a Hub repository with an antispoofing pipeline, with trust_remote_code",
@@ -142,6 +145,7 @@ def identify(target: str) -> tuple[str, str]:
     if path.is_file() and path.suffix in CHECKPOINTS:
         return _kind_of_weights(path), str(path)
     if path.is_dir():
+        path = path / OF_RUN if (path / OF_RUN / CONFIG_NAME).is_file() else path
         files = {file.name for file in path.iterdir()}
         return _kind_of_files(str(path), files, lambda file: path / file), str(path)
     if ":" in target and "/" not in target and not path.exists():
