@@ -224,6 +224,8 @@ NEEDS = {
 """Page -> the sets of the corpus without which the book goes without it."""
 
 PAGES = {page: files for page, files in PAGES.items() if NEEDS.get(page, set()) <= set(PROTOCOLS)}
+if S.corpus.is_labelled(S.root) and {"dev", "eval"} <= set(PROTOCOLS):
+    PAGES["08b_labelled"] = every("labelled", "left_out_labelled", seeds=FIRST)
 if TESTS:
     PAGES["03c_cross"] = every("scores_eval", *(f"scores_{test}" for test in TESTS))
 
@@ -703,3 +705,30 @@ rule localise:
         "baseline={input.baseline:q} nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} "
         "scores_eval={input.scores_eval:q} localisation={output.localisation:q} "
         "transplants={output.transplants:q} left_out={output.left_out:q}"
+
+
+rule localise_labelled:
+    input:
+        detector=path("detector"),
+        protocols=[TABLES["dev"], TABLES["eval"]],
+        baseline=path("baseline"),
+        nonspeech=path("nonspeech"),
+        scores_dev=path("scores_dev"),
+        scores_eval=path("scores_eval"),
+    output:
+        localisation=path("labelled"),
+        transplants=path("labelled_transplants"),
+        left_out=path("left_out_labelled"),
+    params:
+        values=values(
+            [S.validation.planted_utterances, S.validation.tuning_utterances, S.validation.methods],
+            *(S.validation.grid_passes, S.attribution, S.corpus.seed, scoring()),
+        ),
+        code=code("localise"),
+    resources:
+        gpu=1,
+    shell:
+        RULE + " localise {EXPERIMENT:q} kind=labelled name={wildcards.detector} seed={wildcards.seed} "
+        "detector=$(dirname {input.detector:q}) corpus={CORPUS:q} baseline={input.baseline:q} "
+        "nonspeech={input.nonspeech:q} scores_dev={input.scores_dev:q} scores_eval={input.scores_eval:q} "
+        "localisation={output.localisation:q} transplants={output.transplants:q} left_out={output.left_out:q}"

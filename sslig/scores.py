@@ -217,7 +217,10 @@ def _fields(path: Path) -> list[tuple[int, list[str]]]:
         stripped = [(rows.line_num, [field.strip() for field in row]) for row in rows]
     except csv.Error as error:
         raise InputError(f"{path}, line {rows.line_num}: {error}") from error
-    return [(number, row) for number, row in stripped if any(row)]
+    filled = [(number, row) for number, row in stripped if any(row)]
+    # Some tools end every line with a separator.
+    ended = all(row[-1] == "" for _, row in filled)
+    return [(number, row[: len(row) - ended]) for number, row in filled]
 
 
 def _layout(path: Path, header: list[str], columns: Mapping[str, str] | None) -> tuple[str, dict[str, int], bool]:
@@ -262,7 +265,11 @@ def _direction(rows: ScoreFile, higher: str | None) -> str:
 
 
 def _finite_once(rows: ScoreFile) -> ScoreFile:
-    table, numbers = rows.table, pd.to_numeric(rows.table["score"], errors="coerce").astype(np.float64)
+    table, texts = rows.table, rows.table["score"]
+    if texts.astype(str).str.fullmatch(r"[-+]?\d+,\d+").all():
+        texts = texts.str.replace(",", ".")
+        rows.notes.append("scores are written with a decimal comma")
+    numbers = pd.to_numeric(texts, errors="coerce").astype(np.float64)
     _refuse(rows.path, table, ~np.isfinite(numbers), "score {score!r} of {utterance}; a finite number is needed")
     first = table.groupby("utterance")[["at", "score"]].transform("first").add_prefix("first_")
     twice = "utterance {utterance} stands twice: score {first_score} in {first_at}, {score} here"

@@ -27,7 +27,9 @@ UNSPLIT = ("in_the_wild", "mlaad", "wavefake")
 """Published corpora without sets of their own."""
 TESTS = ("asvspoof2021_la", "asvspoof2021_df")
 """Published corpora without a set for training."""
-LAYOUTS = ("asvspoof2019_la", *TESTS, *UNSPLIT, "fake_or_real", "partialspoof", "had", "manifest")
+LABELLED = ("partialspoof", "had")
+"""Published corpora that label the spoofed segments of an utterance."""
+LAYOUTS = ("asvspoof2019_la", *TESTS, *UNSPLIT, "fake_or_real", *LABELLED, "manifest")
 """Published corpora, and tables of one's own, that `sslig.corpora.readers` turns into tables of utterances."""
 
 Count = Annotated[int, Field(ge=1)]
@@ -75,6 +77,13 @@ class Corpus(Values):
     def is_read(self) -> bool:
         """Whether a reader makes the tables of this corpus."""
         return self.source in LAYOUTS
+
+    def is_labelled(self, root: Path) -> bool:
+        """Whether the corpus, relative to the folder `root`, says which segments of a spoof are spoofed."""
+        if self.source != "manifest":
+            return self.source in LABELLED
+        with (root / self.root).open(encoding="utf-8-sig", errors="replace") as file:
+            return "segments" in re.split(r"[,;\t]", file.readline().strip())
 
     @property
     def available(self) -> list[SetName]:

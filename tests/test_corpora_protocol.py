@@ -81,6 +81,8 @@ def test_blank_lines_windows_line_ends_and_a_byte_order_mark_do_no_harm(written)
         ("E_1607 ../etc/passwd M - - - - - spoof -", "line 2: utterance '../etc/passwd' is not a plain file name"),
         ("E_1607 .. M - - - - - spoof -", r"line 2: utterance '\.\.' is not a plain"),
         ("E_1607 a\\b M - - - - - spoof -", "line 2: utterance .* is not a plain"),
+        ("E_1607 a\x00b M - - - - - spoof -", "line 2: utterance .* is not a plain"),
+        ("E_1607\u00a0E_2 M - - - - - spoof -", "line 2: 9 columns"),
         (b"E_1607 \xff\xfe M - - - - - spoof -", "line 2: not UTF-8"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from sslig import audio
 from sslig.attribution import baselines
 from sslig.corpora import planted, protocol
-from sslig.pipeline.localise import detected, localise, twins
+from sslig.pipeline.localise import LABELLED, detected, localise, twins
 from sslig.pipeline.plant import plant
 from sslig.validation.statistics import LOCALISATION
 
@@ -135,3 +135,32 @@ def test_twins_are_the_same_recording(study):
     assert set(paths) == set(spoofs["utterance"])
     assert [recording[paths[name]] for name in spoofs["utterance"]] == spoofs["recording"].tolist()
     assert not set(paths.values()) & set(spoofs["path"])
+
+
+def test_labelled_segments_of_a_released_corpus_are_a_truth_too(study, tiny_detector, tmp_path):
+    corpus = tmp_path / "corpus"
+    for name in ("dev", "eval"):
+        protocol.write_manifest(corpus / f"{name}.tsv", protocol.load_set(study.corpus_root, name))
+    places = pd.concat([planted.truth(study.corpus_root, name) for name in ("dev", "eval")])
+    places[["utterance", "start_s", "end_s"]].to_csv(corpus / planted.PLACES, sep="\t", index=False)
+    assert twins(corpus, "eval") == {}
+    scores = {name: scored(study, name, 2.0) for name in ("dev", "eval")}
+    chosen = detected(study, corpus, scores, 1.0)
+    assert chosen["twin"].isna().all()
+    unlabelled = places["utterance"].iloc[-1]
+    places[places["utterance"] != unlabelled].to_csv(corpus / planted.PLACES, sep="\t", index=False)
+    assert unlabelled not in set(detected(study, corpus, scores, 1.0)["utterance"])
+    for name, table in scores.items():
+        table.to_parquet(tmp_path / f"scores_{name}.parquet")
+    tiny_detector("sls", n_frames=70).save_pretrained(tmp_path / "detector")
+    baselines.save(tmp_path / "mean.safetensors", baselines.zero(3, 16))
+    paths = {name: tmp_path / f"{name}.parquet" for name in ("localisation", "transplants", "left_out")}
+    paths |= {name: tmp_path / f"{name}.parquet" for name in ("scores_dev", "scores_eval")}
+    means = dict.fromkeys(("baseline", "nonspeech"), tmp_path / "mean.safetensors")
+    reference = study.model_copy(update={"corpus": study.corpus.model_copy(update={"sets": ["dev", "eval"]})})
+    folders = {"detector": tmp_path / "detector", "corpus": corpus}
+    localise(reference, kind=LABELLED, name="sls", seed=0, **folders, **means, **paths)
+    table = pd.read_parquet(paths["localisation"])
+    assert set(table["kind"]) == {LABELLED}
+    assert set(table["set"]) == {"dev", "eval"}
+    assert pd.read_parquet(paths["transplants"]).empty

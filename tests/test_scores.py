@@ -150,6 +150,13 @@ class TestForms:
         with pytest.raises(InputError, match=f"form {form} does not say what a higher score means"):
             read_foreign(write(*lines), protocol)
 
+    def test_a_decimal_comma_and_a_separator_at_the_end_of_lines(self, protocol, write):
+        texts = [str(-score).replace(".", ",") for score in SPOOF_SCORES]
+        lines = [f"{name};{text};" for name, text in zip(["file", *NAMES], ["cm", *texts], strict=True)]
+        file = read_foreign(write(*lines), protocol, higher="bonafide", columns={"utterance": "file", "score": "cm"})
+        assert file.table["spoof_score"].tolist() == SPOOF_SCORES
+        assert "scores are written with a decimal comma" in file.notes
+
     def test_two_columns_of_scores_are_not_a_score_and_a_label(self, protocol, write):
         path = write(*(f"{name} {-score} {score}" for name, score in zip(NAMES, SPOOF_SCORES, strict=True)))
         with pytest.raises(InputError, match="two columns of numbers, the second with 6 values; choose by columns="):

@@ -119,7 +119,8 @@ def _first_fault(path: Path) -> str:
     except UnicodeDecodeError as error:
         number = path.read_bytes()[: error.start].count(b"\n") + 1
         return f", line {number}: not UTF-8 ({error.reason})"
-    rows = [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
+    rows = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+    rows = [(number, re.split(r"[ \t]+", line)) for number, line in rows]
     first_line: dict[str, int] = {}
     for number, row in rows:
         if fault := _fault(row, first_line):
@@ -324,7 +325,7 @@ def _fault(row: list[str], first_line: dict[str, int]) -> str | None:
     utterance, key = row[COLUMNS.index("utterance")], row[COLUMNS.index("key")]
     if key not in KEYS:
         return f"key {key!r} of {utterance}; accepted: {', '.join(KEYS)}"
-    if utterance in {".", ".."} or "/" in utterance or "\\" in utterance:
+    if utterance in {".", ".."} or re.search(r"[/\\\x00]", utterance):
         return f"utterance {utterance!r} is not a plain file name"
     if utterance in first_line:
         return f"utterance {utterance} already stands in line {first_line[utterance]}"

@@ -22,6 +22,9 @@ from sslig.validation.places import cell_rows, localisation_rows, transplant_row
 from sslig.validation.presented import present
 from sslig.validation.transplants import SCORES
 
+LABELLED = "labelled"
+"""In place of a kind of planted cue: spoofed segments that a released corpus labels."""
+
 DESCRIPTION = ("utterance", "speaker", "recording", "score", "threshold", "set")
 COLUMNS = (
     *(*DESCRIPTION, "place_share", "method", "aggregation", "smoothing_ms"),
@@ -45,7 +48,7 @@ def localise(
     transplants: Path,
     left_out: Path,
 ) -> None:
-    """Measure how well each map finds the planted cues of `kind` in the spoofs that a detector detects.
+    """Measure how well each map finds the planted cues of `kind`, or `LABELLED` segments, in detected spoofs.
 
     A row of the table `localisation` is an utterance, map, width of smoothing and measure: ``kind``, ``detector``,
     ``seed`` and `COLUMNS`. ``set`` is *dev*, where widths are chosen, or *eval*; ``place_share`` is the share of the
@@ -59,7 +62,8 @@ def localise(
     dev = pd.read_parquet(scores_dev)
     utterances = detected(study, corpus, {"dev": dev, "eval": pd.read_parquet(scores_eval)}, dev_threshold(dev))
     places = dict(tuple(pd.concat([truth(corpus, name) for name in ("dev", "eval")]).groupby("utterance")))
-    model, rows, moved, band_hz = named.load(detector), [], [], kind_of(kind).band_hz
+    model, rows, moved = named.load(detector), [], []
+    band_hz = WHOLE_HZ if kind == LABELLED else kind_of(kind).band_hz
     methods, threshold = offered(model, study.validation.methods), utterances["threshold"].max()
     prepared = context.load(study, seed, model, corpus, baseline, nonspeech, scores_dev)
     with scoring.evaluating(model, select_device(study.device)):
@@ -98,13 +102,16 @@ def detected(study: Study, corpus: Path, scores: dict[str, pd.DataFrame], thresh
         by_utterance = table.set_index("utterance")["spoof_score"]
         spoofs = protocol.load_set(corpus, name).query("label == @SPOOF")
         spoofs = spoofs.assign(set=name, score=spoofs["utterance"].map(by_utterance), threshold=threshold)
-        chosen = draw(spoofs[spoofs["score"] >= threshold], at_most[name], study.corpus.seed)
+        there = spoofs["utterance"].isin(truth(corpus, name)["utterance"])
+        chosen = draw(spoofs[(spoofs["score"] >= threshold) & there], at_most[name], study.corpus.seed)
         parts.append(chosen.assign(twin=chosen["utterance"].map(twins(corpus, name))))
     return protocol.with_recordings(corpus, pd.concat(parts, ignore_index=True))
 
 
 def twins(corpus: Path, set_name: str) -> dict[str, str]:
-    """Spoof of a set -> sound file of the same recording without the cue."""
+    """Spoof of a set -> sound file of the same recording without the cue; none where a corpus has no such twins."""
+    if not (corpus / protocol.RECORDINGS).is_file():
+        return {}
     recordings = pd.read_csv(corpus / protocol.RECORDINGS, sep="\t", dtype=str)[["utterance", "original"]]
     table = protocol.load_set(corpus, set_name).merge(recordings, on="utterance", validate="one_to_one")
     paths = table[table["label"] == BONAFIDE].set_index("original")["path"]

@@ -44,6 +44,7 @@ OF_DETECTOR = {
         for prefix in ("", "left_out_")
     },
     "official": "scores_eval.tsv",
+    **{name: f"{name}.parquet" for name in ("labelled", "labelled_transplants", "left_out_labelled")},
     **{name: f"{name}.safetensors" for name in ("baseline", "nonspeech")},
     **{name: f"{name}.parquet" for name in ("profile_regions", "profile_utterances", "left_out_profile")},
 }
