@@ -15,7 +15,8 @@ from sslig import audio, files
 from sslig.corpora import protocol
 from sslig.pipeline import locks, outputs
 from sslig.pipeline.code import fingerprint
-from sslig.study import READY_MADE, load
+from sslig.sources import READY_MADE
+from sslig.study import load
 
 shell.prefix(f"set -euo pipefail; export {outputs.IN_RULE}=1; ")
 

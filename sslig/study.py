@@ -5,38 +5,25 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from sslig import files
 from sslig.errors import StudyError
+from sslig.sources import SOURCES, Corpus, PlainName
 from sslig.strata import PAPER, Stratum, differently_named
 from sslig.values import find, leaves, project, validated
 
 PLACEHOLDER = "FILL IN"
-SOURCES = ("voices", "prompts", "synthetic")
-"""Corpora that are built by name; any other source is a folder of recordings."""
-
-READY_MADE = "asvspoof5"
 ADOPTED = {"checkpoint", "module"}
 """Keys of a detector that exists already."""
 PLANTED = ("noise_floor", "phone_glitch", "boundary", "band", "band_stretch", "splice")
-UNSPLIT = ("in_the_wild", "mlaad", "wavefake")
-"""Published corpora without sets of their own."""
-TESTS = ("asvspoof2021_la", "asvspoof2021_df")
-"""Published corpora without a set for training."""
-LABELLED = ("partialspoof", "had")
-"""Published corpora that label the spoofed segments of an utterance."""
-LAYOUTS = ("asvspoof2019_la", *TESTS, *UNSPLIT, "fake_or_real", *LABELLED, "manifest")
-"""Published corpora, and tables of one's own, that `sslig.corpora.readers` turns into tables of utterances."""
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Rate = Annotated[float, Field(ge=0)]
-SetName = Literal["train", "dev", "eval"]
-PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Precision = Literal["32-true", "bf16-mixed"]
 
 
@@ -44,71 +31,6 @@ class Values(BaseModel):
     """Base of every section: frozen, and strict about keys and types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Corpus(Values):
-    """Where the recordings are and, for a corpus that is built here, what it is made from.
-
-    Attributes
-    ----------
-    source
-        ``voices``, ``prompts``, ``synthetic``, a folder of recordings, or a corpus that lies at `root` already:
-        ``asvspoof5`` or one of `LAYOUTS`.
-    recordings, attacks
-        Recordings at most, and attacks (`sslig.corpora.spoofs`) where they are not the usual ones, by set.
-    sets
-        Those that are used, of a corpus that lies at `root` already; none: all that its layout has.
-    shares
-        Of a corpus without sets: the share of the utterances in *train* and *dev*; the rest is *eval*.
-    tests
-        Name -> another corpus whose *eval* the detectors are scored on too.
-    """
-
-    source: str
-    root: str
-    seed: int = 0
-    recordings: dict[SetName, int | None] = {}
-    attacks: dict[SetName, Annotated[list[PlainName], Field(min_length=1)]] = {}
-    sets: Annotated[list[SetName], Field(min_length=1)] | None = None
-    shares: dict[Literal["train", "dev"], Annotated[float, Field(gt=0, lt=1)]] = {}
-    tests: dict[PlainName, "Corpus"] = {}
-
-    @property
-    def is_read(self) -> bool:
-        """Whether a reader makes the tables of this corpus."""
-        return self.source in LAYOUTS
-
-    def is_labelled(self, root: Path) -> bool:
-        """Whether the corpus, relative to the folder `root`, says which segments of a spoof are spoofed."""
-        if self.source != "manifest":
-            return self.source in LABELLED
-        with (root / self.root).open(encoding="utf-8-sig", errors="replace") as file:
-            return "segments" in re.split(r"[,;\t]", file.readline().strip())
-
-    @property
-    def available(self) -> list[SetName]:
-        """The sets that the study uses."""
-        names = list(get_args(SetName))
-        layout = ["dev", "eval"] if self.source in TESTS else names
-        if self.source in UNSPLIT:
-            layout = [name for name in names if name in self.shares or name == "eval"]
-        return [name for name in layout if name in (self.sets or names)]
-
-    @property
-    def reference(self) -> SetName:
-        """The set whose bona fide utterances are averaged: *train* where there is one."""
-        return self.available[0]
-
-    def decisive(self) -> dict[str, Any]:
-        """The values that decide the recordings of a training; those without effect are left out."""
-        values = self.model_dump(exclude={"tests"})
-        return {key: value for key, value in values.items() if key not in ("sets", "shares", "attacks") or value}
-
-    @model_validator(mode="after")
-    def _tests_apart(self) -> Self:
-        if taken := set(self.tests) & set(get_args(SetName)):
-            raise ValueError(f"a test is called {taken.pop()!r}, which is a set of the corpus; give it another name")
-        return self
 
 
 class Training(Values):

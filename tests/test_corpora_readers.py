@@ -7,7 +7,7 @@ import pytest
 from sslig import audio
 from sslig.corpora import protocol, readers
 from sslig.errors import CorpusError
-from sslig.study import LAYOUTS, Corpus
+from sslig.sources import LAYOUTS, Corpus
 
 
 def lines(*texts):

@@ -16,6 +16,7 @@ STAIRS = [
     "specs",
     "audio",
     "values",
+    "sources",
     "strata",
     "study",
     "corpora",

@@ -43,7 +43,7 @@ def test_wrong_words_are_named(words, message):
 
 
 def test_every_rule_is_a_module_with_a_function_of_its_name():
-    helpers = {"__init__", "__main__", "outputs", "code", "check", "layout", "locks"}
+    helpers = {"__init__", "__main__", "outputs", "code", "check", "layout", "locks", "progress"}
     modules = {path.stem for path in PIPELINE.glob("*.py")} - helpers
     assert modules == set(RULES)
     for name in RULES:

@@ -146,8 +146,8 @@ def plan(
     Raises
     ------
     CorpusError
-        A set has no recording, a speaker has no set or an unknown one, an attack is unknown, or the id of a recording is
-        not unique.
+        A set has no recording, a speaker has no set or an unknown one, an attack is unknown, or the id of a recording
+        is not unique.
     """
     _check(utterances, sets, at_most)
     if unknown := sorted({attack for of_set in attacks.values() for attack in of_set} - set(ATTACKS)):

@@ -16,7 +16,7 @@ from sslig.corpora import protocol
 from sslig.corpora.protocol import NONE, SETS, complete
 from sslig.errors import CorpusError
 from sslig.files import write_tsv
-from sslig.study import Corpus
+from sslig.sources import Corpus
 
 PLACES = "places.tsv"
 """Table of the spoofed stretches of a corpus: ``utterance``, ``start_s``, ``end_s``."""

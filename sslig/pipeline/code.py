@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-VALUES = frozenset({"sslig.study", "sslig.values", "sslig.strata", "sslig.errors"})
+VALUES = frozenset({"sslig.study", "sslig.values", "sslig.sources", "sslig.strata", "sslig.errors"})
 """Modules that decide nothing by themselves: the Snakefile compares the values of a study one by one."""
 
 

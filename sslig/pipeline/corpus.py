@@ -4,7 +4,8 @@ from filelock import FileLock
 
 from sslig.corpora import build, protocol, readers
 from sslig.errors import CorpusError
-from sslig.study import READY_MADE, Corpus, Study
+from sslig.sources import READY_MADE, Corpus
+from sslig.study import Study
 
 
 def corpus(study: Study, *, test: str | None = None, workers: int = 2) -> None:
