@@ -45,7 +45,7 @@ annotate explore: $(READY)
 	@python -m sslig.widgets.serve "$$EXPERIMENT" --page $@ --port $(PORT)
 
 test: $(READY)
-	@python -m pytest -n $(CORES) --dist worksteal --ignore=tests/browser
+	@python -m pytest -n $(CORES) --dist worksteal --ignore=tests/browser --ignore=tests/cluster
 
 test-browser: $(READY)
 	@python -m pytest tests/browser
