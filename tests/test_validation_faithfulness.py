@@ -8,10 +8,12 @@ from sslig.validation.faithfulness import (
     area,
     curves,
     in_features,
+    in_neutral,
     in_waveform,
     infidelity,
     loudness_share,
     removals,
+    scaled_infidelity,
     sensitivity_n,
 )
 from sslig.validation.statistics import Controls
@@ -25,7 +27,7 @@ def linear(evidence, bias=0.0):
 def drawn(evidence, frames, direction=1, seed=0, n_read=200, draws=20, **options):
     """The rows of curves by statistic and point."""
     rows = curves(linear(evidence, bias=2.0), frames, direction, Controls(n_read, draws, seed), **options)
-    return {(row["statistic"], row["at"]): row for row in rows}
+    return {(row["statistic"], row["at"]): row for row in rows if row["statistic"] != "margin"}
 
 
 def points(rows, name):
@@ -34,7 +36,9 @@ def points(rows, name):
 
 @pytest.fixture
 def evidence(rng):
-    return rng.standard_normal(200)
+    """(frame,) that speaks for spoof as a whole."""
+    values = rng.standard_normal(200)
+    return values - values.mean() + 0.05
 
 
 @pytest.fixture
@@ -102,8 +106,8 @@ def test_a_linear_head_loses_and_gains_the_evidence_of_the_top_frames(evidence):
     assert points(rows, "insertion") == pytest.approx(expected)
     assert rows["comprehensiveness", ""]["value"] == pytest.approx(expected.mean())
     assert rows["sufficiency", ""]["value"] == pytest.approx(expected.mean() - evidence.sum())
-    assert rows["deletion_area", ""]["value"] == pytest.approx(area(faithfulness.PERCENTS, expected))
-    assert rows["insertion_area", ""]["beaten"] == 1
+    assert rows["deletion_area_to_50", ""]["value"] == pytest.approx(area(faithfulness.PERCENTS, expected))
+    assert rows["insertion_area_to_50", ""]["beaten"] == 1
 
 
 def test_both_decisions_have_the_same_curves(evidence):
@@ -134,7 +138,7 @@ def test_frames_that_are_not_read_are_never_touched(evidence):
         return (~masks[:, read]) @ evidence[read]
 
     frames = np.where(read, evidence, 100.0)
-    first, last, *_ = curves(scores, frames, 1, Controls(50, 20, 0), percents=[2, 100], insertion=False)
+    _, first, last, *_ = curves(scores, frames, 1, Controls(50, 20, 0), percents=[2, 100], insertion=False)
     assert (first["value"], last["value"]) == pytest.approx((evidence[read].max(), evidence[read].sum()))
 
 
@@ -142,8 +146,9 @@ def test_the_true_map_beats_all_controls_the_opposite_map_none_and_noise_half(ev
     for frames, beaten in ((evidence, 1), (-evidence, 0)):
         assert {row["beaten"] for row in drawn(evidence, frames).values()} == {beaten}
     maps = [(rng.standard_normal(80), rng.standard_normal(80)) for _ in range(60)]
-    rows = [drawn(*pair, seed=seed, percents=[10, 30], n_read=80) for seed, pair in enumerate(maps)]
-    shares = [row["deletion_area", ""]["beaten"] for row in rows]
+    rows = [drawn(*pair, seed=seed, percents=[10, 20], n_read=80) for seed, pair in enumerate(maps)]
+    shares = [row["deletion_area_to_20", ""]["beaten"] for row in rows]
+    shares = [share for share in shares if np.isfinite(share)]
     error = np.std(shares) / np.sqrt(len(shares))
     assert abs(np.mean(shares) - 0.5) < 2.5 * error < 0.15
 
@@ -163,18 +168,39 @@ def test_removals_are_stretches_of_one_length_among_the_frames_read(evidence):
     assert result.changes == pytest.approx(result.masks @ evidence[:60])
 
 
-def test_the_map_that_is_the_evidence_leaves_nothing_open(removed, evidence, rng):
-    values = infidelity(removed, np.stack([evidence, -7 * evidence, np.zeros(200), rng.standard_normal(200)]))
-    assert values[:3] == pytest.approx([0, 0, 1], abs=1e-9)
-    assert 0.5 < values[3] <= 1
+def test_infidelity_sees_sign_and_scale(removed, evidence, rng):
+    maps = np.stack([evidence, -evidence, 10 * evidence, np.zeros(200), rng.standard_normal(200)])
+    values, scaled = infidelity(removed, maps), scaled_infidelity(removed, maps)
+    assert values[:4] == pytest.approx([0, 4, 81, 1], abs=1e-9)
+    assert scaled[:4] == pytest.approx([0, 1, 0, 1], abs=1e-9)
+    assert 0.5 < scaled[4] <= 1 < values[4]
 
 
-def test_infidelity_is_the_least_square_error_over_the_square_of_the_change(removed, rng):
-    frames, change = rng.standard_normal(200), removed.changes
+def test_infidelities_are_squared_errors_over_the_square_of_the_change(removed, rng):
+    frames, change = rng.standard_normal(200) + 0.02, removed.changes
     evidence = removed.masks @ frames
-    factor = np.linalg.lstsq(evidence[:, None], change, rcond=None)[0]
-    expected = np.sum((change - factor * evidence) ** 2) / np.sum(change**2)
-    assert infidelity(removed, frames[None]) == pytest.approx([expected])
+    best = max(0.0, np.linalg.lstsq(evidence[:, None], change, rcond=None)[0][0])
+    for factor, measure in ((1, infidelity), (best, scaled_infidelity)):
+        expected = np.sum((change - factor * evidence) ** 2) / np.sum(change**2)
+        assert measure(removed, frames[None]) == pytest.approx([expected])
+
+
+def test_a_replacement_that_speaks_for_the_decision_leaves_no_curves(evidence):
+    rows = curves(linear(evidence), evidence, -1, Controls(200, 20, 0))
+    assert rows[0]["statistic"] == "margin"
+    assert rows[0]["value"] == pytest.approx(-evidence.sum())
+    assert np.isnan([row["value"] for row in rows[1:]]).all()
+
+
+@pytest.mark.parametrize("name", ["aasist", "camhfa", "sls"])
+def test_neutral_frames_are_those_of_each_start_and_their_scores_are_weighed(tiny_detector, features, masks, name):
+    head, starts, weights = tiny_detector(name).head, torch.randn(2, 3, 24, 16), torch.tensor([0.3, 0.7])
+    replaced = [
+        head(torch.where(torch.from_numpy(masks)[:, None, :, None], start, features)).detach().double().numpy()
+        for start in starts
+    ]
+    scores = in_neutral(head, features, starts, weights)
+    assert scores(masks) == pytest.approx(0.3 * replaced[0] + 0.7 * replaced[1], abs=1e-5)
 
 
 def test_sensitivity_n_is_a_correlation_with_a_sign(removed, evidence, rng):
@@ -196,11 +222,11 @@ def test_a_table_holds_each_map_in_each_space(evidence, rng):
     maps, controls = {"true": evidence, "noise": rng.standard_normal(200)}, Controls(200, 20, 1)
     rows = faithfulness.rows(spaces, maps, 1, controls)
     table = {(row["aggregation"], row["replacement"], row["statistic"], row["at"]): row for row in rows}
-    assert len(table) == len(rows) == 2 * (2 * (6 + 2 + 2) + 6 + 2)  # deletion twice, insertion in one space
-    for statistic in ("deletion_area", "infidelity", "sensitivity_n"):
+    assert len(table) == len(rows) == 2 * (2 * (1 + 6 + 2 + 3) + 6 + 2)  # deletion twice, insertion in one space
+    for statistic in ("deletion_area_to_50", "infidelity", "scaled_infidelity", "sensitivity_n"):
         assert table["true", "interpolation", statistic, ""]["beaten"] == 1
-    assert table["true", "bonafide_mean", "insertion_area", ""]["beaten"] == 1
-    assert ("true", "interpolation", "insertion_area", "") not in table
+    assert table["true", "bonafide_mean", "insertion_area_to_50", ""]["beaten"] == 1
+    assert ("true", "interpolation", "insertion_area_to_50", "") not in table
     assert rows == faithfulness.rows(spaces, maps, 1, controls)
 
 
@@ -209,7 +235,10 @@ def test_a_slow_space_has_few_points(evidence):
         {("waveform", "silence"): linear(evidence)}, {"true": evidence}, 1, Controls(200, 20, 1), fast=True
     )
     statistics = {(row["statistic"], row["at"]) for row in rows}
-    assert statistics == {("deletion", "5"), ("deletion", "20"), ("deletion_area", ""), ("comprehensiveness", "")}
+    assert statistics == {
+        *(("margin", ""), ("deletion", "5"), ("deletion", "20")),
+        *(("deletion_area_to_20", ""), ("comprehensiveness", "")),
+    }
 
 
 def test_evidence_that_is_loudness_is_explained_by_it(rng):

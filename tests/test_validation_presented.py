@@ -1,12 +1,14 @@
 """Tiny detectors in front of the tiny corpus: which tests are run on an utterance, and that they see its decision."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from sslig.attribution.baselines import Baseline
-from sslig.attribution.context import Context
+from sslig.attribution.context import Context, Draw, fitted
 from sslig.attribution.methods import parse
 from sslig.corpora import protocol
 from sslig.errors import DataError
@@ -14,7 +16,7 @@ from sslig.validation import presented as module
 from sslig.validation.presented import faithfulness_rows, measure, present, sanity_rows
 from sslig.validation.statistics import RANDOMISED
 
-ROBUST = {"complexity_rise", "shift_features", "shift_waveform", "max_sensitivity"}
+ROBUST = {"complexity_rise", "smooth_randomised", "shift_features", "shift_waveform", "max_sensitivity"}
 MEANS = {name: Baseline(name, torch.zeros(3, 16), {}, torch.zeros(1, 8)) for name in ("bonafide_mean", "nonspeech")}
 
 
@@ -33,7 +35,12 @@ def utterances(corpus):
 
 @pytest.fixture
 def context(study):
-    return Context(MEANS, options=study.attribution)
+    generator = torch.Generator().manual_seed(0)
+    draws = [
+        Draw(label, {"features": torch.randn(3, 20, 16, generator=generator), "recording": torch.zeros(1, 20, 8)})
+        for label in (0, 0, 1, 1)
+    ]
+    return Context(MEANS, tuple(draws), options=study.attribution)
 
 
 @pytest.fixture
@@ -63,8 +70,9 @@ def test_utterances_are_presented_with_their_decision(study, context, utterances
 def test_faithfulness_is_measured_in_each_space_and_towards_the_decision(presented, threshold):
     item = presented(threshold=threshold)
     table = pd.DataFrame(faithfulness_rows(item, parse("ig")))
-    areas = table[(table["statistic"] == "deletion_area") & (table["aggregation"] == "signed")]
+    areas = table[(table["statistic"].str.startswith("deletion_area")) & (table["aggregation"] == "signed")]
     assert areas[["space", "replacement"]].to_numpy().tolist() == [
+        ["features", "neutral"],
         ["features", "bonafide_mean"],
         ["features", "nonspeech_mean"],
         ["features", "interpolation"],
@@ -74,8 +82,29 @@ def test_faithfulness_is_measured_in_each_space_and_towards_the_decision(present
     scores = item.spaces("bonafide_mean")["features", "bonafide_mean"]
     whole, nothing = scores(np.stack([np.zeros(29, dtype=bool), np.ones(29, dtype=bool)]))
     values = table[table["replacement"] == "bonafide_mean"].set_index("statistic")["value"]
-    sufficiency, insertion = values["sufficiency"], values["insertion"]
-    assert sufficiency == pytest.approx(insertion.mean() - item.direction * (whole - nothing), abs=1e-6)
+    margin, sufficiency, insertion = values["margin"], values["sufficiency"], values["insertion"]
+    assert margin == pytest.approx(item.direction * (whole - nothing), abs=1e-6)
+    if margin > 0:
+        assert sufficiency == pytest.approx(insertion.mean() - margin, abs=1e-6)
+    else:  # the replacement speaks for the decision more than the recording does
+        assert np.isnan([sufficiency, *insertion]).all()
+
+
+def test_with_every_frame_replaced_by_neutral_ones_the_score_is_the_threshold(presented):
+    """Between the scores of the real utterances of both classes, shares of the classes exist that give it."""
+    item = presented()
+    starts = torch.stack([fitted(draw.inputs["features"], 29) for draw in item.context.draws])
+    with torch.inference_mode():
+        scores = item.detector.head(starts)
+    low, high = scores[:2].mean().item(), scores[2:].mean().item()
+    if high < low:  # the detector is random: name the classes after its scores
+        draws = tuple(dataclasses.replace(draw, label=1 - draw.label) for draw in item.context.draws)
+        item = dataclasses.replace(item, context=dataclasses.replace(item.context, draws=draws))
+    threshold = 0.7 * low + 0.3 * high
+    item = dataclasses.replace(item, context=dataclasses.replace(item.context, threshold=threshold))
+    whole, nothing = item.spaces("neutral")["features", "neutral"](np.array([[False] * 29, [True] * 29]))
+    assert whole == pytest.approx(item.spoof_score, abs=1e-5)
+    assert nothing == pytest.approx(threshold, abs=1e-5)
 
 
 def test_other_methods_are_measured_signed_only(presented):

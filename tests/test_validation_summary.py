@@ -37,8 +37,8 @@ def measures(rng):
         rows += [
             utterance | {"method": method, "statistic": statistic, "value": value, "chance": chance, "beaten": beaten}
             for method, statistic, value, chance, beaten in [
-                ("true", "deletion_area", true, 0.0, 1.0),
-                ("random", "deletion_area", random, 0.0, 0.5),
+                ("true", "deletion_area_to_50", true, 0.0, 1.0),
+                ("random", "deletion_area_to_50", random, 0.0, 0.5),
                 ("true", "infidelity", 0.2, 0.9, 1.0),
             ]
         ]
@@ -71,7 +71,7 @@ def test_means_stand_beside_chance_with_intervals(measures):
     table = summarise(measures, seed=0, rounds=200, recordings=False)
     assert table["method"].tolist() == ["true", "random", "true"]
     true, random, infidelity = table.to_dict("records")
-    expected = measures["value"][measures["method"].eq("true") & measures["statistic"].eq("deletion_area")].mean()
+    expected = measures["value"][measures["method"].eq("true") & measures["statistic"].eq("deletion_area_to_50")].mean()
     assert true["value"] == true["advantage"] == pytest.approx(expected)
     assert true["value_low"] < true["value"] < true["value_high"]
     assert (true["n"], true["beaten"], true["better"], true["chance_high"]) == (30, 1, 1, 1)
@@ -100,7 +100,9 @@ def test_groups_are_summed_up_apart_in_their_order(measures):
     table = summarise(both, **OPTIONS)
     assert list(dict.fromkeys(table["detector"])) == ["y", "x"]
     values = table.set_index(["detector", "method", "statistic"])["value"]
-    assert values["y", "random", "deletion_area"] == pytest.approx(values["x", "random", "deletion_area"] + 5)
+    assert values["y", "random", "deletion_area_to_50"] == pytest.approx(
+        values["x", "random", "deletion_area_to_50"] + 5
+    )
 
 
 def test_nothing_gives_a_table_without_rows(measures):

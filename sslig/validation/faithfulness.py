@@ -21,9 +21,13 @@ from sslig.validation.statistics import Controls, Rows, measured, rolled, shifts
 FEATURES, WAVEFORM = "features", "waveform"
 
 PROFILES = ("bonafide_mean", "nonspeech_mean")
-INTERPOLATION = "interpolation"
-"""What replaces frames of the features: the mean of bona fide frames, that of bona fide frames without speech, or the
-mean of the nearest frames that stay."""
+INTERPOLATION, NEUTRAL = "interpolation", "neutral"
+"""What replaces frames of the features: the mean of bona fide frames, that of bona fide frames without speech, the mean
+of the nearest frames that stay, or the frames of real utterances of both classes in turn, weighted so that with nothing
+left the mean score is the threshold of the decision."""
+
+NEUTRAL_DRAWS = 4
+"""Real utterances that neutral frames come from."""
 
 Scores = Callable[[np.ndarray], np.ndarray]
 """From (mask, frame) bool, True where a frame is replaced, to the (mask,) spoof scores of what is left."""
@@ -70,6 +74,26 @@ def in_features(head: nn.Module, features: Tensor, replacement: str, profiles: M
     return scores
 
 
+def in_neutral(head: nn.Module, features: Tensor, starts: Tensor, weights: Tensor) -> Scores:
+    """Mean spoof scores of one utterance with frames of its features replaced by those of each of `starts`.
+
+    Features are (1, layer, frame, feature), `starts` (start, layer, frame, feature), and `weights` (start,) sum to 1.
+    """
+    with torch.inference_mode():
+        projected, filling = head.project(features), head.project(starts)
+    at_once = max(1, CHUNK_VALUES // projected[0].numel())
+
+    @torch.inference_mode()
+    def scores(masks: np.ndarray) -> np.ndarray:
+        chunks = []
+        for part in torch.from_numpy(masks).to(features.device).split(at_once):
+            of_starts = [head.decide(torch.where(part[:, None, :, None], start, projected)) for start in filling]
+            chunks.append((weights.double() @ torch.stack(of_starts).double()).cpu().numpy())
+        return np.concatenate(chunks)
+
+    return scores
+
+
 def in_waveform(detector: Detector, waveform: Tensor, seed: int) -> Scores:
     """Spoof scores of one utterance, (1, samples), with frames of its waveform interpolated.
 
@@ -104,12 +128,16 @@ def curves(
         deletion   d (F(x) - F(x without the top frames))
         insertion  d (F(only the top frames) - F(nothing))
 
-    so both curves are better the higher they are, whatever the decision. Comprehensiveness is the mean of the deletion
+    so both curves are better the higher they are, whatever the decision. The margin d (F(x) - F(nothing)) is what all
+    frames together are worth against the replacement. Where it is not above 0, the replacement speaks for the decision
+    more than the recording does, and curves would measure that: they are NaN, and only the margin is given.
+    Comprehensiveness is the mean of the deletion
     curve over its points; sufficiency is that of the insertion curve less d (F(x) - F(nothing)), 0 where the top frames
     suffice. By chance are the same values for the map shifted around the end of what the head reads: as many frames, in
     runs of the same lengths, elsewhere.
 
-    Points are at `percents` of the frames read, rising, which ``at`` names; `insertion` costs as much again.
+    Points are at `percents` of the frames read, rising, which ``at`` names; areas are named after the last of them,
+    since those of RISE run to 100 %. `insertion` costs as much again.
 
     References
     ----------
@@ -128,8 +156,12 @@ def curves(
     read, flat = np.arange(len(frames)) < n_read, chosen.reshape(-1, len(frames))
     masks = [np.zeros((1, len(frames)), dtype=bool), read[None], flat, read & ~flat if insertion else flat[:0]]
     (whole, nothing), without, only = np.split(direction * scores(np.concatenate(masks)), [2, 2 + len(flat)])
+    margin = whole - nothing
+    if not margin > 0:
+        whole, nothing = np.nan, np.nan
     lost = (whole - without).reshape(chosen.shape[:2])
-    rows = [*_points("deletion", percents, lost), _row("comprehensiveness", lost.mean(axis=-1))]
+    rows = [measured("margin", margin, [0.0], at="")]
+    rows += [*_points("deletion", percents, lost), _row("comprehensiveness", lost.mean(axis=-1))]
     if insertion:
         gained = (only - nothing).reshape(chosen.shape[:2])
         rows += _points("insertion", percents, gained)
@@ -145,7 +177,7 @@ def area(percents: Sequence[float], curve: np.ndarray) -> np.ndarray:
 
 def _points(name: str, percents: Sequence[float], curve: np.ndarray) -> Rows:
     points = [_row(name, values, f"{percent:g}") for percent, values in zip(percents, curve.T, strict=True)]
-    return [*points, _row(f"{name}_area", area(percents, curve))]
+    return [*points, _row(f"{name}_area_to_{percents[-1]:g}", area(percents, curve))]
 
 
 def _row(statistic: str, values: np.ndarray, at: str = "") -> dict[str, object]:
@@ -176,19 +208,33 @@ def removals(
 
 
 def infidelity(removed: Removals, maps: np.ndarray) -> np.ndarray:
-    """(map,) Share of the change of the score that (map, frame) explanations leave open: 0 to 1, 0 is best.
+    """(map,) Infidelity of (map, frame) explanations, relative to that of a map of zeros: 0 is best, 1 says nothing.
 
-    With e the evidence in a stretch and c the change of the score without it, it is the sum over stretches of
-    (c - a e)^2 at the best factor a, over the sum of c^2: 1 - (sum c e)^2 / (sum c^2 sum e^2). Neither the unit nor the
-    sign of the map as a whole matters; `sensitivity_n` knows the sign. NaN where the score never changes.
+    With e the evidence in a stretch and c the change of the score without it, it is the mean over stretches of
+    (e - c)^2, over the mean of c^2. Sign and scale of the map count. NaN where the score never changes.
 
     References
     ----------
-    C.-K. Yeh et al., "On the (in)fidelity and sensitivity of explanations", NeurIPS 2019, equation 1 and section 2.2.
+    C.-K. Yeh et al., "On the (in)fidelity and sensitivity of explanations", NeurIPS 2019, definition 2.1 (there without
+    the division, which makes utterances comparable).
+    """
+    evidence, change = maps @ removed.masks.T, removed.changes  # (map, removal), (removal,)
+    whole = (change**2).sum()
+    return ((evidence - change) ** 2).sum(axis=1) / whole if whole > 0 else np.full(len(maps), np.nan)
+
+
+def scaled_infidelity(removed: Removals, maps: np.ndarray) -> np.ndarray:
+    """(map,) The lowest `infidelity` of (map, frame) explanations times any factor that is not negative: 0 to 1.
+
+    It is 1 - max(0, sum c e)^2 / (sum c^2 sum e^2). The unit of a map does not matter, its sign does.
+
+    References
+    ----------
+    C.-K. Yeh et al., "On the (in)fidelity and sensitivity of explanations", NeurIPS 2019, section 2.2 (optimal scale).
     """
     evidence, change = maps @ removed.masks.T, removed.changes  # (map, removal), (removal,)
     power, whole = (evidence**2).sum(axis=1), (change**2).sum()
-    fitted = (evidence @ change) ** 2 / np.where(power > 0, power, 1.0)
+    fitted = np.maximum(evidence @ change, 0.0) ** 2 / np.where(power > 0, power, 1.0)
     return 1 - fitted / whole if whole > 0 else np.full(len(maps), np.nan)
 
 
@@ -215,7 +261,7 @@ def rows(
     direction: int,
     controls: Controls,
     *,
-    insertion: Sequence[str] = PROFILES[:1],
+    insertion: Sequence[str] = (NEUTRAL, *PROFILES[:1]),
     fast: bool = False,
 ) -> Rows:
     """Curves, infidelity and sensitivity-n of the maps of one utterance, each beside chance.
@@ -237,14 +283,15 @@ def rows(
 
 
 def _removal_rows(scores: Scores, maps: Mapping[str, np.ndarray], controls: Controls) -> Rows:
-    """Infidelity and sensitivity-n of all maps, from the same removals."""
+    """Both infidelities and sensitivity-n of all maps, from the same removals."""
     stacked, generator = np.stack(list(maps.values())).astype(np.float64), controls.generator()  # (map, frame)
     n_read = min(controls.n_read, stacked.shape[1])
     removed = removals(scores, stacked.shape[1], n_read, generator)
     moved = np.repeat(stacked[None], 1 + controls.draws, axis=0)  # (1 + draw, map, frame)
     moved[1:, :, :n_read] = rolled(stacked[:, :n_read], shifts(n_read, controls.draws, generator))
     table = []
-    for statistic, measure in (("infidelity", infidelity), ("sensitivity_n", sensitivity_n)):
+    for measure in (infidelity, scaled_infidelity, sensitivity_n):
+        statistic = measure.__name__
         values = measure(removed, moved.reshape(-1, stacked.shape[1])).reshape(moved.shape[:2])
         table += [{"aggregation": name} | _row(statistic, values[:, place]) for place, name in enumerate(maps)]
     return table

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from zlib import crc32
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sslig import scoring
-from sslig.attribution.context import BONAFIDE_MEAN, NONSPEECH, Context
+from sslig.attribution.context import BALANCED, BONAFIDE_MEAN, NONSPEECH, Context, fitted, neutral_weights
 from sslig.attribution.explanation import ABSOLUTE, L2, SIGNED, Explanation
 from sslig.attribution.methods import Method, explain_head, offered
 from sslig.attribution.target import view
@@ -20,7 +21,18 @@ from sslig.errors import DataError
 from sslig.models.detector import Detector, select_device
 from sslig.study import Study
 from sslig.validation import faithfulness, sanity
-from sslig.validation.faithfulness import FEATURES, INTERPOLATION, PROFILES, WAVEFORM, Scores, in_features, in_waveform
+from sslig.validation.faithfulness import (
+    FEATURES,
+    INTERPOLATION,
+    NEUTRAL,
+    NEUTRAL_DRAWS,
+    PROFILES,
+    WAVEFORM,
+    Scores,
+    in_features,
+    in_neutral,
+    in_waveform,
+)
 from sslig.validation.statistics import Controls, Rows
 
 DESCRIPTION = ("utterance", "key", "attack", "codec", "speaker", "recording")
@@ -57,16 +69,27 @@ class Presented:
         """(1, layer, frame, feature) What a method explains of the utterance, or of another waveform."""
         return view(self.detector, self.waveform if waveform is None else waveform, method.space)[1]
 
-    def explained(self, method: Method, head: nn.Module | None = None, x: Tensor | None = None) -> Explanation:
-        """The explanation by a method, also of another head or of another input of its space."""
-        logit, given = view(self.detector, self.waveform, method.space, head)
+    def explained(self, method: Method, detector: nn.Module | None = None, x: Tensor | None = None) -> Explanation:
+        """The explanation by a method, also of another detector or of another input of its space."""
+        logit, given = view(self.detector if detector is None else detector, self.waveform, method.space)
         return explain_head(method, logit, given if x is None else x, self.context, self.detector.clock)
 
     def spaces(self, *replacements: str) -> dict[tuple[str, str], Scores]:
         """Scores where frames of the features are replaced, by space and replacement."""
         baselines = (self.context.baselines[name].values for name in (BONAFIDE_MEAN, NONSPEECH))
         profiles, head = dict(zip(PROFILES, baselines, strict=True)), self.detector.head
-        return {(FEATURES, name): in_features(head, self.features, name, profiles) for name in replacements}
+        usual = {name: partial(in_features, head, self.features, name, profiles) for name in replacements}
+        return {(FEATURES, name): (usual | {NEUTRAL: self._neutral})[name]() for name in replacements}
+
+    def _neutral(self) -> Scores:
+        draws = self.context.drawn(NEUTRAL_DRAWS, BALANCED)
+        starts = torch.stack([fitted(draw.inputs[FEATURES], self.features.shape[2]) for draw in draws])
+        starts = starts.to(self.features)
+        with torch.inference_mode():
+            scores = self.detector.head(starts).double()
+        labels = torch.tensor([draw.label for draw in draws], device=scores.device)
+        weights = neutral_weights(scores, labels, self.context.threshold)
+        return in_neutral(self.detector.head, self.features, starts, weights)
 
 
 def present(
@@ -103,7 +126,8 @@ def measure(
     """The rows that `rows_of` gives for each utterance and method that the head allows, and what was left out.
 
     The first table has `DESCRIPTION`, ``spoof_score``, ``direction`` (1 where the decision is spoof, else -1),
-    ``method``, ``space``, ``replacement`` and ``at`` (empty where a statistic has none), and the columns of the rows.
+    ``decision`` (its class), ``method``, ``space``, ``replacement`` and ``at`` (empty where a statistic has none), and
+    the columns of the rows.
     """
     rows, empty = [], dict.fromkeys(("space", "replacement", "at"), "")
     with scoring.evaluating(detector, select_device(study.device)):
@@ -111,6 +135,7 @@ def measure(
         for row, presented in presented_rows:
             about = row[list(DESCRIPTION)].to_dict()
             about |= {"spoof_score": presented.spoof_score, "direction": presented.direction}
+            about["decision"] = "spoof" if presented.direction == 1 else "bona fide"
             for method in offered(detector, methods):
                 rows += [about | {"method": method.spec} | empty | values for values in rows_of(presented, method)]
     unread = left_out.table(utterances)
@@ -128,18 +153,18 @@ def faithfulness_rows(presented: Presented, method: Method) -> Rows:
     """
     explanation, direction, controls = presented.explained(method), presented.direction, presented.controls
     maps = {SIGNED: explanation.by_frame}
-    rows = faithfulness.rows(presented.spaces(*PROFILES, INTERPOLATION), maps, direction, controls)
+    rows = faithfulness.rows(presented.spaces(NEUTRAL, *PROFILES, INTERPOLATION), maps, direction, controls)
     scores = in_waveform(presented.detector, presented.waveform, controls.seed)
     rows += faithfulness.rows({(WAVEFORM, INTERPOLATION): scores}, maps, direction, controls, fast=True)
     if method.spec == COMPARED:
         sizes = {name: direction * explanation.frames(name) for name in (ABSOLUTE, L2)}  # the largest first
-        rows += faithfulness.rows(presented.spaces(PROFILES[0]), sizes, direction, controls, insertion=())
+        rows += faithfulness.rows(presented.spaces(NEUTRAL), sizes, direction, controls, insertion=())
     rms = loudness(presented.waveform[0].cpu().numpy(), presented.detector.clock)
     return [*rows, {"aggregation": SIGNED} | faithfulness.loudness_share(maps[SIGNED], rms, controls)]
 
 
 def sanity_rows(presented: Presented, method: Method) -> Rows:
-    """Whether a method knows the parameters of the head, and holds still (`sslig.validation.sanity`)."""
+    """Whether a method knows the parameters of the detector, and holds still (`sslig.validation.sanity`)."""
     presented = presented.with_steps(presented.context.options.min_steps, MOST_STEPS)
     detector, features, controls = presented.detector, presented.features, presented.controls
     x, hop_samples = presented.input(method), detector.clock.hop_samples
@@ -150,12 +175,20 @@ def sanity_rows(presented: Presented, method: Method) -> Rows:
     def input_from(k: int) -> Tensor:
         return presented.input(method, presented.waveform[:, k * hop_samples :].contiguous())
 
-    def scores_of(head: nn.Module) -> Scores:
-        return in_features(head, features, INTERPOLATION, {})
+    def explain_detector(changed: nn.Module) -> np.ndarray:
+        return presented.explained(method, changed).by_frame
 
-    rows = sanity.randomisation(
-        lambda head: presented.explained(method, head).by_frame, detector.head, features.shape[2], scores_of, controls
-    )
+    def explain_noisy(changed: nn.Module, generator: torch.Generator) -> np.ndarray:
+        given = view(changed, presented.waveform, method.space)[1]
+        return presented.explained(method, changed, sanity.noisy(given, generator)).by_frame
+
+    @torch.no_grad()
+    def scores_of(changed: nn.Module) -> Scores:
+        return in_features(changed.head, changed.features(presented.waveform), INTERPOLATION, {})
+
+    order = sanity.backward_order(detector, presented.waveform)
+    rows = sanity.randomisation(explain_detector, detector, order, features.shape[2], scores_of, controls)
+    rows.append(sanity.smooth_randomisation(explain_noisy, detector, order, controls))
     rows += sanity.shifted("shift_features", lambda k: explain_input(x[:, :, k:].contiguous()), controls)
     rows += sanity.shifted("shift_waveform", lambda k: explain_input(input_from(k)), controls)
     rows.append(sanity.max_sensitivity(explain_input, x, controls))

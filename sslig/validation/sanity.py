@@ -1,6 +1,7 @@
-"""Sanity: whether an explanation knows the parameters of the head, and stays what it is where nothing changed."""
+"""Sanity: whether an explanation knows the parameters of a detector, and stays what it is where nothing changed."""
 
 import copy
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from zlib import crc32
@@ -14,13 +15,15 @@ from sslig.stats.tests import standardised
 from sslig.validation.faithfulness import Scores, removals
 from sslig.validation.statistics import Controls, Rows, measured, rolled, shifts
 
-GROUPS = 5
+GROUPS = 6
 BINS = 20
 SHIFTS_FRAMES = (1, 3, 10)
 STEPS = (16, 32, 64)
 MANY_STEPS = 128
 PERTURBED, SAMPLES = 0.02, 3
 """Size of small changes of features, relative to the standard deviation of their layer, and their number."""
+NOISE, SMOOTH = 0.1, 8
+"""Standard deviation of the noise over that of the input, and the noisy inputs whose maps are averaged."""
 
 
 def agreement(
@@ -41,31 +44,47 @@ def _alike(
     return measured(statistic, *agreement(first, second, controls, ranks=ranks), at=at)
 
 
-def groups(head: nn.Module) -> list[tuple[str, list[str]]]:
-    """The parameters of a head in up to `GROUPS` groups, each with a title, from its output to its input.
+def backward_order(model: nn.Module, x: Tensor) -> list[str]:
+    """The parameters of a model from its output to its input, as gradients of its output reach them.
 
-    The modules of a head come in the order in which it names them, last first; its bare parameters come last of all.
-    Neighbours share a group where there are more modules than groups.
+    What the output does not depend on is left out.
     """
-    modules: dict[str, list[str]] = {}
-    for name, _ in head.named_parameters():
-        modules.setdefault(name.split(".")[0], []).append(name)
-    bare = [name for name in modules if modules[name] == [name]]
-    ordered = [name for name in reversed(modules) if name not in bare] + bare[::-1]
-    parts = [part.tolist() for part in np.array_split(np.array(ordered, dtype=object), min(GROUPS, len(ordered)))]
+    traced, order = copy.deepcopy(model).requires_grad_(True), []
+    for name, parameter in traced.named_parameters():
+        parameter.register_post_accumulate_grad_hook(lambda _, name=name: order.append(name))
+    with torch.enable_grad():
+        traced(x).sum().backward()
+    return order
+
+
+def groups(order: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """The parameters in `order`, from output to input, in up to `GROUPS` groups, each with a title.
+
+    Modules of a head, layers of a transformer and the other parts of an encoder stay whole; neighbours share a group
+    where there are more of them than groups.
+    """
+    units: dict[str, list[str]] = {}
+    for name in order:
+        units.setdefault(_unit(name), []).append(name)
+    parts = [part.tolist() for part in np.array_split(np.array(list(units), dtype=object), min(GROUPS, len(units)))]
     titles = [part[0] if len(part) == 1 else f"{part[0]} … {part[-1]}" for part in parts]
-    return [
-        (title, [name for module in part for name in modules[module]])
-        for title, part in zip(titles, parts, strict=True)
-    ]
+    return [(title, [name for unit in part for name in units[unit]]) for title, part in zip(titles, parts, strict=True)]
 
 
-def shuffled(head: nn.Module, names: Sequence[str], seed: int) -> nn.Module:
-    """A copy of a head with the values of each of these parameters in random order; activations keep their size.
+def _unit(name: str) -> str:
+    """What a parameter is part of: ``head.fc0``, ``encoder.layers.3``, ``feature_extractor``; a bare one is itself."""
+    if layer := re.search(r"encoder\.layers\.\d+", name):
+        return layer[0]
+    path = name.removeprefix("backbone.model.").split(".")
+    return ".".join(path[:2]) if path[0] == "head" else path[0]
+
+
+def shuffled(model: nn.Module, names: Sequence[str], seed: int) -> nn.Module:
+    """A copy of a model with the values of each of these parameters in random order; activations keep their size.
 
     Running statistics of batch normalisation stay.
     """
-    changed = copy.deepcopy(head)
+    changed = copy.deepcopy(model)
     parameters = dict(changed.named_parameters())
     with torch.no_grad():
         for name in names:
@@ -77,24 +96,26 @@ def shuffled(head: nn.Module, names: Sequence[str], seed: int) -> nn.Module:
 
 def randomisation(
     explain: Callable[[nn.Module], np.ndarray],
-    head: nn.Module,
+    model: nn.Module,
+    order: Sequence[str],
     n_frames: int,
     scores_of: Callable[[nn.Module], Scores],
     controls: Controls,
 ) -> Rows:
     """The test of randomised parameters for one utterance.
 
-    An explanation that stays alike when the head forgets what it learnt explains something else: the features, or the
-    method. *Cascading* shuffles group after group from the output down, *independent* one group at a time; ``at``
+    An explanation that stays alike when the detector forgets what it learnt explains something else: the recording, or
+    the method. *Cascading* shuffles group after group from the output down, *independent* one group at a time; ``at``
     counts and names the groups. Maps are compared by the size of their rank correlation over the frames read, because
     shuffled parameters may turn the sign of all evidence. By chance is that of the map with itself after shifts.
 
-    Some parameters hold nothing, and shuffled they leave the head as it was. So the heads are compared too, by what
-    removing stretches does to the score of either; the *excess* is how much more alike the maps stay than the heads.
-    The rise of complexity is (E(shuffled) - E) / E for the whole head, where E is `entropy`.
+    Some parameters hold nothing, and shuffled they leave the detector as it was. So the detectors are compared too, by
+    what removing stretches does to the score of either; the *excess* is how much more alike the maps stay than they.
+    The rise of complexity is (E(shuffled) - E) / E for the whole detector, where E is `entropy`; by chance is the rise
+    to random explanations (white noise), which a method that knows the detector should come near.
 
-    `explain` gives the (frame,) explanation of the utterance by a head, and `scores_of` its scores by the frames that
-    are replaced.
+    `explain` gives the (frame,) explanation of the utterance by a model, `order` its parameters from output to input
+    (`backward_order`), and `scores_of` its scores by the frames that are replaced.
 
     References
     ----------
@@ -110,23 +131,61 @@ def randomisation(
     def changes(changed: nn.Module) -> np.ndarray:
         return removals(scores_of(changed), n_frames, n_read, controls.generator()).changes
 
-    original = explained(head)
-    alike, head_alike = _likeness(original, controls), _likeness(changes(head), controls)
+    original = explained(model)
+    alike, model_alike = _likeness(original, controls), _likeness(changes(model), controls)
     rows, done, last = [], [], original
-    for number, (title, names) in enumerate(groups(head), start=1):
+    for number, (title, names) in enumerate(groups(order), start=1):
         done, at = done + names, f"{number} {title}"
-        heads = {"cascading": shuffled(head, done, seed)}
-        heads["independent"] = heads["cascading"] if number == 1 else shuffled(head, names, seed)
-        maps = {kind: explained(changed) for kind, changed in heads.items()}
-        for kind, changed in heads.items():
+        models = {"cascading": shuffled(model, done, seed)}
+        models["independent"] = models["cascading"] if number == 1 else shuffled(model, names, seed)
+        maps = {kind: explained(changed) for kind, changed in models.items()}
+        for kind, changed in models.items():
             of_map = alike(f"randomised_{kind}", maps[kind], at)
-            of_head = head_alike(f"randomised_head_{kind}", changes(changed), at)
-            excess = of_map["value"] - of_head["value"]
-            rows += [of_map, of_head, measured(f"randomised_excess_{kind}", excess, [0.0], at=at)]
+            of_model = model_alike(f"randomised_detector_{kind}", changes(changed), at)
+            excess = of_map["value"] - of_model["value"]
+            rows += [of_map, of_model, measured(f"randomised_excess_{kind}", excess, [0.0], at=at)]
         last = maps["cascading"]
-    before = entropy(original)
-    rise = (entropy(last) - before) / before if before > 0 else np.nan
-    return [*rows, measured("complexity_rise", rise, [0.0], at="")]
+    return [*rows, _complexity_rise(original, last, controls)]
+
+
+def _complexity_rise(original: np.ndarray, randomised: np.ndarray, controls: Controls) -> dict[str, object]:
+    """The rise of `entropy`, beside that of white noise of the same size."""
+    before, generator = entropy(original), controls.generator()
+    noise = generator.standard_normal((controls.draws, len(original)))
+    rises = [(entropy(frames) - before) / before if before > 0 else np.nan for frames in (randomised, *noise)]
+    return measured("complexity_rise", rises[0], rises[1:], at="")
+
+
+def smooth_randomisation(
+    explain: Callable[[nn.Module, torch.Generator], np.ndarray],
+    model: nn.Module,
+    order: Sequence[str],
+    controls: Controls,
+) -> dict[str, object]:
+    """How alike a denoised map stays when all parameters are shuffled, beside how alike random maps are to it.
+
+    Gradients of shuffled networks are noise, which lowers their likeness to the original map for no merit of a method.
+    So maps of `SMOOTH` inputs with Gaussian noise are averaged on either side, and the reference is how alike averages
+    of as many random maps (white noise) are to the original.
+
+    `explain` gives the (frame,) explanation of the utterance by a model after noise from a generator.
+
+    References
+    ----------
+    A. Hedström et al., "A fresh look at sanity checks for saliency maps", xAI 2024 (smooth MPRT).
+    """
+    maps = []
+    for changed in (model, shuffled(model, order, controls.seed)):
+        generator = torch.Generator().manual_seed(controls.seed)
+        maps.append(np.mean([explain(changed, generator)[: controls.n_read] for _ in range(SMOOTH)], axis=0))
+    noise = controls.generator().standard_normal((controls.draws, SMOOTH, len(maps[0]))).mean(axis=1)
+    values = [abs(agreement(maps[0], other, controls)[0]) for other in (maps[1], *noise)]
+    return measured("smooth_randomised", values[0], values[1:], at="")
+
+
+def noisy(x: Tensor, generator: torch.Generator) -> Tensor:
+    """`x` with Gaussian noise of `NOISE` times its standard deviation."""
+    return x + NOISE * x.std() * torch.randn(x.shape, generator=generator).to(x)
 
 
 def _likeness(original: np.ndarray, controls: Controls) -> Callable[[str, np.ndarray, str], dict[str, object]]:

@@ -11,16 +11,22 @@ CHANCE_LEVEL = 0.95
 TIE = 1e-6
 """Values that differ by less are equal: scores in float32 resolve no more."""
 
-FAITHFULNESS = ("deletion", "insertion", "deletion_area", "insertion_area", "comprehensiveness", "sufficiency")
+DELETION, INSERTION = "deletion_area_to_50", "insertion_area_to_50"
+"""The areas that conclusions on faithfulness rest on: means of the curves up to half of the frames."""
+
+FAITHFULNESS = (
+    *("margin", "deletion", "insertion", "comprehensiveness", "sufficiency"),
+    *(f"{curve}_area_to_{percent}" for curve in ("deletion", "insertion") for percent in (20, 50, 100)),
+)
 LOCALISATION = (
     *("roc_auc", "relevance_mass", "relevance_rank", "pointing_20ms", "pointing_100ms", "evidence_ratio", "skill"),
 )
 STABILITY = ("steps", "seeds", "shift_features", "shift_waveform")
-RANDOMISED = ("randomised", "randomised_head", "randomised_excess")
+RANDOMISED = ("randomised", "randomised_detector", "randomised_excess")
 
 STATISTICS: Mapping[str, int] = MappingProxyType(
     dict.fromkeys((*FAITHFULNESS, "sensitivity_n", *LOCALISATION, *STABILITY, "complexity_rise"), 1)
-    | dict.fromkeys(("infidelity", "max_sensitivity", "loudness_share"), -1)
+    | dict.fromkeys(("infidelity", "scaled_infidelity", "max_sensitivity", "loudness_share", "smooth_randomised"), -1)
     | {f"{name}_{kind}": -1 for name in RANDOMISED for kind in ("cascading", "independent")}
 )
 """Every measure, with 1 where a higher value speaks for the explanation and -1 where a lower one does."""
