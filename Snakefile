@@ -78,7 +78,7 @@ GATHERED = {
     "score": ["scores_{set_name}", "left_out_scores_{set_name}"],
     "attribute": ["attributions", "left_out_attributions"],
     "mask": ["masks", "left_out_masks"],
-    "measure": ["artefacts", "left_out_artefacts"],
+    "measure": ["artefacts_{measured}", "left_out_artefacts_{measured}"],
     "profile": ["profile_regions", "profile_utterances", "left_out_profile"],
 }
 """Rule -> the tables that it makes in shards."""
@@ -177,6 +177,7 @@ wildcard_constraints:
     set_name="|".join(["dev", "eval", *TESTS]),
     test="|".join(TESTS) or "none",
     which="eval|train|profile",
+    measured="train|dev|eval",
     shard=r"\d+of\d+",
     place="(?:.+/)?",
 
@@ -187,7 +188,10 @@ PAGES = {
     "01_corpus": [],
     "02_train": every("detector", "epochs", "log"),
     "02b_augment": [],
-    "03_evaluate": every("scores_dev", "scores_eval", "left_out_scores_dev", "left_out_scores_eval", "official"),
+    "03_evaluate": [
+        *every("scores_dev", "scores_eval", "left_out_scores_dev", "left_out_scores_eval", "official", "decisions"),
+        *(path(f"artefacts_{name}") for name in ("train", "dev", "eval") if "train" in PROTOCOLS),
+    ],
     "03b_select": every("scores_dev", "scores_eval"),
     "04_attribute": every("detector", "baseline", "nonspeech", "scores_dev", "scores_eval")
     + every("attributions", "left_out_attributions")
@@ -200,8 +204,8 @@ PAGES = {
     ],
     "06_artefacts": [
         *every("scores_dev", "scores_eval", "attributions", "detector", seeds=FIRST),
-        path("artefacts"),
-        path("left_out_artefacts"),
+        path("artefacts_eval"),
+        path("left_out_artefacts_eval"),
         path("segments_eval"),
     ],
     "07_annotations": [*every("attributions", seeds=FIRST), path("segments_eval")],
@@ -396,6 +400,19 @@ rule official:
         RULE + " official {EXPERIMENT:q} scores={input:q} official={output:q}"
 
 
+rule decide:
+    input:
+        scores_dev=path("scores_dev"),
+        scores_eval=path("scores_eval"),
+    output:
+        path("decisions"),
+    params:
+        code=code("decide"),
+    shell:
+        RULE + " decide {EXPERIMENT:q} scores_dev={input.scores_dev:q} scores_eval={input.scores_eval:q} "
+        "decisions={output:q}"
+
+
 # --- what explanations need, and explanations -------------------------------------------------------------------------
 rule segment:
     input:
@@ -494,17 +511,17 @@ rule mask:
 
 rule measure:
     input:
-        TABLES["eval"],
+        lambda wildcards: TABLES[wildcards.measured],
     output:
-        artefacts=shard("measure", path("artefacts")),
-        left_out=shard("measure", path("left_out_artefacts")),
+        artefacts=shard("measure", path("artefacts_eval").replace("_eval", "_{measured}")),
+        left_out=shard("measure", path("left_out_artefacts_eval").replace("_eval", "_{measured}")),
     params:
         values=values(S.artefacts.utterances, S.artefacts.f0, S.corpus.seed, SOUNDS["eval"]),
         code=code("measure"),
         shard=which_shard,
     threads: S.artefacts.workers
     shell:
-        RULE + " measure {EXPERIMENT:q} corpus={CORPUS:q} shard={params.shard} "
+        RULE + " measure {EXPERIMENT:q} corpus={CORPUS:q} measured={wildcards.measured} shard={params.shard} "
         "artefacts={output.artefacts:q} left_out={output.left_out:q}"
 
 

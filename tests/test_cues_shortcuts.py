@@ -4,6 +4,7 @@ import pytest
 
 from sslig.cues import shortcuts
 from sslig.cues.shortcuts import r2, score_correlation, score_models, separation
+from sslig.stats import metrics
 from sslig.stats.tests import two_sided_p
 
 FEW = {"seed": 0, "rounds": 200, "recordings": False}
@@ -166,3 +167,17 @@ class TestScoreModels:
         assert r2(scores, np.full(3, 2.0))(once) == [0]
         assert r2(scores, scores[::-1])(once) == pytest.approx([-3])
         assert np.isnan(r2(np.ones(3), scores)(once)).all()
+
+
+class TestShortcutDetector:
+    def test_it_detects_what_its_measures_tell_apart_and_nothing_else(self, rng):
+        key = np.where(np.arange(400) % 2, "spoof", "bonafide")
+        table = pd.DataFrame(
+            {"key": key, "x": (key == "spoof") + 0.5 * rng.normal(size=400), "y": rng.normal(size=400)}
+        )
+        table.loc[::7, "x"] = np.nan
+        train, test = table[:300], table[300:]
+        for measures, low, high in ((["x", "y"], 0.0, 0.35), (["y"], 0.3, 0.7)):
+            (scores,) = shortcuts.detector_scores(train, [test], measures, seed=0)
+            spoof = (test["key"] == "spoof").to_numpy()
+            assert low <= metrics.eer(scores[~spoof], scores[spoof]) <= high

@@ -16,9 +16,9 @@ OPTIONS = {"workers": 1, "f0": False}
 def run(tmp_path):
     """Runs the rule and returns its two tables."""
 
-    def run(study, corpus, shard="0of1"):
+    def run(study, corpus, shard="0of1", measured="eval"):
         paths = {name: tmp_path / f"{name}.{shard}.parquet" for name in ("artefacts", "left_out")}
-        measure(study, corpus=corpus, shard=shard, **paths)
+        measure(study, corpus=corpus, measured=measured, shard=shard, **paths)
         return tuple(pd.read_parquet(path) for path in paths.values())
 
     return run
@@ -39,6 +39,14 @@ def test_every_utterance_of_eval_is_measured(tmp_path, write_experiment, corpus,
     assert table.columns.tolist() == ["utterance", *artefacts.PLAIN]
     assert left_out.empty
     assert left_out.columns.tolist() == ["utterance", "reason"]
+
+
+def test_the_voice_is_measured_in_eval_only(tmp_path, write_experiment, corpus, run):
+    study = write_experiment(tmp_path, artefacts=OPTIONS | {"f0": True, "utterances": 2})
+    (train, _), (evaluated, _) = (run(study, corpus, measured=name) for name in ("train", "eval"))
+    assert train["utterance"].str.startswith("T_").all()
+    assert train.columns.tolist() == ["utterance", *artefacts.PLAIN]
+    assert evaluated.columns.tolist() == ["utterance", *artefacts.MEASURES]
 
 
 def test_shards_make_up_the_whole(tmp_path, write_experiment, corpus, run):

@@ -47,7 +47,7 @@ def test_tables_of_planted_cues_name_their_kind(experiment, snakemake):
 def test_a_detector_is_its_folder(experiment, snakemake):
     files = pipeline.files(experiment, "detector", detectors=["sls"])
     assert files == {("sls", seed): experiment.run("sls", seed) / "detector" for seed in experiment.seeds}
-    assert pipeline.files(experiment, "artefacts") == {(): experiment.runs / "artefacts.parquet"}
+    assert pipeline.files(experiment, "artefacts_eval") == {(): experiment.runs / "artefacts_eval.parquet"}
 
 
 def test_a_corpus_is_its_folder(experiment, snakemake):

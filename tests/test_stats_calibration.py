@@ -176,3 +176,10 @@ def test_classes_weigh_the_same_and_a_constant_is_one_bin():
     scores = pd.DataFrame({RATIO: 0.0, "key": ["bonafide"] * 9 + ["spoof"], "speaker": range(10)})
     (row,) = reliability(scores, recordings=False, seed=0, rounds=20).to_dict("records")
     assert (row["claimed"], row["observed"], row["n"]) == (0.5, 0.5, 10)
+
+
+def test_rising_shares_are_those_of_pooled_neighbours():
+    table = pd.DataFrame({"key": ["bonafide", "bonafide", "spoof", "spoof"], calibration.RATIO: [0.0, 3.0, 2.0, 4.0]})
+    shares = calibration.rising_shares(table)
+    assert shares["claimed"].tolist() == pytest.approx(1 / (1 + np.exp([-0.0, -2, -3, -4])))
+    assert shares["observed"].tolist() == [0, 0.5, 0.5, 1]

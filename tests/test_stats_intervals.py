@@ -95,6 +95,9 @@ def test_a_difference_is_paired(trials):
     rounds = estimates["sls"].rounds - estimates["aasist"].rounds
     assert part["low"].tolist() == pytest.approx(np.quantile(rounds, LOW, axis=0))
     assert part["metric"].tolist() == list(METRICS)
+    assert (table.loc[table["second"] == "sls", "p"] == 1).all()
+    assert (table["family"] == 8).all()
+    assert part["p"].tolist() == (estimates["sls"] - estimates["aasist"]).p.tolist()
 
 
 def test_each_condition_has_the_table_of_its_trials(trials):

@@ -186,3 +186,29 @@ class TestWeighted:
         values = metrics.weighted([0.0, 1.0, 2.0], [True, False, False], ["cllr", "eer"])
         assert values(np.ones((1, 3)))[0] == pytest.approx([metrics.cllr([0.0], [1.0, 2.0]), 0.0])
         assert np.isnan(values(np.array([[0, 1, 1]]))).all()
+
+
+def test_min_cllr_is_the_cllr_of_the_best_rising_map(rng):
+    """Brute force over rising step functions of four scores, and 0 where a threshold separates the classes."""
+    assert metrics.min_cllr([-2.0, -1.0], [1.0, 2.0]) == pytest.approx(0, abs=1e-9)
+    assert metrics.min_cllr([1.0, 2.0], [1.0, 2.0]) == pytest.approx(1)
+    # Spoof, bona fide from the top: pooled to one half; the rest is separated.
+    assert metrics.min_cllr([0.0, 3.0], [2.0, 4.0]) == pytest.approx(0.5)
+    bonafide, spoof = rng.normal(size=50), rng.normal(1, 2, size=60)
+    lowest = metrics.min_cllr(bonafide, spoof)
+    assert lowest < min(metrics.cllr(a * bonafide + b, a * spoof + b) for a in (0.3, 0.5, 1) for b in (-1, 0))
+    assert metrics.min_cllr(np.exp(bonafide), np.exp(spoof)) == pytest.approx(lowest)
+
+
+def test_a_round_of_min_cllr_is_that_of_the_repeated_trials(rng):
+    scores, is_bonafide = rng.normal(size=30).round(1), np.arange(30) % 3 == 0
+    weights = rng.integers(0, 3, size=(5, 30))
+    rounds = metrics.weighted(scores, is_bonafide, ["cllr", "min_cllr"])(weights)
+    for row, (cllr, lowest) in zip(weights, rounds, strict=True):
+        classes = [np.repeat(scores[members], row[members]) for members in (is_bonafide, ~is_bonafide)]
+        assert (cllr, lowest) == pytest.approx((metrics.cllr(*classes), metrics.min_cllr(*classes)))
+
+
+def test_shares_of_spoofs_rise_with_the_score_and_pool_what_falls():
+    trials = metrics.Trials.of([0.0, 3.0], [2.0, 4.0])
+    assert metrics.spoof_share(trials).tolist() == [1, 0.5, 0.5, 0]

@@ -119,7 +119,7 @@ def test_noise_fails_the_sanity_checks_of_parameters(presented):
     assert set(rows["random"]["statistic"]) == ROBUST | randomised
     assert set(rows["ig"]["statistic"]) == ROBUST | randomised | {"steps"}
     values = {spec: table.set_index("statistic")["value"] for spec, table in rows.items()}
-    assert values["random"]["randomised_cascading"].tolist() == pytest.approx([1] * 5)
+    assert values["random"]["randomised_cascading"].tolist() == pytest.approx([1] * 6)
     assert values["random"]["complexity_rise"] == 0
     assert values["ig"]["randomised_cascading"].min() < 0.99
 

@@ -10,6 +10,9 @@ from sslig.stats.bootstrap import Statistic, Units, cliffs_delta, estimate, spea
 from sslig.stats.metrics import eer, weighted
 from sslig.stats.tests import NO_SPREAD, corrected, correlation
 
+SHORTCUTS = "shortcuts"
+"""The name of the shortcut detector among detectors."""
+
 ALL = "all"
 """Both classes together; a correlation there may only reflect the classes."""
 
@@ -136,6 +139,22 @@ def score_models(
     results = _each(_model, jobs, workers)
     fits, importances = [fit for fit, _ in results], [row for _, rows in results for row in rows]
     return pd.DataFrame(fits, columns=FIT_COLUMNS), pd.DataFrame(importances, columns=IMPORTANCE_COLUMNS)
+
+
+def detector_scores(
+    train: pd.DataFrame, tables: Sequence[pd.DataFrame], measures: Sequence[str], *, seed: int
+) -> list[np.ndarray]:
+    """Spoof scores (logits) of a detector that knows nothing but the measures: boosted trees, fitted to `train`.
+
+    `train` has a row an utterance with ``key`` and `measures`; each of `tables` has `measures`. Missing values are
+    values too. Both classes weigh the same.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    options = {"max_iter": 100, "max_leaf_nodes": 8, "min_samples_leaf": 10, "class_weight": "balanced"}
+    model = HistGradientBoostingClassifier(**options, random_state=seed)
+    model.fit(train[list(measures)].to_numpy(dtype=np.float64), train["key"] == "spoof")
+    return [model.decision_function(table[list(measures)].to_numpy(dtype=np.float64)) for table in tables]
 
 
 def ridge(seed: int):

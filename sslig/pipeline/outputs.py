@@ -29,7 +29,11 @@ PLANTED = "planted/{kind}"
 OF_STUDY = {
     **{name: f"{name}.parquet" for name in ("segments_eval", "segments_train", "segments_profile")},
     "segment_sources": "segment_sources_eval.json",
-    **{name: f"{name}.parquet" for name in ("artefacts", "left_out_artefacts")},
+    **{
+        f"{name}_{measured}": f"{name}_{measured}.parquet"
+        for name in ("artefacts", "left_out_artefacts")
+        for measured in ("train", "dev", "eval")
+    },
 }
 
 OF_DETECTOR = {
@@ -45,6 +49,7 @@ OF_DETECTOR = {
     },
     "official": "scores_eval.tsv",
     **{name: f"{name}.parquet" for name in ("labelled", "labelled_transplants", "left_out_labelled")},
+    "decisions": "decisions_eval.tsv",
     **{name: f"{name}.safetensors" for name in ("baseline", "nonspeech")},
     **{name: f"{name}.parquet" for name in ("profile_regions", "profile_utterances", "left_out_profile")},
 }

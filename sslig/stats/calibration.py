@@ -137,6 +137,16 @@ def reliability(scores: pd.DataFrame, *, recordings: bool, seed: int, rounds: in
     return table.assign(n=in_bin.sum(axis=0)).dropna(subset="observed").reset_index(drop=True)
 
 
+def rising_shares(scores: pd.DataFrame) -> pd.DataFrame:
+    """Claimed and observed shares of spoofs by pool-adjacent-violators, without bins (`metrics.spoof_share`).
+
+    The arguments are those of `reliability`; a row stands for each block of equal ratios, ``claimed`` rising.
+    """
+    trials = metrics.Trials.of(*metrics.by_class(scores, RATIO))
+    claimed = 1 / (1 + np.exp(-trials.scores[trials.steps]))
+    return pd.DataFrame({"claimed": claimed[::-1], "observed": metrics.spoof_share(trials)[::-1]})
+
+
 def _side_by_side(scores: pd.DataFrame, detectors: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
     wide = scores.pivot(index="utterance", columns="detector", values="spoof_score")[detectors].dropna()
     trials = scores[(scores["detector"] == detectors[0]) & scores["utterance"].isin(wide.index)]

@@ -13,6 +13,7 @@ from sslig.errors import DataError
 from sslig.stats import resampling
 from sslig.stats.bootstrap import Estimate, Statistic, Units, estimate
 from sslig.stats.metrics import METRICS, Trials, by_class, conditions, operating_point, position, weighted
+from sslig.stats.tests import corrected
 
 SCORES = dict.fromkeys(METRICS, "spoof_score")
 RATES = (0.01, 0.001)
@@ -86,13 +87,18 @@ def by_condition(trials: pd.DataFrame, condition: str | Sequence[str], *args, **
 def differences(
     estimates: Mapping[str, Estimate], pairs: Iterable[tuple[str, str]], names: Sequence[str] = METRICS
 ) -> pd.DataFrame:
-    """First minus second detector of each pair: ``first``, ``second``, ``metric``, ``value``, ``low``, ``high``."""
-    columns = ["first", "second", "metric", "value", "low", "high"]
+    """First minus second detector of each pair, on the same trials and draws.
+
+    ``first``, ``second``, ``metric``, ``value``, ``low``, ``high``, and ``p`` with ``p_holm``, ``family`` and
+    ``significant`` over all rows.
+    """
+    columns = ["first", "second", "metric", "value", "low", "high", "p"]
     frames = [
         (estimates[first] - estimates[second]).frame().assign(first=first, second=second, metric=list(names))
         for first, second in pairs
     ]
-    return pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+    table = pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+    return corrected(table.astype({"p": float}))
 
 
 def operating_points(

@@ -36,6 +36,9 @@ BAYES_SPOOF_SCORE = np.log(MISS_WEIGHT / FA_WEIGHT)
 
 METRICS = ("eer", "min_dcf", "act_dcf", "cllr")
 
+MIN_CLLR = "min_cllr"
+"""The name of `min_cllr` among metrics; it fits scores in each round and is computed where it is asked for."""
+
 SPOOF_ONLY_COLUMNS = ("attack", "attack_tag")  # columns that do not describe bona fide trials
 
 
@@ -107,6 +110,36 @@ def act_dcf(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 def cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """Cost of the log-likelihood ratio in bits: (mean_b log2(1 + e^s) + mean_s log2(1 + e^-s)) / 2."""
     return _mean_cost(bonafide, spoof, _log_cost)
+
+
+def min_cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
+    """The lowest Cllr of any map of the scores that keeps their order: what they are worth if they were calibrated.
+
+    Cllr less this is the calibration loss.
+
+    References
+    ----------
+    N. Brummer and J. du Preez, "Application-independent evaluation of speaker detection", 2006, section 5 (PAV).
+    """
+    trials = Trials.of(bonafide, spoof)
+    return float(_min_cllr(trials, np.ones((1, len(trials.scores))))[0])
+
+
+def spoof_share(trials: "Trials", weights: np.ndarray | None = None) -> np.ndarray:
+    """(threshold,) Shares of spoofs, both classes weighing the same, that rise with the score and fit best (PAV).
+
+    They stand for the blocks of equal scores in descending order. `weights` (trial,) say how often each sorted trial
+    counts; blocks that do not count have the share of their neighbours.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    weights = np.ones(len(trials.scores)) if weights is None else weights
+    of_class = [weights * members for members in (trials.is_bonafide, ~trials.is_bonafide)]
+    starts = np.append(0, trials.steps[:-1] + 1)
+    bonafide, spoof = (np.add.reduceat(part / part.sum(), starts) for part in of_class)
+    both = bonafide + spoof
+    share = np.divide(spoof, both, out=np.full(len(both), 0.5), where=both > 0)
+    return isotonic_regression(share, sample_weight=np.maximum(both, 1e-12), increasing=False)
 
 
 def by_class(table: pd.DataFrame, score: str = "spoof_score") -> tuple[np.ndarray, np.ndarray]:
@@ -193,6 +226,8 @@ def weighted(scores: ArrayLike, is_bonafide: ArrayLike, names: Sequence[str] = M
             columns = [
                 sum(weights @ (members * costs[name]) / size for members, size in zip(of_class, sizes, strict=True))
                 if name in costs
+                else _min_cllr(trials, weights)
+                if name == MIN_CLLR
                 else CURVE_METRICS[name](*curves)
                 for name in names
             ]
@@ -235,6 +270,18 @@ def _decision_cost(scores: np.ndarray, is_bonafide: np.ndarray | bool) -> np.nda
 
 def _log_cost(scores: np.ndarray, is_bonafide: np.ndarray | bool) -> np.ndarray:
     return np.logaddexp(0.0, np.where(is_bonafide, scores, -scores)) / np.log(2) / 2
+
+
+def _min_cllr(trials: Trials, weights: np.ndarray) -> np.ndarray:
+    """(round,) From (round, trial) weights of sorted trials."""
+    block, values = np.searchsorted(trials.steps, np.arange(len(trials.scores))), []
+    for row in weights:
+        share = np.clip(spoof_share(trials, row), 1e-12, 1 - 1e-12)[block]
+        cost = -np.log2(np.where(trials.is_bonafide, 1 - share, share))
+        values.append(
+            sum(np.average(cost, weights=row * part) for part in (trials.is_bonafide, ~trials.is_bonafide)) / 2
+        )
+    return np.array(values)
 
 
 CURVE_METRICS = {"eer": _eer, "min_dcf": _min_dcf}
