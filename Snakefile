@@ -204,7 +204,7 @@ PAGES = {
     ],
     "06_artefacts": [
         *every("scores_dev", "scores_eval", "attributions", "detector", seeds=FIRST),
-        path("artefacts_eval"),
+        *(path(f"artefacts_{name}") for name in ("train", "eval") if name in PROTOCOLS),
         path("left_out_artefacts_eval"),
         path("segments_eval"),
     ],

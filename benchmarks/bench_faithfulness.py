@@ -79,7 +79,9 @@ def measure(detector: Detector, draws: int) -> dict[str, float]:
         "deletion and insertion": lambda: points(insertion=True),
         "removals": removed,
         "deletion in the waveform, 2 points": lambda: faithfulness.rows(slow, {"map": frames}, 1, controls, fast=True),
-        "randomised parameters (IG)": lambda: sanity.randomisation(explained, head, n_frames, scores_of, controls),
+        "randomised parameters (IG)": lambda: sanity.randomisation(
+            explained, head, sanity.backward_order(head, features), n_frames, scores_of, controls
+        ),
         "shifts of features (IG)": lambda: sanity.shifted(
             "shift_features", lambda k: explained(head, features[:, :, k:].contiguous()), controls
         ),
