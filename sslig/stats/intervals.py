@@ -12,7 +12,7 @@ import pandas as pd
 from sslig.errors import DataError
 from sslig.stats import resampling
 from sslig.stats.bootstrap import Estimate, Statistic, Units, estimate
-from sslig.stats.metrics import METRICS, Trials, by_class, conditions, operating_point, position, weighted
+from sslig.stats.metrics import METRICS, MIN_CLLR, Trials, by_class, conditions, operating_point, position, weighted
 from sslig.stats.tests import corrected
 
 SCORES = dict.fromkeys(METRICS, "spoof_score")
@@ -169,7 +169,7 @@ def _statistics(runs: list[pd.DataFrame], columns: Mapping[str, str], made: Call
 def _estimate(runs: list[pd.DataFrame], columns: Mapping[str, str], *, recordings: bool, **draws: int) -> Estimate:
     units = Units.of_table(runs[0], recordings=recordings)
     statistics = [_statistics(runs, columns)]
-    if resampling.pays(units.n, len(runs[0])):
+    if resampling.pays(units.n, len(runs[0])) and MIN_CLLR not in columns:
         made = partial(resampling.metrics, of_row=units.of_row, n_units=units.n)
         statistics.append(_statistics(runs, columns, made))
     statistic, *counted = [
