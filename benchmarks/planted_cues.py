@@ -81,9 +81,9 @@ def main() -> None:
     planted, paired = (at_widths(tables[name], smoothing) for name in ("localisation", "paired"))
     gates = decided(study, tables, options)
     rows = pd.concat([localised(planted, options), localised(paired.assign(kind="paired"), options)])
-    found = rows[rows["statistic"] == "roc_auc"]
+    auc = rows[rows["statistic"] == "roc_auc"]
     print(gates.round(3).to_string(index=False), end="\n\n")
-    print(found.pivot_table(index="method", columns=PAIR, values="value", sort=False).round(3).to_string(), end="\n\n")
+    print(auc.pivot_table(index="method", columns=PAIR, values="value", sort=False).round(3).to_string(), end="\n\n")
     resting = gates[(gates["space"] == "recording") & (gates["decided"] == "yes")]
     ranked = default_method(planted.merge(resting[PAIR]), **options)
     print(ranked.round(3).to_string(index=False) if len(ranked) else "No kind is decided at its place.")

@@ -77,10 +77,10 @@ def localise(
                 continue
             twin = twin_waveform(study, model, row["twin"], presented.waveform)
             about = row[list(DESCRIPTION)].to_dict() | {"place_share": place[:n_read].mean()}
-            found = localisation_rows(presented, methods, place, slice(n_read), twin)
+            measures = localisation_rows(presented, methods, place, slice(n_read), twin)
             if row["set"] == "eval" and band_hz != WHOLE_HZ:
-                found += cell_rows(presented, places[row["utterance"]], study.validation.grid_passes)
-            rows += [about | values for values in found]
+                measures += cell_rows(presented, places[row["utterance"]], study.validation.grid_passes)
+            rows += [about | values for values in measures]
             if twin is not None and row["set"] == "eval":
                 moved += [about | values for values in transplant_rows(presented, place, twin, band_hz)]
     labels = {"kind": kind, "detector": name, "seed": seed}

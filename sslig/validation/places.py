@@ -63,8 +63,8 @@ def localisation_rows(
         smoothings_ms = SMOOTHINGS_MS if about["aggregation"] in (SIGNED, localisation.PLAIN) else SMOOTHINGS_MS[:1]
         for smoothing_ms in smoothings_ms:
             values = smoothed(frames[within], clock.nearest_frames(smoothing_ms))
-            found = localisation.rows(values, truth[within], clock.hop_s)
-            rows += [{"smoothing_ms": smoothing_ms} | row | about for row in found]
+            measures = localisation.rows(values, truth[within], clock.hop_s)
+            rows += [{"smoothing_ms": smoothing_ms} | row | about for row in measures]
     return rows
 
 
