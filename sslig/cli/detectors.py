@@ -17,7 +17,7 @@ CONFIG, CORPORA = "config.json", "corpora"
 
 def run(options: argparse.Namespace) -> int:
     """Print the detectors that are there, and the kinds that can be named."""
-    table = found(options.folder)
+    table = ours(options.folder)
     kinds = [{"kind": kind, "named by": how} for kind, how in KINDS.items()]
     if options.json:
         main.print_json({"detectors": table.to_dict("records"), "kinds": kinds})
@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     return main.DONE
 
 
-def found(folder: Path) -> pd.DataFrame:
+def ours(folder: Path) -> pd.DataFrame:
     """One row a detector of ours below `folder`: name, head, encoder, whether it is calibrated, and its folder."""
     rows = []
     for path in configurations(folder):

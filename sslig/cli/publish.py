@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
     baseline = detector.place.parent / BASELINE
     if baseline.is_file():
         shutil.copy(baseline, options.out / BASELINE)
-    if kept := starts.draws(detector.model, detector.place, None, "cpu"):
-        starts.write(options.out / starts.STARTS, kept)
+    if draws := starts.draws(detector.model, detector.place, None, "cpu"):
+        starts.write(options.out / starts.STARTS, draws)
     write_text(options.out / CARD, card(values))
     print(f"published: {options.out}", file=sys.stderr)
     if options.push:

@@ -69,8 +69,7 @@ def _report(scores: pd.DataFrame, left_out: pd.DataFrame, options: argparse.Name
         write_table(options.out, scores)
         print(f"{len(scores)} scores in {options.out}", file=sys.stderr)
     if options.json:
-        kept = left_out[["path", "reason"]].to_dict("records")
-        main.print_json({"scores": plain(scores), "left_out": kept})
+        main.print_json({"scores": plain(scores), "left_out": left_out[["path", "reason"]].to_dict("records")})
     elif options.out is None:
         print(scores.to_string(index=False, float_format="{:.3f}".format, na_rep=""))
 

@@ -88,10 +88,10 @@ def corpus_of_run(place: Path | None) -> Path | None:
     return None
 
 
-def write(path: Path, kept: tuple[Draw, ...]) -> None:
+def write(path: Path, utterances: tuple[Draw, ...]) -> None:
     """Store what `draws` gives, in the space of the recording."""
-    tensors = {f"{number:02d}": draw.inputs[RECORDING].contiguous().cpu() for number, draw in enumerate(kept)}
-    tensors["labels"] = torch.tensor([draw.label for draw in kept])
+    tensors = {f"{number:02d}": draw.inputs[RECORDING].contiguous().cpu() for number, draw in enumerate(utterances)}
+    tensors["labels"] = torch.tensor([draw.label for draw in utterances])
     with atomic(path) as part:
         save_file(tensors, part)
 
