@@ -39,20 +39,34 @@ def test_draws_are_balanced_or_bona_fide():
         context.start("mean", torch.zeros(1, 2, 4, 3), "features")
 
 
-@pytest.mark.parametrize(("threshold", "share"), [(1.0, 0.5), (2.5, 0.875), (9.0, 1.0), (-9.0, 0.0), (None, 0.5)])
-def test_classes_are_weighted_so_that_the_starts_score_at_the_threshold(threshold, share):
-    """Mean scores of -1 and 3: the share s of the spoofs solves 3 s - (1 - s) = threshold."""
-    scores, labels = torch.tensor([2.0, 4.0, -3.0, 0.0, 0.0], dtype=torch.float64), torch.tensor([1, 1, 0, 0, 0])
-    weights = neutral_weights(scores, labels, threshold)
+@pytest.mark.parametrize(("threshold", "share"), [(1.0, 0.5), (2.0, 0.75), (-0.5, 0.125)])
+def test_sides_are_weighted_so_that_the_starts_score_at_the_threshold(threshold, share):
+    """Mean scores of -1 and 3: the share s of those above solves 3 s - (1 - s) = threshold."""
+    scores = torch.tensor([2.5, 3.5, -1.5, -0.75, -0.75], dtype=torch.float64)
+    weights = neutral_weights(scores, threshold)
     assert weights.tolist() == pytest.approx([share / 2] * 2 + [(1 - share) / 3] * 3)
-    if threshold is not None and abs(threshold) < 3:
-        assert (weights * scores).sum().item() == pytest.approx(threshold)
+    assert (weights * scores).sum().item() == pytest.approx(threshold)
 
 
-def test_one_class_alone_and_classes_the_wrong_way_round_count_alike():
-    scores = torch.tensor([1.0, 3.0], dtype=torch.float64)
-    assert neutral_weights(scores, torch.tensor([0, 0]), 2.5).tolist() == [0.5, 0.5]
-    assert neutral_weights(scores, torch.tensor([1, 0]), 2.5).tolist() == [0.5, 0.5]
+@pytest.mark.parametrize("threshold", [None, -9.0, 9.0])
+def test_starts_on_one_side_count_alike(threshold):
+    assert neutral_weights(torch.tensor([1.0, 3.0]), threshold).tolist() == [0.5, 0.5]
+
+
+def test_smooth_starts_are_a_mean_frame_and_blurred_utterances():
+    """A constant and a frame that differs: the mean of bona fide frames is constant, and blurred the frame is gone."""
+    spoof, bonafide = torch.zeros(1, 60, 1), torch.full((1, 60, 1), 2.0)
+    spoof[0, 30] = 1.0
+    draws = tuple(Draw(label, {"recording": each}) for label, each in ((1, spoof), (0, bonafide)))
+    x = torch.ones(1, 1, 60, 1)
+    starts = Context({}, draws).starts(2, "smooth", x, "recording")
+    assert starts.shape == (3, 1, 60, 1)
+    assert (starts[0] == 2).all()
+    assert 0 < starts[1].max() < 0.05
+    torch.testing.assert_close(starts[2], bonafide)
+    given = Context({"bonafide_mean": Baseline("given", torch.zeros(1, 1), {}, torch.full((1, 1), 5.0))}, draws)
+    assert (given.starts(2, "smooth", x, "recording")[0] == 5).all()
+    assert torch.equal(given.starts(2, "balanced", x, "recording")[0], spoof)
 
 
 def test_the_threshold_is_that_of_the_equal_error_rate():

@@ -3,16 +3,19 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
+from sslig import audio
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import Context, Draw, fitted
 from sslig.attribution.methods import METHODS, default, explain, explain_batch, explain_head, offered, parse
 from sslig.attribution.target import SPACES, view
 from sslig.errors import DetectorError, InputError
 from sslig.frames import SSL_CLOCK
+from sslig.models.detector import Detector
 from sslig.study import Attribution as Options
 
 N_LAYERS, N_FRAMES, FEATURE_SIZE = 2, 5, 3
@@ -97,6 +100,21 @@ def test_evidence_of_a_balanced_start_adds_up_to_the_distance_from_the_threshold
     assert result.threshold_gap == pytest.approx(0, abs=1e-6)
     if spec != "gradient_shap":
         assert result.by_frame.sum() == pytest.approx(head(features).item() - 1.2, abs=1e-5)
+
+
+def test_real_utterances_are_added_where_smooth_starts_lie_on_one_side(features):
+    """F is the largest value: the peaks of a spoof score above the threshold, and blurred they do not."""
+    head = lambda x: x.amax(dim=(1, 2, 3))  # noqa: E731
+    flat, peaked = torch.zeros(N_LAYERS, N_FRAMES, FEATURE_SIZE), torch.zeros(N_LAYERS, N_FRAMES, FEATURE_SIZE)
+    peaked[0, 2, 0] = 3.0
+    draws = tuple(Draw(label, dict.fromkeys(SPACES, each)) for label, each in enumerate((flat, peaked)))
+    two_sided, one_sided = (Context({}, draws, threshold=threshold) for threshold in (0.05, 1.0))
+    counts = {}
+    for context in (two_sided, one_sided):
+        target = parse("expected_gradients(draws=2)").target(head, features, context, SSL_CLOCK)
+        counts[context.threshold] = len(target.starts)
+        assert target.baseline_score == pytest.approx(context.threshold, abs=1e-5)
+    assert counts == {0.05: 3, 1.0: 5}
 
 
 def test_gradient_shap_comes_near_expected_gradients_within_its_standard_error(features, context):
@@ -318,7 +336,7 @@ def test_a_waveform_is_one_utterance_in_float32(tiny_detector, waveform):
     [
         ("ig(baseline=bonafide_mean)", "ig"),
         ("ig(selection=free,baseline=zero)", "ig(baseline=zero, selection=free)"),
-        (" expected_gradients( draws = 8 ) ", "expected_gradients"),
+        (" expected_gradients( draws = 4 ) ", "expected_gradients"),
         ("ig(space=recording)", "ig"),
         ("ig(space=features, baseline=zero)", "ig(baseline=zero, space=features)"),
     ],
@@ -346,3 +364,31 @@ def test_what_is_not_accepted_is_refused(spec, says):
 def test_offered_methods_come_once_and_in_order(tiny_detector):
     specs = ["random", "ig", "ig(baseline=bonafide_mean)", "ig(selection=free)"]
     assert [method.spec for method in offered(tiny_detector("camhfa"), specs)] == ["random", "ig"]
+
+
+@pytest.mark.parametrize("name", ["aasist", "camhfa"])
+def test_golden_maps_have_the_sign_of_the_decision_and_find_the_place(golden, name):
+    """A spliced spoof and its bona fide twin; the starts are another spoof and its twin."""
+    folder = golden / "planted" / "splice"
+    detector = Detector.from_pretrained(folder / "detectors" / name)
+    detected = pd.read_csv(folder / "detected.tsv", sep="\t").query("detector == @name")
+    (start, explained), threshold = detected["utterance"].iloc[:2], detected["threshold"].iloc[0]
+
+    def read(kind, utterance):
+        samples = audio.read(folder / kind / f"{utterance}.flac")
+        return torch.from_numpy(samples[: SSL_CLOCK.n_samples(SSL_CLOCK.n_frames(len(samples)))])[None]
+
+    pairs = [
+        (label, view(detector, read(kind, start), "recording")[1][0]) for label, kind in ((1, "spoof"), (0, "twin"))
+    ]
+    draws = tuple(Draw(label, {"recording": x}) for label, x in pairs)
+    context = Context({}, draws, Options(min_steps=16, max_steps=16), threshold=threshold)
+    spec = "expected_gradients(draws=2, smooth_ms=100)"
+    spoof, twin = (explain(spec, detector, read(kind, explained), context) for kind in ("spoof", "twin"))
+    for result in (spoof, twin):
+        assert result.threshold_gap == pytest.approx(0, abs=1e-3)
+        assert np.sign(result.by_frame.sum()) == np.sign(result.spoof_score - threshold)
+    assert spoof.by_frame.sum() > 0 > twin.by_frame.sum()
+    place = pd.read_csv(folder / "places.tsv", sep="\t").query("utterance == @explained").iloc[0]
+    centre_s = SSL_CLOCK.centre_s(len(spoof.by_frame))
+    assert place["start_s"] - 0.1 <= centre_s[spoof.by_frame.argmax()] <= place["end_s"] + 0.1

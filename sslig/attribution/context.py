@@ -37,8 +37,11 @@ BLUR_FRAMES = 10
 DRAWS = 8
 """Utterances of each class of *train* that methods may start from."""
 
-BALANCED, BONAFIDE = ORIGINS = ("balanced", "bonafide")
-"""Which real utterances paths start from: as many of either class, or bona fide ones alone."""
+SMOOTH, BALANCED, BONAFIDE = ORIGINS = ("smooth", "balanced", "bonafide")
+"""Where paths start: from the mean bona fide frame and real utterances of either class, blurred over time; from as many
+real utterances of either class as they are; or from bona fide ones alone. A real utterance has details of its own at
+every moment, which its paths attribute to the moments of the explained one; blurred, it has none. Where all smooth
+starts score on one side of the threshold, methods take the real utterances too."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,24 @@ class Context:
     def drawn(self, n: int, origin: str) -> list[Draw]:
         """`n` real utterances or as many as there are, half of them of either class or all of them bona fide."""
         classes = [[draw for draw in self.draws if draw.label == label] for label in (SPOOF, BONAFIDE_LABEL)]
-        parts = [n // 2, n - n // 2] if origin == BALANCED else [0, n]
+        parts = [0, n] if origin == BONAFIDE else [n // 2, n - n // 2]
         drawn = [draw for part, draws in zip(parts, classes, strict=True) for draw in draws[:part]]
         if not drawn:
             raise InputError(f"{origin} draws of real utterances are needed to start from; there are none")
         return drawn
+
+    def starts(self, n: int, origin: str, x: Tensor, space: str) -> Tensor:
+        """(start, layer, frame, feature) What paths to `x` start from, by one of `ORIGINS` and `n` real utterances."""
+        drawn = [draw.inputs[space] for draw in self.drawn(n, origin)]
+        starts = torch.stack([fitted(each, x.shape[2]) for each in drawn]).to(x)
+        if origin != SMOOTH:
+            return starts
+        if BONAFIDE_MEAN in self.baselines:
+            mean = self.start(BONAFIDE_MEAN, x, space)
+        else:
+            bonafide = [draw.inputs[space].mean(dim=1, keepdim=True) for draw in self.drawn(n, BONAFIDE)]
+            mean = torch.stack(bonafide).mean(dim=0)[None].to(x).expand_as(x)
+        return torch.cat([mean, blurred(starts)])
 
     def generator(self, purpose: str) -> torch.Generator:
         """The generator of random draws for `purpose`; the same for the same seed and utterance."""
@@ -123,19 +139,24 @@ def dev_threshold(scores: pd.DataFrame) -> float:
     return eer_threshold(*(scores.loc[scores["key"] == key, "spoof_score"] for key in ("bonafide", "spoof")))
 
 
-def neutral_weights(scores: Tensor, labels: Tensor, threshold: float | None) -> Tensor:
-    """(start,) Shares of real utterances such that the mean of their `scores` is the threshold, as far as it can be.
+def neutral_weights(scores: Tensor, threshold: float | None) -> Tensor:
+    """(start,) Shares of starts such that the mean of their `scores` is the threshold, where they lie on both sides.
 
-    Utterances of one class count alike. With s the share of the spoofs and m the mean scores of the classes, it is
-    s m_spoof + (1 - s) m_bonafide = threshold, so that s = (threshold - m_bonafide) / (m_spoof - m_bonafide), within 0
-    and 1. Without a threshold, or where spoofs do not score higher, all classes count alike.
+    Starts on one side count alike. With s the share of those above the threshold and m the mean score of a side, it is
+    s m_above + (1 - s) m_below = threshold, so that s = (threshold - m_below) / (m_above - m_below). Without a
+    threshold, or with all starts on one side, all count alike.
     """
-    spoofs = labels == SPOOF
-    if spoofs.all() or not spoofs.any():
+    if threshold is None or one_sided(scores, threshold):
         return torch.full_like(scores, 1 / len(scores))
-    low, high = scores[~spoofs].mean().item(), scores[spoofs].mean().item()
-    share = 0.5 if threshold is None or high <= low else min(1.0, max(0.0, (threshold - low) / (high - low)))
-    return torch.where(spoofs, share / spoofs.sum(), (1 - share) / (~spoofs).sum()).to(scores)
+    above = scores > threshold
+    low, high = scores[~above].mean(), scores[above].mean()
+    share = (threshold - low) / (high - low)
+    return torch.where(above, share / above.sum(), (1 - share) / (~above).sum())
+
+
+def one_sided(scores: Tensor, threshold: float | None) -> bool:
+    """Whether all scores lie on one side of a threshold that is known."""
+    return threshold is not None and bool((scores > threshold).all() or (scores <= threshold).all())
 
 
 def fitted(drawn: Tensor, n_frames: int) -> Tensor:

@@ -19,12 +19,14 @@ from sslig import specs
 from sslig.attribution.context import (
     BALANCED,
     BASELINES,
+    BONAFIDE,
     BONAFIDE_MEAN,
     ORIGINS,
+    SMOOTH,
     ZERO,
     Context,
-    fitted,
     neutral_weights,
+    one_sided,
 )
 from sslig.attribution.explanation import Cost, Explanation, measured, of_features
 from sslig.attribution.gradients import grad_cam, gradient_shap, gradient_x_input, smoothgrad_ig
@@ -145,15 +147,17 @@ class Method:
         starts = context.start(baseline, x, space) if baseline else None
         if self.name == "occlusion":
             return of_projected(head, x, starts, clock=clock)
-        if "draws" in self.values:
-            drawn = context.drawn(self.values["draws"], self.values["origin"])
-            starts = torch.stack([fitted(draw.inputs[space], x.shape[2]) for draw in drawn]).to(x)
+        draws, origin = self.values.get("draws"), self.values.get("origin")
+        starts = context.starts(draws, origin, x, space) if draws else starts
         target = of_head(head, x, starts, freeze=self.frozen(context.options), clock=clock, nodes=nodes)
         target = dataclasses.replace(target, smooth_frames=self.smooth_frames(clock))
-        if "draws" not in self.values:
+        if not draws:
             return target
-        labels = torch.tensor([draw.label for draw in drawn])
-        return dataclasses.replace(target, weights=neutral_weights(target.start_scores, labels, context.threshold))
+        threshold = None if origin == BONAFIDE else context.threshold
+        if origin == SMOOTH and one_sided(target.start_scores, threshold):
+            starts = torch.cat([starts, context.starts(draws, BALANCED, x, space)])
+            target = dataclasses.replace(target, starts=starts)
+        return dataclasses.replace(target, weights=neutral_weights(target.start_scores, threshold))
 
 
 def integrated_gradients(target: Target, context: Context, *, baseline: str, selection: str) -> Explanation:
@@ -162,10 +166,11 @@ def integrated_gradients(target: Target, context: Context, *, baseline: str, sel
 
 
 def expected_gradients(target: Target, context: Context, *, draws: int, origin: str) -> Explanation:
-    """Integrated Gradients averaged over starts that are real utterances of both classes.
+    """Integrated Gradients averaged over several starts on both sides of the threshold.
 
-    The classes are weighted so that the mean score of the starts is the threshold (`neutral_weights`): evidence then
-    adds up to the distance of the score from the threshold, and its sign is that of the decision. Each path has a
+    The starts (`sslig.attribution.context.ORIGINS`) are weighted so that their mean score is the threshold
+    (`neutral_weights`): evidence then adds up to the distance of the score from the threshold, and its sign is that of
+    the decision. With ``origin=bonafide`` all count alike, as published. Each path has a
     quadrature in place of random points, so that the sum can be held to what it promises.
 
     References
@@ -196,7 +201,7 @@ def random(target: Target, context: Context) -> Explanation:
 
 _SPACE = {"smooth_ms": Parameter(0.0, 0, 1e4), "space": Parameter(RECORDING, words=SPACES)}
 _BASELINE = {"baseline": Parameter(BONAFIDE_MEAN, words=BASELINES)}
-_DRAWS = {"draws": Parameter(8, 1, 16), "origin": Parameter(BALANCED, words=ORIGINS), **_SPACE}
+_DRAWS = {"draws": Parameter(4, 1, 16), "origin": Parameter(SMOOTH, words=ORIGINS), **_SPACE}
 _PATH = {**_BASELINE, "selection": Parameter(FROZEN, words=(FROZEN, FREE)), **_SPACE}
 _SAMPLED = {"samples": Parameter(64, 16, 4096), **_DRAWS}
 _NOISY = {"samples": Parameter(4, 2, 256), "noise": Parameter(0.5, 0, 10), **_BASELINE, **_SPACE}
@@ -288,10 +293,19 @@ def explain_batch(
         head, x = view(detector, waveforms, method.space)
         _check_selects(method, head)
         targets = _targets(method, head, x, contexts, detector.clock)
-        explanations = integrate_all(targets, _path_options(contexts[0].options, **method.values))
+        explanations = _integrated(targets, _path_options(contexts[0].options, **method.values))
     share = Cost(cost.seconds / len(waveforms), cost.peak_mib)
     pairs = zip(explanations, contexts, strict=True)
     return [dataclasses.replace(_placed(method, each, context, detector.clock), cost=share) for each, context in pairs]
+
+
+def _integrated(targets: Sequence[Target], options: Options) -> list[Explanation]:
+    """Integrated Gradients of targets, those with as many starts together."""
+    explanations: dict[int, Explanation] = {}
+    for n_starts in {len(target.starts) for target in targets}:
+        part = {k: target for k, target in enumerate(targets) if len(target.starts) == n_starts}
+        explanations |= zip(part, integrate_all(list(part.values()), options), strict=True)
+    return [explanations[k] for k in range(len(targets))]
 
 
 def _targets(method: Method, head: Logit, x: Tensor, contexts: Sequence[Context], clock: FrameClock) -> list[Target]:

@@ -16,6 +16,7 @@ from sslig.attribution import baselines, context, grids, methods
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import Context
 from sslig.attribution.explanation import CERTIFICATE, Explanation
+from sslig.attribution.target import RECORDING, lacking
 from sslig.cues import segments
 from sslig.cues.masking import MaskedUtterance
 from sslig.cues.masks import REGISTRY, WAVEFORM, Mask, Places, of_study, parse
@@ -183,8 +184,10 @@ class Bench:
         """What explanations of a detector need: read once, it holds real recordings."""
         if name not in self._contexts:
             paths = {mean: self._paths[mean][name, self.seed] for mean in MEANS}
-            spaces = methods.parse(methods.default(self.study.attribution, self.detector(name))).draws_in
-            inputs = self.study, self.seed, self.detector(name), self.study.corpus_root
+            detector = self.detector(name)
+            wanted = {RECORDING, *methods.parse(methods.default(self.study.attribution, detector)).draws_in}
+            spaces = [space for space in sorted(wanted) if not lacking(detector, space)]
+            inputs = self.study, self.seed, detector, self.study.corpus_root
             loaded = context.load(*inputs, **paths, spaces=spaces)
             self._contexts[name] = dataclasses.replace(loaded, threshold=self.thresholds[name])
         return self._contexts[name]
