@@ -155,9 +155,15 @@ class Method:
             return target
         threshold = None if origin == BONAFIDE else context.threshold
         if origin == SMOOTH and one_sided(target.start_scores, threshold):
-            starts = torch.cat([starts, context.starts(draws, BALANCED, x, space)])
-            target = dataclasses.replace(target, starts=starts)
+            real = context.starts(len(context.draws), BALANCED, x, space)
+            target = _with_other_side(target, real, draws, threshold)
         return dataclasses.replace(target, weights=neutral_weights(target.start_scores, threshold))
+
+
+def _with_other_side(target: Target, real: Tensor, n: int, threshold: float) -> Target:
+    """The target with up to `n` real utterances more to start from, on the side of the threshold that has no start."""
+    missing = (target.scores(target.logit, real) > threshold) != (target.start_scores[0] > threshold)
+    return dataclasses.replace(target, starts=torch.cat([target.starts, real[missing.to(real.device)][:n]]))
 
 
 def integrated_gradients(target: Target, context: Context, *, baseline: str, selection: str) -> Explanation:
