@@ -26,7 +26,7 @@ except ValueError as error:
     raise WorkflowError(str(error)) from error
 
 
-for place in (S.path, S.runs, S.corpus_root, *(S.root / test.root for test in S.corpus.tests.values())):
+for place in (S.path, S.runs, S.corpus_root):
     if {"{", "}"} & set(os.path.relpath(place) if place.is_relative_to(Path.cwd()) else str(place)):
         raise WorkflowError(f"{place}: Snakemake takes braces for wildcards; rename the folder, or name a link to it")
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EVERYTHING_AFTER_TRAINING = {"score", "attribute", "mask", "baseline", "faithfulness", "sanity", "localise", "profile"}
@@ -121,3 +122,20 @@ def test_values_and_code_make_what_they_decide_run_again_and_nothing_dearer(chec
     rules = checkout.due()
     assert due <= rules
     assert not spared & rules
+
+
+def test_a_corpus_with_one_set_has_the_pages_that_need_no_other(checkout):
+    study = checkout.root / "experiments" / "wild.yaml"
+    text = checkout.study.read_text(encoding="utf-8").replace("name: smoke", "name: wild")
+    corpus = "corpus: {source: in_the_wild, root: wild, tests: {more: {source: in_the_wild, root: wild}}}\nunused:"
+    values = yaml.safe_load(text.replace("corpus:", corpus, 1))
+    values.pop("unused")
+    study.write_text(yaml.safe_dump(values), encoding="utf-8")
+    (checkout.root / "wild").mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--config", f"experiment={study}"]
+    run = {"cwd": checkout.root, "capture_output": True, "text": True, "check": False}
+    page = subprocess.run([*command, "--", "runs/wild/pages/01_corpus.ipynb"], **run)
+    assert page.returncode == 0, page.stdout + page.stderr
+    assert "corpus, page" in page.stdout
+    other = subprocess.run([*command, "--", "runs/wild/pages/03_evaluate.ipynb"], **run)
+    assert other.returncode != 0

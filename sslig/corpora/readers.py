@@ -202,11 +202,9 @@ def fake_or_real(root: Path) -> Utterances:
     """FakeOrReal: ``training``, ``validation`` and ``testing``, each with ``real`` and ``fake``, of one version."""
     sets, rows, versions = {"training": "train", "validation": "dev", "testing": "eval"}, [], set()
     for path in _sounds(root):
-        *above, name, key = (
-            (path.parts[-3:-1] if len(path.parts) < 4 else path.parts[:-1]) if len(path.parts) > 2 else ("", "")
-        )
+        *above, name, key = ("", *path.parts[:-1]) if len(path.parts) > 2 else ("", "")
         if name in sets and key in ("real", "fake"):
-            versions.add("/".join(above))
+            versions.add("/".join(filter(None, above)))
             rows.append(
                 {"path": str(root / path), "key": key, "set": sets[name], "utterance": f"{name}_{key}_{path.stem}"}
             )
@@ -356,7 +354,7 @@ def _places_of(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The spoofed stretches of a manifest, written as ``0.5-1.2 2.0-2.4`` in seconds."""
     places = []
     for utterance, segments in table[["utterance", "segments"]].to_numpy():
-        for part in segments.replace(";", " ").replace(NONE, NONE).split():
+        for part in segments.replace(";", " ").split():
             start, _, end = part.partition("-")
             try:
                 places.append((utterance, float(start), float(end)))
