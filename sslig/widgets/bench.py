@@ -195,11 +195,12 @@ class Bench:
     def explain(self, name: str, waveform: np.ndarray, progress: Progress = silent) -> Explanation:
         """Explain the score of one detector for (samples,) at 16 kHz, with the options of the study.
 
-        `progress` is called before every pass through the head; an exception that it raises ends the explanation.
+        `progress` is called before every pass; an exception that it raises ends the explanation.
         """
         detector, options = self.detector(name), self.study.attribution
         place = self.names.index(name) / len(self.names)
-        passes = detector.head.register_forward_pre_hook(lambda *_: progress(f"explaining with {name}", place))
+        counted = getattr(detector, "head", detector)  # a black box has no head
+        passes = counted.register_forward_pre_hook(lambda *_: progress(f"explaining with {name}", place))
         with evaluating(detector, self.device), passes:
             samples = torch.from_numpy(waveform)[None].to(self.device)
             return methods.explain(methods.default(options, detector), detector, samples, self.context(name))
