@@ -26,7 +26,7 @@ SPEAKERS, FEW_SPEAKERS = (2, 4, 6, 8, 10, 20, 40), (2, 6, 10, 20)
 RECORDINGS = 8
 """Of each speaker; every second one is a spoof."""
 NOMINAL = (0.05, 0.01)
-TRIALS, SLOW_TRIALS, LOUDNESS_TRIALS, ROUNDS = 1000, 250, 100, 300
+TRIALS, SLOW_TRIALS, MASK_TRIALS, LOUDNESS_TRIALS, ROUNDS = 1000, 250, 100, 60, 300
 ATTACKS = 8
 FRAMES = 60
 
@@ -83,7 +83,7 @@ def masks(design: Design, rng: np.random.Generator, attacks: bool = False) -> di
     """The excess of a mask over its control, for each statistic that a verdict reads."""
     order, columns = np.argsort(design.spoof, kind="stable"), [STATISTICS.index(name) for name in TESTED]
     units, p = design.ordered(order), []
-    for trial in range(SLOW_TRIALS):
+    for trial in range(MASK_TRIALS):
         unmasked = 2.0 * design.spoof + design.effect(rng)[:, 0]
         control = unmasked - 0.5 + 0.3 * rng.normal(size=design.rows)
         masked = control + 0.5 * design.effect(rng, attacks=attacks)[:, 0]
