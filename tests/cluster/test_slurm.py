@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+LIMIT_S = 900
 TABLES = ("ASVspoof5.train.tsv", "ASVspoof5.dev.track_1.tsv", "ASVspoof5.eval.track_1.tsv")
 
 
@@ -33,8 +34,9 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def drive(cluster: Path, checkout: Path) -> Callable[[], subprocess.Popen]:
+def drive(cluster: Path, checkout: Path) -> Iterator[Callable[[], subprocess.Popen]]:
     """Starts Snakemake with the profile, asked for the protocols of the corpus."""
+    drivers = []
 
     def start() -> subprocess.Popen:
         command = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm", "--slurm-no-account"]
@@ -42,11 +44,14 @@ def drive(cluster: Path, checkout: Path) -> Callable[[], subprocess.Popen]:
         command += ["--slurm-init-seconds-before-status-checks", "2"]
         command += ["--latency-wait", "5", "--config", "experiment=study.yaml", "--", f"corpora/cluster/{TABLES[0]}"]
         environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            command, cwd=checkout, env=environment, stderr=subprocess.STDOUT, stdout=subprocess.PIPE
+        drivers.append(
+            subprocess.Popen(command, cwd=checkout, env=environment, stderr=subprocess.STDOUT, stdout=subprocess.PIPE)
         )
+        return drivers[-1]
 
-    return start
+    yield start
+    for driver in drivers:
+        driver.kill()
 
 
 def running() -> str:
@@ -75,7 +80,7 @@ def rows(checkout: Path) -> list[int]:
 def test_a_rule_runs_as_a_job_with_what_the_profile_asks_for(drive, checkout):
     driver = drive()
     job = subprocess.run(["scontrol", "show", "job", running()], capture_output=True, text=True, check=True).stdout
-    output, _ = driver.communicate(timeout=300)
+    output, _ = driver.communicate(timeout=LIMIT_S)
     assert driver.returncode == 0, output.decode()[-2000:]
     assert "TimeLimit=04:00:00" in job
     assert "MinMemoryNode=4000M" in job
@@ -86,12 +91,12 @@ def test_a_rule_runs_as_a_job_with_what_the_profile_asks_for(drive, checkout):
 def test_a_cancelled_job_is_an_error_and_the_same_command_goes_on(drive, checkout):
     driver = drive()
     subprocess.run(["scancel", running()], check=True)
-    output, _ = driver.communicate(timeout=300)
+    output, _ = driver.communicate(timeout=LIMIT_S)
     assert driver.returncode != 0
     assert b"corpus" in output
     assert not (checkout / "corpora/cluster" / TABLES[0]).exists()
     again = drive()
-    output, _ = again.communicate(timeout=300)
+    output, _ = again.communicate(timeout=LIMIT_S)
     assert again.returncode == 0, output.decode()[-2000:]
     assert min(rows(checkout)) > 0
 
@@ -104,6 +109,6 @@ def test_a_killed_driver_leaves_its_job_and_a_new_one_ends_the_study(drive, chec
     wait_until_empty()
     before = rows(checkout)
     again = drive()
-    output, _ = again.communicate(timeout=300)
+    output, _ = again.communicate(timeout=LIMIT_S)
     assert again.returncode == 0, output.decode()[-2000:]
     assert rows(checkout) == before
