@@ -78,6 +78,7 @@ def test_eer_bars_are_as_long_as_the_rates():
     figure = eer_bars(table, "attack")
     assert_labelled(figure)
     assert [bar.get_width() for bar in figure.axes[0].containers[0]] == pytest.approx(0.01 * np.arange(17, 33))
+    assert figure.axes[0].get_xlim()[1] >= table["high"].max()  # no bar and no interval is cut off
     assert figure.axes[0].get_yticklabels()[0].get_text() == "A17 (n = 1,000)"
 
 
