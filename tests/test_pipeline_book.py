@@ -75,16 +75,21 @@ def test_each_study_has_a_copy_of_the_sources_with_its_pages(tmp_path, write, ju
     assert {"build", "--warningiserror", str(tmp_path / "a" / "source")} <= set(jupyter_book[0][0])
 
 
-def test_pages_that_a_study_lacks_are_not_in_the_contents(tmp_path, write, jupyter_book, experiment):
+def test_pages_that_a_study_lacks_are_not_in_the_book(tmp_path, write, jupyter_book, experiment):
     sources = tmp_path / "book"
     sources.mkdir()
-    (sources / "_toc.yml").write_text(
-        "root: intro\n- a:\n- file: pages/first\n- a:\n- file: pages/second\n- file: conventions\n"
-    )
+    parts = [["pages/first", "conventions"], ["pages/second"], ["notes", "pages/second"]]
+    contents = {"root": "intro", "parts": [{"chapters": [{"file": file} for file in files]} for files in parts]}
+    (sources / "_toc.yml").write_text(yaml.safe_dump(contents))
+    links = "[one](pages/first.ipynb), [two](pages/second.ipynb)\n```{include} pages/in_short_second.md\n```\n"
+    (sources / "intro.md").write_text(links)
     pretrained = experiment.model_copy(update={"backbone": "microsoft/wavlm-base-plus"})
     book(pretrained, sources=sources, pages=[write("first", "**Answer.** Yes.")], output=tmp_path / "out")
-    contents = (tmp_path / "out" / "source" / "_toc.yml").read_text()
-    assert contents == "root: intro\n- a:\n- file: pages/first\n- a:\n- file: conventions\n"
+    copied = tmp_path / "out" / "source"
+    contents["parts"] = [contents["parts"][0], {"chapters": [{"file": "notes"}]}]
+    assert yaml.safe_load((copied / "_toc.yml").read_text()) == contents
+    assert (copied / "intro.md").read_text().startswith("[one](pages/first.ipynb), two\n")
+    assert (copied / "pages/in_short_second.md").read_text() == "This study has no such page.\n"
 
 
 def test_findings_are_the_answers_with_their_values(write):

@@ -19,6 +19,8 @@ FRAMES, CONFIG, BANNER, MARK = "_pages.yml", "_config.yml", "_banner.html", "_ma
 """What is said of each page (`sslig.pipeline.layout`), settings, and what a study of encoders with random weights shows
 on each page and after each answer."""
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # of this interpreter, wherever PATH points
+LINK = re.compile(r"\[([^\[\]]+)\]\((?:pages/)?(?:(\w+)\.ipynb|(\d\w+))\)")
+INCLUDED = re.compile(r"pages/in_short_(\w+)\.md")
 INDEX = Path("_build/html/index.html")
 GLUED = re.compile(r"\{glue(?::text)?\}`([^`:]+)(?::([^`]*))?`")
 
@@ -41,6 +43,8 @@ def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> Non
     if contents.is_file():
         contents.write_text(_contents(contents.read_text(encoding="utf-8"), pages), encoding="utf-8")
     (copied / PAGES).mkdir()
+    for file in copied.glob("*.md"):
+        _without_absent(file, copied / PAGES, {page.stem for page in pages})
     mark = _marked(study, copied)
     frames = copied / FRAMES
     about = yaml.safe_load(frames.read_text(encoding="utf-8")) if frames.is_file() else {}
@@ -48,6 +52,8 @@ def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> Non
     for page, notebook in executed.items():
         shown = layout.laid_out(notebook, about.get(page.stem, {}))
         _mark_answer(shown["cells"], mark)
+        for cell in (cell for cell in shown["cells"] if cell["cell_type"] == "markdown"):
+            cell["source"] = _linked("".join(cell["source"]), {page.stem for page in pages})
         (copied / PAGES / page.name).write_text(json.dumps(shown), encoding="utf-8")
     answers = findings(executed)
     (copied / PAGES / FINDINGS).write_text(
@@ -63,11 +69,26 @@ def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> Non
         raise PipelineError(f"Jupyter Book failed on {copied}:\n{process.stdout[-2000:]}\n{process.stderr[-4000:]}")
 
 
+def _without_absent(file: Path, folder: Path, there: set[str]) -> None:
+    """Turn links of a hand-written page to pages that a study does not have into text, and fill what it includes."""
+    text = file.read_text(encoding="utf-8")
+    file.write_text(_linked(text, there), encoding="utf-8")
+    for name in set(INCLUDED.findall(text)) - there:
+        (folder / SHORT.format(name)).write_text("This study has no such page.\n", encoding="utf-8")
+
+
+def _linked(text: str, there: set[str]) -> str:
+    return LINK.sub(lambda link: link[0] if (link[2] or link[3]) in there else link[1], text)
+
+
 def _contents(text: str, pages: list[Path]) -> str:
-    """A table of contents without the pages that a study does not have."""
-    there = {page.stem for page in pages}
-    named = [(line, line.partition(f"file: {PAGES}/")[2]) for line in text.splitlines()]
-    return "\n".join(line for line, page in named if not page or page in there) + "\n"
+    """A table of contents without the pages that a study does not have, and without parts that this leaves empty."""
+    there, contents = {f"{PAGES}/{page.stem}" for page in pages}, yaml.safe_load(text)
+    for part in contents.get("parts", []):
+        files = [chapter["file"] for chapter in part["chapters"]]
+        part["chapters"] = [{"file": file} for file in files if not file.startswith(f"{PAGES}/") or file in there]
+    contents["parts"] = [part for part in contents.get("parts", []) if part["chapters"]]
+    return yaml.safe_dump(contents, sort_keys=False, allow_unicode=True)
 
 
 def _marked(study: Study, folder: Path) -> str:
