@@ -26,6 +26,7 @@ RULES = (
         "adopt",
         "score",
         "official",
+        "decide",
         "segment",
         "baseline",
         "attribute",
