@@ -21,8 +21,6 @@ on each page and after each answer."""
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"  # of this interpreter, wherever PATH points
 LINK = re.compile(r"\[([^\[\]]+)\]\((?:pages/)?(?:(\w+)\.ipynb|(\d\w+))\)")
 INCLUDED = re.compile(r"pages/in_short_(\w+)\.md")
-LINK = re.compile(r"\[([^\]]+)\]\((?:\.\./|pages/)*(\w+)\.ipynb\)")
-FINDING = re.compile(r"- ```\{include\} pages/in_short_(\w+)\.md\n  ```\n")
 INDEX = Path("_build/html/index.html")
 GLUED = re.compile(r"\{glue(?::text)?\}`([^`:]+)(?::([^`]*))?`")
 
@@ -44,9 +42,6 @@ def book(study: Study, *, sources: Path, pages: list[Path], output: Path) -> Non
     contents = copied / "_toc.yml"
     if contents.is_file():
         contents.write_text(_contents(contents.read_text(encoding="utf-8"), pages), encoding="utf-8")
-    there = {page.stem for page in pages}
-    for source in [*copied.glob("*.md"), *copied.glob(FRAMES)]:
-        source.write_text(_linked(source.read_text(encoding="utf-8"), there), encoding="utf-8")
     (copied / PAGES).mkdir()
     for file in copied.glob("*.md"):
         _without_absent(file, copied / PAGES, {page.stem for page in pages})
@@ -84,12 +79,6 @@ def _without_absent(file: Path, folder: Path, there: set[str]) -> None:
 
 def _linked(text: str, there: set[str]) -> str:
     return LINK.sub(lambda link: link[0] if (link[2] or link[3]) in there else link[1], text)
-
-
-def _linked(text: str, there: set[str]) -> str:
-    """A text without links to pages that a study does not have, and without their findings."""
-    text = FINDING.sub(lambda match: match[0] if match[1] in there else "", text)
-    return LINK.sub(lambda match: match[0] if match[2] in there else match[1], text)
 
 
 def _contents(text: str, pages: list[Path]) -> str:
