@@ -4,8 +4,9 @@
 
 writes ``benchmarks/results/null_rejection.tsv``: ``test``, ``speakers``, ``nominal`` (level) and ``rejected`` (share of
 simulated data sets). Speakers vary as much as recordings of one speaker, in the effect itself. Where a test is about
-*these speakers*, their true effects add up to 0, so that nothing is to be found in them; where it is about *speakers at
-large*, they are drawn anew for each data set. Fewer than six speakers at large are never tested, and reject nothing.
+*speakers at large*, they are drawn anew for each data set; fewer than six are never tested, and reject nothing. Where
+it is about *these speakers*, nothing is to be found in them: effects of means add up to 0 over the speakers; for other
+metrics both detectors have the same speaker effects, and for correlations the score has none.
 """
 
 from collections.abc import Callable
@@ -53,6 +54,13 @@ class Design:
         if attacks:
             values += np.where(self.spoof[:, None], rng.normal(size=(ATTACKS, trials))[self.attack], 0.0)
         return values
+
+    def pair(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """(row,) Effects on two detectors; of these speakers the same, since metrics that are no means would differ."""
+        if not self.within:
+            return [self.effect(rng)[:, 0] for _ in range(2)]
+        of_speaker = rng.normal(size=self.n_speakers)[self.speaker]
+        return [of_speaker + rng.normal(size=self.rows) for _ in range(2)]
 
     def ordered(self, order: np.ndarray) -> Units:
         """The units of rows in another order."""
@@ -103,9 +111,8 @@ def detectors(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]
     """The paired difference of two detectors that are equally good."""
     p = []
     for trial in range(SLOW_TRIALS):
-        first, second = (
-            weighted(1.5 * (2 * design.spoof - 1) + design.effect(rng)[:, 0], ~design.spoof) for _ in range(2)
-        )
+        scores = [1.5 * (2 * design.spoof - 1) + values for values in design.pair(rng)]
+        first, second = (weighted(values, ~design.spoof) for values in scores)
         difference = lambda weights, first=first, second=second: first(weights) - second(weights)  # noqa: E731
         p.append(design.p(difference, trial, classes=True))
     return dict(zip((f"difference of detectors: {name}" for name in METRICS), np.transpose(p), strict=True))
@@ -115,7 +122,8 @@ def shortcuts(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]
     """A measure that does not depend on the class, and one that does not depend on the score."""
     delta, rho = [], []
     for trial in range(SLOW_TRIALS):
-        measure, score, by_class = (design.effect(rng)[:, 0] for _ in range(3))
+        measure, by_class = (design.effect(rng)[:, 0] for _ in range(2))
+        score = rng.normal(size=design.rows) if design.within else design.effect(rng)[:, 0]
         of_class = measure + np.where(design.spoof, by_class, -by_class)
         delta.append(design.p(cliffs_delta(of_class, design.spoof), trial, classes=True))
         rho.append(design.p(spearman(measure, score), trial))
