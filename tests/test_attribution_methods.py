@@ -249,7 +249,7 @@ def test_a_batch_is_explained_as_its_utterances_are(tiny_detector, waveform, nam
     together = explain_batch(spec, detector, waveforms, contexts)
     for result, row, given in zip(together, waveforms.split(1), contexts, strict=True):
         alone = explain(spec, detector, row, given)
-        assert_close(result.by_layer, alone.by_layer, atol=1e-5 * np.abs(alone.by_layer).max())
+        assert_close(result.by_layer, alone.by_layer, atol=1e-4 * np.abs(alone.by_layer).max())
         for column in ("method", "space", "steps", "status", "selection"):
             assert getattr(result, column) == getattr(alone, column)
         for column in ("spoof_score", "baseline_score", "free_baseline_score", "threshold_gap"):

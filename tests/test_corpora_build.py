@@ -180,7 +180,10 @@ def test_an_unusable_recording_is_named(tmp_path):
         ({"sets": {"voice1": "train"}}, "no set for the speakers voice2, voice3"),
         ({"sets": dict.fromkeys(DEALT, "train")}, "set dev has no recordings"),
         ({"utterances": [*RECORDINGS, RECORDINGS[0]]}, "recording voice1/1 occurs more than once"),
-        ({"attacks": dict.fromkeys(FEW, ["vocoder"])}, "unknown attack vocoder; accepted: griffin_lim, lpc_vocoder"),
+        (
+            {"attacks": {name: ["vocoder"] for name in FEW}},
+            "unknown attack vocoder; accepted: griffin_lim, lpc_vocoder",
+        ),
     ],
 )
 def test_an_impossible_plan_is_refused(change, message):

@@ -18,7 +18,7 @@ def test_a_corpus_is_planted_beside_the_study(study, corpus, tmp_path):
     truth = planted.truth(tmp_path / "band", "eval")
     spoofs = protocol.load_set(tmp_path / "band", "eval").query("key == 'spoof'")
     assert set(truth["utterance"]) == set(spoofs["utterance"])
-    assert truth.columns.tolist() == ["utterance", "start_s", "end_s"]
+    assert truth.columns.tolist() == ["utterance", "start_s", "end_s", "low_hz", "high_hz"]
 
 
 def test_the_study_decides_the_severity(study, corpus, tmp_path):

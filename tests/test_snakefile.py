@@ -84,7 +84,7 @@ def test_nothing_is_due_where_everything_is_there_and_only_sentences_are_new(che
     ("edits", "modules", "due", "spared"),
     [
         (
-            ["max_steps: 64 -> max_steps: 128"],
+            ["max_steps: 16 -> max_steps: 32"],
             [],
             {"attribute", "mask", "profile"},
             {"train", "score", "baseline", "measure"},

@@ -177,10 +177,13 @@ def golden_bench(golden, tmp_path_factory, inside_rule):
     """The bench of the golden detectors, as if the pipeline had made their files."""
     root = tmp_path_factory.mktemp("golden")
     shutil.copytree(golden / "corpus", root / "corpus")
+    for folder in ("flac_T", "flac_D"):
+        (root / "corpus" / folder).symlink_to(root / "corpus" / "flac_E_eval")
     for name in ("train", "dev.track_1"):
         shutil.copy(root / "corpus" / "ASVspoof5.eval.track_1.tsv", root / "corpus" / f"ASVspoof5.{name}.tsv")
     values = {"name": "golden", "corpus": {"source": "asvspoof5", "root": "corpus"}, "backbone": "none"}
     values |= {"detectors": {name: {"head": name} for name in HEADS}, "seeds": [0], "device": "cpu"}
+    values["attribution"] = {"method": "ig(space=features)"}
     (root / "experiment.yaml").write_text(yaml.safe_dump(values))
     study = load(root / "experiment.yaml")
     for name in HEADS:

@@ -87,8 +87,7 @@ class Presented:
         starts = starts.to(self.features)
         with torch.inference_mode():
             scores = self.detector.head(starts).double()
-        labels = torch.tensor([draw.label for draw in draws], device=scores.device)
-        weights = neutral_weights(scores, labels, self.context.threshold)
+        weights = neutral_weights(scores, self.context.threshold)
         return in_neutral(self.detector.head, self.features, starts, weights)
 
 
