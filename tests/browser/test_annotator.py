@@ -163,7 +163,7 @@ def test_an_empty_name_is_asked_for_again(visit, server):
 
 def test_a_server_that_dies_and_a_page_that_closes_lose_nothing(annotate, copied, serving, free_port):
     """The store holds what was typed a second ago; the browser keeps later changes until the server is back."""
-    study, port = copied(), free_port()
+    study, port = copied(annotation={"listen_first": False}), free_port()
     with serving(study, port=port) as server:
         _, page = annotate(server, "Cy", checked=False)
         page.fill(".sslig-text textarea >> nth=0", "before")
@@ -183,12 +183,14 @@ def test_a_server_that_dies_and_a_page_that_closes_lose_nothing(annotate, copied
 def test_it_fits_a_phone(annotate, server):
     _, page = annotate(server, "Di", width=390, height=800, has_touch=True, color_scheme="dark")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for element in page.locator(".sslig-annotator :is(button, select, textarea, input)").all():
+    page.fill(".sslig-text textarea >> nth=0", "a hum")
+    card(page, "AASIST").get_by_role("radio", name="Local glitch").wait_for(state="visible")
+    for element in page.locator(".sslig-annotator :is(button, select, textarea, input):visible").all():
         box = element.bounding_box()
         assert 0 <= box["x"] <= box["x"] + box["width"] <= 390
     assert page.evaluate("document.querySelector('.sslig').classList.contains('sslig-dark')")
     card(page, "AASIST").get_by_role("radio", name="Local glitch").tap()
-    eventually({"AASIST.cue": "glitch"}, server, "Di")
+    eventually({"comment": "a hum", "AASIST.cue": "glitch"}, server, "Di")
 
 
 SECRETS = ["E_000", "aasist", "camhfa", "sls", "AASIST", "CA-MHFA", "SLS", "bona", "spoof", "confident", "#009E73"]
