@@ -72,7 +72,7 @@ def complete(study: Study, seed: int, cpu: str) -> None:
 
 
 def main() -> None:
-    """Complete the table; each processor setting needs a process of its own."""
+    """Complete the table; each processor setting needs a separate process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--experiment", default="experiments/demo.yaml")
     parser.add_argument("--only", nargs=2, metavar=("SEED", "CPU"), help="in this process, for one seed and processor")

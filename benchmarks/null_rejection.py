@@ -146,8 +146,8 @@ def loudness(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]:
     about = pd.DataFrame({"speaker": design.speaker, "recording": design.recording, "utterance": range(design.rows)})
     for trial in range(LOUDNESS_TRIALS):
         tracks = arch + 0.3 * rng.normal(size=(design.rows, FRAMES))
-        own = 0.3 * design.effect(rng) * (tracks - arch)
-        maps = arch + own + 0.3 * rng.normal(size=(design.rows, FRAMES))
+        speaker_part = 0.3 * design.effect(rng) * (tracks - arch)
+        maps = arch + speaker_part + 0.3 * rng.normal(size=(design.rows, FRAMES))
         options = {"recordings": design.within, "seed": trial, "rounds": ROUNDS, "shifts": ROUNDS}
         p.append(mean_correlation(about[::2], list(maps[::2]), list(tracks[::2]), **options)["p"])
     return {"evidence and loudness (shifts and swapped utterances)": np.array(p)}

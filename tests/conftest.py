@@ -182,6 +182,13 @@ def write_experiment(corpus: Path) -> Callable[..., Study]:
 
 
 @pytest.fixture
+def utterances(corpus: Path) -> pd.DataFrame:
+    """Four spoofs of 18, 24, 24 and 29 frames."""
+    spoofs = protocol.load_set(corpus, "eval").query("key == 'spoof'")
+    return protocol.with_recordings(corpus, spoofs).reset_index(drop=True)
+
+
+@pytest.fixture
 def experiment(tmp_path: Path, write_experiment: Callable[..., Study]) -> Study:
     """A study of `corpus` with the three heads; its file lies in `tmp_path`."""
     return write_experiment(tmp_path)

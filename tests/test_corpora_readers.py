@@ -188,8 +188,8 @@ def test_labels_of_segments_become_places_in_seconds(release, tmp_path):
     expected = [["CON_T_1", 0.01, 0.03], ["CON_T_1", 0.04, 0.05]]
     pd.testing.assert_frame_equal(places, pd.DataFrame(expected, columns=["utterance", "start_s", "end_s"]))
     assert readers.read("had", had(tmp_path / "had")).places.to_numpy().tolist() == [["HAD_train_fake_1", 3.16, 3.84]]
-    own = readers.read("manifest", manifest(tmp_path / "own")).places
-    assert own.to_numpy().tolist() == [["y", 0.5, 1.2], ["y", 2.0, 2.5]]
+    listed = readers.read("manifest", manifest(tmp_path / "own")).places
+    assert listed.to_numpy().tolist() == [["y", 0.5, 1.2], ["y", 2.0, 2.5]]
 
 
 def test_segment_labels_that_could_run_code_are_refused(release):

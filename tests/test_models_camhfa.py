@@ -53,12 +53,12 @@ def test_attention_is_a_share_of_frames(features, context):
 
 
 def test_equal_frames_are_pooled_to_themselves():
-    """Whatever the attention, pooling equal frames gives the compressed values of one of them."""
-    one = head(context=1)
+    """With any attention, pooling equal frames gives the compressed values of one of them."""
+    narrow = head(context=1)
     frame = torch.randn(1, N_LAYERS, 1, FEATURE_SIZE, generator=torch.Generator().manual_seed(4))
-    values = one.project(frame)[:, 1, 0]  # (batch, C)
-    expected = one.pooling_fc(values.repeat(1, 4)).squeeze(-1)
-    torch.testing.assert_close(one(frame.expand(-1, -1, N_FRAMES, -1)), expected, atol=1e-5, rtol=1e-5)
+    values = narrow.project(frame)[:, 1, 0]  # (batch, C)
+    expected = narrow.pooling_fc(values.repeat(1, 4)).squeeze(-1)
+    torch.testing.assert_close(narrow(frame.expand(-1, -1, N_FRAMES, -1)), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_layers_are_mixed_by_the_softmax_of_their_weights():

@@ -92,10 +92,10 @@ def test_a_row_is_a_detected_utterance_a_map_and_a_measure(run, study):
     assert set(table["kind"] + table["detector"]) == {"bandsls"}
     rank = table[table["statistic"] == "relevance_rank"]
     np.testing.assert_allclose(rank["chance"], rank["place_share"])  # chance is the share of time
-    found = table[
+    change = table[
         (table["method"] == "feature_change") & (table["space"] == "recording") & (table["statistic"] == "roc_auc")
     ]
-    assert (found["value"] > 0.9).all()  # what the recording gives changes where the cue is
+    assert (change["value"] > 0.9).all()  # what the recording gives changes where the cue is
 
 
 def test_a_place_that_the_head_does_not_read_is_listed(run, study):
@@ -123,8 +123,8 @@ def test_spoofs_that_reach_the_threshold_of_dev_are_detected(study):
     assert table["score"].tolist() == [1.0, 5.0, 5.0]
     assert set(table["threshold"]) == {1.0}
     assert table["recording"].notna().all()
-    one = study.model_copy(update={"validation": study.validation.model_copy(update={"planted_utterances": 1})})
-    assert len(detected(one, study.corpus_root, {"eval": scores}, 1.0)) == 1
+    single = study.model_copy(update={"validation": study.validation.model_copy(update={"planted_utterances": 1})})
+    assert len(detected(single, study.corpus_root, {"eval": scores}, 1.0)) == 1
 
 
 def test_twins_are_the_same_recording(study):

@@ -60,11 +60,11 @@ def test_error_rates_meet_at_the_eer():
     points = pd.DataFrame(rows, columns=["point", "threshold", "fnmr", "fmr"]).assign(detector="sls")
     figure = error_rates({"sls": scores, "aasist": scores}, points)
     assert_labelled(figure)
-    fnmr, fmr, eer, held = figure.axes[0].lines
+    fnmr, fmr, eer, bpcer = figure.axes[0].lines
     assert np.interp(75, fnmr.get_xdata(), fnmr.get_ydata()) == pytest.approx(0.25, abs=0.002)
     assert np.interp(75, fmr.get_xdata(), fmr.get_ydata()) == pytest.approx(0.25, abs=0.002)
     assert (eer.get_xdata()[0], eer.get_ydata()[0]) == (75, 0.25)
-    assert held.get_ydata()[0] == figure.axes[0].get_ylim()[0]  # a rate of 0 lies on the lower edge
+    assert bpcer.get_ydata()[0] == figure.axes[0].get_ylim()[0]  # a rate of 0 lies on the lower edge
     assert len(figure.axes[1].lines) == 2
 
 

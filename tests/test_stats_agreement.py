@@ -22,7 +22,7 @@ RATE = 0.1
 
 
 def long(keys, **detectors):
-    """Scores of detectors under each other; utterances are numbered, each tenth has a speaker of its own."""
+    """Scores of detectors under each other; utterances are numbered, each tenth has a speaker to itself."""
     numbers = range(len(keys))
     about = pd.DataFrame(
         {
@@ -59,10 +59,10 @@ def test_one_detector_has_four_groups_and_none_mixed():
 
 
 def test_detectors_that_agree_make_the_groups_of_one():
-    one = agreement.groups(long(KEYS, sls=SCORES), RATE)
+    single = agreement.groups(long(KEYS, sls=SCORES), RATE)
     three = agreement.groups(long(KEYS, sls=SCORES, scaled=7 * SCORES - 100, cubed=SCORES**3), RATE)
-    assert three["group"].tolist() == one["group"].tolist()
-    assert three["spoof_rank"].tolist() == pytest.approx(one["spoof_rank"].tolist())
+    assert three["group"].tolist() == single["group"].tolist()
+    assert three["spoof_rank"].tolist() == pytest.approx(single["spoof_rank"].tolist())
     assert set(three["n_right"]) == {0, 3}
 
 

@@ -145,7 +145,7 @@ class TestOperatingPoints:
         rounds = []
         for weights in np.concatenate(list(Units.of(scores["speaker"]).weights(1, 60))):
             classes = metrics.by_class(scores.loc[np.repeat(scores.index, weights.astype(int))])
-            held = metrics.operating_point(*classes, "fmr", 0.1), metrics.operating_point(*classes, "fnmr", 0.1)
-            rounds.append([metrics.eer(*classes), held[0].p_miss, held[1].p_fa])
+            at_rates = metrics.operating_point(*classes, "fmr", 0.1), metrics.operating_point(*classes, "fnmr", 0.1)
+            rounds.append([metrics.eer(*classes), at_rates[0].p_miss, at_rates[1].p_fa])
         assert points["low"].tolist() == pytest.approx(np.quantile(rounds, LOW, axis=0))
         assert points["high"].tolist() == pytest.approx(np.quantile(rounds, HIGH, axis=0))

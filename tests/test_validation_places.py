@@ -10,7 +10,6 @@ from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import Context
 from sslig.attribution.methods import parse
 from sslig.attribution.target import view
-from sslig.corpora import protocol
 from sslig.corpora.planted import WHOLE_HZ, truth_mask
 from sslig.models.detector import Detector
 from sslig.validation import places as module
@@ -19,13 +18,6 @@ from sslig.validation.places import localisation_rows
 from sslig.validation.presented import present
 
 MEANS = {name: Baseline(name, torch.zeros(3, 16), {}, torch.zeros(1, 8)) for name in ("bonafide_mean", "nonspeech")}
-
-
-@pytest.fixture
-def utterances(corpus):
-    """Four spoofs of 18, 24, 24 and 29 frames."""
-    spoofs = protocol.load_set(corpus, "eval").query("key == 'spoof'")
-    return protocol.with_recordings(corpus, spoofs).reset_index(drop=True)
 
 
 @pytest.fixture

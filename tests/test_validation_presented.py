@@ -10,7 +10,6 @@ import torch
 from sslig.attribution.baselines import Baseline
 from sslig.attribution.context import Context, Draw, fitted
 from sslig.attribution.methods import parse
-from sslig.corpora import protocol
 from sslig.errors import DataError
 from sslig.validation import presented as module
 from sslig.validation.presented import faithfulness_rows, measure, present, sanity_rows
@@ -24,13 +23,6 @@ MEANS = {name: Baseline(name, torch.zeros(3, 16), {}, torch.zeros(1, 8)) for nam
 def study(experiment):
     validation = experiment.validation.model_copy(update={"draws": 5})
     return experiment.model_copy(update={"validation": validation})
-
-
-@pytest.fixture
-def utterances(corpus):
-    """Four spoofs of 18, 24, 24 and 29 frames."""
-    spoofs = protocol.load_set(corpus, "eval").query("key == 'spoof'")
-    return protocol.with_recordings(corpus, spoofs).reset_index(drop=True)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ DRAWS = 8
 
 SMOOTH, BALANCED, BONAFIDE = ORIGINS = ("smooth", "balanced", "bonafide")
 """Where paths start: from the mean bona fide frame and real utterances of either class, blurred over time; from as many
-real utterances of either class as they are; or from bona fide ones alone. A real utterance has details of its own at
+real utterances of either class as they are; or from bona fide ones alone. A real utterance has its own details at
 every moment, which its paths attribute to the moments of the explained one; blurred, it has none. Where all smooth
 starts score on one side of the threshold, methods take real utterances from the other side too."""
 

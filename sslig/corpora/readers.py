@@ -214,7 +214,7 @@ def fake_or_real(root: Path) -> Utterances:
 
 
 def partialspoof(root: Path) -> Utterances:
-    """PartialSpoof: protocols as of 2019, ``<set>/con_wav``, and ``segment_labels/<set>_seglab_<step>.npy``.
+    """PartialSpoof: protocols in the form of 2019, ``<set>/con_wav``, and ``segment_labels/<set>_seglab_<step>.npy``.
 
     The finest labels give the places; ``1`` is bona fide and ``0`` spoof.
     """

@@ -99,26 +99,34 @@ def effects(
     if len(twice):
         names = ", ".join(map(str, twice.iloc[0]))
         raise DataError(f"row {twice.index[0]} repeats {names}; one row a detector, seed, mask and utterance is needed")
+    families = len(TESTED) * masked[ROW[:3]].drop_duplicates().groupby("seed").size()
     rows = []
     for (detector, model_seed), scores in masked.groupby(["detector", "seed"], sort=False):
-        samples: dict[tuple[str, ...], dict[str, tuple[pd.DataFrame, MaskedTrials]]] = {}
-        for mask, part in scores.groupby("mask", sort=False):
-            part = part.assign(label=part["key"].map(KEYS)).sort_values(["label", "utterance"])
-            try:
-                samples.setdefault(tuple(part["utterance"]), {})[mask] = part, _trials(part)
-            except DataError as error:
-                raise DataError(f"{detector}, seed {model_seed}, {mask}: {error}") from error
-        family = len(TESTED) * len(masked.loc[masked["seed"] == model_seed, ROW[:3]].drop_duplicates())
-        for parts in samples.values():
-            tables = _sample(parts, tests.ALPHA / family, seed, rounds, recordings, attacks)
+        for parts in _same_utterances(scores, f"{detector}, seed {model_seed}"):
+            level = tests.ALPHA / families[model_seed]
+            tables = _sample(parts, level, seed, rounds, recordings, attacks)
             rows += [table.assign(detector=detector, seed=model_seed) for table in tables]
     table = tests.corrected(pd.concat(rows), ["seed"])
-    multiple = [
-        tests.needed_multiple(dof, tests.ALPHA / max(family, 1))
-        for dof, family in zip(table["dof"], table["family"], strict=True)
-    ]
-    table = table.assign(detectable=table["error"] * multiple, verdict=_verdicts(table))
+    table = table.assign(detectable=_detectable(table), verdict=_verdicts(table))
     return masked[ROW[:3]].drop_duplicates().merge(table, on=ROW[:3], sort=False)
+
+
+def _same_utterances(scores: pd.DataFrame, where: str) -> list[dict[str, tuple[pd.DataFrame, "MaskedTrials"]]]:
+    """The masks of one detector with their trials, those together that have the same utterances."""
+    samples: dict[tuple[str, ...], dict[str, tuple[pd.DataFrame, MaskedTrials]]] = {}
+    for mask, part in scores.groupby("mask", sort=False):
+        part = part.assign(label=part["key"].map(KEYS)).sort_values(["label", "utterance"])
+        try:
+            samples.setdefault(tuple(part["utterance"]), {})[mask] = part, _trials(part)
+        except DataError as error:
+            raise DataError(f"{where}, {mask}: {error}") from error
+    return list(samples.values())
+
+
+def _detectable(table: pd.DataFrame) -> list[float]:
+    """(row,) The smallest effect that the test of a row finds with a probability of .8."""
+    rows = zip(table["error"], table["dof"], table["family"], strict=True)
+    return [error * tests.needed_multiple(dof, tests.ALPHA / max(family, 1)) for error, dof, family in rows]
 
 
 def _verdicts(table: pd.DataFrame) -> np.ndarray:

@@ -52,7 +52,7 @@ def is_encoder(name: str | os.PathLike) -> bool:
     try:
         return AutoConfig.from_pretrained(name).model_type in ENCODERS
     except (OSError, *REFUSED):
-        return False  # it has code of its own
+        return False  # it brings code
 
 
 def load(
@@ -111,7 +111,7 @@ def _black_box(model: nn.Module, extractor: Any, origin: Origin) -> BlackBox:
 
 
 def _pipeline(name: str | os.PathLike, labels: Mapping[str, str] | None, trust_remote_code: bool) -> BlackBox:
-    """A repository with a pipeline of its own, as the models of the Speech DF Arena have: waveform to class scores."""
+    """A repository that brings its pipeline, as the models of the Speech DF Arena have: waveform to class scores."""
     from transformers import pipeline
 
     if not trust_remote_code:

@@ -112,21 +112,30 @@ def lanes(
             _draw_layers(next(remaining), layers[name], clock)
     for name, tier in tiers.items():
         _draw_tier(next(remaining), name, tier)
+    _mark(axes, places_s, region_s)
+    axes[0].set_xlim(0, len(waveform) / SAMPLE_RATE_HZ)
+    axes[-1].set_xlabel(TIME)
+    handles = _legend(trend_frames, places=bool(places_s), unread=bool(read_s))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.suptitle(title, fontsize=10)
+    figure.align_ylabels(axes)
+    return figure
+
+
+def _mark(axes: Sequence[Axes], places_s: Sequence[tuple[float, float]], region_s: tuple[float, float] | None) -> None:
+    """Mark known places and shade a selection on every axis; the first one is a picture, so marks lie above it."""
     for axis in axes:
         for start_s, end_s in places_s:
             axis.axvspan(start_s, end_s, zorder=2 if axis is axes[0] else 0.5, **PLACE)
         if region_s is not None:
             axis.axvspan(*region_s, color=ORANGE, alpha=0.2, lw=0)
-    axes[0].set_xlim(0, len(waveform) / SAMPLE_RATE_HZ)
-    axes[-1].set_xlabel(TIME)
+
+
+def _legend(trend_frames: int, *, places: bool, unread: bool) -> list[Patch | Line2D]:
     handles = [Patch(color=EVIDENCE[key], alpha=0.75, label=f"evidence for {word}") for key, word in WORDS.items()]
     handles += [Line2D([], [], color=BLACK, label=f"median of {trend_frames} frames")]
-    handles += [Patch(**PLACE, label="planted")] if places_s else []
-    handles += [Patch(**UNREAD, label="not read")] if read_s else []
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
-    figure.suptitle(title, fontsize=10)
-    figure.align_ylabels(axes)
-    return figure
+    handles += [Patch(**PLACE, label="planted")] if places else []
+    return handles + ([Patch(**UNREAD, label="not read")] if unread else [])
 
 
 @style()

@@ -12,7 +12,7 @@ TICKS_KHZ = (0.5, 1, 2, 4, 8)
 N_FFT, N_MELS = 1024, 80
 
 FLOOR = 1e-10
-"""Power below which nothing has a level of its own."""
+"""Power below which nothing has a level."""
 
 LINEAR_HZ, BREAK_HZ, STEP = 200 / 3, 1000.0, np.log(6.4) / 27
 """Slaney's mel scale: linear up to the break, logarithmic above it."""
