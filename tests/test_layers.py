@@ -13,6 +13,7 @@ STAIRS = [
     "labels",
     "frames",
     "files",
+    "processes",
     "specs",
     "audio",
     "values",

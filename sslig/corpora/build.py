@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.signal import butter, sosfiltfilt
 
-from sslig import audio, files
+from sslig import audio, files, processes
 from sslig.corpora import codecs, dialogues, prompts, protocol, recordings
 from sslig.corpora.protocol import NONE, SETS, sound_path
 from sslig.corpora.recordings import Recording
@@ -218,18 +218,14 @@ def write_sounds(
     CorpusError
         `root` contains sound files that this package did not write.
     """
-    from joblib import Parallel, delayed, parallel_config
-    from threadpoolctl import threadpool_limits
     from tqdm import tqdm
 
     _claim(root, hashlib.sha256(content.encode()).hexdigest()[:16])
     todo = [group for group in groups if not all(sound_path(root, t.set, t.utterance).is_file() for t in group)]
-    # One thread in every process: the sums of linear algebra depend on the number of threads.
-    with threadpool_limits(1), parallel_config(backend="loky", inner_max_num_threads=1):
-        jobs = Parallel(max(1, min(workers, len(todo))), return_as="generator")(delayed(write)(group) for group in todo)
-        interval_s = 0.5 if sys.stderr.isatty() else 10
-        for _ in tqdm(jobs, f"corpus {root.name}", len(todo), unit="recording", mininterval=interval_s):
-            pass
+    interval_s = 0.5 if sys.stderr.isatty() else 10
+    jobs = processes.each(write, ((group,) for group in todo), workers)
+    for _ in tqdm(jobs, f"corpus {root.name}", len(todo), unit="recording", mininterval=interval_s):
+        pass
 
 
 def write_tables(root: Path, table: pd.DataFrame, sources: pd.DataFrame, summary: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from sslig import audio
+from sslig import audio, processes
 from sslig.cues import voice
 from sslig.cues.tiers import Tier
 from sslig.errors import AudioError, CorpusError
@@ -98,11 +98,7 @@ def table(utterances: pd.DataFrame, *, f0: bool = False, workers: int = 1) -> tu
     CorpusError
         There are recordings, and none of them can be measured.
     """
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        jobs = (delayed(_measured)(path, f0) for path in utterances["path"])
-        rows = Parallel(max(1, min(workers, len(utterances))))(jobs)
+    rows = list(processes.each(_measured, ((path, f0) for path in utterances["path"]), workers))
     names = list(MEASURES if f0 else PLAIN)
     whole = pd.DataFrame(rows, columns=[*names, "reason"])
     whole.insert(0, "utterance", utterances["utterance"].to_numpy())

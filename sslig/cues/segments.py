@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from sslig import audio
+from sslig import audio, processes
 from sslig.cues import alignment, phones, voice
 from sslig.cues.alignment import ENGLISH
 from sslig.cues.tiers import Tier
@@ -113,13 +113,10 @@ def decode(utterances: pd.DataFrame, sources: Sequence[str], workers: int = 1) -
         A name in `sources` is none for `source_of`, two of them give the same tier, or a recogniser does not know the
         language of an utterance.
     """
-    from joblib import Parallel, delayed, parallel_config
-
     for name in sources:
         source_of(name)
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        jobs = [delayed(_tiers)(str(row["path"]), Spoken.of(row), tuple(sources)) for _, row in utterances.iterrows()]
-        results = Parallel(n_jobs=workers)(jobs)
+    jobs = ((str(row["path"]), Spoken.of(row), tuple(sources)) for _, row in utterances.iterrows())
+    results = list(processes.each(_tiers, jobs, workers))
     named = list(zip(utterances["utterance"], results, strict=True))
     faults = [(name, tiers) for name, tiers in named if isinstance(tiers, str)]
     decoded = {name: tiers for name, tiers in named if not isinstance(tiers, str)}

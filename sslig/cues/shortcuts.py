@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from sslig import processes
 from sslig.labels import KEYS
 from sslig.stats.bootstrap import Statistic, Units, cliffs_delta, estimate, spearman
 from sslig.stats.metrics import eer, weighted
@@ -66,7 +67,7 @@ def separation(
     """
     part = table[table[by].isin(pair)]
     jobs = [(part, names, by, pair, recordings, seed, rounds) for names in _alike(part, measures)]
-    return corrected(pd.DataFrame([row for rows in _each(_separation, jobs, workers) for row in rows]))
+    return corrected(pd.DataFrame([row for rows in processes.each(_separation, jobs, workers) for row in rows]))
 
 
 def score_correlation(
@@ -94,7 +95,7 @@ def score_correlation(
         has no correlation (NaN).
     """
     jobs = [(*part, names, recordings, seed, rounds) for part in _parts(table) for names in _alike(part[1], measures)]
-    return corrected(pd.DataFrame([row for rows in _each(_correlation, jobs, workers) for row in rows]))
+    return corrected(pd.DataFrame([row for rows in processes.each(_correlation, jobs, workers) for row in rows]))
 
 
 def score_models(
@@ -136,7 +137,7 @@ def score_models(
     """
     parts = [part for part in _parts(table) if part[1][folds_of].nunique() >= 2]
     jobs = [(*part, model, list(measures), folds_of, recordings, seed, rounds) for part in parts for model in MODELS]
-    results = _each(_model, jobs, workers)
+    results = list(processes.each(_model, jobs, workers))
     fits, importances = [fit for fit, _ in results], [row for _, rows in results for row in rows]
     return pd.DataFrame(fits, columns=FIT_COLUMNS), pd.DataFrame(importances, columns=IMPORTANCE_COLUMNS)
 
@@ -300,13 +301,6 @@ def _parts(table: pd.DataFrame) -> Iterator[tuple[dict[str, str], pd.DataFrame]]
             rows = part if key == ALL else part[part["key"] == key]
             if len(rows):
                 yield {"detector": detector, "key": key}, rows
-
-
-def _each(function: Callable, jobs: Sequence[tuple], workers: int) -> list:
-    from joblib import Parallel, delayed, parallel_config
-
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        return Parallel(workers)(delayed(function)(*job) for job in jobs)
 
 
 def _alike(table: pd.DataFrame, measures: Sequence[str]) -> list[list[str]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sslig import audio
+from sslig import audio, processes
 from sslig.corpora import planted, protocol
 from sslig.corpora.planted import Original
 from sslig.corpora.protocol import draw
@@ -39,12 +39,9 @@ def bonafide(study: Study, kind: str, corpus: Path, workers: int = 1) -> list[Or
 
     At most ``validation.planted_recordings`` recordings of each set are drawn.
     """
-    from joblib import Parallel, delayed, parallel_config
-
     where = planted.kind_of(kind).where
     table = pd.concat([_drawn(study, corpus, name).assign(set=name) for name in protocol.SETS])
-    with parallel_config(backend="loky", inner_max_num_threads=1):
-        lengths = Parallel(workers)(delayed(stretches)(path, where) for path in table["path"])
+    lengths = processes.each(stretches, ((path, where) for path in table["path"]), workers)
     return [
         Original(row.set, row.utterance, row.speaker, row.gender, row.path, row.recording, *length)
         for row, length in zip(table.itertuples(), lengths, strict=True)
